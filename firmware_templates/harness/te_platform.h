@@ -1,0 +1,21 @@
+/* What the harness asks of a board. Each board family implements it once. */
+#ifndef TE_PLATFORM_H
+#define TE_PLATFORM_H
+
+#include <stdint.h>
+
+/* Clock, counter and serial port. */
+void te_platform_init(void);
+/* Waits for one byte from the host. */
+uint8_t te_platform_read(void);
+void te_platform_write(const uint8_t *bytes, uint32_t count);
+/* A counter that never goes back, and its frequency. */
+uint64_t te_platform_ticks(void);
+uint32_t te_platform_tick_hz(void);
+/* Differs, as a rule, from one boot to the next. */
+uint32_t te_platform_boot_id(void);
+/* Bytes of RAM left for the stack, and the most of it ever in use (painted stack). */
+uint32_t te_platform_stack_size(void);
+uint32_t te_platform_stack_peak(void);
+
+#endif

@@ -1,0 +1,20 @@
+#include "te_dot.h"
+#include "te_fixed_point.h"
+#include "te_runtime.h"
+
+void te_fully_connected_s8(const te_fully_connected *layer, const int8_t *input, int8_t *output,
+                           int8_t *scratch)
+{
+    const te_activation *activation = &layer->activation;
+    const uint32_t count = (uint32_t)layer->inputs;
+    for (int32_t channel = 0; channel < layer->outputs; channel++) {
+        const int8_t *weights = layer->weights.unpack(layer->weights.packed,
+                                                      (uint32_t)channel * count, count, scratch);
+        const int32_t sum = layer->weights.bias[channel] +
+                            te_dot(weights, input, activation->input_offset, layer->inputs);
+        const int32_t scaled =
+            te_multiply(sum, layer->weights.mantissa[channel], layer->weights.shift[channel]);
+        output[channel] = te_clamp(scaled + activation->output_offset, activation->clamp_min,
+                                   activation->clamp_max);
+    }
+}

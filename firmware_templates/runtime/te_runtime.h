@@ -1,0 +1,168 @@
+/* tinyedge runtime: int8 kernels with TensorFlow Lite's arithmetic.
+ *
+ * Activations are int8, NHWC, batch 1. Weights are small integers, packed; every kernel reads them
+ * through the layer's `unpack` function, so a kernel does not know how its weights are stored.
+ * Kernels keep no state and call nothing but unpack functions, memcpy and memset.
+ */
+#ifndef TE_RUNTIME_H
+#define TE_RUNTIME_H
+
+#include <stdint.h>
+
+/* Where large constants and the arena go, so that a footprint can tell them apart. */
+#if defined(__ELF__)
+#define TE_WEIGHTS __attribute__((section(".rodata.te_weights")))
+#define TE_ARENA __attribute__((section(".bss.te_arena"), aligned(4)))
+#else
+#define TE_WEIGHTS
+#define TE_ARENA
+#endif
+
+/* Gives weights [first, first + count) as int8: either a pointer into `packed`, where they already
+ * are int8, or `scratch` (count bytes), filled. */
+typedef const int8_t *(*te_unpack)(const uint8_t *packed, uint32_t first, uint32_t count,
+                                   int8_t *scratch);
+
+/* Height, width (cells) and channels of an activation. */
+typedef struct {
+    int32_t height;
+    int32_t width;
+    int32_t channels;
+} te_shape;
+
+/* A window over rows and columns; strides and dilations are at least 1, padding at least 0. */
+typedef struct {
+    int32_t height;
+    int32_t width;
+    int32_t stride_height;
+    int32_t stride_width;
+    int32_t dilation_height;
+    int32_t dilation_width;
+    int32_t padding_top;
+    int32_t padding_left;
+} te_window;
+
+/* Weights of a layer. Arrays hold one value per output channel, the unit that codes are grouped by:
+ * real multiplier = mantissa * 2^(shift - 31). */
+typedef struct {
+    const uint8_t *packed;
+    te_unpack unpack;
+    const int32_t *bias;
+    const int32_t *mantissa;
+    const int8_t *shift;
+} te_weights;
+
+/* What surrounds the accumulation: the input's negated zero point, the output's zero point, and the
+ * fused activation as an int8 range. */
+typedef struct {
+    int32_t input_offset;
+    int32_t output_offset;
+    int32_t clamp_min;
+    int32_t clamp_max;
+} te_activation;
+
+/* Weights ordered (out, height, width, in). Scratch: height * width * in bytes. */
+typedef struct {
+    te_shape input;
+    te_shape output;
+    te_window window;
+    te_activation activation;
+    te_weights weights;
+} te_conv2d;
+
+/* Weights ordered (out, height, width); output channel c reads input channel c / multiplier.
+ * Scratch: height * width bytes. */
+typedef struct {
+    te_shape input;
+    te_shape output;
+    te_window window;
+    te_activation activation;
+    te_weights weights;
+    int32_t multiplier;
+} te_depthwise_conv2d;
+
+/* Weights ordered (out, in). Scratch: `inputs` bytes. */
+typedef struct {
+    int32_t inputs;
+    int32_t outputs;
+    te_activation activation;
+    te_weights weights;
+} te_fully_connected;
+
+/* Element-wise sum; multipliers are below one, so every shift is at most 0. */
+typedef struct {
+    int32_t size;
+    int32_t input_offset[2];
+    int32_t mantissa[2];
+    int32_t shift[2];
+    int32_t output_mantissa;
+    int32_t output_shift;
+    int32_t output_offset;
+    int32_t clamp_min;
+    int32_t clamp_max;
+} te_add;
+
+/* Input and output share one quantization; dilations are 1. */
+typedef struct {
+    te_shape input;
+    te_shape output;
+    te_window window;
+    int32_t clamp_min;
+    int32_t clamp_max;
+} te_pool2d;
+
+/* Mean over rows and columns, output (1, 1, channels). */
+typedef struct {
+    te_shape input;
+    int32_t input_offset;
+    int32_t output_offset;
+    int32_t mantissa;
+    int32_t shift;
+} te_mean;
+
+/* Rows and columns of `value` around the input. */
+typedef struct {
+    te_shape input;
+    te_shape output;
+    int32_t padding_top;
+    int32_t padding_left;
+    int32_t value;
+} te_pad;
+
+/* The same values on another int8 grid. */
+typedef struct {
+    int32_t size;
+    int32_t mantissa;
+    int32_t shift;
+    te_activation activation;
+} te_requantize;
+
+void te_conv2d_s8(const te_conv2d *layer, const int8_t *input, int8_t *output, int8_t *scratch);
+void te_depthwise_conv2d_s8(const te_depthwise_conv2d *layer, const int8_t *input, int8_t *output,
+                            int8_t *scratch);
+void te_fully_connected_s8(const te_fully_connected *layer, const int8_t *input, int8_t *output,
+                           int8_t *scratch);
+void te_add_s8(const te_add *layer, const int8_t *first, const int8_t *second, int8_t *output);
+void te_average_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output);
+void te_max_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output);
+void te_mean_s8(const te_mean *layer, const int8_t *input, int8_t *output);
+void te_pad_s8(const te_pad *layer, const int8_t *input, int8_t *output);
+void te_requantize_s8(const te_requantize *layer, const int8_t *input, int8_t *output);
+
+/* 8 weights a byte, lowest bit first: 0 is -1, 1 is +1. */
+const int8_t *te_unpack_binary(const uint8_t *packed, uint32_t first, uint32_t count,
+                               int8_t *scratch);
+/* 4 weights a byte, lowest bits first: weight + 1. */
+const int8_t *te_unpack_ternary(const uint8_t *packed, uint32_t first, uint32_t count,
+                                int8_t *scratch);
+/* 5 weights a byte in base 3, lowest digit first: weight + 1. */
+const int8_t *te_unpack_ternary_base3(const uint8_t *packed, uint32_t first, uint32_t count,
+                                      int8_t *scratch);
+/* 2 weights a byte, lowest bits first: two's complement. */
+const int8_t *te_unpack_int4(const uint8_t *packed, uint32_t first, uint32_t count,
+                             int8_t *scratch);
+/* Plain int8; no scratch needed. */
+const int8_t *te_unpack_int8(const uint8_t *packed, uint32_t first, uint32_t count,
+                             int8_t *scratch);
+
+#endif

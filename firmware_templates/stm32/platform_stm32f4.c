@@ -1,0 +1,167 @@
+/* Clock tree, counter and serial port of an STM32F405/407/415/417 (reference manual RM0090). */
+#include "board.h"
+#include "te_platform.h"
+
+#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+#define RCC_CR REGISTER(0x40023800u)
+#define RCC_CR_HSEON (1u << 16)
+#define RCC_CR_HSERDY (1u << 17)
+#define RCC_CR_PLLON (1u << 24)
+#define RCC_CR_PLLRDY (1u << 25)
+#define RCC_PLLCFGR REGISTER(0x40023804u)
+#define RCC_PLLCFGR_SOURCE_HSE (1u << 22)
+#define RCC_CFGR REGISTER(0x40023808u)
+#define RCC_CFGR_SW_PLL 2u
+#define RCC_CFGR_SWS_MASK (3u << 2)
+#define RCC_CFGR_SWS_PLL (2u << 2)
+#define RCC_AHB1ENR REGISTER(0x40023830u)
+#define RCC_APBENR(apb) REGISTER(0x4002383cu + 4u * (apb))
+
+#define FLASH_ACR REGISTER(0x40023c00u)
+#define FLASH_ACR_PREFETCH_AND_CACHES (7u << 8)
+
+#define GPIO_MODER(port) REGISTER(0x40020000u + 0x400u * (port))
+#define GPIO_PUPDR(port) REGISTER(0x4002000cu + 0x400u * (port))
+#define GPIO_AFR(port, pin) REGISTER(0x40020020u + 0x400u * (port) + 4u * ((pin) / 8u))
+
+#define USART_SR REGISTER(BOARD_UART_BASE + 0x00u)
+#define USART_SR_RXNE (1u << 5)
+#define USART_SR_TXE (1u << 7)
+#define USART_DR REGISTER(BOARD_UART_BASE + 0x04u)
+#define USART_BRR REGISTER(BOARD_UART_BASE + 0x08u)
+#define USART_CR1 REGISTER(BOARD_UART_BASE + 0x0cu)
+#define USART_CR1_ENABLE ((1u << 13) | (1u << 3) | (1u << 2)) /* UE, TE, RE */
+
+#define SYSTICK_CTRL REGISTER(0xe000e010u)
+#define SYSTICK_LOAD REGISTER(0xe000e014u)
+#define SYSTICK_VAL REGISTER(0xe000e018u)
+#define SYSTICK_RELOAD 0x00ffffffu
+
+#define HSI_HZ 16000000u
+/* Polls of a ready flag before a clock is given up, some tens of milliseconds. */
+#define READY_POLLS 100000u
+
+static uint32_t sysclk_hz = HSI_HZ;
+static uint32_t boot_id;
+static volatile uint32_t wraps;
+
+static int wait_for(volatile uint32_t *reg, uint32_t mask, uint32_t value)
+{
+    for (uint32_t i = 0; i < READY_POLLS; i++) {
+        if ((*reg & mask) == value) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Encodes an APB divider (1, 2, 4, 8, 16) as RCC_CFGR wants it. */
+static uint32_t apb_prescaler(uint32_t divider)
+{
+    uint32_t code = 3;
+    while (divider > 1) {
+        divider /= 2;
+        code++;
+    }
+    return code > 3 ? code : 0;
+}
+
+/* Crystal -> PLL -> full speed. Where the crystal does not start (and in emulators, which have no
+ * clock tree), the internal 16 MHz oscillator stays. */
+static void clock_init(void)
+{
+    RCC_CR |= RCC_CR_HSEON;
+    if (!wait_for(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
+        return;
+    }
+    RCC_PLLCFGR = BOARD_PLL_M | BOARD_PLL_N << 6 | (BOARD_PLL_P / 2u - 1u) << 16 |
+                  RCC_PLLCFGR_SOURCE_HSE | BOARD_PLL_Q << 24;
+    RCC_CR |= RCC_CR_PLLON;
+    if (!wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+        return;
+    }
+    FLASH_ACR = FLASH_ACR_PREFETCH_AND_CACHES | BOARD_FLASH_WAIT_STATES;
+    RCC_CFGR = apb_prescaler(BOARD_APB1_DIVIDER) << 10 | apb_prescaler(BOARD_APB2_DIVIDER) << 13 |
+               RCC_CFGR_SW_PLL;
+    if (wait_for(&RCC_CFGR, RCC_CFGR_SWS_MASK, RCC_CFGR_SWS_PLL)) {
+        sysclk_hz = BOARD_SYSCLK_HZ;
+    }
+}
+
+static void alternate_function_init(uint32_t port, uint32_t pin)
+{
+    RCC_AHB1ENR |= 1u << port;
+    GPIO_AFR(port, pin) = (GPIO_AFR(port, pin) & ~(15u << (pin % 8u * 4u))) |
+                          BOARD_UART_ALTERNATE_FUNCTION << (pin % 8u * 4u);
+    GPIO_PUPDR(port) = (GPIO_PUPDR(port) & ~(3u << (pin * 2u))) | 1u << (pin * 2u);
+    GPIO_MODER(port) = (GPIO_MODER(port) & ~(3u << (pin * 2u))) | 2u << (pin * 2u);
+}
+
+static void uart_init(void)
+{
+    const uint32_t divider = BOARD_UART_APB == 2 ? BOARD_APB2_DIVIDER : BOARD_APB1_DIVIDER;
+    const uint32_t clock = sysclk_hz == BOARD_SYSCLK_HZ ? BOARD_SYSCLK_HZ / divider : sysclk_hz;
+    alternate_function_init(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN);
+    alternate_function_init(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN);
+    RCC_APBENR(BOARD_UART_APB) |= 1u << BOARD_UART_ENABLE_BIT;
+    USART_BRR = (clock + BOARD_UART_BAUD / 2u) / BOARD_UART_BAUD;
+    USART_CR1 = USART_CR1_ENABLE;
+}
+
+void SysTick_Handler(void);
+
+void SysTick_Handler(void)
+{
+    wraps++;
+}
+
+void te_platform_init(void)
+{
+    clock_init();
+    uart_init();
+    SYSTICK_LOAD = SYSTICK_RELOAD;
+    SYSTICK_VAL = 0;
+    SYSTICK_CTRL = 7; /* processor clock, interrupt, enable */
+}
+
+uint8_t te_platform_read(void)
+{
+    while (!(USART_SR & USART_SR_RXNE)) {
+    }
+    const uint8_t byte = (uint8_t)USART_DR;
+    if (boot_id == 0) {
+        boot_id = (uint32_t)te_platform_ticks() | 1u; /* when the host first spoke */
+    }
+    return byte;
+}
+
+void te_platform_write(const uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        while (!(USART_SR & USART_SR_TXE)) {
+        }
+        USART_DR = bytes[i];
+    }
+}
+
+uint64_t te_platform_ticks(void)
+{
+    uint32_t before, value;
+    do {
+        before = wraps;
+        value = SYSTICK_VAL;
+        __asm volatile("isb"); /* a wrap that was just counted is served before `wraps` is read */
+    } while (before != wraps);
+    return (uint64_t)before * (SYSTICK_RELOAD + 1u) + (SYSTICK_RELOAD - value);
+}
+
+uint32_t te_platform_tick_hz(void)
+{
+    return sysclk_hz;
+}
+
+uint32_t te_platform_boot_id(void)
+{
+    return boot_id;
+}

@@ -1,0 +1,66 @@
+/* From reset to main on a Cortex-M: vectors, memory, the painted stack. */
+#include <stdint.h>
+
+#include "te_platform.h"
+
+extern uint32_t _data_load[], _data_start[], _data_end[];
+extern uint32_t _bss_start[], _bss_end[];
+extern uint32_t _stack_limit[], _stack_top[];
+
+int main(void);
+void Reset_Handler(void);
+void SysTick_Handler(void);
+
+#define STACK_PAINT 0xa5a5a5a5u
+
+static void halt(void)
+{
+    for (;;) {
+    }
+}
+
+typedef void (*vector)(void);
+
+/* The first entry is the initial stack pointer. Only the system exceptions are used. */
+__attribute__((section(".isr_vector"), used)) static const struct {
+    uint32_t *stack;
+    vector handlers[15];
+} vectors = {
+    _stack_top,
+    {Reset_Handler, halt, halt, halt, halt, halt, 0, 0, 0, 0, halt, halt, 0, halt, SysTick_Handler},
+};
+
+void Reset_Handler(void)
+{
+    const uint32_t *from = _data_load;
+    for (uint32_t *to = _data_start; to < _data_end; to++) {
+        *to = *from++;
+    }
+    for (uint32_t *to = _bss_start; to < _bss_end; to++) {
+        *to = 0;
+    }
+    uint32_t *stack_pointer;
+    __asm volatile("mov %0, sp" : "=r"(stack_pointer));
+    for (volatile uint32_t *to = _stack_limit; to < stack_pointer; to++) {
+        *to = STACK_PAINT;
+    }
+    main();
+    halt();
+}
+
+
+
+
+uint32_t te_platform_stack_size(void)
+{
+    return (uint32_t)((uintptr_t)_stack_top - (uintptr_t)_stack_limit);
+}
+
+uint32_t te_platform_stack_peak(void)
+{
+    const volatile uint32_t *word = _stack_limit;
+    while ((uintptr_t)word < (uintptr_t)_stack_top && *word == STACK_PAINT) {
+        word++;
+    }
+    return (uint32_t)((uintptr_t)_stack_top - (uintptr_t)word);
+}

@@ -1,0 +1,3 @@
+"""tinyedge: deeply quantized networks on microcontrollers, proven on the device itself."""
+
+__version__ = "0.1.0"

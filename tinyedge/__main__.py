@@ -1,0 +1,5 @@
+"""``python -m tinyedge``."""
+
+from tinyedge.cli.main import entry_point
+
+entry_point()

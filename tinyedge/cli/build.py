@@ -1,0 +1,56 @@
+"""``tinyedge build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinyedge.cli.options import COMPILERS, PATH, board_option, output_options
+from tinyedge.cli.output import Output
+
+if TYPE_CHECKING:
+    from tinyedge.firmware.compilers import CompilerName
+
+
+@click.command("build")
+@click.argument("folder", type=PATH, metavar="DIR")
+@board_option(required=True)
+@click.option("--compiler", type=click.Choice(COMPILERS), help="Default: gcc, else zig.")
+@click.option(
+    "-o", "--output", "target", type=PATH, help="Folder to write. Default: DIR/<board>-<compiler>."
+)
+@output_options
+@click.pass_obj
+def command(
+    output: Output,
+    folder: Path,
+    board_name: str,
+    compiler: CompilerName | None,
+    target: Path | None,
+) -> None:
+    """Compile the firmware of a converted model for a board.
+
+    DIR is what 'tinyedge convert' wrote.
+    """
+    from tinyedge.boards import load_board
+    from tinyedge.cli.tables import memory_bars
+    from tinyedge.exporters.converted import load_converted
+    from tinyedge.firmware.project import build_firmware
+    from tinyedge.reports.record import memory_record
+
+    board = load_board(board_name)
+    model = load_converted(folder)
+    with output.step(f"compiling for {board.name}"):
+        firmware = build_firmware(model, board, compiler, target)
+    memory = memory_record(firmware.footprint, board, None)
+    record = {
+        "board": board.name,
+        "compiler": firmware.compiler,
+        "elf": str(firmware.elf),
+        "image": str(firmware.image),
+        "hash": firmware.hash,
+        "memory": memory,
+    }
+    output.result(record, memory_bars(memory), f"written to {firmware.elf}")

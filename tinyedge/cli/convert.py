@@ -1,0 +1,78 @@
+"""``tinyedge convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinyedge.cli.options import PATH, output_options
+from tinyedge.cli.output import Output
+
+TERNARY_PACKINGS = ("ternary", "ternary_base3")
+
+
+@click.command("convert")
+@click.argument("model", type=PATH)
+@click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder to write.")
+@click.option(
+    "--calibration",
+    type=PATH,
+    metavar="FILE",
+    help="Real inputs (.npy, or .npz with x), for activations without a quantizer.",
+)
+@click.option(
+    "--input-range",
+    type=float,
+    nargs=2,
+    metavar="LOW HIGH",
+    help="Range of the inputs. Default: that of --calibration, else 0 1.",
+)
+@click.option(
+    "--ternary-packing",
+    type=click.Choice(TERNARY_PACKINGS),
+    default=TERNARY_PACKINGS[0],
+    show_default=True,
+    help="2 bits a ternary weight, or base 3 with five weights a byte.",
+)
+@output_options
+@click.pass_obj
+def command(
+    output: Output,
+    model: Path,
+    folder: Path,
+    calibration: Path | None,
+    input_range: tuple[float, float] | None,
+    ternary_packing: str,
+) -> None:
+    """Convert MODEL to packed C and a saved graph.
+
+    MODEL is a QKeras model (.h5, .keras or a SavedModel folder) or a graph that was saved before.
+    """
+    from tinyedge.cli.tables import layer_table
+    from tinyedge.errors import UsageError
+    from tinyedge.evaluation.suites import read_calibration
+    from tinyedge.exporters.converted import write_converted
+    from tinyedge.importers import import_model
+
+    if input_range and not input_range[0] < input_range[1]:
+        raise UsageError("--input-range: LOW has to be below HIGH")
+    samples = read_calibration(calibration) if calibration else None
+    with output.step(f"reading {model.name}"):
+        imported = import_model(model, samples, input_range or None)
+    made_by = ["tinyedge convert", model.name]
+    made_by += ["--calibration", calibration.name] if calibration else []
+    made_by += ["--input-range", *map(str, input_range)] if input_range else []
+    made_by += ["--ternary-packing", ternary_packing] if ternary_packing != "ternary" else []
+    converted = write_converted(
+        imported.graph, folder, " ".join(made_by), imported.notes, ternary_packing
+    )
+    for note in imported.notes:
+        output.remark(f"note: {note}")
+    manifest = converted.manifest
+    summary = (
+        f"{manifest['parameters']:,} parameters, {manifest['weight_bytes']:,} bytes of packed "
+        f"weights, {manifest['macs']:,} MACs, arena {manifest['arena']['bytes']:,} bytes "
+        f"(lower bound {manifest['arena']['lower_bound']:,})\nwritten to {folder}"
+    )
+    output.result({"folder": str(folder), "model": manifest}, layer_table(manifest["layers"]), summary)

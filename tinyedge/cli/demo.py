@@ -1,0 +1,119 @@
+"""``tinyedge demo``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinyedge.cli.options import PATH, board_option, output_options, toolchain_options
+from tinyedge.cli.output import Output
+
+if TYPE_CHECKING:
+    from tinyedge.firmware.compilers import CompilerName
+    from tinyedge.targets import EmulatorName
+
+ATTACKS = ("fgsm", "pgd")
+
+
+@click.command("demo")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=PATH,
+    default=Path("tinyedge-demo"),
+    show_default=True,
+    help="Folder for the converted model, the firmware, the suites and the report.",
+)
+@board_option()
+@toolchain_options
+@click.option(
+    "--attacked",
+    type=click.IntRange(200, 1000),
+    default=200,
+    show_default=True,
+    help="How many images each attack takes.",
+)
+@output_options
+@click.pass_obj
+def command(
+    output: Output,
+    folder: Path,
+    board_name: str | None,
+    emulator: EmulatorName | None,
+    compiler: CompilerName | None,
+    attacked: int,
+) -> None:
+    """The whole path on a small network, without hardware.
+
+    Imports a ternary QKeras model, crafts FGSM and PGD samples, converts, builds the firmware, runs
+    it on the emulated board, compares host and device logit by logit, and reports.
+    """
+    from tinyedge import demo
+    from tinyedge.attacks import AttackSettings
+    from tinyedge.attacks.suites import craft_suites
+    from tinyedge.boards import load_board
+    from tinyedge.boards.board import DEFAULT_BOARD
+    from tinyedge.cli.tables import layer_table, memory_bars, suite_table
+    from tinyedge.errors import ThresholdError
+    from tinyedge.evaluation.compare import evaluate_suite
+    from tinyedge.evaluation.session import emulated_device
+    from tinyedge.evaluation.suites import read_calibration, save_suites
+    from tinyedge.exporters.converted import write_converted
+    from tinyedge.files import write_atomically
+    from tinyedge.firmware.compilers import cross_compiler
+    from tinyedge.importers import import_model
+    from tinyedge.importers.qkeras import file_hash
+    from tinyedge.reports.markdown import render_markdown
+    from tinyedge.reports.record import differing_samples, evaluation_record, memory_record
+    from tinyedge.targets.emulators import require_emulator
+
+    board = load_board(board_name or DEFAULT_BOARD)
+    # What is missing is better found now than after a minute of work.
+    cross_compiler(board.core, compiler)
+    require_emulator(board, emulator)
+
+    with output.step("importing the QKeras model"):
+        imported = import_model(demo.MODEL, read_calibration(demo.CALIBRATION))
+    model = write_converted(imported.graph, folder, "tinyedge demo", imported.notes)
+
+    suites = craft_suites(
+        demo.MODEL,
+        demo.clean_suite(),
+        ATTACKS,
+        AttackSettings(epsilon=8 / 255),
+        attacked,
+        output.progress,
+    )
+    source = {"file": demo.MODEL.name, "sha256": file_hash(demo.MODEL)}
+    save_suites(folder / "suites.npz", suites, source)
+
+    output.remark(f"building for {board.title}")
+    with emulated_device(model, board, emulator, compiler) as emulated:
+        place = {
+            "board": board.name,
+            "emulator": emulated.device.target.name,
+            "compiler": emulated.firmware.compiler,
+        }
+        results = []
+        for suite in suites:
+            with output.progress(f"{suite.name} on {place['emulator']}", len(suite.labels)) as bar:
+                results.append(evaluate_suite(model, suite, emulated.device.run, bar))
+        stack_peak = emulated.device.stats().stack_peak
+        memory = memory_record(emulated.firmware.footprint, board, stack_peak)
+
+    record = evaluation_record(model, results, {**place, "memory": memory})
+    write_atomically(folder / "report.json", json.dumps(record, indent=2) + "\n")
+    write_atomically(folder / "report.md", render_markdown(record))
+    output.result(
+        record,
+        layer_table(model.manifest["layers"]),
+        suite_table(record["suites"], str(place["emulator"])),
+        memory_bars(memory),
+        f"report written to {folder / 'report.md'} and {folder / 'report.json'}",
+    )
+    if differing := differing_samples(record):
+        raise ThresholdError(f"host and {place['emulator']} differ on {differing} samples")

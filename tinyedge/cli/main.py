@@ -1,0 +1,84 @@
+"""The command line: finds the command, runs it, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+import tinyedge
+from tinyedge.cli.options import output_options
+from tinyedge.cli.output import Output
+from tinyedge.errors import TinyEdgeError
+
+COMMANDS = ("demo", "convert", "build", "run", "attack", "boards", "doctor")
+
+EXIT_CODES = """\b
+Exit codes: 0 ok, 1 a bug of tinyedge, 2 wrong usage, 3 bad model, board or data,
+4 does not fit the board, 5 no or failing compiler or emulator, 6 device missing
+or busy, 7 link failed, 8 host and device differ, 130 interrupted."""
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when it is called, or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"tinyedge.cli.{cmd_name}").command
+        return command
+
+
+@click.command(
+    cls=_Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(tinyedge.__version__, prog_name="tinyedge")
+@output_options
+def cli() -> None:
+    """Deeply quantized networks on microcontrollers, proven on the device itself."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; gives the exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    output = Output(json="--json" in given)
+    try:
+        result = cli.main(given, "tinyedge", standalone_mode=False, obj=output)
+        return result if isinstance(result, int) else 0
+    except TinyEdgeError as error:
+        return output.failed(error)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        usage = f"see '{context.command_path} --help'" if context else "see 'tinyedge --help'"
+        output.error("usage", error.format_message(), usage)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        output.error("interrupted", "interrupted", "")
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        output.error("file", f"{where}{error.strerror or error}", "")
+        return 2
+    except Exception as error:
+        if output.verbosity > 0:
+            traceback.print_exc()
+        output.error(
+            "bug", f"{type(error).__name__}: {error}", "a bug of tinyedge; -v shows the traceback"
+        )
+        return 1
+
+
+def entry_point() -> None:
+    """The ``tinyedge`` program."""
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tinyedge.cli.output import Output
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+COMPILERS = ("gcc", "zig")
+EMULATORS = ("qemu", "unicorn")
+
+PATH = click.Path(path_type=Path)
+"""A path, whose existence the command checks itself, to say what to do about it."""
+
+
+def output_options(command: Command) -> Command:
+    """--json, -v and -q, which work before the command's name as well as behind it."""
+
+    def set_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        context.ensure_object(Output).json |= value
+
+    def set_verbosity(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value:
+            context.ensure_object(Output).verbosity = 1 if parameter.name == "verbose" else -1
+
+    flags: dict[str, Any] = {"is_flag": True, "expose_value": False}
+    for decorate in (
+        click.option("-q", "--quiet", **flags, callback=set_verbosity, help="No progress."),
+        click.option("-v", "--verbose", **flags, callback=set_verbosity, help="Say more."),
+        click.option("--json", **flags, callback=set_json, help="Print one JSON object."),
+    ):
+        command = decorate(command)
+    return command
+
+
+def board_option(required: bool = False) -> Callable[[Command], Command]:
+    """-b BOARD."""
+    return click.option(
+        "-b",
+        "--board",
+        "board_name",
+        metavar="BOARD",
+        required=required,
+        help="Board name (see 'tinyedge boards list') or a .toml file.",
+    )
+
+
+def toolchain_options(command: Command) -> Command:
+    """--compiler and --emulator."""
+    return click.option(
+        "--compiler", type=click.Choice(COMPILERS), help="Default: gcc where installed, else zig."
+    )(
+        click.option(
+            "--emulator",
+            type=click.Choice(EMULATORS),
+            help="Default: QEMU where installed, else Unicorn.",
+        )(command)
+    )

@@ -1,0 +1,104 @@
+"""What commands print: results on stdout, progress and remarks on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tinyedge.errors import TinyEdgeError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+JSON_VERSION = 1
+_PIPED_WIDTH = 160
+"""Columns of a table that no terminal limits."""
+
+
+@dataclass
+class Output:
+    """How this run of the command line speaks.
+
+    Attributes:
+        json: print one JSON object instead of text.
+        verbosity: -1 quiet, 0 normal, 1 verbose.
+    """
+
+    json: bool = False
+    verbosity: int = 0
+
+    @cached_property
+    def stdout(self) -> Console:
+        """For results; colours only on a terminal."""
+        from rich.console import Console
+
+        return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+
+    @cached_property
+    def stderr(self) -> Console:
+        """For progress and remarks."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False, quiet=self.verbosity < 0)
+
+    def result(self, content: dict[str, Any], *text: RenderableType) -> None:
+        """Prints the result: the JSON object, or the text."""
+        if self.json:
+            print(json.dumps({"version": JSON_VERSION, "status": "ok", **content}))
+            return
+        for part in text:
+            self.stdout.print(part)
+
+    def remark(self, message: str) -> None:
+        """Says something on stderr."""
+        self.stderr.print(message, markup=False, soft_wrap=True)
+
+    def error(self, code: str, message: str, hint: str) -> None:
+        """Reports a failure, on stdout as JSON if that was asked for."""
+        message, hint = (" ".join(part.split()) for part in (message, hint))
+        if self.json:
+            error = {"code": code, "message": message, "hint": hint}
+            print(json.dumps({"version": JSON_VERSION, "status": "error", "error": error}))
+        print(f"error: {message}", file=sys.stderr)
+        if hint:
+            print(f"hint: {hint}", file=sys.stderr)
+
+    def failed(self, error: TinyEdgeError) -> int:
+        """Reports an error; gives the exit code."""
+        self.error(error.code, str(error), error.hint)
+        return error.exit_code
+
+    @contextlib.contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A progress bar on stderr with the time left; gives a function to advance it."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.stderr) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda advanced: bar.advance(task, advanced)
+
+    @contextlib.contextmanager
+    def step(self, label: str) -> Iterator[None]:
+        """A spinner on stderr around something of unknown length."""
+        with self.stderr.status(label):
+            yield
+        self.stderr.print(f"{label} done", style="dim")

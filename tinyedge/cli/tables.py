@@ -1,0 +1,100 @@
+"""Tables and bars of the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+_BAR_CELLS = 24
+
+
+def layer_table(layers: list[dict[str, Any]]) -> Table:
+    """The per-layer table of ``model.json``."""
+    table = Table(title="Layers", title_justify="left")
+    for heading in ("layer", "operator"):
+        table.add_column(heading)
+    table.add_column("output", justify="right")
+    table.add_column("MACs", justify="right")
+    table.add_column("weights", justify="right")
+    table.add_column("bits", justify="right")
+    table.add_column("packing")
+    table.add_column("bytes", justify="right")
+    for layer in layers:
+        weighted = layer["bits"] is not None
+        table.add_row(
+            layer["name"],
+            layer["kind"],
+            "x".join(map(str, layer["shape"])),
+            f"{layer['macs']:,}" if layer["macs"] else "",
+            f"{layer['weights']:,}" if weighted else "",
+            str(layer["bits"]) if weighted else "",
+            layer["packing"] or "",
+            f"{layer['weight_bytes']:,}" if weighted else "",
+        )
+    return table
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage, or a dash."""
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def suite_table(suites: list[dict[str, Any]], place: str) -> Table:
+    """Accuracies and mismatches, a row a suite."""
+    table = Table(title=f"Host and {place}", title_justify="left")
+    table.add_column("suite")
+    for heading in ("samples", "float", "host", place, "differing samples", "differing logits"):
+        table.add_column(heading, justify="right")
+    timed = any(suite["instructions"] or suite["seconds"] for suite in suites)
+    if timed:
+        table.add_column("cost per inference", justify="right")
+    for suite in suites:
+        accuracy = suite["accuracy"]
+        differs = suite["mismatched_samples"] > 0
+        row = [
+            suite["name"],
+            f"{suite['samples']:,}",
+            percent(accuracy["float"]),
+            percent(accuracy["host"]),
+            percent(accuracy["device"]),
+            str(suite["mismatched_samples"]),
+            str(suite["mismatched_logits"]),
+        ]
+        if timed:
+            row.append(cost(suite))
+        table.add_row(*row, style="bold red" if differs else "")
+    return table
+
+
+def cost(suite: dict[str, Any]) -> str:
+    """Instructions or time of one inference of a suite."""
+    if suite["instructions"]:
+        return f"{suite['instructions']['mean'] / 1e6:,.2f} M instructions"
+    if suite["seconds"]:
+        return f"{suite['seconds']['mean'] * 1e3:,.2f} ms"
+    return "-"
+
+
+def memory_bars(memory: dict[str, Any]) -> Text:
+    """Flash and RAM against the board's sizes, with their parts."""
+    text = Text()
+    for label, key, parts in (
+        ("Flash", "flash", ("code", "weights", "other")),
+        ("RAM", "ram", ("arena", "static", "stack_peak")),
+    ):
+        used, size = memory[key]["total"], memory[key]["size"]
+        share = used / size
+        filled = min(round(share * _BAR_CELLS), _BAR_CELLS)
+        shown = ", ".join(
+            f"{part.replace('_', ' ')} {memory[key][part]:,}"
+            for part in parts
+            if memory[key][part] is not None
+        )
+        text.append(f"{label:<6}[")
+        text.append("=" * filled, style="red" if share > 0.9 else "green")
+        text.append(" " * (_BAR_CELLS - filled))
+        text.append(f"] {100 * share:5.1f} %  {used:,} of {size:,} bytes ({shown})\n")
+    text.rstrip()
+    return text

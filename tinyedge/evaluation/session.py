@@ -1,0 +1,85 @@
+"""Opening the executor that a user named."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tinyedge.boards import Board
+from tinyedge.errors import DeviceError
+from tinyedge.evaluation.executors import Device
+from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.firmware.compilers import CompilerName
+from tinyedge.firmware.project import Firmware, build_firmware
+from tinyedge.link.client import Client
+from tinyedge.targets import EmulatorName, Target, open_emulator
+
+Place = Literal["numpy", "twin", "emulator", "board"]
+PLACES: tuple[Place, ...] = ("numpy", "twin", "emulator", "board")
+
+_TIMEOUT_S = 10.0
+_SLOWEST_MACS_PER_S = 1e6
+
+
+def inference_timeout_s(model: ConvertedModel) -> float:
+    """Seconds after which an inference on any device or emulator is given up."""
+    return _TIMEOUT_S + float(model.manifest["macs"]) / _SLOWEST_MACS_PER_S
+
+
+@dataclass(frozen=True)
+class EmulatedDevice:
+    """A device in an emulator, and the firmware that was built for it."""
+
+    device: Device
+    firmware: Firmware
+
+
+@contextlib.contextmanager
+def emulated_device(
+    model: ConvertedModel,
+    board: Board,
+    emulator: EmulatorName | None = None,
+    compiler: CompilerName | None = None,
+    folder: Path | None = None,
+) -> Iterator[EmulatedDevice]:
+    """Builds the firmware of a model, starts it in an emulator, and opens the link.
+
+    Raises:
+        DoesNotFitError, ToolchainError, DeviceError, LinkError: see what each step raises.
+    """
+    firmware = build_firmware(model, board, compiler, folder)
+    with (
+        open_emulator(board, firmware.elf, emulator) as target,
+        Client(target.port, board.uart.baud, inference_timeout_s(model)) as client,
+    ):
+        yield EmulatedDevice(Device(client, target, model), firmware)
+
+
+@contextlib.contextmanager
+def attached_device(model: ConvertedModel, board: Board, port: str | None) -> Iterator[Device]:
+    """Opens the link to a flashed board.
+
+    Raises:
+        DeviceError: no port was named, or it does not open.
+        LinkError: nobody answers there, or another model.
+    """
+    if not port:
+        raise DeviceError(
+            "the board's serial port has to be named",
+            hint="-p PORT; this machine has: " + (", ".join(serial_ports()) or "no serial port"),
+        )
+    with Client(port, board.uart.baud, inference_timeout_s(model)) as client:
+        yield Device(client, Target("board", port), model)
+
+
+def serial_ports() -> list[str]:
+    """Serial ports of this machine, each with what is known of it."""
+    from serial.tools import list_ports
+
+    return [
+        f"{port.device} ({port.description})" if port.description != "n/a" else port.device
+        for port in sorted(list_ports.comports())
+    ]

@@ -1,0 +1,190 @@
+"""Suites: named sets of labelled samples, clean or adversarial, in one ``.npz`` file."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import DataError
+from tinyedge.files import write_atomically
+from tinyedge.graph.tensors import Quantization
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Suite:
+    """Samples that belong together.
+
+    Attributes:
+        name: ``clean``, ``fgsm``, …
+        inputs: float32 (n, *shape), as the float model takes them.
+        labels: int64 (n,).
+        float_logits: float32 (n, classes) of the float model, if it was at hand.
+        settings: how the samples were made: attack, epsilon and its unit, steps, seed.
+    """
+
+    name: str
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    float_logits: NDArray[np.float32] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def quantized(self, quantization: Quantization) -> NDArray[np.int8]:
+        """The samples as the device receives them."""
+        return quantization.quantize(self.inputs)
+
+
+def save_suites(path: Path, suites: list[Suite], source: dict[str, Any]) -> None:
+    """Writes suites: float inputs, labels, float logits and settings.
+
+    Args:
+        path: the ``.npz`` file.
+        suites: distinct by name.
+        source: of the model that they were crafted on: file name and SHA-256.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for suite in suites:
+        arrays[f"{suite.name}/x"] = suite.inputs
+        arrays[f"{suite.name}/y"] = suite.labels
+        if suite.float_logits is not None:
+            arrays[f"{suite.name}/float_logits"] = suite.float_logits
+    description = {
+        "version": _VERSION,
+        "model": source,
+        "suites": [{"name": suite.name, "settings": suite.settings} for suite in suites],
+    }
+    buffer = io.BytesIO()
+    encoded = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    np.savez_compressed(buffer, allow_pickle=False, suites=encoded, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_suites(path: Path) -> list[Suite]:
+    """Reads suites that ``save_suites`` wrote.
+
+    A plain ``.npz`` with arrays ``x`` and ``y`` is read as one suite named ``clean``.
+
+    Raises:
+        DataError: the file is missing, damaged or holds no suites.
+    """
+    arrays = read_arrays(path)
+    try:
+        if "suites" not in arrays:
+            return [Suite("clean", _floats(path, arrays["x"]), _labels(path, arrays["y"]))]
+        description = json.loads(arrays["suites"].tobytes())
+        suites = [
+            Suite(
+                record["name"],
+                arrays[f"{record['name']}/x"],
+                arrays[f"{record['name']}/y"],
+                arrays.get(f"{record['name']}/float_logits"),
+                record["settings"],
+            )
+            for record in description["suites"]
+        ]
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path}: holds no suites ({error})",
+            hint="write them with 'tinyedge attack', or give arrays x and y",
+        ) from error
+    for suite in suites:
+        if len(suite.inputs) != len(suite.labels):
+            raise DataError(f"{path}: suite '{suite.name}' has samples without labels")
+    return suites
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Reads a ``.npz`` file, or a ``.npy`` file as one array named ``x``.
+
+    Raises:
+        DataError: the file is missing, damaged or of another kind.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"x": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: not a readable .npy or .npz file ({error})",
+            hint="write it with numpy.save or numpy.savez, without pickled objects",
+        ) from error
+
+
+def _floats(path: Path, x: NDArray[Any]) -> NDArray[np.float32]:
+    """Samples as float32; bytes are images of 0 to 255, which stand for 0 to 1."""
+    if x.dtype == np.uint8:
+        return (x / 255.0).astype(np.float32)
+    if not np.issubdtype(x.dtype, np.floating) or not np.isfinite(x).all():
+        raise DataError(f"{path}: x has to be finite floats, or uint8 images, not {x.dtype}")
+    return x.astype(np.float32)
+
+
+def _labels(path: Path, y: NDArray[Any]) -> NDArray[np.int64]:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
+        raise DataError(f"{path}: y has to hold one integer label a sample")
+    return y.astype(np.int64)
+
+
+def read_inputs(path: Path, shape: tuple[int, ...], quantization: Quantization) -> NDArray[np.int8]:
+    """Reads samples to run: int8 as they are, floats quantized on the way.
+
+    Args:
+        path: a ``.npy`` file, or a ``.npz`` file with an array ``x`` or ``inputs``, or only one.
+        shape: of one sample, NHWC without the batch; a single sample may come without a batch axis.
+        quantization: of the model's input.
+
+    Returns:
+        int8 (n, *shape).
+
+    Raises:
+        DataError: the file or the array is not as it has to be.
+    """
+    samples = _samples(path, shape)
+    if samples.dtype == np.int8:
+        return samples
+    return quantization.quantize(_floats(path, samples))
+
+
+def read_calibration(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[np.float32]:
+    """Reads real inputs (n, *shape) as float32, as ``read_inputs`` finds them.
+
+    Raises:
+        DataError: the file or the array is not as it has to be.
+    """
+    return _floats(path, _samples(path, shape))
+
+
+def _samples(path: Path, shape: tuple[int, ...] | None) -> NDArray[Any]:
+    arrays = read_arrays(path)
+    name = next((key for key in ("x", "inputs") if key in arrays), None)
+    if name is None and len(arrays) == 1:
+        name = next(iter(arrays))
+    if name is None:
+        raise DataError(f"{path}: holds {', '.join(arrays) or 'nothing'}; expected an array x")
+    samples = arrays[name]
+    if shape is None:
+        return samples
+    if samples.shape == shape:
+        samples = samples[None]
+    if samples.ndim == len(shape) and shape[-1] == 1 and samples.shape[1:] == shape[:-1]:
+        samples = samples[..., None]
+    if samples.shape[1:] != shape:
+        raise DataError(
+            f"{path}: array '{name}' of shape {samples.shape}, the model takes "
+            f"(n, {', '.join(map(str, shape))})"
+        )
+    return samples

@@ -1,0 +1,165 @@
+"""C compilers: for boards and for this machine, what is installed before what pip brings."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tinyedge.errors import DoesNotFitError, ToolchainError
+
+CompilerName = Literal["gcc", "zig"]
+COMPILERS: tuple[CompilerName, ...] = ("gcc", "zig")
+
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wmissing-prototypes", "-Werror")
+_OPTIMIZATION = ("-O2", "-ffunction-sections", "-fdata-sections")
+_FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-unwind-tables", "-g0")
+_CORES = {"cortex-m4": {"gcc": "cortex-m4", "zig": "cortex_m4"}}
+_ARM_GCC = "arm-none-eabi-gcc"
+_TIMEOUT_S = 300
+
+_ZIG_HINT = f"{sys.executable} -m pip install 'tinyedge[zig]'"
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A command that compiles and links C.
+
+    Attributes:
+        name: ``gcc`` or ``zig``.
+        command: the compiler with the flags that choose its target.
+        link_flags: what linking firmware takes beside the linker script.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    link_flags: tuple[str, ...] = ()
+
+    def version(self) -> str:
+        """First line of what the compiler says of itself."""
+        zig = (sys.executable, "-m", "ziglang", "version")
+        command = zig if self.name == "zig" else (self.command[0], "--version")
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return result.stdout.partition("\n")[0].strip()
+
+
+def _zig_installed() -> bool:
+    return importlib.util.find_spec("ziglang") is not None
+
+
+def available_compilers() -> list[CompilerName]:
+    """The cross compilers that are installed, the preferred one first."""
+    found: list[CompilerName] = []
+    if shutil.which(_ARM_GCC):
+        found.append("gcc")
+    if _zig_installed():
+        found.append("zig")
+    return found
+
+
+def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
+    """A compiler for a core: ``arm-none-eabi-gcc`` where installed, else zig, unless one is named.
+
+    Raises:
+        ToolchainError: none, or not the named one, is installed.
+    """
+    found = available_compilers()
+    if not found or (name and name not in found):
+        raise ToolchainError(
+            f"no cross compiler{f' {name!r}' if name else ''} is installed",
+            hint=f"{_ZIG_HINT}, or on Debian: apt-get install gcc-arm-none-eabi",
+        )
+    chosen = name or found[0]
+    cpu = _CORES[core][chosen]
+    if chosen == "gcc":
+        return Compiler(
+            "gcc",
+            (_ARM_GCC, f"-mcpu={cpu}", "-mthumb", "-fno-tree-loop-distribute-patterns"),
+            ("-nostdlib", "-Wl,--gc-sections", "-lgcc"),
+        )
+    return Compiler(
+        "zig",
+        (sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabi", f"-mcpu={cpu}"),
+        ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler"),
+    )
+
+
+def host_compiler() -> Compiler:
+    """A compiler for this machine: ``cc``, else zig.
+
+    Raises:
+        ToolchainError: neither is installed.
+    """
+    if command := shutil.which("cc"):
+        return Compiler("cc", (command,))
+    if _zig_installed():
+        return Compiler("zig", (sys.executable, "-m", "ziglang", "cc"))
+    raise ToolchainError(
+        "no C compiler is installed for this machine",
+        hint=f"{_ZIG_HINT}, or install your system's C compiler (cc)",
+    )
+
+
+def compile_firmware(
+    compiler: Compiler, sources: Sequence[Path], linker_script: Path, output: Path
+) -> None:
+    """Compiles and links a firmware.
+
+    Raises:
+        DoesNotFitError: a memory of the board overflowed; the message says by how much.
+        ToolchainError: the compiler failed otherwise.
+    """
+    _run(
+        compiler,
+        [
+            *WARNINGS,
+            *_OPTIMIZATION,
+            *_FREESTANDING,
+            "-T",
+            str(linker_script),
+            *map(str, sources),
+            *compiler.link_flags,
+            "-o",
+            str(output),
+        ],
+    )
+
+
+def compile_shared_library(
+    compiler: Compiler, sources: Sequence[Path], output: Path, flags: Sequence[str] = ()
+) -> None:
+    """Compiles a shared library for this machine.
+
+    Raises:
+        ToolchainError: the compiler failed.
+    """
+    _run(
+        compiler,
+        [*WARNINGS, "-O2", "-fPIC", "-shared", *flags, *map(str, sources), "-o", str(output)],
+    )
+
+
+def _run(compiler: Compiler, arguments: Sequence[str]) -> None:
+    try:
+        result = subprocess.run(
+            [*compiler.command, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolchainError(f"{compiler.command[0]} could not run: {error}") from error
+    if result.returncode == 0:
+        return
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    if overflow := re.search(r"(FLASH|RAM)\b.*overflowed[^\n]*", result.stderr):
+        raise DoesNotFitError(f"the firmware does not fit the board: {overflow.group(0).strip()}")
+    first = next((line for line in lines if "error" in line), lines[-1] if lines else "no message")
+    raise ToolchainError(f"{compiler.name} failed: {first.strip()}")

@@ -1,0 +1,70 @@
+"""What a firmware takes of a board's memories, read from its ELF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from tinyedge.errors import ToolchainError
+
+_CODE_SECTIONS = (".isr_vector", ".text")
+_WEIGHT_SECTIONS = (".weights",)
+_ARENA_SECTION = ".arena"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of flash and RAM.
+
+    Attributes:
+        code: machine code and the vector table.
+        weights: packed weights.
+        other: all else in flash: biases, multipliers, other constants, initial values of data.
+        arena: activations and scratch.
+        static: all other variables.
+    """
+
+    code: int
+    weights: int
+    other: int
+    arena: int
+    static: int
+
+    @property
+    def flash(self) -> int:
+        """All bytes that are written to flash."""
+        return self.code + self.weights + self.other
+
+
+def read_footprint(elf: Path) -> Footprint:
+    """Reads the footprint of a firmware.
+
+    ``flash`` is the sum of the ELF's loaded segments, so code, weights and other add up to exactly
+    what is flashed, padding between sections being counted as other.
+
+    Raises:
+        ToolchainError: the file is not a readable ELF.
+    """
+    try:
+        with elf.open("rb") as file:
+            image = ELFFile(file)
+            loaded = sum(
+                segment["p_filesz"]
+                for segment in image.iter_segments()
+                if segment["p_type"] == "PT_LOAD"
+            )
+            sizes = {section.name: int(section["sh_size"]) for section in image.iter_sections()}
+    except (OSError, ELFError) as error:
+        raise ToolchainError(f"{elf}: not a readable ELF: {error}") from error
+    code = sum(sizes.get(name, 0) for name in _CODE_SECTIONS)
+    weights = sum(sizes.get(name, 0) for name in _WEIGHT_SECTIONS)
+    return Footprint(
+        code=code,
+        weights=weights,
+        other=loaded - code - weights,
+        arena=sizes.get(_ARENA_SECTION, 0),
+        static=sizes.get(".data", 0) + sizes.get(".bss", 0),
+    )

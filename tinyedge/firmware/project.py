@@ -1,0 +1,174 @@
+"""From a converted model and a board to a firmware: rendered, compiled, measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+from tinyedge.boards import Board
+from tinyedge.errors import DoesNotFitError
+from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.files import folder_aside
+from tinyedge.firmware.compilers import (
+    Compiler,
+    CompilerName,
+    compile_firmware,
+    cross_compiler,
+)
+from tinyedge.firmware.footprint import Footprint, read_footprint
+from tinyedge.templates import data_folder, render_template
+
+MINIMUM_STACK = 2048
+"""Bytes of RAM that a firmware keeps for its stack."""
+
+_ELF = "firmware.elf"
+_IMAGE = "firmware.bin"
+_RECORD = "firmware.json"
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A compiled firmware.
+
+    Attributes:
+        elf: the linked program.
+        image: the bytes of flash, from its first address on.
+        board: what it is for.
+        compiler: ``gcc`` or ``zig``, with its version.
+        hash: SHA-256 of its sources, as the device tells it.
+        footprint: flash and static RAM.
+    """
+
+    elf: Path
+    image: Path
+    board: Board
+    compiler: str
+    hash: str
+    footprint: Footprint
+
+
+def build_firmware(
+    model: ConvertedModel,
+    board: Board,
+    compiler_name: CompilerName | None = None,
+    output: Path | None = None,
+) -> Firmware:
+    """Renders and compiles the firmware of a model for a board.
+
+    A firmware that was built before from the same sources, with the same compiler, is used again.
+
+    Args:
+        model: what ``convert`` wrote.
+        board: the board.
+        compiler_name: by default ``gcc`` where installed, else ``zig``.
+        output: folder for sources and program; ``<model>/<board>-<compiler>`` by default.
+
+    Raises:
+        DoesNotFitError: the board's flash or RAM is too small; says by how much.
+        ToolchainError: there is no compiler, or it fails.
+    """
+    _check_memories(model, board)
+    compiler = cross_compiler(board.core, compiler_name)
+    folder = output or model.folder / f"{board.name}-{compiler.name}"
+    files = _render(model, board)
+    digest = _hash(files)
+    files["firmware_id.h"] = render_template(
+        "harness/firmware_id.h.j2",
+        {"board": board, "hash_bytes": ", ".join(f"0x{byte:02x}" for byte in digest)},
+    )
+    version = f"{compiler.name}: {compiler.version()}"
+    record = {"hash": digest.hex(), "compiler": version, "command": list(compiler.command[1:])}
+    if not _is_current(folder, record):
+        _compile(folder, files, compiler, board, record)
+    return Firmware(
+        elf=folder / _ELF,
+        image=folder / _IMAGE,
+        board=board,
+        compiler=version,
+        hash=digest.hex(),
+        footprint=read_footprint(folder / _ELF),
+    )
+
+
+def _check_memories(model: ConvertedModel, board: Board) -> None:
+    """Refuses before compiling what cannot fit: weights alone, or arena, input and stack."""
+    ram = model.arena_bytes + model.graph.input_tensor.size + MINIMUM_STACK
+    for name, needed, size in (
+        ("flash", model.weight_bytes, board.flash.size),
+        ("RAM", ram, board.ram.size),
+    ):
+        if needed > size:
+            raise DoesNotFitError(
+                f"the model does not fit {board.name}: it needs at least {needed} bytes of {name}, "
+                f"{needed - size} more than the board's {size}",
+                hint="narrower layers, fewer bits a weight, or a larger board",
+            )
+
+
+def _render(model: ConvertedModel, board: Board) -> dict[str, str]:
+    """All source files but the one that holds their hash."""
+    templates = data_folder("firmware_templates")
+    runtime = templates / "runtime"
+    wanted = [runtime / name for name in model.runtime_sources]
+    wanted += [*runtime.glob("*.h"), *(templates / "harness").glob("*.[ch]")]
+    wanted += [*(templates / "stm32").glob("*.[ch]"), *model.sources]
+    files = {path.name: path.read_text(encoding="utf-8") for path in wanted}
+    context = {"board": board, "minimum_stack": MINIMUM_STACK}
+    for name in ("board.h", "linker.ld"):
+        files[name] = render_template(f"stm32/{name}.j2", context)
+    return files
+
+
+def _hash(files: dict[str, str]) -> bytes:
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{files[name]}\0".encode())
+    return digest.digest()
+
+
+def _is_current(folder: Path, record: dict[str, Any]) -> bool:
+    try:
+        kept = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        elf = hashlib.sha256((folder / _ELF).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return False
+    same = {key: kept.get(key) for key in record} == record
+    return same and kept.get("elf_sha256") == elf and (folder / _IMAGE).is_file()
+
+
+def _compile(
+    folder: Path, files: dict[str, str], compiler: Compiler, board: Board, record: dict[str, Any]
+) -> None:
+    with folder_aside(folder) as aside:
+        source = aside / "src"
+        source.mkdir()
+        for name, text in files.items():
+            (source / name).write_text(text, encoding="utf-8")
+        elf = aside / _ELF
+        compile_firmware(compiler, sorted(source.glob("*.c")), source / "linker.ld", elf)
+        (aside / _IMAGE).write_bytes(_flash_image(elf, board))
+        content = {
+            **record,
+            "board": board.name,
+            "elf_sha256": hashlib.sha256(elf.read_bytes()).hexdigest(),
+            "footprint": asdict(read_footprint(elf)),
+        }
+        (aside / _RECORD).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _flash_image(elf: Path, board: Board) -> bytes:
+    """The bytes of flash from its start on; gaps hold 0xff, as erased flash does."""
+    image = bytearray()
+    with elf.open("rb") as file:
+        for segment in ELFFile(file).iter_segments():
+            if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]:
+                offset = segment["p_paddr"] - board.flash.origin
+                image.extend(b"\xff" * (offset + segment["p_filesz"] - len(image)))
+                image[offset : offset + segment["p_filesz"]] = segment.data()
+    return bytes(image)
+

@@ -1,0 +1,96 @@
+"""The host twin: the model's C code as a shared library of this machine."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import DataError, ToolchainError
+from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.files import folder_aside
+from tinyedge.firmware.compilers import compile_shared_library, host_compiler
+from tinyedge.templates import data_folder
+
+_SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+
+
+class Twin:
+    """The same C as on the board, running here.
+
+    Args:
+        model: what ``convert`` wrote. The library is built in its folder, unless it is there.
+
+    Raises:
+        ToolchainError: there is no C compiler, or it fails.
+    """
+
+    def __init__(self, model: ConvertedModel) -> None:
+        self._shape = model.graph.input_tensor.shape
+        self._output_shape = model.graph.output_tensor.shape
+        path = _build(model)
+        try:
+            self._library = ctypes.CDLL(str(path.resolve()))
+        except OSError as error:
+            raise ToolchainError(f"{path}: cannot be loaded: {error}") from error
+        for name in ("input", "output"):
+            getattr(self._library, f"tinyedge_model_{name}").restype = ctypes.c_void_p
+        self._library.tinyedge_model_invoke.restype = None
+
+    def run(
+        self, samples: NDArray[np.int8], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.int8]:
+        """Computes samples, int8 (n, *input shape), one by one; gives logits (n, *output shape).
+
+        Raises:
+            DataError: the samples are not int8 or not of the input's shape.
+        """
+        if samples.dtype != np.int8 or samples.shape[1:] != self._shape:
+            raise DataError(f"samples have to be int8 (n, {', '.join(map(str, self._shape))})")
+        outputs = np.empty((len(samples), *self._output_shape), dtype=np.int8)
+        source = self._library.tinyedge_model_input()
+        target = self._library.tinyedge_model_output()
+        size = int(np.prod(self._output_shape))
+        for index, sample in enumerate(np.ascontiguousarray(samples)):
+            ctypes.memmove(source, sample.ctypes.data, sample.nbytes)
+            self._library.tinyedge_model_invoke()
+            outputs[index] = np.frombuffer(ctypes.string_at(target, size), np.int8).reshape(
+                self._output_shape
+            )
+            if progress:
+                progress(1)
+        return outputs
+
+
+def twin_sources(model: ConvertedModel) -> list[Path]:
+    """The C files of the twin: the model's and the runtime's."""
+    runtime = data_folder("firmware_templates") / "runtime"
+    return [model.folder / "model.c", *(runtime / name for name in model.runtime_sources)]
+
+
+def twin_include_flags(model: ConvertedModel) -> list[str]:
+    """Where the twin's headers lie."""
+    runtime = data_folder("firmware_templates") / "runtime"
+    return [f"-I{model.folder}", f"-I{runtime}"]
+
+
+def _build(model: ConvertedModel) -> Path:
+    """Builds the library, under a name that its sources and compiler determine."""
+    compiler = host_compiler()
+    digest = hashlib.sha256(" ".join([*compiler.command, compiler.version()]).encode())
+    headers = sorted((data_folder("firmware_templates") / "runtime").glob("*.h"))
+    for source in [*twin_sources(model), *headers, model.folder / "model.h"]:
+        digest.update(source.read_bytes())
+    folder = model.folder / "twin"
+    library = folder / f"model-{digest.hexdigest()[:16]}{_SUFFIX}"
+    if not library.is_file():
+        with folder_aside(folder) as aside:
+            compile_shared_library(
+                compiler, twin_sources(model), aside / library.name, twin_include_flags(model)
+            )
+    return library

@@ -1,0 +1,238 @@
+"""The integer graph: what importers make, exporters read and executors run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import ModelError
+from tinyedge.files import write_atomically
+from tinyedge.graph.operators import OPERATORS, Operator, Weighted
+from tinyedge.graph.tensors import Quantization, Tensor, Weights
+
+FORMAT_VERSION = 1
+GRAPH_FILE = "graph.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Integer operators in the order they run, from one input to one output.
+
+    Attributes:
+        name: of the model, a C identifier is derived from it.
+        tensors: all activations by name, the input included.
+        operators: in execution order.
+        input: name of the input tensor.
+        output: name of the output tensor, the logits.
+        source: where the graph came from: file name, SHA-256, producer. Not part of the hash.
+    """
+
+    name: str
+    tensors: dict[str, Tensor]
+    operators: tuple[Operator, ...]
+    input: str
+    output: str
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    @property
+    def input_tensor(self) -> Tensor:
+        """The tensor that samples are written to."""
+        return self.tensors[self.input]
+
+    @property
+    def output_tensor(self) -> Tensor:
+        """The tensor that the logits are read from."""
+        return self.tensors[self.output]
+
+    def inputs_of(self, operator: Operator) -> list[Tensor]:
+        """The input tensors of an operator."""
+        return [self.tensors[name] for name in operator.inputs]
+
+    def macs_of(self, operator: Operator) -> int:
+        """Dense multiply-accumulates of one operator in one inference."""
+        shapes = [tensor.shape for tensor in self.inputs_of(operator)]
+        return operator.macs(shapes, self.tensors[operator.output].shape)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum(
+            operator.weights.codes.size + operator.bias.size
+            for operator in self.operators
+            if isinstance(operator, Weighted)
+        )
+
+    def check(self) -> None:
+        """Raises ModelError, naming the operator, unless every executor can run the graph."""
+        written = {self.input}
+        for name in (self.input, self.output):
+            if name not in self.tensors:
+                raise ModelError(f"graph '{self.name}': tensor '{name}' is not in it")
+        for name, tensor in self.tensors.items():
+            scale, zero_point = tensor.quantization.scale, tensor.quantization.zero_point
+            if not np.isfinite(scale) or scale <= 0.0 or not -128 <= zero_point <= 127:
+                raise ModelError(f"tensor '{name}': scale {scale}, zero point {zero_point}")
+            if not tensor.shape or min(tensor.shape) < 1:
+                raise ModelError(f"tensor '{name}': shape {tensor.shape}")
+        names = [operator.name for operator in self.operators]
+        if len(set(names)) != len(names):
+            raise ModelError(f"graph '{self.name}': two operators share a name")
+        for operator in self.operators:
+            missing = [name for name in operator.inputs if name not in written]
+            if missing or operator.output not in self.tensors or operator.output in written:
+                raise operator.fail(f"inputs {operator.inputs} or output '{operator.output}'")
+            if len(operator.inputs) != operator.arity:
+                raise operator.fail(f"needs {operator.arity} inputs, not {len(operator.inputs)}")
+            inputs = self.inputs_of(operator)
+            shape = operator.output_shape([tensor.shape for tensor in inputs])
+            output = self.tensors[operator.output]
+            if shape != output.shape:
+                raise operator.fail(f"gives {shape}, its output is {output.shape}")
+            try:
+                operator.check(inputs, output)
+            except (ValueError, OverflowError) as error:
+                raise operator.fail(str(error)) from error
+            written.add(operator.output)
+        if self.output not in written:
+            raise ModelError(f"graph '{self.name}': nothing writes the output '{self.output}'")
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of what determines the logits, as 64 hexadecimal digits."""
+        description, arrays = self._encode()
+        del description["source"]
+        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+        for key in sorted(arrays):
+            digest.update(key.encode())
+            digest.update(np.ascontiguousarray(arrays[key]).tobytes())
+        return digest.hexdigest()
+
+    def _encode(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        arrays: dict[str, NDArray[Any]] = {}
+        operators = []
+        for index, operator in enumerate(self.operators):
+            record: dict[str, Any] = {"kind": type(operator).__name__}
+            for attribute in dataclasses.fields(operator):
+                value = getattr(operator, attribute.name)
+                if isinstance(value, Weights):
+                    arrays[f"{index}/codes"] = value.codes
+                    arrays[f"{index}/scales"] = value.scales
+                    value = {"bits": value.bits}
+                elif isinstance(value, np.ndarray):
+                    arrays[f"{index}/{attribute.name}"] = value
+                    continue
+                record[attribute.name] = value
+            operators.append(record)
+        description = {
+            "format": FORMAT_VERSION,
+            "name": self.name,
+            "input": self.input,
+            "output": self.output,
+            "source": self.source,
+            "tensors": [
+                {
+                    "name": tensor.name,
+                    "shape": tensor.shape,
+                    "scale": tensor.quantization.scale,
+                    "zero_point": tensor.quantization.zero_point,
+                }
+                for tensor in self.tensors.values()
+            ],
+            "operators": operators,
+        }
+        return description, arrays
+
+    def save(self, path: Path) -> None:
+        """Writes the graph to one ``.npz`` file; the same graph gives the same bytes."""
+        description, arrays = self._encode()
+        encoded = np.frombuffer(json.dumps(description).encode(), dtype=np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, graph=encoded, **arrays)
+        write_atomically(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> Graph:
+        """Reads a graph that ``save`` wrote.
+
+        Raises:
+            ModelError: the file is missing, damaged, of another version or does not check.
+        """
+        if not path.is_file():
+            raise ModelError(
+                f"{path}: no such file",
+                hint=f"a folder made by 'tinyedge convert' holds {GRAPH_FILE}",
+            )
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+            description = json.loads(arrays.pop("graph").tobytes())
+            if description["format"] != FORMAT_VERSION:
+                raise ModelError(
+                    f"{path}: graph format {description['format']}, this reads {FORMAT_VERSION}",
+                    hint="convert the model again",
+                )
+            tensors = {
+                record["name"]: Tensor(
+                    record["name"],
+                    tuple(record["shape"]),
+                    Quantization(record["scale"], record["zero_point"]),
+                )
+                for record in description["tensors"]
+            }
+            operators = tuple(
+                _decode_operator(record, index, arrays)
+                for index, record in enumerate(description["operators"])
+            )
+            return cls(
+                description["name"],
+                tensors,
+                operators,
+                description["input"],
+                description["output"],
+                description["source"],
+            )
+        except ModelError:
+            raise
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            OSError,
+            EOFError,
+            zipfile.BadZipFile,
+        ) as error:
+            raise ModelError(
+                f"{path}: not a tinyedge graph, or damaged ({error})",
+                hint="convert the model again",
+            ) from error
+
+
+def _decode_operator(
+    record: dict[str, Any], index: int, arrays: dict[str, NDArray[Any]]
+) -> Operator:
+    fields = dict(record)
+    kind = OPERATORS[fields.pop("kind")]
+    for key, value in fields.items():
+        if isinstance(value, list):
+            fields[key] = tuple(value)
+    if issubclass(kind, Weighted):
+        fields["weights"] = Weights(
+            arrays[f"{index}/codes"], fields["weights"]["bits"], arrays[f"{index}/scales"]
+        )
+        fields["bias"] = arrays[f"{index}/bias"]
+    return kind(**fields)

@@ -1,0 +1,233 @@
+"""The numpy reference: the meaning of every operator, bit for bit.
+
+Matrix products run in floating point, where the checked bound on the accumulators makes every
+partial sum an exact integer: float32 below 2**24, float64 below 2**53.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import DataError
+from tinyedge.graph import operators as ops
+from tinyedge.graph.fixed_point import (
+    Int64,
+    multiply_by_quantized_multiplier,
+    rounding_divide_by_power_of_two,
+    saturating_rounding_doubling_high_mul,
+)
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.tensors import Tensor
+
+Int8 = NDArray[np.int8]
+
+_CHUNK_BYTES = 64 * 2**20
+"""Roughly how much memory one batch of patches may take."""
+
+
+def run(
+    graph: Graph,
+    samples: Int8,
+    progress: Callable[[int], None] | None = None,
+    tap: Callable[[str, Int8], None] | None = None,
+) -> Int8:
+    """Runs samples through the graph.
+
+    Args:
+        graph: the graph.
+        samples: int8 (n, *input shape).
+        progress: called with the number of samples finished since the last call.
+        tap: called with the name and the value (m, *shape) of every tensor of every chunk.
+
+    Returns:
+        Logits, int8 (n, *output shape).
+
+    Raises:
+        DataError: the samples are not int8 or not of the input's shape.
+    """
+    shape = graph.input_tensor.shape
+    if samples.dtype != np.int8 or samples.shape[1:] != shape:
+        raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))})")
+    patch_bytes = max(
+        (
+            4 * graph.macs_of(operator) // max(len(operator.weights.codes), 1)
+            for operator in graph.operators
+            if isinstance(operator, ops.Weighted)
+        ),
+        default=1,
+    )
+    chunk = int(np.clip(_CHUNK_BYTES // max(patch_bytes, 1), 1, 256))
+    outputs = [np.empty((0, *graph.output_tensor.shape), dtype=np.int8)]
+    for start in range(0, len(samples), chunk):
+        values = {graph.input: samples[start : start + chunk]}
+        for operator in graph.operators:
+            tensors = graph.inputs_of(operator)
+            arrays = [values[tensor.name] for tensor in tensors]
+            values[operator.output] = compute(
+                operator, arrays, tensors, graph.tensors[operator.output]
+            )
+        if tap:
+            for name, value in values.items():
+                tap(name, value)
+        outputs.append(values[graph.output])
+        if progress:
+            progress(len(outputs[-1]))
+    return np.concatenate(outputs)
+
+
+@singledispatch
+def compute(
+    operator: ops.Operator, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    """Computes one operator on a batch: int8 arrays (n, *shape) in, one out."""
+    raise NotImplementedError(type(operator).__name__)
+
+
+def _clamped(values: Int64, zero_point: int, clamp: ops.Pair) -> Int8:
+    return np.clip(values + zero_point, *clamp).astype(np.int8)
+
+
+def _requantized(
+    operator: ops.Weighted, accumulators: Int64, source: Tensor, output: Tensor
+) -> Int8:
+    mantissas, shifts = operator.multipliers(source.quantization, output.quantization)
+    scaled = multiply_by_quantized_multiplier(accumulators + operator.bias, mantissas, shifts)
+    return _clamped(scaled, output.quantization.zero_point, operator.clamp)
+
+
+def _windows(
+    x: NDArray[np.generic], operator: ops.Windowed, dilation: ops.Pair, padding_value: int
+) -> NDArray[np.generic]:
+    """All windows of a batch: (n, rows, columns, channels, window height, window width)."""
+    top, bottom, left, right = operator.padding
+    x = np.pad(
+        x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=padding_value
+    )
+    views = np.lib.stride_tricks.sliding_window_view(x, operator.window(), axis=(1, 2))
+    return views[
+        :, :: operator.stride[0], :: operator.stride[1], :, :: dilation[0], :: dilation[1]
+    ]
+
+
+def _exact_float(operator: ops.Weighted, source: Tensor) -> type[np.float32 | np.float64]:
+    bound = int(operator.accumulator_bound(source.quantization).max(initial=0))
+    return np.float32 if bound < 2**24 else np.float64
+
+
+@compute.register
+def _conv2d(
+    operator: ops.Conv2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    kind = _exact_float(operator, inputs[0])
+    centred = arrays[0].astype(kind) - inputs[0].quantization.zero_point
+    windows = _windows(centred, operator, operator.dilation, 0)
+    n, rows, columns = windows.shape[:3]
+    patches = windows.reshape(n * rows * columns, -1)
+    codes = operator.weights.codes.transpose(0, 3, 1, 2).reshape(len(operator.bias), -1)
+    accumulators = (patches @ codes.T.astype(kind)).astype(np.int64)
+    accumulators = accumulators.reshape(n, rows, columns, -1)
+    return _requantized(operator, accumulators, inputs[0], output)
+
+
+@compute.register
+def _depthwise_conv2d(
+    operator: ops.DepthwiseConv2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    centred = arrays[0].astype(np.int32) - inputs[0].quantization.zero_point
+    repeats = len(operator.weights.codes) // centred.shape[3]
+    windows = _windows(np.repeat(centred, repeats, axis=3), operator, operator.dilation, 0)
+    codes = operator.weights.codes.astype(np.int32)
+    accumulators = np.zeros(windows.shape[:4], dtype=np.int64)
+    for row, column in np.ndindex(*codes.shape[1:]):
+        accumulators += windows[..., row, column] * codes[:, row, column]
+    return _requantized(operator, accumulators, inputs[0], output)
+
+
+@compute.register
+def _fully_connected(
+    operator: ops.FullyConnected, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    kind = _exact_float(operator, inputs[0])
+    flat = arrays[0].reshape(len(arrays[0]), -1).astype(kind) - inputs[0].quantization.zero_point
+    accumulators = (flat @ operator.weights.codes.T.astype(kind)).astype(np.int64)
+    return _requantized(operator, accumulators, inputs[0], output)
+
+
+def _scaled_below_one(values: Int64, multiplier: ops.Pair) -> Int64:
+    mantissa, shift = multiplier
+    high = saturating_rounding_doubling_high_mul(values, mantissa)
+    return rounding_divide_by_power_of_two(high, -shift)
+
+
+@compute.register
+def _add(operator: ops.Add, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    first, second, result = operator.multipliers(inputs, output)
+    total = np.zeros(arrays[0].shape, dtype=np.int64)
+    for array, tensor, multiplier in zip(arrays, inputs, (first, second), strict=True):
+        centred = array.astype(np.int64) - tensor.quantization.zero_point
+        total += _scaled_below_one(centred << ops.ADD_LEFT_SHIFT, multiplier)
+    scaled = _scaled_below_one(total, result)
+    return _clamped(scaled, output.quantization.zero_point, operator.clamp)
+
+
+def _divided_half_away(total: Int64, count: Int64) -> Int64:
+    """``round(total / count)``, halves away from zero, as C divides."""
+    magnitude = (np.abs(total) + count // 2) // count
+    return np.where(total > 0, magnitude, -magnitude)
+
+
+@compute.register
+def _average_pool2d(
+    operator: ops.AveragePool2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    x = arrays[0].astype(np.int64)
+    total = _windows(x, operator, (1, 1), 0).sum(axis=(4, 5))
+    count = _windows(np.ones_like(x[:1]), operator, (1, 1), 0).sum(axis=(4, 5))
+    return _clamped(_divided_half_away(total, count), 0, operator.clamp)
+
+
+@compute.register
+def _max_pool2d(
+    operator: ops.MaxPool2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    largest = _windows(arrays[0].astype(np.int64), operator, (1, 1), -128).max(axis=(4, 5))
+    return _clamped(largest, 0, operator.clamp)
+
+
+@compute.register
+def _mean(operator: ops.Mean, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    centred = arrays[0].astype(np.int64) - inputs[0].quantization.zero_point
+    total = centred.sum(axis=(1, 2), keepdims=True)
+    scaled = multiply_by_quantized_multiplier(total, *operator.multiplier(inputs[0], output))
+    mean = _divided_half_away(scaled, np.int64(centred.shape[1] * centred.shape[2]))
+    return _clamped(mean, output.quantization.zero_point, ops.FULL_RANGE)
+
+
+@compute.register
+def _pad(operator: ops.Pad, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    top, bottom, left, right = operator.padding
+    return np.pad(
+        arrays[0],
+        ((0, 0), (top, bottom), (left, right), (0, 0)),
+        constant_values=inputs[0].quantization.zero_point,
+    )
+
+
+@compute.register
+def _reshape(
+    operator: ops.Reshape, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    return arrays[0].reshape(len(arrays[0]), *operator.shape)
+
+
+@compute.register
+def _requantize(
+    operator: ops.Requantize, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    centred = arrays[0].astype(np.int64) - inputs[0].quantization.zero_point
+    scaled = multiply_by_quantized_multiplier(centred, *operator.multiplier(inputs[0], output))
+    return _clamped(scaled, output.quantization.zero_point, operator.clamp)

@@ -1,0 +1,45 @@
+"""Which importer reads a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import ModelError
+from tinyedge.graph.graph import GRAPH_FILE, Graph
+from tinyedge.importers.qkeras import SUFFIXES, ImportResult, import_qkeras
+
+_SUPPORTED = f"supported: {', '.join(SUFFIXES)}, a SavedModel folder, or a saved graph ({GRAPH_FILE})"
+
+
+def is_keras_model(path: Path) -> bool:
+    """Whether a path is a Keras model by its name, or a SavedModel folder."""
+    return path.suffix.lower() in SUFFIXES or (path / "saved_model.pb").is_file()
+
+
+def import_model(
+    path: Path,
+    calibration: NDArray[np.float32] | None = None,
+    input_range: tuple[float, float] | None = None,
+) -> ImportResult:
+    """Imports a model file of any supported kind.
+
+    Args:
+        path: a QKeras model (see ``import_qkeras``), a saved graph, or a folder that holds one.
+        calibration: see ``import_qkeras``; not used for a saved graph.
+        input_range: see ``import_qkeras``; not used for a saved graph.
+
+    Raises:
+        ModelError: the file is missing, damaged, of an unknown kind, or holds something unsupported.
+    """
+    if not path.exists():
+        raise ModelError(f"{path}: no such file", hint=_SUPPORTED)
+    if is_keras_model(path):
+        return import_qkeras(path, calibration, input_range)
+    if path.is_dir() and (path / GRAPH_FILE).is_file():
+        path = path / GRAPH_FILE
+    if path.suffix == ".npz":
+        return ImportResult(Graph.load(path), ())
+    raise ModelError(f"{path}: not a kind of model that can be read", hint=_SUPPORTED)

@@ -1,0 +1,104 @@
+"""From a trained QKeras model to the integer graph.
+
+``load`` reads the file, ``layers`` turns each Keras layer into float nodes with integer weights,
+``fusion`` folds normalization and activations into them, ``ranges`` gives every node without a
+quantizer of its own an int8 grid, and ``lowering`` makes the integer graph.
+
+Importing this package does not import TensorFlow; calling it does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.graph.graph import Graph
+
+SUFFIXES = (".h5", ".hdf5", ".keras")
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """An imported model.
+
+    Attributes:
+        graph: the integer graph.
+        notes: what the user should know of the import, one sentence each.
+    """
+
+    graph: Graph
+    notes: tuple[str, ...]
+
+
+def import_qkeras(
+    path: Path,
+    calibration: NDArray[np.float32] | None = None,
+    input_range: tuple[float, float] | None = None,
+) -> ImportResult:
+    """Imports a QKeras model file.
+
+    A final softmax is left out: the graph's output is the logits.
+
+    Args:
+        path: ``.h5``, ``.keras`` or a SavedModel folder.
+        calibration: real inputs (n, *input shape), for the int8 grids of activations that have no
+            quantizer of their own. Without it they are estimated from batch normalization's
+            statistics and from synthetic inputs.
+        input_range: smallest and largest input value; by default that of ``calibration``, else
+            (0, 1). An input that a quantizer follows takes that quantizer's grid instead.
+
+    Raises:
+        ModelError: the file is missing or damaged, or holds a layer, an activation or a quantizer
+            that is not supported.
+    """
+    from tinyedge.importers.qkeras.fusion import fuse
+    from tinyedge.importers.qkeras.layers import trace
+    from tinyedge.importers.qkeras.load import load_keras_model
+    from tinyedge.importers.qkeras.lowering import lower
+    from tinyedge.importers.qkeras.ranges import assign_grids
+
+    model = load_keras_model(path)
+    nodes = fuse(trace(model))
+    notes = assign_grids(nodes, calibration, input_range)
+    source = {"file": path.name, "sha256": file_hash(path), "producer": "QKeras"}
+    return ImportResult(lower(nodes, path.stem, source, notes), tuple(notes))
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a model file, or of all files of a SavedModel folder with their names."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+        digest.update(str(file.relative_to(path)).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def logits_function(path: Path) -> tuple[Callable[[Any], Any], tuple[int, ...], int]:
+    """The float model up to its logits.
+
+    Args:
+        path: as ``import_qkeras`` takes.
+
+    Returns:
+        A function from a float32 tensor (n, *input shape) to logits (n, classes), differentiable
+        and without the final softmax; the input shape; the number of classes.
+
+    Raises:
+        ModelError: as ``import_qkeras``.
+    """
+    from tinyedge.importers.qkeras.load import load_keras_model, logits_model
+
+    model = logits_model(load_keras_model(path))
+    return (
+        lambda x: model(x, training=False),
+        tuple(model.input_shape[1:]),
+        int(np.prod(model.output_shape[1:])),
+    )

@@ -1,0 +1,55 @@
+"""The one place that imports TensorFlow, Keras and QKeras, with what they need to get along.
+
+QKeras is written for Keras 2. With TensorFlow 2.16 and later that is the ``tf_keras`` package,
+and ``TF_USE_LEGACY_KERAS`` has to be set before the first import of TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+
+from tinyedge.errors import MissingDependencyError
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+
+@contextlib.contextmanager
+def _silent_import() -> Iterator[None]:
+    """Keeps off stderr what TensorFlow's C++ libraries write while they load, whatever their level.
+
+    A failing import still raises.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+try:
+    with _silent_import():
+        import qkeras
+        import tensorflow
+        import tf_keras
+except ImportError as error:
+    raise MissingDependencyError(
+        f"this needs TensorFlow and QKeras, and '{error.name}' is not installed",
+        hint=f"{sys.executable} -m pip install 'tinyedge[qkeras]'",
+    ) from error
+
+tensorflow.get_logger().setLevel("ERROR")
+
+__all__ = ["qkeras", "tensorflow", "tf_keras"]

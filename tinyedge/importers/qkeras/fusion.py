@@ -1,0 +1,140 @@
+"""Folding normalization and activations into the nodes before them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyedge.graph.tensors import Quantization
+from tinyedge.importers.qkeras import nodes as n
+
+
+def fuse(nodes: list[n.Node]) -> list[n.Node]:
+    """Folds until nothing more can be folded; the order and the last value stay."""
+    nodes = list(nodes)
+    while any(step(nodes) for step in (_fold_affine, _hoist_activation, _fold_activation)):
+        pass
+    return nodes
+
+
+def _remove(nodes: list[n.Node], node: n.Node, replacement: n.Node) -> None:
+    """Takes a node out; whoever used its value uses the replacement's."""
+    last = nodes[-1] is node
+    nodes.remove(node)
+    for other in nodes:
+        other.inputs = [replacement if source is node else source for source in other.inputs]
+    if last:  # the replacement now is the output
+        nodes.remove(replacement)
+        nodes.append(replacement)
+
+
+def _fold_affine(nodes: list[n.Node]) -> bool:
+    """Batch normalization and rescaling into the weights and the bias before them."""
+    consumers = n.Consumers.of(nodes)
+    for node in nodes:
+        if not isinstance(node, n.Affine):
+            continue
+        source = node.inputs[0]
+        if not consumers.single(source) or source.grid or source.bounds != (-np.inf, np.inf):
+            continue
+        if isinstance(source, n.Linear):
+            source.scales = source.scales * node.scale
+            source.bias = source.bias * node.scale + node.offset
+        elif isinstance(source, n.Affine):
+            source.scale = source.scale * node.scale
+            source.offset = source.offset * node.scale + node.offset
+        else:
+            continue
+        source.spread = node.spread
+        _remove(nodes, node, source)
+        return True
+    return False
+
+
+def _hoist_activation(nodes: list[n.Node]) -> bool:
+    """Activations from behind a maximum, a padding or a reshape to before it.
+
+    They grow with their input and keep zero, so the value is the same; before it, they can be
+    folded into what computes the value.
+    """
+    consumers = n.Consumers.of(nodes)
+    for node in nodes:
+        if not isinstance(node, n.Activation):
+            continue
+        middle = node.inputs[0]
+        passes = isinstance(middle, n.Pad | n.Reshape) or (
+            isinstance(middle, n.Pool) and middle.kind == "max"
+        )
+        if not passes or not consumers.single(middle) or not consumers.single(middle.inputs[0]):
+            continue
+        if isinstance(middle.inputs[0], n.Input) or middle.inputs[0].grid:
+            continue
+        _remove(nodes, node, middle)
+        source = middle.inputs[0]
+        node.inputs, node.shape = [source], source.shape
+        middle.inputs = [node]
+        nodes.insert(nodes.index(middle), node)
+        return True
+    return False
+
+
+def _fold_activation(nodes: list[n.Node]) -> bool:
+    """Activations into the operator that computes their input."""
+    consumers = n.Consumers.of(nodes)
+    for node in nodes:
+        if not isinstance(node, n.Activation):
+            continue
+        source = node.inputs[0]
+        if node.target and (grid := _known_grid(source)) and _covers(node.target, grid):
+            _remove(nodes, node, source)
+            return True
+        if not consumers.single(source) or source.grid:
+            continue
+        if isinstance(source, n.Input) and node.target:
+            source.grid = n.Grid(node.target.quantization)
+            return True
+        if not isinstance(source, n.Linear | n.Affine | n.Add | n.Activation):
+            continue
+        if isinstance(source, n.Activation) and source.target:
+            continue
+        if node.target:
+            source.grid = _bounded(node.target, source.bounds)
+        else:
+            source.bounds = (
+                max(source.bounds[0], node.limits[0]),
+                min(source.bounds[1], node.limits[1]),
+            )
+        _remove(nodes, node, source)
+        return True
+    return False
+
+
+def _known_grid(node: n.Node) -> n.Grid | None:
+    """The grid that a value lies on, its own or its input's."""
+    while isinstance(node, n.KEEPS_GRID):
+        node = node.inputs[0]
+    return node.grid
+
+
+def _covers(target: n.Grid, grid: n.Grid) -> bool:
+    """Whether quantizing to ``target`` leaves every value of ``grid`` as it is."""
+    return (
+        target.quantization == grid.quantization
+        and target.clamp[0] <= grid.clamp[0]
+        and grid.clamp[1] <= target.clamp[1]
+    )
+
+
+def _bounded(grid: n.Grid, bounds: tuple[float, float]) -> n.Grid:
+    """A grid whose values also keep a ReLU's limits."""
+    return n.Grid(grid.quantization, clamp_of(grid.quantization, bounds, grid.clamp))
+
+
+def clamp_of(
+    quantization: Quantization, bounds: tuple[float, float], clamp: tuple[int, int] = (-128, 127)
+) -> tuple[int, int]:
+    """The int8 values inside real limits and a clamp."""
+    low, high = (
+        int(quantization.quantize(bound)) if np.isfinite(bound) else edge
+        for bound, edge in zip(bounds, clamp, strict=True)
+    )
+    return max(low, clamp[0]), min(high, clamp[1])

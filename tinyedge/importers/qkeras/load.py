@@ -1,0 +1,109 @@
+"""Reading Keras model files that hold QKeras layers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tinyedge.errors import ModelError
+from tinyedge.importers.qkeras.environment import tf_keras
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps TensorFlow's and Keras' remarks about loading off the terminal."""
+    absl = logging.getLogger("absl")
+    level = absl.level
+    absl.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        absl.setLevel(level)
+
+
+def load_keras_model(path: Path) -> Any:
+    """Loads a model with one input and one output, without its optimizer.
+
+    Raises:
+        ModelError: the file is missing, damaged, holds unknown layers, or is not such a model.
+    """
+    if not path.exists():
+        raise ModelError(f"{path}: no such file")
+    with _quiet():
+        from qkeras.utils import _add_supported_quantized_objects
+
+        objects: dict[str, Any] = {}
+        _add_supported_quantized_objects(objects)
+        try:
+            model = tf_keras.models.load_model(str(path), custom_objects=objects, compile=False)
+        except Exception as error:  # Keras raises whatever its readers meet
+            raise _unreadable(path, error) from error
+    try:
+        single = len(model.inputs) == 1 and len(model.outputs) == 1
+    except (AttributeError, TypeError):
+        single = False
+    if not single:
+        raise ModelError(
+            f"{path}: not a Keras model with one input and one output",
+            hint="save a functional or sequential model whose input shape is known",
+        )
+    if None in model.input_shape[1:]:
+        raise ModelError(
+            f"{path}: the input shape {model.input_shape[1:]} is not fixed",
+            hint="give the input layer a full shape",
+        )
+    return model
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    message = str(error)
+    if unknown := re.search(
+        r"Unknown (?:layer|object|activation function)[^'\"]*['\"]([^'\"]+)", message
+    ) or re.search(r"Could not locate (?:class|function) '([^']+)'", message):
+        return ModelError(
+            f"{path}: unsupported layer or function '{unknown.group(1)}'",
+            hint="docs/models.md lists the supported layers",
+        )
+    if "Lambda" in message or "lambda" in message:
+        return ModelError(
+            f"{path}: unsupported layer 'Lambda'", hint="docs/models.md lists the supported layers"
+        )
+    first = (message.splitlines() or [type(error).__name__])[0]
+    return ModelError(
+        f"{path}: not a readable Keras model: {first[:200]}",
+        hint="supported: .h5, .keras and SavedModel folders of Keras 2 (tf_keras)",
+    )
+
+
+def is_softmax(layer: Any) -> bool:
+    """Whether a layer is nothing but a softmax over the last axis."""
+    if isinstance(layer, tf_keras.layers.Softmax):
+        return layer.axis in (-1, len(layer.output_shape) - 1)
+    return isinstance(layer, tf_keras.layers.Activation) and _named_softmax(layer.activation)
+
+
+def ends_in_softmax(layer: Any) -> bool:
+    """Whether a layer applies a softmax to its own result."""
+    return not is_softmax(layer) and _named_softmax(getattr(layer, "activation", None))
+
+
+def _named_softmax(activation: Any) -> bool:
+    return activation == "softmax" or getattr(activation, "__name__", "") == "softmax"
+
+
+def logits_model(model: Any) -> Any:
+    """The model without its final softmax. Shares the layers, one of which it may change."""
+    last = model.outputs[0]._keras_history.layer
+    if is_softmax(last):
+        return tf_keras.Model(model.inputs, last.input)
+    if ends_in_softmax(last):
+        last.activation = None
+    return model

@@ -1,0 +1,213 @@
+"""From nodes with grids to the integer graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.graph import operators as ops
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.tensors import Quantization, Tensor, Weights
+from tinyedge.importers.qkeras import nodes as n
+
+_BIAS_LIMIT = 2**30
+_CONSTANT_RESOLUTION = 2.0**-10
+"""Step of the bias of a channel without weights, in steps of the output."""
+
+
+@dataclass
+class _Builder:
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    operators: list[ops.Operator] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def tensor(self, name: str, shape: tuple[int, ...], quantization: Quantization) -> str:
+        """Adds a tensor under its name, or the nearest one that is free."""
+        unique, count = name, 1
+        while unique in self.tensors:
+            count += 1
+            unique = f"{name}_{count}"
+        self.tensors[unique] = Tensor(unique, shape, quantization)
+        return unique
+
+    def output(self, node: n.Node) -> str:
+        """Adds the tensor of a node's value."""
+        assert node.grid
+        name = self.tensor(node.name, node.shape, node.grid.quantization)
+        self.names[id(node)] = name
+        return name
+
+
+def lower(
+    nodes: list[n.Node], name: str, source: dict[str, Any], notes: list[str]
+) -> Graph:
+    """Makes the integer graph of nodes whose grids are all assigned; may add to ``notes``.
+
+    Raises:
+        ModelError: the graph does not check, with the operator's name.
+    """
+    builder = _Builder(notes=notes)
+    for node in nodes:
+        _lower(builder, node)
+    return Graph(
+        name,
+        builder.tensors,
+        tuple(builder.operators),
+        builder.names[id(nodes[0])],
+        builder.names[id(nodes[-1])],
+        source,
+    )
+
+
+def _lower(builder: _Builder, node: n.Node) -> None:
+    assert node.grid
+    inputs = tuple(builder.names[id(source)] for source in node.inputs)
+    if isinstance(node, n.Affine):
+        _lower_affine(builder, node, inputs[0])
+        return
+    name = output = builder.output(node)
+    clamp = node.grid.clamp
+    operator: ops.Operator
+    match node:
+        case n.Input():
+            return
+        case n.Linear():
+            operator = _linear(builder, node, name, inputs)
+        case n.Activation():
+            operator = ops.Requantize(name=name, inputs=inputs, output=output, clamp=clamp)
+        case n.Add():
+            operator = ops.Add(name=name, inputs=inputs, output=output, clamp=clamp)
+        case n.Pool():
+            kind = ops.MaxPool2D if node.kind == "max" else ops.AveragePool2D
+            operator = kind(
+                name=name,
+                inputs=inputs,
+                output=output,
+                kernel=node.kernel,
+                stride=node.stride,
+                padding=node.padding,
+            )
+        case n.Mean():
+            operator = ops.Mean(name=name, inputs=inputs, output=output)
+        case n.Pad():
+            operator = ops.Pad(name=name, inputs=inputs, output=output, padding=node.padding)
+        case n.Reshape():
+            operator = ops.Reshape(name=name, inputs=inputs, output=output, shape=node.shape)
+        case _:
+            raise NotImplementedError(type(node).__name__)
+    builder.operators.append(operator)
+
+
+def _linear(
+    builder: _Builder, node: n.Linear, name: str, inputs: tuple[str, ...]
+) -> ops.Weighted:
+    assert node.grid
+    weights, bias = _quantized(
+        builder,
+        name,
+        node.codes,
+        node.scales,
+        node.bias,
+        builder.tensors[inputs[0]].quantization,
+        node.grid.quantization,
+    )
+    common: dict[str, Any] = {
+        "name": name,
+        "inputs": inputs,
+        "output": name,
+        "weights": weights,
+        "bias": bias,
+        "clamp": node.grid.clamp,
+    }
+    if node.kind == "dense":
+        return ops.FullyConnected(**common)
+    kind = ops.Conv2D if node.kind == "conv2d" else ops.DepthwiseConv2D
+    return kind(**common, stride=node.stride, padding=node.padding, dilation=node.dilation)
+
+
+def _lower_affine(builder: _Builder, node: n.Affine, source: str) -> None:
+    """A scale and an offset a channel is a depthwise convolution of one cell, weights +-1."""
+    assert node.grid
+    channels = len(node.scale)
+    flat = len(node.shape) != 3
+    if flat:
+        reshaped = builder.tensor(
+            f"{node.name}/cell", (1, 1, channels), builder.tensors[source].quantization
+        )
+        builder.operators.append(
+            ops.Reshape(name=reshaped, inputs=(source,), output=reshaped, shape=(1, 1, channels))
+        )
+        source = reshaped
+    name = f"{node.name}/scaled" if flat else node.name
+    shape = (1, 1, channels) if flat else node.shape
+    output = builder.tensor(name, shape, node.grid.quantization)
+    weights, bias = _quantized(
+        builder,
+        output,
+        np.ones((channels, 1, 1), dtype=np.int16),
+        node.scale,
+        node.offset,
+        builder.tensors[source].quantization,
+        node.grid.quantization,
+    )
+    builder.operators.append(
+        ops.DepthwiseConv2D(
+            name=output,
+            inputs=(source,),
+            output=output,
+            weights=weights,
+            bias=bias,
+            stride=(1, 1),
+            clamp=node.grid.clamp,
+        )
+    )
+    if flat:
+        final = builder.output(node)
+        builder.operators.append(
+            ops.Reshape(name=final, inputs=(output,), output=final, shape=node.shape)
+        )
+    else:
+        builder.names[id(node)] = output
+
+
+def _quantized(
+    builder: _Builder,
+    name: str,
+    codes: NDArray[np.int16],
+    scales: n.Float64,
+    bias: n.Float64,
+    source: Quantization,
+    target: Quantization,
+) -> tuple[Weights, NDArray[np.int32]]:
+    """Weights with positive scales and an int32 bias.
+
+    A negative scale (batch normalization with a negative gamma) goes into the codes. A channel that
+    nothing but its bias reaches gets weights of zero and a fine scale of its own.
+    """
+    per_channel = (-1, *[1] * (codes.ndim - 1))
+    signed = np.where(scales.reshape(per_channel) < 0, -codes, codes)
+    if clipped := int((signed > 127).sum()):
+        builder.notes.append(
+            f"{name}: {clipped} weights of +128, after a negative scale was folded, became +127"
+        )
+        signed = np.minimum(signed, 127)
+    magnitude = np.abs(scales)
+
+    reach = np.abs(signed.reshape(len(signed), -1)).sum(axis=1) * 255.0
+    step = source.scale * magnitude
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = np.where(step > 0, np.abs(bias) / step, np.inf)
+    negligible = (reach * step < 0.5 * target.scale) & (needed > _BIAS_LIMIT)
+    constant = (step == 0) | (reach == 0) | negligible
+    signed[constant] = 0
+    magnitude = np.where(constant, target.scale * _CONSTANT_RESOLUTION / source.scale, magnitude)
+
+    float_scales = magnitude.astype(np.float32)
+    quantized_bias = np.rint(bias / (source.scale * float_scales.astype(np.float64)))
+    limited = np.clip(quantized_bias, -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)
+    narrow = signed.astype(np.int8)
+    return Weights(narrow, Weights.narrowest_bits(narrow), float_scales), limited

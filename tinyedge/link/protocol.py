@@ -1,0 +1,137 @@
+"""What the messages of the link hold; the device half is ``te_server.c``."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import LinkError
+
+PROTOCOL_VERSION = 1
+
+
+class Message(IntEnum):
+    """Message types; an answer has the type of its request with the top bit set."""
+
+    HELLO = 0x01
+    INFER = 0x02
+    STATS = 0x03
+    ANSWER = 0x80
+    ERROR = 0xFF
+
+
+ERRORS = {1: "unknown message type", 2: "wrong length of the input", 3: "no such session"}
+"""What the device refuses a request for."""
+
+ERROR_NO_SESSION = 3
+
+
+def _unpack(layout: struct.Struct, payload: bytes, message: Message) -> tuple[int | bytes, ...]:
+    if len(payload) < layout.size:
+        raise LinkError(f"the device's {message.name} answer holds {len(payload)} bytes")
+    return layout.unpack_from(payload)
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Who answers.
+
+    Attributes:
+        protocol: version of the protocol.
+        input_shape: NHWC without the batch.
+        output_size: number of logits.
+        tick_hz: frequency of the counter behind ``Answer.ticks``.
+        boot_id: changes, as a rule, with every boot.
+        model_hash: SHA-256 of the integer graph, hexadecimal.
+        firmware_hash: SHA-256 of the firmware's sources, hexadecimal.
+        board: name of the board.
+    """
+
+    protocol: int
+    input_shape: tuple[int, ...]
+    output_size: int
+    tick_hz: int
+    boot_id: int
+    model_hash: str
+    firmware_hash: str
+    board: str
+
+    _LAYOUT = struct.Struct("<10I32s32s24s")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Hello:
+        """Reads the payload; raises LinkError where it is too short or of another version."""
+        if len(payload) >= 4 and (version := struct.unpack_from("<I", payload)[0]) != (
+            PROTOCOL_VERSION
+        ):
+            raise LinkError(
+                f"the device speaks version {version} of the protocol, this is {PROTOCOL_VERSION}",
+                hint="build and flash the firmware again with this version of tinyedge",
+            )
+        fields = _unpack(cls._LAYOUT, payload, Message.HELLO)
+        numbers = [int(value) for value in fields[:10] if isinstance(value, int)]
+        model, firmware, board = (value for value in fields[10:] if isinstance(value, bytes))
+        protocol, rank, *rest = numbers
+        return cls(
+            protocol=protocol,
+            input_shape=tuple(rest[: min(rank, 4)]),
+            output_size=rest[4],
+            tick_hz=rest[6],
+            boot_id=rest[7],
+            model_hash=model.hex(),
+            firmware_hash=firmware.hex(),
+            board=board.rstrip(b"\0").decode("ascii", "replace"),
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The result of one inference.
+
+    Attributes:
+        input_crc: CRC-32 of the input it was computed from.
+        ticks: of the device's counter, 0 where it has none.
+        logits: int8 (output_size,).
+    """
+
+    input_crc: int
+    ticks: int
+    logits: NDArray[np.int8]
+
+    _LAYOUT = struct.Struct("<IQ")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Answer:
+        """Reads the payload; raises LinkError where it is too short."""
+        crc, ticks = _unpack(cls._LAYOUT, payload, Message.INFER)
+        assert isinstance(crc, int) and isinstance(ticks, int)
+        return cls(crc, ticks, np.frombuffer(payload, np.int8, offset=cls._LAYOUT.size))
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters of the device.
+
+    Attributes:
+        stack_size: bytes of RAM that the stack could take.
+        stack_peak: the most bytes of stack ever in use.
+        inferences: number of inferences since the boot.
+        damaged_frames: number of damaged frames since the boot.
+    """
+
+    stack_size: int
+    stack_peak: int
+    inferences: int
+    damaged_frames: int
+
+    _LAYOUT = struct.Struct("<4I")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Stats:
+        """Reads the payload; raises LinkError where it is too short."""
+        fields = _unpack(cls._LAYOUT, payload, Message.STATS)
+        return cls(*(value for value in fields if isinstance(value, int)))

@@ -1,0 +1,70 @@
+"""The record of an evaluation, which every form of report is made from."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import numpy as np
+
+import tinyedge
+from tinyedge.boards import Board
+from tinyedge.evaluation.compare import SuiteResult
+from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.firmware.footprint import Footprint
+
+
+def memory_record(footprint: Footprint, board: Board, stack_peak: int | None) -> dict[str, Any]:
+    """Flash and RAM in bytes against the board's; the stack is None until it has been measured."""
+    return {
+        "flash": {
+            "code": footprint.code,
+            "weights": footprint.weights,
+            "other": footprint.other,
+            "total": footprint.flash,
+            "size": board.flash.size,
+        },
+        "ram": {
+            "arena": footprint.arena,
+            "static": footprint.static,
+            "stack_peak": stack_peak,
+            "total": footprint.arena + footprint.static + (stack_peak or 0),
+            "size": board.ram.size,
+        },
+    }
+
+
+def model_record(model: ConvertedModel) -> dict[str, Any]:
+    """What a report says of the model."""
+    manifest = model.manifest
+    return {
+        key: manifest[key]
+        for key in ("name", "hash", "parameters", "macs", "weight_bytes", "source", "notes")
+    }
+
+
+def evaluation_record(
+    model: ConvertedModel, suites: list[SuiteResult], place: dict[str, Any]
+) -> dict[str, Any]:
+    """The record of a run.
+
+    Args:
+        model: what was run.
+        suites: the results.
+        place: where it ran: ``board``, ``emulator``, ``compiler``, ``memory`` as far as they apply.
+    """
+    return {
+        **place,
+        "model": model_record(model),
+        "suites": [suite.to_json() for suite in suites],
+        "versions": {
+            "tinyedge": tinyedge.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+    }
+
+
+def differing_samples(record: dict[str, Any]) -> int:
+    """Samples on which host and device differ, over all suites."""
+    return sum(suite["mismatched_samples"] for suite in record["suites"])

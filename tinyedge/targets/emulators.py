@@ -1,0 +1,57 @@
+"""Choosing and starting an emulator."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from typing import Literal
+
+from tinyedge.boards import Board
+from tinyedge.errors import ToolchainError
+from tinyedge.targets.target import Target
+
+EmulatorName = Literal["qemu", "unicorn"]
+EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn")
+
+
+def available_emulators(board: Board) -> list[EmulatorName]:
+    """The installed emulators that can stand in for a board, the preferred one first."""
+    found: list[EmulatorName] = []
+    if board.emulator.qemu and shutil.which("qemu-system-arm"):
+        found.append("qemu")
+    if board.emulator.unicorn and importlib.util.find_spec("unicorn"):
+        found.append("unicorn")
+    return found
+
+
+def require_emulator(board: Board, name: EmulatorName | None = None) -> EmulatorName:
+    """The emulator to use: QEMU where installed, else Unicorn, unless one is named.
+
+    Raises:
+        ToolchainError: none, or not the named one, is installed.
+    """
+    found = available_emulators(board)
+    if not found or (name and name not in found):
+        raise ToolchainError(
+            f"no emulator{f' {name!r}' if name else ''} for board '{board.name}' is installed",
+            hint=f"{sys.executable} -m pip install 'tinyedge[emulator]', "
+            "or on Debian: apt-get install qemu-system-arm",
+        )
+    return name or found[0]
+
+
+def open_emulator(board: Board, elf: Path, name: EmulatorName | None = None) -> Target:
+    """Starts a firmware on the emulator that ``require_emulator`` gives.
+
+    Raises:
+        ToolchainError: none is installed, or it does not start.
+    """
+    if require_emulator(board, name) == "qemu":
+        from tinyedge.targets.qemu import open_qemu
+
+        return open_qemu(board, elf)
+    from tinyedge.targets.unicorn import open_unicorn
+
+    return open_unicorn(board, elf)

@@ -1,0 +1,160 @@
+"""A process that runs an STM32 firmware in Unicorn, its USART on a TCP socket.
+
+Prints the socket's port on stdout, waits for one connection, and ends when it closes. Unicorn is
+licensed under the GPL, version 2: it is loaded here, in a process of its own, and nowhere else.
+
+Clock and pin registers read as zero, as in QEMU; there is no SysTick and so no latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import select
+import socket
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc, UcError, arm_const
+
+_CPUS = {
+    "cortex-m0": arm_const.UC_CPU_ARM_CORTEX_M0,
+    "cortex-m3": arm_const.UC_CPU_ARM_CORTEX_M3,
+    "cortex-m4": arm_const.UC_CPU_ARM_CORTEX_M4,
+    "cortex-m7": arm_const.UC_CPU_ARM_CORTEX_M7,
+    "cortex-m33": arm_const.UC_CPU_ARM_CORTEX_M33,
+}
+_PAGE = 0x1000
+_PERIPHERALS = (0x40000000, 0x100000)
+_SYSTEM = (0xE000E000, _PAGE)
+
+_SR, _DR = 0x00, 0x04
+_SR_RXNE, _SR_TC, _SR_TXE = 1 << 5, 1 << 6, 1 << 7
+
+
+class _Disconnected(Exception):
+    """The host has closed the socket."""
+
+
+class _Usart:
+    """An STM32 USART whose line is a socket: always ready to send, receiving what has arrived."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._received = b""
+        self._at = 0
+        self._sent = bytearray()
+        self._idle_polls = 0
+        self.closed = False
+
+    def read(self, offset: int) -> int:
+        if offset == _SR:
+            return self._status()
+        if offset == _DR:
+            self._idle_polls = 0
+            if self._at < len(self._received):
+                self._at += 1
+                return self._received[self._at - 1]
+        return 0
+
+    def _status(self) -> int:
+        status = _SR_TXE | _SR_TC
+        if self._at >= len(self._received):
+            # Two polls in a row without data: the firmware waits to receive, so wait with it. A
+            # firmware that is about to send polls once.
+            self._idle_polls += 1
+            if self._idle_polls < 2:
+                return status
+            self._flush()
+            self._received, self._at = self._line.recv(65536), 0
+            if not self._received:
+                raise _Disconnected
+        return status | _SR_RXNE
+
+    def write(self, offset: int, value: int) -> None:
+        if offset == _DR:
+            self._idle_polls = 0
+            self._sent.append(value & 0xFF)
+            if not value:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._sent:
+            self._line.sendall(self._sent)
+            self._sent.clear()
+
+
+def _map_peripherals(machine: Any, usart: _Usart, base: int) -> None:
+    """Maps the peripheral space: the USART where it is, zeros elsewhere."""
+
+    def read(_machine: Any, offset: int, _size: int, _data: Any) -> int:
+        at = _PERIPHERALS[0] + offset - base
+        if not 0 <= at < 0x400 or usart.closed:
+            return 0
+        try:
+            return usart.read(at)
+        except (_Disconnected, OSError):
+            usart.closed = True
+            machine.emu_stop()
+            return 0
+
+    def write(_machine: Any, offset: int, _size: int, value: int, _data: Any) -> None:
+        at = _PERIPHERALS[0] + offset - base
+        if 0 <= at < 0x400 and not usart.closed:
+            try:
+                usart.write(at, value)
+            except OSError:
+                usart.closed = True
+                machine.emu_stop()
+
+    machine.mmio_map(*_PERIPHERALS, read, None, write, None)
+
+
+def _load(machine: Any, elf: Path) -> None:
+    with elf.open("rb") as file:
+        for segment in ELFFile(file).iter_segments():
+            if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]:
+                machine.mem_write(segment["p_paddr"], segment.data())
+
+
+def _span(region: list[int]) -> tuple[int, int]:
+    origin, size = region
+    return origin, -(-size // _PAGE) * _PAGE
+
+
+def main() -> None:
+    """Runs the server; see the module."""
+    parser = argparse.ArgumentParser(description="an STM32 firmware in Unicorn")
+    parser.add_argument("elf", type=Path)
+    parser.add_argument("--cpu", choices=_CPUS, required=True)
+    parser.add_argument("--flash", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
+    parser.add_argument("--ram", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
+    parser.add_argument("--uart", type=int, required=True, metavar="BASE")
+    arguments = parser.parse_args()
+
+    machine = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+    machine.ctl_set_cpu_model(_CPUS[arguments.cpu])
+    machine.mem_map(*_span(arguments.flash))
+    machine.mem_map(*_span(arguments.ram))
+    machine.mem_map(*_SYSTEM)
+    _load(machine, arguments.elf)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        print(server.getsockname()[1], flush=True)
+        select.select([server], [], [])
+        line, _ = server.accept()
+    with line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        usart = _Usart(line)
+        _map_peripherals(machine, usart, arguments.uart)
+        vectors = bytes(machine.mem_read(arguments.flash[0], 8))
+        machine.reg_write(arm_const.UC_ARM_REG_SP, int.from_bytes(vectors[:4], "little"))
+        try:
+            machine.emu_start(int.from_bytes(vectors[4:], "little"), 0xFFFFFFFF)
+        except UcError as error:
+            pc = machine.reg_read(arm_const.UC_ARM_REG_PC)
+            raise SystemExit(f"the firmware faulted at 0x{pc:08x}: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

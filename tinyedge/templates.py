@@ -1,0 +1,44 @@
+"""Firmware templates, the C runtime and board files, wherever tinyedge is installed."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def data_folder(name: str) -> Path:
+    """The folder ``firmware_templates`` or ``boards``: in the wheel, or in the source tree."""
+    for root in (_PACKAGE / "_data", _PACKAGE.parent):
+        if (root / name).is_dir():
+            return root / name
+    raise FileNotFoundError(f"the installation of tinyedge lacks its folder '{name}'")
+
+
+@cache
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(data_folder("firmware_templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - the output is C, not HTML
+    )
+    environment.filters["comment"] = _inside_comment
+    return environment
+
+
+def _inside_comment(text: str) -> str:
+    """Text that cannot end the C comment it stands in, nor its line."""
+    return " ".join(text.replace("*/", "* /").split())
+
+
+def render_template(name: str, context: dict[str, Any]) -> str:
+    """Renders ``firmware_templates/<name>``; a variable that is not in ``context`` is an error."""
+    text: str = _environment().get_template(name).render(context)
+    return text
