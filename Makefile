@@ -1,0 +1,53 @@
+# make demo   installs what it needs into .venv and runs the whole path on an emulated board
+# make test   installs what it needs, checks style and types, and runs the tests
+# make lock   resolves the dependencies anew
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint system-tools lock clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/tinyedge demo
+
+test: $(VENV)/dev.stamp system-tools lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# Cross compilers, QEMU and data for the tests. As root on Debian or Ubuntu they are installed;
+# elsewhere the tests that need them say so and are skipped (under CI=true they fail).
+system-tools:
+	@tools/install_system_tools.sh
+
+$(VENV)/python.stamp:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/python.stamp requirements/demo.txt pyproject.toml
+	@echo "installing TensorFlow, QKeras, ART, Unicorn and zig into $(VENV): some minutes, once" >&2
+	$(PIP) install --require-hashes -r requirements/demo.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/demo.stamp requirements/dev.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+lock:
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet uv
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-package tinyedge --custom-compile-command "make lock" \
+		pyproject.toml --extra all requirements/build.in -o requirements/demo.txt
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-package tinyedge --custom-compile-command "make lock" \
+		-c requirements/demo.txt pyproject.toml --extra all --group dev -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) dist tinyedge-demo
