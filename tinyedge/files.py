@@ -20,11 +20,10 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
+        Path(aside).chmod(0o644)
+        Path(aside).replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)
+        Path(aside).unlink(missing_ok=True)
         raise
 
 
@@ -44,6 +43,6 @@ def folder_aside(folder: Path) -> Iterator[Path]:
             target = folder / entry.name
             if entry.is_dir() and target.is_dir():
                 shutil.rmtree(target)
-            os.replace(entry, target)
+            entry.replace(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

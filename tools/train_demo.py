@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the demonstration network on Fashion-MNIST and writes it, with its images, to tinyedge/demo.
+"""Trains the demonstration network on Fashion-MNIST; writes it, with images, to tinyedge/demo.
 
     python tools/train_demo.py --epochs 30 --seed 1
 
@@ -43,6 +43,7 @@ def augment(images: tf.Tensor) -> tf.Tensor:
 
 
 def main() -> None:
+    """Trains and writes; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch", type=int, default=128)

@@ -48,7 +48,7 @@ class Crafter:
         self.settings = settings
         compiled = tf.function(logits, input_signature=[tf.TensorSpec((None, *shape), tf.float32)])
 
-        def model(x: Any, training: bool = False) -> Any:
+        def model(x: Any, **_training: bool) -> Any:
             return compiled(tf.cast(x, tf.float32))
 
         self._classifier = TensorFlowV2Classifier(
@@ -77,7 +77,7 @@ class Crafter:
             UsageError: the attack is unknown.
         """
         method = self._method(attack)
-        np.random.seed(self.settings.seed)  # ART draws from numpy's global generator
+        np.random.seed(self.settings.seed)  # noqa: NPY002 - the generator that ART draws from
         tf.random.set_seed(self.settings.seed)
         crafted = []
         for start in range(0, len(inputs), self.settings.batch):

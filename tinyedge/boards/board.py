@@ -108,7 +108,7 @@ class Qemu(_Record):
     @property
     def ticks_per_instruction(self) -> float:
         """SysTick ticks that pass in one instruction under ``-icount``."""
-        return self.systick_hz * 2**self.icount_shift * 1e-9
+        return float(self.systick_hz << self.icount_shift) * 1e-9
 
 
 class Unicorn(_Record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +14,10 @@ from tinyedge.cli.output import Output
 @click.command("attack")
 @click.argument("model", type=PATH)
 @click.option(
-    "--attacks", default="fgsm,pgd", show_default=True, help="Names, separated by commas: fgsm, pgd."
+    "--attacks",
+    default="fgsm,pgd",
+    show_default=True,
+    help="Names, separated by commas: fgsm, pgd.",
 )
 @click.option("-o", "--output", "suite_file", type=PATH, required=True, help="The .npz to write.")
 @click.option(
@@ -77,9 +81,7 @@ def command(
     names = [name.strip() for name in attacks.split(",") if name.strip()]
     if not names:
         raise UsageError("--attacks names no attack")
-    settings = AttackSettings(
-        epsilon, step, iterations, restarts, seed, clip=(clip[0], clip[1])
-    )
+    settings = AttackSettings(epsilon, step, iterations, restarts, seed, clip=(clip[0], clip[1]))
     if data:
         clean = load_suites(data)[0]
     else:
@@ -96,7 +98,7 @@ def command(
             raise DataError(str(error), hint="name labelled samples with --data") from error
         raise
     save_suites(suite_file, suites, {"file": model.name, "sha256": file_hash(model)})
-    records = []
+    records: list[dict[str, Any]] = []
     for suite in suites:
         assert suite.float_logits is not None
         change = float(abs(suite.inputs - clean.inputs[: len(suite.labels)]).max())

@@ -75,4 +75,6 @@ def command(
         f"weights, {manifest['macs']:,} MACs, arena {manifest['arena']['bytes']:,} bytes "
         f"(lower bound {manifest['arena']['lower_bound']:,})\nwritten to {folder}"
     )
-    output.result({"folder": str(folder), "model": manifest}, layer_table(manifest["layers"]), summary)
+    output.result(
+        {"folder": str(folder), "model": manifest}, layer_table(manifest["layers"]), summary
+    )

@@ -26,10 +26,10 @@ or busy, 7 link failed, 8 host and device differ, 130 interrupted."""
 class _Commands(click.Group):
     """Imports a command's module only when it is called, or listed."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"tinyedge.cli.{cmd_name}").command
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         output.error("file", f"{where}{error.strerror or error}", "")
         return 2
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last resort: no traceback for users
         if output.verbosity > 0:
             traceback.print_exc()
         output.error(

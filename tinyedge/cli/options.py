@@ -22,24 +22,24 @@ PATH = click.Path(path_type=Path)
 def output_options(command: Command) -> Command:
     """--json, -v and -q, which work before the command's name as well as behind it."""
 
-    def set_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-        context.ensure_object(Output).json |= value
+    def set_output(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        output = context.ensure_object(Output)
+        if value and parameter.name == "json":
+            output.json = True
+        elif value:
+            output.verbosity = 1 if parameter.name == "verbose" else -1
 
-    def set_verbosity(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-        if value:
-            context.ensure_object(Output).verbosity = 1 if parameter.name == "verbose" else -1
-
-    flags: dict[str, Any] = {"is_flag": True, "expose_value": False}
+    flags: dict[str, Any] = {"is_flag": True, "expose_value": False, "callback": set_output}
     for decorate in (
-        click.option("-q", "--quiet", **flags, callback=set_verbosity, help="No progress."),
-        click.option("-v", "--verbose", **flags, callback=set_verbosity, help="Say more."),
-        click.option("--json", **flags, callback=set_json, help="Print one JSON object."),
+        click.option("-q", "--quiet", **flags, help="No progress."),
+        click.option("-v", "--verbose", **flags, help="Say more."),
+        click.option("--json", **flags, help="Print one JSON object."),
     ):
         command = decorate(command)
     return command
 
 
-def board_option(required: bool = False) -> Callable[[Command], Command]:
+def board_option(*, required: bool = False) -> Callable[[Command], Command]:
     """-b BOARD."""
     return click.option(
         "-b",

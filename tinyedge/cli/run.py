@@ -76,7 +76,7 @@ def command(
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
     if inputs and outputs:
-        with _opened(output, model, place, board, port, emulator, compiler) as (execute, about, _):
+        with _opened(model, place, board, port, emulator, compiler) as (execute, about, _):
             _run_inputs(output, model, inputs, outputs, execute, about)
     elif suite_file:
         _run_suites(output, model, suite_file, place, board, port, emulator, compiler)
@@ -84,7 +84,6 @@ def command(
 
 @contextlib.contextmanager
 def _opened(
-    output: Output,
     model: ConvertedModel,
     place: Place,
     board: Board,
@@ -97,7 +96,8 @@ def _opened(
     from tinyedge.evaluation.session import attached_device, emulated_device
     from tinyedge.reports.record import memory_record
 
-    if place == "numpy" or place == "twin":
+    about: dict[str, Any]
+    if place in ("numpy", "twin"):
         run = executors.run_reference if place == "numpy" else executors.run_twin
         yield lambda samples, progress=None: run(model, samples, progress), {"on": place}, dict
     elif place == "emulator":
@@ -176,12 +176,11 @@ def _run_suites(
 
     suites = load_suites(suite_file)
     results = []
-    with _opened(output, model, place, board, port, emulator, compiler) as (execute, about, finish):
+    with _opened(model, place, board, port, emulator, compiler) as (execute, about, finish):
         for suite in suites:
             with output.progress(suite.name, len(suite.labels)) as advance:
                 results.append(evaluate_suite(model, suite, execute, advance))
-        about |= finish()
-    record = evaluation_record(model, results, about)
+        record = evaluation_record(model, results, about | finish())
     bars = [memory_bars(record["memory"])] if "memory" in record else []
     output.result(record, suite_table(record["suites"], place), *bars)
     if differing := differing_samples(record):

@@ -170,7 +170,7 @@ def read_calibration(path: Path, shape: tuple[int, ...] | None = None) -> NDArra
 
 def _samples(path: Path, shape: tuple[int, ...] | None) -> NDArray[Any]:
     arrays = read_arrays(path)
-    name = next((key for key in ("x", "inputs") if key in arrays), None)
+    name: str | None = next((key for key in ("x", "inputs") if key in arrays), None)
     if name is None and len(arrays) == 1:
         name = next(iter(arrays))
     if name is None:

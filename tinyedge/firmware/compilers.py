@@ -85,7 +85,15 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
         )
     return Compiler(
         "zig",
-        (sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabi", f"-mcpu={cpu}"),
+        (
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            "-target",
+            "thumb-freestanding-eabi",
+            f"-mcpu={cpu}",
+        ),
         ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler"),
     )
 

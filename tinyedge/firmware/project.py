@@ -171,4 +171,3 @@ def _flash_image(elf: Path, board: Board) -> bytes:
                 image.extend(b"\xff" * (offset + segment["p_filesz"] - len(image)))
                 image[offset : offset + segment["p_filesz"]] = segment.data()
     return bytes(image)
-

@@ -119,7 +119,9 @@ class Weighted(Clamped):
         if weights.bits == 1 and np.any(weights.codes == 0):
             raise self.fail("binary weights hold a zero")
         if weights.scales.shape != (channels,) or self.bias.shape != (channels,):
-            raise self.fail(f"scales and bias have to hold one value for each of {channels} channels")
+            raise self.fail(
+                f"scales and bias have to hold one value for each of {channels} channels"
+            )
         if not np.all(np.isfinite(weights.scales) & (weights.scales > 0)):
             raise self.fail("weight scales have to be positive")
         source = inputs[0].quantization
@@ -243,9 +245,7 @@ class Add(Clamped):
         headroom = float(1 << ADD_LEFT_SHIFT)
         return self._twice_largest_scale(inputs) / (headroom * output.quantization.scale)
 
-    def multipliers(
-        self, inputs: Sequence[Tensor], output: Tensor
-    ) -> tuple[Pair, Pair, Pair]:
+    def multipliers(self, inputs: Sequence[Tensor], output: Tensor) -> tuple[Pair, Pair, Pair]:
         """(mantissa, shift) of the first input, the second input and the output."""
         largest = self._twice_largest_scale(inputs)
         first, second = (quantize_multiplier(t.quantization.scale / largest) for t in inputs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,17 +101,13 @@ def _requantized(
 
 
 def _windows(
-    x: NDArray[np.generic], operator: ops.Windowed, dilation: ops.Pair, padding_value: int
-) -> NDArray[np.generic]:
+    x: NDArray[Any], operator: ops.Windowed, dilation: ops.Pair, padding_value: int
+) -> NDArray[Any]:
     """All windows of a batch: (n, rows, columns, channels, window height, window width)."""
     top, bottom, left, right = operator.padding
-    x = np.pad(
-        x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=padding_value
-    )
+    x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=padding_value)
     views = np.lib.stride_tricks.sliding_window_view(x, operator.window(), axis=(1, 2))
-    return views[
-        :, :: operator.stride[0], :: operator.stride[1], :, :: dilation[0], :: dilation[1]
-    ]
+    return views[:, :: operator.stride[0], :: operator.stride[1], :, :: dilation[0], :: dilation[1]]
 
 
 def _exact_float(operator: ops.Weighted, source: Tensor) -> type[np.float32 | np.float64]:
@@ -119,9 +116,7 @@ def _exact_float(operator: ops.Weighted, source: Tensor) -> type[np.float32 | np
 
 
 @compute.register
-def _conv2d(
-    operator: ops.Conv2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
-) -> Int8:
+def _conv2d(operator: ops.Conv2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
     kind = _exact_float(operator, inputs[0])
     centred = arrays[0].astype(kind) - inputs[0].quantization.zero_point
     windows = _windows(centred, operator, operator.dilation, 0)
@@ -174,7 +169,7 @@ def _add(operator: ops.Add, arrays: list[Int8], inputs: list[Tensor], output: Te
     return _clamped(scaled, output.quantization.zero_point, operator.clamp)
 
 
-def _divided_half_away(total: Int64, count: Int64) -> Int64:
+def _divided_half_away(total: Int64, count: Int64 | np.int64) -> Int64:
     """``round(total / count)``, halves away from zero, as C divides."""
     magnitude = (np.abs(total) + count // 2) // count
     return np.where(total > 0, magnitude, -magnitude)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN, round_half_away
 
 WEIGHT_RANGES = {1: (-1, 1), 2: (-1, 1), 4: (-8, 7), 8: (-128, 127)}
-"""Smallest and largest weight for each number of bits; 1 bit holds -1 and +1 only, 2 bits ternary."""
+"""Smallest and largest weight for each number of bits: 1 bit holds -1 and +1, 2 bits ternary."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From model files to the integer graph."""
 
-from tinyedge.importers.dispatch import ImportResult, import_model, is_keras_model
+from tinyedge.importers.dispatch import import_model, is_keras_model
+from tinyedge.importers.qkeras import ImportResult
 
 __all__ = ["ImportResult", "import_model", "is_keras_model"]

@@ -11,7 +11,9 @@ from tinyedge.errors import ModelError
 from tinyedge.graph.graph import GRAPH_FILE, Graph
 from tinyedge.importers.qkeras import SUFFIXES, ImportResult, import_qkeras
 
-_SUPPORTED = f"supported: {', '.join(SUFFIXES)}, a SavedModel folder, or a saved graph ({GRAPH_FILE})"
+_SUPPORTED = (
+    f"supported: {', '.join(SUFFIXES)}, a SavedModel folder, or a saved graph ({GRAPH_FILE})"
+)
 
 
 def is_keras_model(path: Path) -> bool:
@@ -32,7 +34,7 @@ def import_model(
         input_range: see ``import_qkeras``; not used for a saved graph.
 
     Raises:
-        ModelError: the file is missing, damaged, of an unknown kind, or holds something unsupported.
+        ModelError: the file is missing, damaged, of an unknown kind, or not supported.
     """
     if not path.exists():
         raise ModelError(f"{path}: no such file", hint=_SUPPORTED)

@@ -1,7 +1,7 @@
 """Frames of the link: COBS around a header, a payload and a CRC-32, ended by a zero byte.
 
-``type u8, session u32, sequence u32, length u32, payload, crc32 u32``, all little-endian. The device
-half is ``firmware_templates/harness/te_frame.c``.
+``type u8, session u32, sequence u32, length u32, payload, crc32 u32``, all little-endian. The
+device half is ``firmware_templates/harness/te_frame.c``.
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ class Answer:
     def parse(cls, payload: bytes) -> Answer:
         """Reads the payload; raises LinkError where it is too short."""
         crc, ticks = _unpack(cls._LAYOUT, payload, Message.INFER)
-        assert isinstance(crc, int) and isinstance(ticks, int)
+        assert isinstance(crc, int)
+        assert isinstance(ticks, int)
         return cls(crc, ticks, np.frombuffer(payload, np.int8, offset=cls._LAYOUT.size))
 
 

@@ -9,4 +9,11 @@ from tinyedge.targets.emulators import (
 )
 from tinyedge.targets.target import Target
 
-__all__ = ["EMULATORS", "EmulatorName", "Target", "available_emulators", "open_emulator", "require_emulator"]
+__all__ = [
+    "EMULATORS",
+    "EmulatorName",
+    "Target",
+    "available_emulators",
+    "open_emulator",
+    "require_emulator",
+]

@@ -40,5 +40,7 @@ def open_unicorn(board: Board, elf: Path) -> Target:
     if not port.isdigit():
         process.kill()
         _, errors = process.communicate()
-        raise ToolchainError(f"unicorn did not start: {(errors.splitlines() or ['no message'])[-1]}")
+        raise ToolchainError(
+            f"unicorn did not start: {(errors.splitlines() or ['no message'])[-1]}"
+        )
     return Target("unicorn", f"socket://127.0.0.1:{port}", None, process)

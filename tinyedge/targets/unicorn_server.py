@@ -32,7 +32,7 @@ _SR, _DR = 0x00, 0x04
 _SR_RXNE, _SR_TC, _SR_TXE = 1 << 5, 1 << 6, 1 << 7
 
 
-class _Disconnected(Exception):
+class _DisconnectedError(Exception):
     """The host has closed the socket."""
 
 
@@ -68,7 +68,7 @@ class _Usart:
             self._flush()
             self._received, self._at = self._line.recv(65536), 0
             if not self._received:
-                raise _Disconnected
+                raise _DisconnectedError
         return status | _SR_RXNE
 
     def write(self, offset: int, value: int) -> None:
@@ -93,7 +93,7 @@ def _map_peripherals(machine: Any, usart: _Usart, base: int) -> None:
             return 0
         try:
             return usart.read(at)
-        except (_Disconnected, OSError):
+        except (_DisconnectedError, OSError):
             usart.closed = True
             machine.emu_stop()
             return 0

@@ -156,7 +156,7 @@ def _arrays(
     return (
         (
             f"TE_WEIGHTS static const uint8_t {identifier}_weights[{packed.size}]",
-            f"{operator.name}: weights {shape} (output channel first), {kernel.packing.description}",
+            f"{operator.name}: weights {shape}, output channel first, {kernel.packing.description}",
             _array(packed),
         ),
         (f"static const int32_t {identifier}_bias[{channels}]", "", _array(operator.bias)),
@@ -187,7 +187,8 @@ def export_c(
     }
     plan = plan_memory(graph, {name: kernel.scratch or 0 for name, kernel in kernels.items()})
 
-    layers, sources = [], set()
+    layers: list[_Layer] = []
+    sources: set[str] = set()
     for operator in graph.operators:
         kernel = kernels.get(operator.name)
         if not kernel:
@@ -225,7 +226,9 @@ def export_c(
         "layers": layers,
     }
     return CModel(
-        files={name: render_template(f"model/{name}.j2", context) for name in ("model.c", "model.h")},
+        files={
+            name: render_template(f"model/{name}.j2", context) for name in ("model.c", "model.h")
+        },
         runtime_sources=tuple(sorted(sources)),
         plan=plan,
         layers=tuple(
@@ -237,9 +240,7 @@ def export_c(
 
 def _layer_report(graph: Graph, operator: Operator, kernel: Kernel | None) -> LayerReport:
     packing = kernel.packing if kernel else None
-    codes = (
-        operator.weights.codes if isinstance(operator, Weighted) else np.empty(0, dtype=np.int8)
-    )
+    codes = operator.weights.codes if isinstance(operator, Weighted) else np.empty(0, dtype=np.int8)
     return LayerReport(
         name=operator.name,
         kind=type(operator).__name__,

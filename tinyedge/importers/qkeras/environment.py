@@ -18,7 +18,6 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-
 @contextlib.contextmanager
 def _silent_import() -> Iterator[None]:
     """Keeps off stderr what TensorFlow's C++ libraries write while they load, whatever their level.
@@ -42,7 +41,7 @@ def _silent_import() -> Iterator[None]:
 try:
     with _silent_import():
         import qkeras
-        import tensorflow
+        import tensorflow  # noqa: ICN001 - exported under its own name
         import tf_keras
 except ImportError as error:
     raise MissingDependencyError(

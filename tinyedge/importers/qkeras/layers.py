@@ -41,10 +41,8 @@ def trace(model: Any) -> list[n.Node]:
     values: dict[int, n.Node] = {}
     result: list[n.Node] = []
     used: dict[str, int] = {}
-    calls = [
-        call for depth in sorted(model._nodes_by_depth, reverse=True)
-        for call in model._nodes_by_depth[depth]
-    ]
+    by_depth = model._nodes_by_depth  # noqa: SLF001 - Keras has no public way to its calls
+    calls = [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
     output = model.outputs[0]
     for call in calls:
         layer = call.layer
@@ -107,7 +105,9 @@ def _padding(layer: Any, shape: tuple[int, ...], kernel: Pair, dilation: Pair) -
     return (0, 0, 0, 0)
 
 
-def _out_size(shape: tuple[int, ...], kernel: Pair, stride: Pair, dilation: Pair, pad: Padding) -> Pair:
+def _out_size(
+    shape: tuple[int, ...], kernel: Pair, stride: Pair, dilation: Pair, pad: Padding
+) -> Pair:
     sizes = [
         (shape[axis] + pad[2 * axis] + pad[2 * axis + 1] - (kernel[axis] - 1) * dilation[axis] - 1)
         // stride[axis]
@@ -154,10 +154,8 @@ def _linear(
     else:  # (height, width, in, multiplier) to (in * multiplier, height, width)
         height, width, channels, multiplier = codes.shape
         size = (height, width)
-        codes, scales = (
-            array.transpose(2, 3, 0, 1).reshape(channels * multiplier, height, width)
-            for array in (codes, scales)
-        )
+        codes = codes.transpose(2, 3, 0, 1).reshape(channels * multiplier, height, width)
+        scales = scales.transpose(2, 3, 0, 1).reshape(channels * multiplier, height, width)
     stride = _pair(layer.strides) if windowed else (1, 1)
     dilation = _pair(layer.dilation_rate) if windowed else (1, 1)
     padding = _padding(layer, source.shape, size, dilation) if windowed else (0, 0, 0, 0)
@@ -189,9 +187,7 @@ def _activation(layer: Any, activation: Any, source: n.Node, name: str) -> list[
     if activation is None or kind == "linear":
         return []
     if kind == "relu":
-        return [
-            n.Activation(name=name, inputs=[source], shape=source.shape, limits=(0.0, np.inf))
-        ]
+        return [n.Activation(name=name, inputs=[source], shape=source.shape, limits=(0.0, np.inf))]
     if not hasattr(activation, "bits"):
         raise ModelError(
             f"layer '{layer.name}': activation {kind or quantizer_name(activation)}",
@@ -300,7 +296,7 @@ def _relu(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
 
 @_builds("BatchNormalization")
 def _batch_normalization(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
-    axis = layer.axis if isinstance(layer.axis, int) else list(layer.axis)[0]
+    axis = layer.axis if isinstance(layer.axis, int) else next(iter(layer.axis))
     if axis not in (-1, len(inputs[0].shape)):
         raise ModelError(f"layer '{layer.name}': BatchNormalization over axis {layer.axis}")
     channels = inputs[0].shape[-1]
@@ -454,6 +450,8 @@ def _reshape(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     return [n.Reshape(name=layer.name, inputs=inputs, shape=tuple(int(size) for size in shape))]
 
 
-@_builds("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
+@_builds(
+    "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "ActivityRegularization"
+)
 def _training_only(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     return inputs

@@ -101,7 +101,7 @@ def _named_softmax(activation: Any) -> bool:
 
 def logits_model(model: Any) -> Any:
     """The model without its final softmax. Shares the layers, one of which it may change."""
-    last = model.outputs[0]._keras_history.layer
+    last = model.outputs[0]._keras_history.layer  # noqa: SLF001 - as Keras itself does
     if is_softmax(last):
         return tf_keras.Model(model.inputs, last.input)
     if ends_in_softmax(last):

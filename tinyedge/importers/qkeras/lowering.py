@@ -42,9 +42,7 @@ class _Builder:
         return name
 
 
-def lower(
-    nodes: list[n.Node], name: str, source: dict[str, Any], notes: list[str]
-) -> Graph:
+def lower(nodes: list[n.Node], name: str, source: dict[str, Any], notes: list[str]) -> Graph:
     """Makes the integer graph of nodes whose grids are all assigned; may add to ``notes``.
 
     Raises:
@@ -102,9 +100,7 @@ def _lower(builder: _Builder, node: n.Node) -> None:
     builder.operators.append(operator)
 
 
-def _linear(
-    builder: _Builder, node: n.Linear, name: str, inputs: tuple[str, ...]
-) -> ops.Weighted:
+def _linear(builder: _Builder, node: n.Linear, name: str, inputs: tuple[str, ...]) -> ops.Weighted:
     assert node.grid
     weights, bias = _quantized(
         builder,

@@ -57,7 +57,7 @@ def assign_grids(
             input_range = DEFAULT_INPUT_RANGE
             if calibration is None:
                 notes.append(
-                    "inputs were taken to lie in [0, 1]; --input-range or --calibration say otherwise"
+                    "inputs are taken to lie in [0, 1]; --input-range or --calibration change that"
                 )
             else:
                 input_range = (float(calibration.min()), float(calibration.max()))
@@ -121,7 +121,8 @@ def _synthetic(source: n.Input) -> Float32:
         steps = np.round(smooth[::2])  # hard edges
         unit = np.concatenate([noise, smooth, steps])
     ends = np.stack([np.zeros(source.shape), np.ones(source.shape)])
-    return (low + np.concatenate([unit, ends]) * (high - low)).astype(np.float32)
+    scaled: Float32 = (low + np.concatenate([unit, ends]) * (high - low)).astype(np.float32)
+    return scaled
 
 
 def _observe(nodes: list[n.Node], samples: Float32) -> dict[int, Range]:
@@ -167,9 +168,7 @@ def _compute(node: n.Node, inputs: list[tf.Tensor]) -> tf.Tensor:
             return inputs[0] * _float(node.scale) + _float(node.offset)
         case n.Activation():
             if node.target:
-                return _on_grid(
-                    n.Node(name="", inputs=[], shape=(), grid=node.target), inputs[0]
-                )
+                return _on_grid(n.Node(name="", inputs=[], shape=(), grid=node.target), inputs[0])
             return tf.clip_by_value(inputs[0], *node.limits)
         case n.Add():
             return inputs[0] + inputs[1]
