@@ -2,6 +2,12 @@
 #include "te_runtime.h"
 #include "te_window.h"
 
+/* round(total / count), halves away from zero. */
+static int32_t divide(int32_t total, int32_t count)
+{
+    return total > 0 ? (total + count / 2) / count : (total - count / 2) / count;
+}
+
 static int8_t average(const te_pool2d *layer, const int8_t *plane, te_span rows, te_span columns)
 {
     int32_t sum = 0;
@@ -11,7 +17,7 @@ static int8_t average(const te_pool2d *layer, const int8_t *plane, te_span rows,
         }
     }
     const int32_t count = (rows.last - rows.first) * (columns.last - columns.first);
-    return te_clamp(te_divide_half_away(sum, count), layer->clamp_min, layer->clamp_max);
+    return te_clamp(divide(sum, count), layer->clamp_min, layer->clamp_max);
 }
 
 void te_average_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output)

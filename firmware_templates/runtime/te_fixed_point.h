@@ -37,10 +37,4 @@ static inline int8_t te_clamp(int32_t x, int32_t low, int32_t high)
     return (int8_t)(x < low ? low : x > high ? high : x);
 }
 
-/* round(total / count), halves away from zero. */
-static inline int32_t te_divide_half_away(int32_t total, int32_t count)
-{
-    return total > 0 ? (total + count / 2) / count : (total - count / 2) / count;
-}
-
 #endif

@@ -9,8 +9,7 @@ void te_mean_s8(const te_mean *layer, const int8_t *input, int8_t *output)
         for (int32_t cell = 0; cell < cells; cell++) {
             sum += input[cell * layer->input.channels + channel] + layer->input_offset;
         }
-        const int32_t scaled = te_multiply(sum, layer->mantissa, layer->shift);
-        output[channel] =
-            te_clamp(te_divide_half_away(scaled, cells) + layer->output_offset, -128, 127);
+        const int32_t mean = te_multiply(sum, layer->mantissa, layer->shift);
+        output[channel] = te_clamp(mean + layer->output_offset, -128, 127);
     }
 }

@@ -111,7 +111,7 @@ typedef struct {
     int32_t clamp_max;
 } te_pool2d;
 
-/* Mean over rows and columns, output (1, 1, channels). */
+/* Mean over rows and columns, output (1, 1, channels). The multiplier divides by their number. */
 typedef struct {
     te_shape input;
     int32_t input_offset;

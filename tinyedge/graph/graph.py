@@ -176,7 +176,7 @@ class Graph:
                 hint=f"a folder made by 'tinyedge convert' holds {GRAPH_FILE}",
             )
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
             description = json.loads(arrays.pop("graph").tobytes())
             if description["format"] != FORMAT_VERSION:

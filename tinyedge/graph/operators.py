@@ -284,7 +284,11 @@ class MaxPool2D(Pool2D):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Mean(Operator):
-    """Mean over rows and columns; the output has a scale of its own."""
+    """Mean over rows and columns; the output has a scale of its own.
+
+    The division by the number of cells is part of the multiplier, as in TFLite's ``reduce.h``
+    (``QuantizedMeanOrSum``), so that the result is rounded once.
+    """
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if len(inputs[0]) != 3:
@@ -292,13 +296,19 @@ class Mean(Operator):
         return (1, 1, inputs[0][2])
 
     def multiplier(self, source: Tensor, output: Tensor) -> Pair:
-        """(mantissa, shift) of ``input scale / output scale``."""
-        return quantize_multiplier(source.quantization.scale / output.quantization.scale)
+        """(mantissa, shift) of ``input scale / (cells * output scale)``.
+
+        The mantissa is divided, not made anew, and so may lie in [2**29, 2**31).
+        """
+        mantissa, shift = quantize_multiplier(source.quantization.scale / output.quantization.scale)
+        cells = source.shape[0] * source.shape[1]
+        extra = min(cells.bit_length() - 1, 31 + shift)
+        return (mantissa << extra) // cells, shift - extra
 
     def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
-        elements = inputs[0].shape[0] * inputs[0].shape[1]
+        cells = inputs[0].shape[0] * inputs[0].shape[1]
         _, shift = self.multiplier(inputs[0], output)
-        if (255 * elements << max(shift, 0)) + elements > INT32_MAX:
+        if 255 * cells << max(shift, 0) > INT32_MAX:
             raise self.fail("the sum can overflow 32 bits")
 
 

@@ -169,7 +169,7 @@ def _add(operator: ops.Add, arrays: list[Int8], inputs: list[Tensor], output: Te
     return _clamped(scaled, output.quantization.zero_point, operator.clamp)
 
 
-def _divided_half_away(total: Int64, count: Int64 | np.int64) -> Int64:
+def _divided_half_away(total: Int64, count: Int64) -> Int64:
     """``round(total / count)``, halves away from zero, as C divides."""
     magnitude = (np.abs(total) + count // 2) // count
     return np.where(total > 0, magnitude, -magnitude)
@@ -198,8 +198,7 @@ def _mean(operator: ops.Mean, arrays: list[Int8], inputs: list[Tensor], output: 
     centred = arrays[0].astype(np.int64) - inputs[0].quantization.zero_point
     total = centred.sum(axis=(1, 2), keepdims=True)
     scaled = multiply_by_quantized_multiplier(total, *operator.multiplier(inputs[0], output))
-    mean = _divided_half_away(scaled, np.int64(centred.shape[1] * centred.shape[2]))
-    return _clamped(mean, output.quantization.zero_point, ops.FULL_RANGE)
+    return _clamped(scaled, output.quantization.zero_point, ops.FULL_RANGE)
 
 
 @compute.register

@@ -95,7 +95,7 @@ class Client:
         for attempt in range(attempts):
             try:
                 self._serial.write(DELIMITER + encoded)
-                answer = self._receive(time.monotonic() + timeout_s)
+                answer = self._receive(kind, time.monotonic() + timeout_s)
             except (serial.SerialException, OSError) as error:
                 raise LinkError(f"{self.port}: the connection broke: {error}") from error
             if answer is None:
@@ -109,20 +109,21 @@ class Client:
                     if code == ERROR_NO_SESSION
                     else "",
                 )
-            if answer.type == kind | Message.ANSWER:
-                return answer.payload
+            return answer.payload
         raise LinkError(
             f"{self.port}: no answer to {kind.name} after {attempts} attempts",
             hint="is the board powered, flashed by tinyedge and on this port?",
         )
 
-    def _receive(self, deadline: float) -> Frame | None:
+    def _receive(self, kind: Message, deadline: float) -> Frame | None:
         """The next frame that answers the current request, or None when time is up."""
+        types = (kind | Message.ANSWER, Message.ERROR)
         while (left := deadline - time.monotonic()) > 0:
             self._serial.timeout = left
             received = self._serial.read(max(1, self._serial.in_waiting))
             for frame in self._reader.feed(received):
-                if frame.session == self._session and frame.sequence == self._sequence:
+                mine = frame.session == self._session and frame.sequence == self._sequence
+                if mine and frame.type in types:
                     return frame
         return None
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.graph import operators as ops
+from tinyedge.graph.fixed_point import INT8_MAX
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.qkeras import nodes as n
@@ -126,7 +127,10 @@ def _linear(builder: _Builder, node: n.Linear, name: str, inputs: tuple[str, ...
 
 
 def _lower_affine(builder: _Builder, node: n.Affine, source: str) -> None:
-    """A scale and an offset a channel is a depthwise convolution of one cell, weights +-1."""
+    """A scale and an offset a channel is a depthwise convolution of one cell.
+
+    Its one weight is as large as 8 bits allow, which makes the steps of the bias fine.
+    """
     assert node.grid
     channels = len(node.scale)
     flat = len(node.shape) != 3
@@ -144,8 +148,8 @@ def _lower_affine(builder: _Builder, node: n.Affine, source: str) -> None:
     weights, bias = _quantized(
         builder,
         output,
-        np.ones((channels, 1, 1), dtype=np.int16),
-        node.scale,
+        np.full((channels, 1, 1), INT8_MAX, dtype=np.int16),
+        node.scale / INT8_MAX,
         node.offset,
         builder.tensors[source].quantization,
         node.grid.quantization,
@@ -186,11 +190,11 @@ def _quantized(
     """
     per_channel = (-1, *[1] * (codes.ndim - 1))
     signed = np.where(scales.reshape(per_channel) < 0, -codes, codes)
-    if clipped := int((signed > 127).sum()):
+    if clipped := int((signed > INT8_MAX).sum()):
         builder.notes.append(
             f"{name}: {clipped} weights of +128, after a negative scale was folded, became +127"
         )
-        signed = np.minimum(signed, 127)
+        signed = np.minimum(signed, INT8_MAX)
     magnitude = np.abs(scales)
 
     reach = np.abs(signed.reshape(len(signed), -1)).sum(axis=1) * 255.0

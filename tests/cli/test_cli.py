@@ -1,0 +1,340 @@
+"""Every command, as a user types it, in a process of its own where that matters."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.graph.random_graphs import RandomGraph
+from tests.importers import keras_models as km
+from tinyedge import demo
+from tinyedge.boards import load_board
+from tinyedge.cli.main import COMMANDS, main
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.graph import reference
+from tinyedge.graph.graph import Graph
+from tinyedge.targets import available_emulators
+
+
+def run_cli(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    code, out, err = run_cli(capsys, *arguments, "--json")
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["version"] == 1
+    assert record["status"] == "ok"
+    return dict(record)
+
+
+def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = run_json(capsys, "demo", "-o", tmp_path / "demo")
+    assert record["board"] == "netduinoplus2"
+    assert record["emulator"] in ("qemu", "unicorn")
+    assert record["model"]["parameters"] == 46186
+    flash, ram = record["memory"]["flash"], record["memory"]["ram"]
+    assert flash["code"] + flash["weights"] + flash["other"] == flash["total"] < 128 * 1024
+    assert ram["arena"] + ram["static"] + ram["stack_peak"] == ram["total"]
+    assert flash["weights"] == record["model"]["weight_bytes"]
+    suites = {suite["name"]: suite for suite in record["suites"]}
+    assert list(suites) == ["clean", "fgsm", "pgd"]
+    for suite in suites.values():
+        assert suite["samples"] >= 200
+        assert suite["mismatched_samples"] == suite["mismatched_logits"] == 0
+        assert suite["accuracy"]["host"] == suite["accuracy"]["device"]
+        assert 0 < suite["accuracy"]["float"] <= 1
+    assert suites["clean"]["samples"] == 1000
+    assert suites["clean"]["accuracy"]["device"] >= 0.88
+    assert suites["pgd"]["accuracy"]["device"] < suites["clean"]["accuracy"]["device"]
+    report = json.loads((tmp_path / "demo" / "report.json").read_text())
+    assert report["suites"] == record["suites"]
+    markdown = (tmp_path / "demo" / "report.md").read_text()
+    assert "| clean | 1000 |" in markdown
+    assert f"{flash['total']:,}" in markdown
+
+
+def test_steps_one_by_one_on_a_model_of_one_s_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = km.randomized(
+        km.sequential(
+            (9, 8, 3),
+            km.separable(),
+            km.relu(),
+            km.layers.Flatten(),
+            km.dense(),
+            km.layers.Softmax(),
+        )
+    )
+    path = km.save(model, tmp_path / "mine.keras")
+    random = np.random.default_rng(0)
+    x = (random.integers(0, 256, (30, 9, 8, 3)) / 255).astype(np.float32)
+    y = model(x).numpy().argmax(axis=1)
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    np.save(tmp_path / "x.npy", x)
+
+    converted = run_json(
+        capsys, "convert", path, "-o", tmp_path / "out", "--calibration", tmp_path / "data.npz"
+    )
+    assert converted["model"]["layers"][0]["kind"] == "DepthwiseConv2D"
+    built = run_json(capsys, "build", tmp_path / "out", "-b", "netduinoplus2")
+    assert Path(built["elf"]).is_file()
+
+    logits = {}
+    for place in ("numpy", "twin", "emulator"):
+        outputs = tmp_path / f"{place}.npy"
+        run_json(
+            capsys,
+            *("run", tmp_path / "out", "--on", place),
+            *("--inputs", tmp_path / "x.npy", "--outputs", outputs),
+        )
+        logits[place] = np.load(outputs)
+        assert logits[place].dtype == np.int8
+    assert np.array_equal(logits["numpy"], logits["twin"])
+    assert np.array_equal(logits["numpy"], logits["emulator"])
+    assert (logits["numpy"].argmax(axis=1) == y).mean() > 0.8
+
+    suite = tmp_path / "suite.npz"
+    crafted = run_json(
+        capsys, "attack", path, "--data", tmp_path / "data.npz", "-o", suite, "--epsilon", "0.5"
+    )
+    assert crafted["suites"][0]["accuracy"]["float"] == 1.0
+    assert crafted["suites"][2]["accuracy"]["float"] < 0.9
+    compared = run_json(capsys, "run", tmp_path / "out", "--on", "emulator", "--suite", suite)
+    assert [record["name"] for record in compared["suites"]] == ["clean", "fgsm", "pgd"]
+    assert all(record["mismatched_logits"] == 0 for record in compared["suites"])
+    assert compared["memory"]["ram"]["stack_peak"] > 0
+
+
+def test_inputs_may_be_int8_floats_or_npz(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built = RandomGraph(7)
+    write_converted(built.graph, tmp_path / "m", "test")
+    samples = built.inputs(5)
+    floats = built.graph.input_tensor.quantization.dequantize(samples)
+    np.save(tmp_path / "int8.npy", samples)
+    np.save(tmp_path / "float64.npy", floats.astype(np.float64))
+    np.savez(tmp_path / "named.npz", x=floats, y=np.zeros(5, int))
+    np.save(tmp_path / "one.npy", samples[0])
+    expected = reference.run(built.graph, samples)
+    for name, rows in (("int8.npy", 5), ("float64.npy", 5), ("named.npz", 5), ("one.npy", 1)):
+        outputs = tmp_path / "y.npy"
+        code, _, err = run_cli(
+            capsys,
+            *("run", tmp_path / "m", "--on", "numpy"),
+            *("--inputs", tmp_path / name, "--outputs", outputs),
+        )
+        assert code == 0, err
+        assert np.array_equal(np.load(outputs), expected[:rows])
+
+
+def test_saved_graph_converts_to_the_same_code(
+    demo_model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_json(capsys, "convert", demo_model.folder / "graph.npz", "-o", tmp_path / "again")
+    again = Graph.load(tmp_path / "again" / "graph.npz")
+    assert again.hash == demo_model.graph.hash
+    first, second = (
+        (folder / "model.c").read_text() for folder in (demo_model.folder, tmp_path / "again")
+    )
+    assert first == second
+    base3 = tmp_path / "base3"
+    record = run_json(
+        capsys, "convert", demo_model.folder, "-o", base3, "--ternary-packing", "ternary_base3"
+    )
+    assert record["model"]["weight_bytes"] < demo_model.weight_bytes
+
+
+BLOCKER = """
+import importlib.abc, sys
+
+class Blocker(importlib.abc.MetaPathFinder):
+    blocked = {"tensorflow", "tf_keras", "keras", "qkeras", "art", "hls4ml", "tflite_micro"}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+from tinyedge.cli.main import main
+sys.exit(main())
+"""
+
+
+def light(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """tinyedge as it is without TensorFlow, QKeras and ART."""
+    command = [sys.executable, "-c", BLOCKER, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_light_install_converts_a_saved_graph_builds_and_runs(tmp_path: Path) -> None:
+    built = RandomGraph(11)
+    built.graph.save(tmp_path / "graph.npz")
+    samples = built.inputs(4)
+    np.save(tmp_path / "x.npy", samples)
+    np.savez(
+        tmp_path / "data.npz",
+        x=built.graph.input_tensor.quantization.dequantize(samples),
+        y=[0] * 4,
+    )
+    steps = [
+        ("convert", tmp_path / "graph.npz", "-o", tmp_path / "m"),
+        ("build", tmp_path / "m", "-b", "netduinoplus2"),
+        ("run", tmp_path / "m", "--on", "emulator", "--suite", tmp_path / "data.npz"),
+        ("boards", "list"),
+    ]
+    for place in ("numpy", "twin", "emulator"):
+        files = ("--inputs", tmp_path / "x.npy", "--outputs", tmp_path / f"{place}.npy")
+        steps.append(("run", tmp_path / "m", "--on", place, *files))
+    for step in steps:
+        result = light(*step)
+        assert result.returncode == 0, result.stderr
+    for place in ("numpy", "twin", "emulator"):
+        assert np.array_equal(
+            np.load(tmp_path / f"{place}.npy"), reference.run(built.graph, samples)
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("convert", demo.MODEL, "-o", "out"),
+        ("attack", demo.MODEL, "-o", "s.npz"),
+        ("demo", "-o", "d"),
+    ],
+)
+def test_light_install_says_what_to_install(
+    arguments: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = light(*arguments)
+    assert result.returncode == 5
+    assert "pip install" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_help_is_quick(command: list[str]) -> None:
+    """Nothing heavy is imported to show help."""
+    script = (
+        "import sys; from tinyedge.cli.main import main; code = main(sys.argv[1:]); "
+        "heavy = {'numpy', 'rich', 'tensorflow', 'pydantic', 'serial'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Usage: tinyedge" in result.stdout
+
+
+def test_boards_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = run_json(capsys, "boards", "list")
+    assert listed["boards"][0]["flash"] == 1048576
+    shown = run_json(capsys, "boards", "show", "netduinoplus2")
+    assert shown["board"]["uart"]["peripheral"] == "USART6"
+    assert run_json(capsys, "boards", "validate", "netduinoplus2")["valid"] == ["netduinoplus2"]
+    doctor = run_json(capsys, "doctor")
+    assert doctor["can"]["convert Keras models"]
+    assert available_emulators(load_board("netduinoplus2"))
+
+
+def failure(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> dict[str, str]:
+    """Runs a command that has to fail, plainly and with --json."""
+    exit_code, out, err = run_cli(capsys, *arguments)
+    assert exit_code == code, err
+    assert out == ""
+    lines = err.strip().splitlines()
+    assert any(line.startswith("error: ") for line in lines), err
+    assert "Traceback" not in err
+    exit_code, out, _ = run_cli(capsys, *arguments, "--json")
+    assert exit_code == code
+    record = json.loads(out)
+    assert record["status"] == "error"
+    assert set(record["error"]) == {"code", "message", "hint"}
+    return dict(record["error"])
+
+
+def test_bad_input_is_an_error_and_leaves_nothing(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    demo_model: ConvertedModel,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = demo_model.folder
+    unsupported = km.save(km.sequential((9, 8, 3), km.conv(activation="tanh")), tmp_path / "u.h5")
+    (tmp_path / "cut.h5").write_bytes(demo.MODEL.read_bytes()[:9000])
+    np.save(tmp_path / "wrong.npy", np.zeros((2, 5, 5, 1), np.int8))
+    np.save(tmp_path / "nan.npy", np.full((1, 28, 28, 1), np.nan))
+    (tmp_path / "text.npy").write_text("hello")
+    out = ("--outputs", "y.npy")
+    before = sorted(tmp_path.iterdir())
+
+    def fails(code: int, *arguments: object) -> dict[str, str]:
+        error = failure(capsys, code, *arguments)
+        assert sorted(tmp_path.iterdir()) == before
+        return error
+
+    assert "tanh" in fails(3, "convert", unsupported, "-o", "m")["message"]
+    assert "cut.h5" in fails(3, "convert", "cut.h5", "-o", "m")["message"]
+    assert "no such file" in fails(3, "convert", "none.h5", "-o", "m")["message"]
+    assert "netduinoplus2" in fails(3, "build", model, "-b", "nucleo")["hint"]
+    assert "no such folder" in fails(3, "build", "none", "-b", "netduinoplus2")["message"]
+    run = ("run", model, "--on", "numpy")
+    assert "28, 28, 1" in fails(3, *run, "--inputs", "wrong.npy", *out)["message"]
+    assert "finite" in fails(3, *run, "--inputs", "nan.npy", *out)["message"]
+    assert "text.npy" in fails(3, *run, "--inputs", "text.npy", *out)["message"]
+    assert "no such file" in fails(3, *run, "--inputs", "none.npy", *out)["message"]
+    assert "--suite" in fails(2, *run)["message"]
+    assert fails(6, "run", model, "--on", "board", "--inputs", "nan.npy", *out)["code"] == "device"
+    board = ("run", model, "--on", "board", "-p", "/dev/nonexistent", "--inputs", "nan.npy")
+    assert "/dev/nonexistent" in fails(6, *board, *out)["message"]
+    assert fails(2, "frobnicate")["code"] == "usage"
+    assert fails(2, "convert")["code"] == "usage"
+    monkeypatch.setenv("PATH", "")
+    emulated = ("run", model, "--on", "emulator", "--inputs", "nan.npy", *out)
+    assert "gcc" in fails(5, *emulated, "--compiler", "gcc")["message"]
+    assert "qemu" in fails(5, *emulated, "--compiler", "zig", "--emulator", "qemu")["message"]
+
+
+def test_model_too_large_for_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = (Path(__file__).parents[2] / "boards" / "netduinoplus2.toml").read_text()
+    (tmp_path / "tiny.toml").write_text(small.replace("size = 131072", "size = 12288"))
+    run_json(capsys, "convert", demo.MODEL, "-o", tmp_path / "m")
+    error = failure(capsys, 4, "build", tmp_path / "m", "-b", tmp_path / "tiny.toml")
+    assert "RAM" in error["message"]
+    assert not list((tmp_path / "m").glob("netduino*"))
+
+
+def test_difference_between_host_and_device_is_exit_8(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A weight changed in the C code, as a faulty kernel would, is noticed."""
+    run_json(capsys, "convert", demo.MODEL, "-o", tmp_path / "m")
+    source = tmp_path / "m" / "model.c"
+    text = source.read_text()
+    start = text.index("classifier_bias[10] = {") + len("classifier_bias[10] = {\n")
+    source.write_text(text[:start] + "100000, " + text[text.index(",", start) + 1 :])
+    clean = demo.clean_suite()
+    np.savez(tmp_path / "d.npz", x=clean.inputs[:20], y=clean.labels[:20])
+    arguments = ("run", tmp_path / "m", "--on", "twin", "--suite", tmp_path / "d.npz")
+    code, out, err = run_cli(capsys, *arguments)
+    assert code == 8
+    assert "differ" in err
+    assert "clean" in out

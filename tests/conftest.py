@@ -1,0 +1,58 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from tinyedge import demo
+from tinyedge.attacks import AttackSettings
+from tinyedge.attacks.suites import craft_suites
+from tinyedge.cli.output import Output
+from tinyedge.evaluation.suites import Suite, read_calibration
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.importers import import_model
+
+settings.register_profile("tinyedge", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("tinyedge")
+
+ON_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+
+def require(available: Sequence[str], needed: str) -> None:
+    """Skips the test where a tool is missing; on CI that is a failure."""
+    if needed in available:
+        return
+    message = f"{needed} is not installed (make test, as root on Debian, installs it)"
+    if ON_CI:
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def demo_model(tmp_path_factory: pytest.TempPathFactory) -> ConvertedModel:
+    """The demonstration network, converted as 'tinyedge demo' does."""
+    imported = import_model(demo.MODEL, read_calibration(demo.CALIBRATION))
+    folder: Path = tmp_path_factory.mktemp("demo") / "model"
+    return write_converted(imported.graph, folder, "tinyedge demo", imported.notes)
+
+
+@pytest.fixture(scope="session")
+def demo_suites() -> list[Suite]:
+    """The suites of the demonstration: 1,000 clean, 200 FGSM and 200 PGD samples."""
+    output = Output(verbosity=-1)
+    clean = demo.clean_suite()
+    attack = AttackSettings(epsilon=8 / 255)
+    return craft_suites(demo.MODEL, clean, ("fgsm", "pgd"), attack, 200, output.progress)
+
+
+@pytest.fixture(scope="session")
+def demo_samples(demo_model: ConvertedModel, demo_suites: list[Suite]) -> np.ndarray:
+    """Every sample of the demonstration as the device receives it, int8 (1400, 28, 28, 1)."""
+    quantization = demo_model.graph.input_tensor.quantization
+    return np.concatenate([suite.quantized(quantization) for suite in demo_suites])

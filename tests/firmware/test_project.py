@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import require
+from tests.graph.random_graphs import RandomGraph
+from tinyedge.boards import Board, load_board
+from tinyedge.errors import DoesNotFitError, ToolchainError
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.firmware import compilers
+from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.firmware.project import MINIMUM_STACK, build_firmware
+
+BOARD = load_board("netduinoplus2")
+
+
+def with_memories(flash: int, ram: int) -> Board:
+    memory = BOARD.memory.model_copy(
+        update={
+            "flash": BOARD.flash.model_copy(update={"size": flash}),
+            "ram": BOARD.ram.model_copy(update={"size": ram}),
+        }
+    )
+    return BOARD.model_copy(update={"memory": memory})
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_footprint_of_the_demo(demo_model: ConvertedModel, compiler: CompilerName) -> None:
+    require(available_compilers(), compiler)
+    firmware = build_firmware(demo_model, BOARD, compiler)
+    footprint = firmware.footprint
+    assert footprint.weights == demo_model.weight_bytes
+    assert footprint.arena == demo_model.arena_bytes
+    assert footprint.flash < 128 * 1024
+    # What is flashed is what is counted.
+    assert abs(firmware.image.stat().st_size - footprint.flash) < 64
+    assert footprint.static >= 784  # the frame buffer holds an input
+
+
+def test_footprint_adds_up_with_binutils(demo_model: ConvertedModel) -> None:
+    require(available_compilers(), "gcc")
+    firmware = build_firmware(demo_model, BOARD, "gcc")
+    result = subprocess.run(
+        ["arm-none-eabi-size", str(firmware.elf)], capture_output=True, text=True, check=True
+    )
+    text, data, bss = map(int, result.stdout.splitlines()[1].split()[:3])
+    footprint = firmware.footprint
+    assert footprint.flash == text + data
+    assert footprint.arena + footprint.static == data + bss
+
+
+def test_same_sources_are_compiled_once_and_changed_ones_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Path] = []
+
+    def counted(compiler: Any, sources: Any, script: Any, output: Path) -> None:
+        calls.append(output)
+        compilers.compile_firmware(compiler, sources, script, output)
+
+    monkeypatch.setattr("tinyedge.firmware.project.compile_firmware", counted)
+    model = write_converted(RandomGraph(1).graph, tmp_path, "test")
+    first = build_firmware(model, BOARD)
+    content = first.elf.read_bytes()
+    assert build_firmware(model, BOARD).hash == first.hash
+    assert len(calls) == 1
+    first.elf.write_bytes(content[:-1])
+    build_firmware(model, BOARD)
+    assert len(calls) == 2
+    assert first.elf.read_bytes() == content
+    source = model.folder / "model.c"
+    source.write_text(source.read_text() + "/* changed */\n")
+    assert build_firmware(model, BOARD).hash != first.hash
+    assert len(calls) == 3
+
+
+def test_model_that_cannot_fit_is_refused_before_compiling(
+    demo_model: ConvertedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilers, "_run", lambda *_: pytest.fail("compiled"))
+    needed = demo_model.arena_bytes + 784 + MINIMUM_STACK
+    with pytest.raises(DoesNotFitError, match=rf"{needed} bytes of RAM, {needed - 16384} more"):
+        build_firmware(demo_model, with_memories(2**20, 16384), output=tmp_path / "out")
+    with pytest.raises(DoesNotFitError, match="flash"):
+        build_firmware(demo_model, with_memories(8192, 2**17), output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_overflow_that_only_the_linker_sees_is_refused(
+    demo_model: ConvertedModel, compiler: CompilerName, tmp_path: Path
+) -> None:
+    require(available_compilers(), compiler)
+    weights, arena = demo_model.weight_bytes, demo_model.arena_bytes
+    for board in (
+        with_memories(weights + 3000, 2**17),
+        with_memories(2**20, arena + 784 + MINIMUM_STACK + 64),
+    ):
+        with pytest.raises(DoesNotFitError):
+            build_firmware(demo_model, board, compiler, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_code_with_a_warning_does_not_build(compiler: CompilerName, tmp_path: Path) -> None:
+    require(available_compilers(), compiler)
+    model = write_converted(RandomGraph(1).graph, tmp_path / "model", "test")
+    source = model.folder / "model.c"
+    source.write_text(source.read_text() + "static int unused;\n")
+    with pytest.raises(ToolchainError, match=compiler):
+        build_firmware(model, BOARD, compiler)
+    assert sorted(path.name for path in model.folder.iterdir()) == sorted(
+        ["graph.npz", "model.c", "model.h", "model.json"]
+    )
+
+
+def test_no_compiler_is_a_toolchain_error(
+    demo_model: ConvertedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilers, "available_compilers", list)
+    with pytest.raises(ToolchainError) as caught:
+        build_firmware(demo_model, BOARD, output=tmp_path / "out")
+    assert "pip install" in caught.value.hint
+
+
+def test_no_host_compiler_is_a_toolchain_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(compilers, "_zig_installed", lambda: False)
+    with pytest.raises(ToolchainError, match="this machine"):
+        compilers.host_compiler()
+
+
+def test_twin_builds_with_zig(
+    demo_model: ConvertedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without a C compiler."""
+    import numpy as np
+
+    from tinyedge.firmware.twin import Twin
+    from tinyedge.graph import reference
+
+    monkeypatch.setattr("tinyedge.firmware.compilers.shutil.which", lambda _name: None)
+    folder = tmp_path / "model"
+    model = write_converted(demo_model.graph, folder, "test")
+    samples = np.zeros((2, 28, 28, 1), np.int8)
+    assert compilers.host_compiler().name == "zig"
+    assert np.array_equal(Twin(model).run(samples), reference.run(model.graph, samples))

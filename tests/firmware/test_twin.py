@@ -1,0 +1,101 @@
+"""The generated C on this machine against the numpy reference."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.graph.random_graphs import RandomGraph
+from tinyedge.exporters.c.packing import TERNARY_PACKINGS
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.firmware.compilers import WARNINGS, host_compiler
+from tinyedge.firmware.twin import Twin, twin_include_flags, twin_sources
+from tinyedge.graph import reference
+
+SANITIZED_MAIN = Path(__file__).parent / "sanitized_main.c"
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(TERNARY_PACKINGS))
+@settings(max_examples=220)
+def test_random_graphs_are_bit_exact(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, ternary: str
+) -> None:
+    built = RandomGraph(seed)
+    folder = tmp_path_factory.mktemp("twin")
+    model = write_converted(built.graph, folder, "test", ternary_packing=ternary)
+    samples = built.inputs(12)
+    expected = reference.run(built.graph, samples)
+    assert np.array_equal(Twin(model).run(samples), expected)
+
+
+def test_random_graphs_cover_every_operator_and_do_not_all_saturate() -> None:
+    """What the test above rests on."""
+    kinds, distinct = set(), []
+    for seed in range(150):
+        built = RandomGraph(seed)
+        kinds |= {type(operator).__name__ for operator in built.graph.operators}
+        distinct.append(len(np.unique(reference.run(built.graph, built.inputs(12)))))
+    from tinyedge.graph.operators import OPERATORS
+
+    assert kinds == set(OPERATORS)
+    assert np.median(distinct) > 10
+
+
+def sanitized(model: ConvertedModel, samples: np.ndarray, program: Path) -> np.ndarray:
+    """Runs samples through model and runtime under ASan and UBSan; any finding fails."""
+    flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    sources = [SANITIZED_MAIN, *twin_sources(model)]
+    command = [*host_compiler().command, *WARNINGS, *flags, *twin_include_flags(model)]
+    subprocess.run([*command, *map(str, sources), "-o", str(program)], check=True)
+    result = subprocess.run(
+        [str(program)], input=samples.tobytes(), capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    shape = model.graph.output_tensor.shape
+    return np.frombuffer(result.stdout, np.int8).reshape(-1, *shape)
+
+
+def test_demo_is_clean_under_sanitizers(
+    demo_model: ConvertedModel, demo_samples: np.ndarray, tmp_path: Path
+) -> None:
+    expected = reference.run(demo_model.graph, demo_samples)
+    assert np.array_equal(sanitized(demo_model, demo_samples, tmp_path / "demo"), expected)
+
+
+@pytest.mark.parametrize("seed", range(1000, 1030))
+def test_random_graphs_are_clean_under_sanitizers(seed: int, tmp_path: Path) -> None:
+    built = RandomGraph(seed)
+    ternary = TERNARY_PACKINGS[seed % len(TERNARY_PACKINGS)]
+    model = write_converted(built.graph, tmp_path / "model", "test", ternary_packing=ternary)
+    samples = built.inputs(12)
+    expected = reference.run(built.graph, samples)
+    assert np.array_equal(sanitized(model, samples, tmp_path / "program"), expected)
+
+
+def test_sanitized_program_notices_a_fault(demo_model: ConvertedModel, tmp_path: Path) -> None:
+    """A model whose arena is too small must not pass."""
+    header = (demo_model.folder / "model.h").read_text()
+    size = demo_model.arena_bytes
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("model.c", "graph.npz", "model.json"):
+        (broken / name).write_bytes((demo_model.folder / name).read_bytes())
+    changed = header.replace(f"ARENA_SIZE {size}", f"ARENA_SIZE {size // 2}")
+    assert changed != header
+    (broken / "model.h").write_text(changed)
+    model = ConvertedModel(broken, demo_model.graph, demo_model.manifest)
+    samples = np.zeros((1, 28, 28, 1), np.int8)
+    with pytest.raises(AssertionError, match=r"AddressSanitizer|runtime error"):
+        sanitized(model, samples, tmp_path / "program")
+
+
+def test_twin_of_the_demo_is_bit_exact(
+    demo_model: ConvertedModel, demo_samples: np.ndarray
+) -> None:
+    expected = reference.run(demo_model.graph, demo_samples)
+    assert np.array_equal(Twin(demo_model).run(demo_samples), expected)

@@ -1,0 +1,189 @@
+"""Random integer graphs: shapes, strides, paddings, bit widths, scales and connections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.graph import operators as ops
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.tensors import WEIGHT_RANGES, Quantization, Tensor, Weights
+
+
+class RandomGraph:
+    """Builds one graph from a seed; ``graph`` is the result.
+
+    Every operator but Reshape may follow any other. Output scales are chosen so that results spread
+    over the int8 range, with some that saturate and some that vanish.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.tensors: dict[str, Tensor] = {}
+        self.operators: list[ops.Operator] = []
+        shape = tuple(int(n) for n in self.random.integers(1, (11, 11, 8)))
+        current = self.add_tensor(shape, self.quantization(0.01, 1.0))
+        first = current
+        for _ in range(self.random.integers(1, 6)):
+            current = self.add_operator(current)
+        self.graph = Graph(
+            f"random {seed}", self.tensors, tuple(self.operators), first.name, current.name
+        )
+
+    def inputs(self, count: int) -> NDArray[np.int8]:
+        """Random samples, among them all -128, all 127 and all zero point."""
+        tensor = self.graph.input_tensor
+        samples = self.random.integers(-128, 128, (count, *tensor.shape))
+        for index, value in enumerate((-128, 127, tensor.quantization.zero_point)):
+            samples[index] = value
+        return samples.astype(np.int8)
+
+    def choose(self, *options: Any) -> Any:
+        return options[self.random.integers(len(options))]
+
+    def quantization(self, low: float, high: float) -> Quantization:
+        scale = float(np.exp(self.random.uniform(np.log(low), np.log(high))))
+        near, anywhere = self.random.integers(-30, 31), self.random.integers(-128, 128)
+        return Quantization(scale, int(self.choose(near, near, near, anywhere, -128, 127)))
+
+    def clamp(self) -> ops.Pair:
+        low, high = sorted(int(n) for n in self.random.integers(-128, 128, 2))
+        chosen: ops.Pair = self.choose(*[(-128, 127)] * 6, (low, high), (low, 127))
+        return chosen
+
+    def add_tensor(self, shape: tuple[int, ...], quantization: Quantization) -> Tensor:
+        tensor = Tensor(f"t{len(self.tensors)}", shape, quantization)
+        self.tensors[tensor.name] = tensor
+        return tensor
+
+    def add_operator(self, source: Tensor) -> Tensor:
+        kinds = [self.fully_connected, self.add, self.requantize, self.reshape]
+        if len(source.shape) == 3:
+            kinds += [self.conv2d, self.conv2d, self.depthwise, self.depthwise]
+            kinds += [self.pool, self.mean, self.pad]
+        result: Tensor = self.choose(*kinds)(source)
+        return result
+
+    def name(self, kind: str) -> str:
+        return f"{self.choose('', 'block/', '1-')}{kind} {len(self.operators)}"
+
+    def finish(
+        self,
+        kind: type[ops.Operator],
+        sources: list[Tensor],
+        quantization: Quantization,
+        **rest: Any,
+    ) -> Tensor:
+        """Adds an operator whose output shape follows from its inputs."""
+        name = self.name(kind.__name__.lower())
+        inputs = tuple(tensor.name for tensor in sources)
+        output = f"t{len(self.tensors)}"
+        operator = kind(name=name, inputs=inputs, output=output, **rest)
+        shape = operator.output_shape([tensor.shape for tensor in sources])
+        tensor = self.add_tensor(shape, quantization)
+        self.operators.append(operator)
+        return tensor
+
+    def weighted(
+        self, kind: type[ops.Weighted], source: Tensor, shape: tuple[int, ...], **rest: Any
+    ) -> Tensor:
+        bits = int(self.choose(1, 2, 2, 4, 8))
+        low, high = WEIGHT_RANGES[bits]
+        codes = self.random.integers(low, high + 1, shape)
+        if bits == 1:
+            codes = np.where(codes < 0, -1, 1)
+        elif self.random.random() < 0.2:
+            codes[0] = self.choose(low, high, 0)
+        scales = np.exp(self.random.uniform(-6, 0, shape[0])).astype(np.float32)
+        spread = np.sqrt(np.prod(shape[1:])) * np.abs(codes).max(initial=1) * 100
+        bias = self.random.normal(0, spread, shape[0]).astype(np.int32)
+        typical = source.quantization.scale * float(np.median(scales)) * spread
+        return self.finish(
+            kind,
+            [source],
+            self.quantization(typical / 150, typical / 20),
+            weights=Weights(codes.astype(np.int8), bits, scales),
+            bias=bias,
+            clamp=self.clamp(),
+            **rest,
+        )
+
+    def window(self, source: Tensor, kernel: ops.Pair, dilation: ops.Pair) -> dict[str, Any]:
+        """A stride, and a padding with which the window fits."""
+        stride = (int(self.random.integers(1, 4)), int(self.random.integers(1, 4)))
+        size = (source.shape[0], source.shape[1])
+        span = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
+        fits = span[0] <= size[0] and span[1] <= size[1]
+        same = ops.same_padding(size, kernel, stride, dilation)
+        wide = (span[0] - 1, span[0] - 1, span[1] - 1, span[1] - 1)
+        padding = self.choose(same, wide, (0, 0, 0, 0)) if fits else wide
+        return {"stride": stride, "padding": padding}
+
+    def dilation(self) -> ops.Pair:
+        chosen: ops.Pair = self.choose((1, 1), (1, 1), (2, 1), (1, 2), (2, 3))
+        return chosen
+
+    def kernel(self) -> ops.Pair:
+        chosen: ops.Pair = self.choose((1, 1), (3, 3), (3, 3), (1, 3), (5, 2), (4, 4))
+        return chosen
+
+    def conv2d(self, source: Tensor) -> Tensor:
+        kernel, dilation = self.kernel(), self.dilation()
+        shape = (int(self.random.integers(1, 9)), *kernel, source.shape[2])
+        rest = self.window(source, kernel, dilation)
+        return self.weighted(ops.Conv2D, source, shape, dilation=dilation, **rest)
+
+    def depthwise(self, source: Tensor) -> Tensor:
+        kernel, dilation = self.kernel(), self.dilation()
+        shape = (source.shape[2] * int(self.choose(1, 1, 2, 3)), *kernel)
+        rest = self.window(source, kernel, dilation)
+        return self.weighted(ops.DepthwiseConv2D, source, shape, dilation=dilation, **rest)
+
+    def fully_connected(self, source: Tensor) -> Tensor:
+        shape = (int(self.random.integers(1, 13)), source.size)
+        return self.weighted(ops.FullyConnected, source, shape)
+
+    def add(self, source: Tensor) -> Tensor:
+        alike = [tensor for tensor in self.tensors.values() if tensor.shape == source.shape]
+        other = self.choose(*alike)
+        largest = max(source.quantization.scale, other.quantization.scale)
+        sources = [source, other] if self.random.random() < 0.5 else [other, source]
+        quantization = self.quantization(largest / 2, largest * 4)
+        return self.finish(ops.Add, sources, quantization, clamp=self.clamp())
+
+    def pool(self, source: Tensor) -> Tensor:
+        height, width = (int(self.random.integers(1, min(n, 4) + 1)) for n in source.shape[:2])
+        kernel = (height, width)
+        stride = (int(self.random.integers(1, 4)), int(self.random.integers(1, 4)))
+        size = (source.shape[0], source.shape[1])
+        padding = self.choose((0, 0, 0, 0), ops.same_padding(size, kernel, stride))
+        return self.finish(
+            self.choose(ops.AveragePool2D, ops.MaxPool2D),
+            [source],
+            source.quantization,
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            clamp=self.clamp(),
+        )
+
+    def mean(self, source: Tensor) -> Tensor:
+        scale = source.quantization.scale
+        return self.finish(ops.Mean, [source], self.quantization(scale / 4, scale * 2))
+
+    def pad(self, source: Tensor) -> Tensor:
+        padding = tuple(int(n) for n in self.random.integers(0, 3, 4))
+        return self.finish(ops.Pad, [source], source.quantization, padding=padding)
+
+    def requantize(self, source: Tensor) -> Tensor:
+        scale = source.quantization.scale
+        quantization = self.quantization(scale / 8, scale * 8)
+        return self.finish(ops.Requantize, [source], quantization, clamp=self.clamp())
+
+    def reshape(self, source: Tensor) -> Tensor:
+        size = source.size
+        divisor = next(n for n in (4, 3, 2, 1) if size % n == 0)
+        shape = self.choose((size,), (1, divisor, size // divisor), (divisor, 1, size // divisor))
+        return self.finish(ops.Reshape, [source], source.quantization, shape=shape)

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.importers import keras_models as km
+from tinyedge import demo
+from tinyedge.datasets import fashion_mnist
+from tinyedge.errors import DataError, ModelError
+from tinyedge.evaluation.suites import read_calibration
+from tinyedge.graph import operators as ops
+from tinyedge.graph import reference
+from tinyedge.graph.graph import Graph
+from tinyedge.importers import import_model
+from tinyedge.importers.qkeras import logits_function
+from tinyedge.importers.qkeras.environment import qkeras, tf_keras
+
+layers = tf_keras.layers
+
+
+def images(shape: tuple[int, ...], count: int = 200) -> np.ndarray:
+    """Inputs in [0, 1] on the grid of 8-bit images, some of them smooth."""
+    random = np.random.default_rng(5)
+    noise = random.random((count, *shape))
+    constant = random.random((count, *([1] * len(shape))))
+    return (np.rint((noise + constant) / 2 * 255) / 255).astype(np.float32)
+
+
+def difference(path: Path, x: np.ndarray, calibration: np.ndarray | None = None) -> Any:
+    """Integer graph and float model: their difference in steps of the output."""
+    graph = import_model(path, calibration).graph
+    logits, _, _ = logits_function(path)
+    expected = np.asarray(logits(x))
+    quantization = graph.output_tensor.quantization
+    found = quantization.dequantize(
+        reference.run(graph, graph.input_tensor.quantization.quantize(x))
+    )
+    assert np.unique(found).size > 2
+    return np.abs(found - expected) / quantization.scale
+
+
+@pytest.mark.parametrize("name", km.EXACT_MODELS)
+def test_models_on_grids_are_reproduced(name: str, tmp_path: Path) -> None:
+    """All that differs is the bias, which is rounded to the accumulator's step.
+
+    That step is coarse where weights are ternary and their inputs few, as here: it moves some
+    values across a rounding boundary, by one step a layer, more where later layers enlarge it.
+    """
+    model = km.randomized(km.EXACT_MODELS[name]())
+    path = km.save(model, tmp_path / "model.h5")
+    steps = difference(path, images(model.input_shape[1:]))
+    operators = import_model(path).graph.operators
+    weighted = sum(isinstance(operator, ops.Weighted) for operator in operators)
+    if weighted == 1:
+        assert steps.max() < 1.01
+        assert (steps < 1e-3).mean() > 0.75
+    else:
+        assert np.sqrt((steps**2).mean()) < 0.8
+        assert (steps < 1e-3).mean() > 0.6
+
+
+@pytest.mark.parametrize("name", km.APPROXIMATE_MODELS)
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_values_between_grids_are_approximated(
+    name: str,
+    calibrated: bool,  # noqa: FBT001 - pytest names it
+    tmp_path: Path,
+) -> None:
+    model = km.randomized(km.APPROXIMATE_MODELS[name]())
+    path = km.save(model, tmp_path / "model.h5")
+    x = images(model.input_shape[1:])
+    steps = difference(path, x, x if calibrated else None)
+    assert np.sqrt((steps**2).mean()) < (1.6 if calibrated else 3.2)
+    assert steps.max() < (8 if calibrated else 16)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras", ""])
+def test_every_file_format_gives_the_same_graph(suffix: str, tmp_path: Path) -> None:
+    model = km.randomized(km.residual(quantized_branches=True))
+    reference_path = km.save(model, tmp_path / "first" / "model.h5")
+    path = km.save(model, tmp_path / f"model{suffix}")
+    first, other = import_model(reference_path).graph, import_model(path).graph
+    assert [op.name for op in first.operators] == [op.name for op in other.operators]
+    assert first.hash == other.hash
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        [layers.Softmax()],
+        [layers.Activation("softmax")],
+        [qkeras.QActivation("quantized_bits(8,3,1)"), layers.Softmax()],
+    ],
+)
+def test_final_softmax_is_left_out(ending: list[Any], tmp_path: Path) -> None:
+    model = km.randomized(km.sequential((9, 8, 3), layers.Flatten(), km.dense(), *ending))
+    x = images((9, 8, 3))
+    path = km.save(model, tmp_path / "model.h5")
+    assert difference(path, x, x).max() < 2.5
+    logits, _, classes = logits_function(path)
+    assert classes == 5
+    softened = tf_keras.activations.softmax(logits(x))
+    np.testing.assert_allclose(softened, model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_softmax_inside_the_last_layer_is_left_out(tmp_path: Path) -> None:
+    model = km.randomized(
+        km.sequential((9, 8, 3), layers.Flatten(), km.dense(activation="softmax"))
+    )
+    x = images((9, 8, 3))
+    path = km.save(model, tmp_path / "model.h5")
+    assert difference(path, x, x).max() < 2.5
+
+
+def test_layer_used_twice(tmp_path: Path) -> None:
+    shared = km.conv(3, padding="same", activation="quantized_relu(8,2)")
+    model = km.randomized(km.sequential((6, 6, 3), shared, shared))
+    path = km.save(model, tmp_path / "model.h5")
+    steps = difference(path, images((6, 6, 3)))
+    assert steps.max() < 2.01
+    assert (steps < 1e-3).mean() > 0.8
+
+
+def test_weights_are_the_model_s_own_codes(tmp_path: Path) -> None:
+    model = km.randomized(
+        km.sequential(
+            (9, 7, 3), km.conv(quantizer="ternary"), layers.BatchNormalization(), km.relu()
+        )
+    )
+    graph = import_model(km.save(model, tmp_path / "model.h5")).graph
+    operator = graph.operators[0]
+    assert isinstance(operator, ops.Conv2D)
+    assert operator.weights.bits == 2
+    quantizer = qkeras.get_quantizer(km.KERNEL_QUANTIZERS["ternary"])
+    expected = np.sign(np.asarray(quantizer(model.layers[1].kernel))).transpose(3, 0, 1, 2)
+    gamma = model.layers[2].gamma.numpy()
+    expected *= np.sign(gamma).reshape(-1, 1, 1, 1)
+    assert np.array_equal(operator.weights.codes, expected)
+
+
+BITS = {"ternary": 2, "binary": 1, "bits4": 4, "bits8": 8, "stochastic_ternary": 2}
+
+
+@pytest.mark.parametrize("quantizer", BITS)
+def test_bits_follow_the_quantizer(quantizer: str, tmp_path: Path) -> None:
+    model = km.randomized(km.sequential((9, 7, 3), km.conv(quantizer=quantizer), km.signed()))
+    operator = import_model(km.save(model, tmp_path / "model.h5")).graph.operators[0]
+    assert isinstance(operator, ops.Conv2D)
+    assert operator.weights.bits == BITS[quantizer]
+
+
+UNSUPPORTED: dict[str, tuple[Any, str]] = {
+    "transposed": (lambda: km.sequential((9, 8, 3), layers.Conv2DTranspose(4, 3)), "Transpose"),
+    "plain convolution": (lambda: km.sequential((9, 8, 3), layers.Conv2D(4, 3)), "Conv2D"),
+    "leaky": (lambda: km.sequential((9, 8, 3), km.conv(), layers.LeakyReLU()), "LeakyReLU"),
+    "tanh": (
+        lambda: km.sequential((9, 8, 3), km.conv(), qkeras.QActivation("quantized_tanh(8)")),
+        "quantized_tanh",
+    ),
+    "sigmoid": (lambda: km.sequential((9, 8, 3), km.conv(activation="sigmoid")), "sigmoid"),
+    "16 bits": (
+        lambda: km.sequential((9, 8, 3), km.conv(), qkeras.QActivation("quantized_relu(16,4)")),
+        "16 bits",
+    ),
+    "no kernel quantizer": (lambda: km.sequential((9, 8, 3), qkeras.QConv2D(4, 3)), "kernel quant"),
+    "power-of-two weights": (
+        lambda: km.sequential((9, 8, 3), qkeras.QConv2D(4, 3, kernel_quantizer="quantized_po2(4)")),
+        "quantized_po2",
+    ),
+    "softmax inside": (
+        lambda: km.sequential((9, 8, 3), km.conv(), layers.Softmax(), km.conv(), km.signed()),
+        "softmax",
+    ),
+    "recurrent": (
+        lambda: km.sequential((6, 4), layers.LSTM(3), km.dense()),
+        "LSTM",
+    ),
+    "several outputs": (
+        lambda: tf_keras.Model(
+            inputs := layers.Input((9, 8, 3)), [km.conv()(inputs), km.conv()(inputs)]
+        ),
+        "one output",
+    ),
+    "open shape": (lambda: km.sequential((None, None, 3), km.conv(), km.signed()), "not fixed"),
+}
+
+
+@pytest.mark.parametrize("case", UNSUPPORTED)
+def test_unsupported_models_are_refused_by_name(case: str, tmp_path: Path) -> None:
+    build, message = UNSUPPORTED[case]
+    path = km.save(build(), tmp_path / "model.h5")
+    with pytest.raises(ModelError, match=message) as caught:
+        import_model(path)
+    assert caught.value.hint or "model.h5" in str(caught.value) or "layer" in str(caught.value)
+
+
+def test_lambda_is_refused(tmp_path: Path) -> None:
+    model = km.sequential((9, 8, 3), km.conv(), layers.Lambda(lambda x: x * 2))
+    for suffix in (".h5", ".keras"):
+        path = km.save(model, tmp_path / f"model{suffix}")
+        with pytest.raises(ModelError, match="Lambda"):
+            import_model(path)
+
+
+def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
+    good = demo.MODEL.read_bytes()
+    for name, content in (("cut.h5", good[:5000]), ("empty.keras", b""), ("text.h5", b"hello")):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=name):
+            import_model(path)
+    with pytest.raises(ModelError, match="no such file"):
+        import_model(tmp_path / "missing.h5")
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    with pytest.raises(ModelError, match="kind of model") as caught:
+        import_model(tmp_path / "model.onnx")
+    assert ".keras" in caught.value.hint
+
+
+def test_calibration_of_the_wrong_shape_is_refused() -> None:
+    with pytest.raises(DataError, match="28, 28, 1"):
+        import_model(demo.MODEL, np.zeros((4, 28, 28), np.float32))
+
+
+def demo_graph() -> Graph:
+    return import_model(demo.MODEL, read_calibration(demo.CALIBRATION)).graph
+
+
+def test_demo_agrees_with_qkeras_on_the_test_set() -> None:
+    """Top-1 on 2,000 images of the test set, of which half ship with the demonstration."""
+    from tests.conftest import require
+
+    try:
+        x, _ = fashion_mnist.load("test")
+        found = ["Fashion-MNIST"]
+    except DataError:
+        found = []
+    require(found, "Fashion-MNIST")
+    graph = demo_graph()
+    logits, _, _ = logits_function(demo.MODEL)
+    expected = np.concatenate([np.asarray(logits(x[i : i + 500])) for i in range(0, 2000, 500)])
+    found_logits = reference.run(graph, graph.input_tensor.quantization.quantize(x[:2000]))
+    assert (found_logits.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.997
+
+
+def test_demo_holds_every_kind_of_layer() -> None:
+    graph = demo_graph()
+    kinds = {type(operator) for operator in graph.operators}
+    assert {ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected, ops.Add} <= kinds
+    assert {ops.MaxPool2D, ops.AveragePool2D} <= kinds
+    bits = {op.weights.bits for op in graph.operators if isinstance(op, ops.Weighted)}
+    assert bits == {2, 8}

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyedge.link.frames import Frame, FrameError, FrameReader
+
+U32 = st.integers(0, 2**32 - 1)
+FRAMES = st.builds(Frame, st.integers(0, 255), U32, U32, st.binary(max_size=700))
+
+
+@given(st.lists(FRAMES, max_size=5), st.integers(1, 50))
+def test_frames_survive_any_cutting_of_the_stream(frames: list[Frame], size: int) -> None:
+    stream = b"".join(frame.encode() for frame in frames)
+    reader = FrameReader()
+    received = [
+        frame
+        for start in range(0, len(stream), size)
+        for frame in reader.feed(stream[start : start + size])
+    ]
+    assert received == frames
+    assert reader.damaged == 0
+
+
+@given(FRAMES, st.data())
+def test_a_flipped_bit_is_noticed(frame: Frame, data: st.DataObject) -> None:
+    encoded = bytearray(frame.encode())
+    position = data.draw(st.integers(0, len(encoded) - 2))
+    encoded[position] ^= 1 << data.draw(st.integers(0, 7))
+    received = list(FrameReader().feed(bytes(encoded)))
+    assert frame not in received or received == []
+    assert all(other != frame for other in received)
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_no_frame(garbage: bytes) -> None:
+    with pytest.raises(FrameError):
+        Frame.decode(garbage.replace(b"\0", b"\1"))
+
+
+def test_reader_recovers_after_garbage() -> None:
+    noise = bytes(np.random.default_rng(1).integers(0, 256, 300).astype(np.uint8))
+    frame = Frame(2, 3, 4, b"payload")
+    reader = FrameReader()
+    received = list(reader.feed(noise + b"\0" + frame.encode()))
+    assert received[-1] == frame
+    assert reader.damaged > 0
+
+
+def test_endless_frame_does_not_fill_memory() -> None:
+    reader = FrameReader(limit=1000)
+    for _ in range(20):
+        assert not list(reader.feed(b"\1" * 100))
+    assert reader.damaged == 1
