@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+# ART configures logging when it is imported, and absl then closes the stream that it logs to. That
+# has to happen before pytest gives each test a stderr of its own.
+import tinyedge.attacks.craft
 from tinyedge import demo
 from tinyedge.attacks import AttackSettings
 from tinyedge.attacks.suites import craft_suites
@@ -17,6 +20,8 @@ from tinyedge.cli.output import Output
 from tinyedge.evaluation.suites import Suite, read_calibration
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.importers import import_model
+
+assert tinyedge.attacks.craft
 
 settings.register_profile("tinyedge", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("tinyedge")

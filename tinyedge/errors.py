@@ -20,6 +20,27 @@ class TinyEdgeError(Exception):
         self.hint = hint
 
 
+class BugError(TinyEdgeError):
+    """Anything that should not have happened."""
+
+    exit_code = 1
+    code = "bug"
+
+
+class InterruptedByUserError(TinyEdgeError):
+    """Ctrl-C."""
+
+    exit_code = 130
+    code = "interrupted"
+
+
+class FileError(TinyEdgeError):
+    """A file or folder that cannot be read or written."""
+
+    exit_code = 2
+    code = "file"
+
+
 class UsageError(TinyEdgeError):
     """Options that do not go together."""
 

@@ -338,3 +338,40 @@ def test_difference_between_host_and_device_is_exit_8(
     assert code == 8
     assert "differ" in err
     assert "clean" in out
+    code, out, _ = run_cli(capsys, *arguments, "--json")
+    assert code == 8
+    record = json.loads(out)
+    assert record["error"]["code"] == "threshold"
+    assert record["suites"][0]["mismatched_samples"] > 0
+
+
+def fake_tool(folder: Path, script: str) -> None:
+    tool = folder / "dfu-util"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+
+
+def test_flash(
+    demo_model: ConvertedModel,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = ("flash", demo_model.folder, "-b", "netduinoplus2")
+    dry = run_json(capsys, *arguments, "--dry-run")
+    image = Path(dry["command"][-1])
+    assert dry["command"][:8] == [
+        *("dfu-util", "-d", "0483:df11", "-a", "0", "-s", "0x08000000:leave", "-D")
+    ]
+    # The vector table: the stack's top in RAM, the reset handler in flash.
+    stack, reset = np.frombuffer(image.read_bytes()[:8], "<u4")
+    assert stack == 0x20020000
+    assert 0x08000000 < reset < 0x08000000 + image.stat().st_size
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    fake_tool(tmp_path, f'echo "$@" > {tmp_path}/called')
+    assert run_json(capsys, *arguments)["flashed"] is True
+    assert (tmp_path / "called").read_text().split() == dry["command"][1:]
+    fake_tool(tmp_path, "echo 'No DFU capable USB device available' >&2; exit 74")
+    assert "boot ROM" in failure(capsys, 6, *arguments)["hint"]
+    fake_tool(tmp_path, "echo 'some fault' >&2; exit 1")
+    assert "some fault" in failure(capsys, 5, *arguments)["message"]

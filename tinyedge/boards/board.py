@@ -97,6 +97,18 @@ class Uart(_Record):
         return int(self.rx[2:])
 
 
+class Dfu(_Record):
+    """The DFU of the boot ROM: vendor and product of its USB device."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
+
+
+class FlashTool(_Record):
+    """How the board's flash can be written."""
+
+    dfu: Dfu | None = None
+
+
 class Qemu(_Record):
     """How QEMU stands in: machine, serial port, and what a SysTick tick is worth."""
 
@@ -137,6 +149,7 @@ class Board(_Record):
     memory: Memory
     clock: Clock
     uart: Uart
+    flash_tool: FlashTool = FlashTool()
     emulator: Emulator = Emulator()
 
     @property

@@ -58,7 +58,6 @@ def command(
     from tinyedge.boards import load_board
     from tinyedge.boards.board import DEFAULT_BOARD
     from tinyedge.cli.tables import layer_table, memory_bars, suite_table
-    from tinyedge.errors import ThresholdError
     from tinyedge.evaluation.compare import evaluate_suite
     from tinyedge.evaluation.session import emulated_device
     from tinyedge.evaluation.suites import read_calibration, save_suites
@@ -68,7 +67,7 @@ def command(
     from tinyedge.importers import import_model
     from tinyedge.importers.qkeras import file_hash
     from tinyedge.reports.markdown import render_markdown
-    from tinyedge.reports.record import differing_samples, evaluation_record, memory_record
+    from tinyedge.reports.record import difference, evaluation_record, memory_record
     from tinyedge.targets.emulators import require_emulator
 
     board = load_board(board_name or DEFAULT_BOARD)
@@ -114,6 +113,5 @@ def command(
         suite_table(record["suites"], str(place["emulator"])),
         memory_bars(memory),
         f"report written to {folder / 'report.md'} and {folder / 'report.json'}",
+        failure=difference(record, str(place["emulator"])),
     )
-    if differing := differing_samples(record):
-        raise ThresholdError(f"host and {place['emulator']} differ on {differing} samples")

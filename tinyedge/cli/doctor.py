@@ -47,6 +47,7 @@ def command(output: Output) -> None:
         ("arm-none-eabi-gcc", "compiling firmware", "gcc-arm-none-eabi"),
         ("qemu-system-arm", "emulating boards, counting instructions", "qemu-system-arm"),
         ("cc", "the host twin", "gcc"),
+        ("dfu-util", "flashing STM32 boards", "dfu-util"),
     ):
         found = shutil.which(program) is not None
         checks.append(("program", program, purpose, found, f"apt-get install {package}"))

@@ -13,9 +13,15 @@ import click
 import tinyedge
 from tinyedge.cli.options import output_options
 from tinyedge.cli.output import Output
-from tinyedge.errors import TinyEdgeError
+from tinyedge.errors import (
+    BugError,
+    FileError,
+    InterruptedByUserError,
+    TinyEdgeError,
+    UsageError,
+)
 
-COMMANDS = ("demo", "convert", "build", "run", "attack", "boards", "doctor")
+COMMANDS = ("demo", "convert", "build", "flash", "run", "attack", "boards", "doctor")
 
 EXIT_CODES = """\b
 Exit codes: 0 ok, 1 a bug of tinyedge, 2 wrong usage, 3 bad model, board or data,
@@ -57,26 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         usage = f"see '{context.command_path} --help'" if context else "see 'tinyedge --help'"
-        output.error("usage", error.format_message(), usage)
-        return 2
+        return output.failed(UsageError(error.format_message(), usage))
     except (click.Abort, KeyboardInterrupt):
-        output.error("interrupted", "interrupted", "")
-        return 130
+        return output.failed(InterruptedByUserError("interrupted"))
     except BrokenPipeError:
         # Whoever read our output has gone; keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        output.error("file", f"{where}{error.strerror or error}", "")
-        return 2
+        return output.failed(FileError(f"{where}{error.strerror or error}"))
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback for users
         if output.verbosity > 0:
             traceback.print_exc()
-        output.error(
-            "bug", f"{type(error).__name__}: {error}", "a bug of tinyedge; -v shows the traceback"
-        )
-        return 1
+        message = f"{type(error).__name__}: {error}"
+        return output.failed(BugError(message, "a bug of tinyedge; -v shows the traceback"))
 
 
 def entry_point() -> None:

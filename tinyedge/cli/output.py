@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ class Output:
 
     json: bool = False
     verbosity: int = 0
+    _printed: bool = field(default=False, init=False)
 
     @cached_property
     def stdout(self) -> Console:
@@ -46,31 +47,39 @@ class Output:
 
         return Console(stderr=True, highlight=False, quiet=self.verbosity < 0)
 
-    def result(self, content: dict[str, Any], *text: RenderableType) -> None:
-        """Prints the result: the JSON object, or the text."""
+    def result(
+        self,
+        content: dict[str, Any],
+        *text: RenderableType,
+        failure: TinyEdgeError | None = None,
+    ) -> None:
+        """Prints the result: the JSON object, or the text.
+
+        Args:
+            content: of the JSON object.
+            text: what people read instead.
+            failure: what is wrong with the result; raised once it has been printed.
+        """
+        self._printed = True
         if self.json:
-            print(json.dumps({"version": JSON_VERSION, "status": "ok", **content}))
-            return
-        for part in text:
-            self.stdout.print(part)
+            print(json.dumps(_envelope(failure) | content))
+        else:
+            for part in text:
+                self.stdout.print(part)
+        if failure:
+            raise failure
 
     def remark(self, message: str) -> None:
         """Says something on stderr."""
         self.stderr.print(message, markup=False, soft_wrap=True)
 
-    def error(self, code: str, message: str, hint: str) -> None:
-        """Reports a failure, on stdout as JSON if that was asked for."""
-        message, hint = (" ".join(part.split()) for part in (message, hint))
-        if self.json:
-            error = {"code": code, "message": message, "hint": hint}
-            print(json.dumps({"version": JSON_VERSION, "status": "error", "error": error}))
-        print(f"error: {message}", file=sys.stderr)
-        if hint:
-            print(f"hint: {hint}", file=sys.stderr)
-
     def failed(self, error: TinyEdgeError) -> int:
-        """Reports an error; gives the exit code."""
-        self.error(error.code, str(error), error.hint)
+        """Reports an error, as JSON on stdout too if that was asked for; gives the exit code."""
+        if self.json and not self._printed:
+            print(json.dumps(_envelope(error)))
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {_one_line(error.hint)}", file=sys.stderr)
         return error.exit_code
 
     @contextlib.contextmanager
@@ -102,3 +111,19 @@ class Output:
         with self.stderr.status(label):
             yield
         self.stderr.print(f"{label} done", style="dim")
+
+
+def _envelope(failure: TinyEdgeError | None) -> dict[str, Any]:
+    """What every JSON object begins with."""
+    if failure is None:
+        return {"version": JSON_VERSION, "status": "ok"}
+    error = {
+        "code": failure.code,
+        "message": _one_line(str(failure)),
+        "hint": _one_line(failure.hint),
+    }
+    return {"version": JSON_VERSION, "status": "error", "error": error}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

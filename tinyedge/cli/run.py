@@ -169,10 +169,9 @@ def _run_suites(
     compiler: CompilerName | None,
 ) -> None:
     from tinyedge.cli.tables import memory_bars, suite_table
-    from tinyedge.errors import ThresholdError
     from tinyedge.evaluation.compare import evaluate_suite
     from tinyedge.evaluation.suites import load_suites
-    from tinyedge.reports.record import differing_samples, evaluation_record
+    from tinyedge.reports.record import difference, evaluation_record
 
     suites = load_suites(suite_file)
     results = []
@@ -182,6 +181,9 @@ def _run_suites(
                 results.append(evaluate_suite(model, suite, execute, advance))
         record = evaluation_record(model, results, about | finish())
     bars = [memory_bars(record["memory"])] if "memory" in record else []
-    output.result(record, suite_table(record["suites"], place), *bars)
-    if differing := differing_samples(record):
-        raise ThresholdError(f"host and {place} differ on {differing} samples")
+    output.result(
+        record,
+        suite_table(record["suites"], place),
+        *bars,
+        failure=difference(record, place),
+    )

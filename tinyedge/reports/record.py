@@ -9,6 +9,7 @@ import numpy as np
 
 import tinyedge
 from tinyedge.boards import Board
+from tinyedge.errors import ThresholdError
 from tinyedge.evaluation.compare import SuiteResult
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.footprint import Footprint
@@ -65,6 +66,9 @@ def evaluation_record(
     }
 
 
-def differing_samples(record: dict[str, Any]) -> int:
-    """Samples on which host and device differ, over all suites."""
-    return sum(suite["mismatched_samples"] for suite in record["suites"])
+def difference(record: dict[str, Any], place: str) -> ThresholdError | None:
+    """What is wrong if host and device differ on any sample of any suite."""
+    differing = sum(suite["mismatched_samples"] for suite in record["suites"])
+    if not differing:
+        return None
+    return ThresholdError(f"host and {place} differ on {differing} samples")

@@ -1,0 +1,95 @@
+"""The wheel, away from the source tree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.graph.random_graphs import RandomGraph
+from tinyedge.graph import reference
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the wheel installs."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "-o",
+        str(folder),
+        str(ROOT),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def run(installed: Path, folder: Path, *arguments: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    command = [sys.executable, "-m", "tinyedge", *arguments]
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_wheel_brings_its_data_and_works_from_any_folder(installed: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    where = subprocess.run(
+        [sys.executable, "-c", "import tinyedge; print(tinyedge.__file__)"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert where.startswith(str(installed))
+    assert (installed / "tinyedge" / "_data" / "boards" / "netduinoplus2.toml").is_file()
+    assert (installed / "tinyedge" / "demo" / "fashion_mnist_stq.h5").is_file()
+    assert "netduinoplus2" in run(installed, tmp_path, "boards", "list")
+    built = RandomGraph(5)
+    built.graph.save(tmp_path / "graph.npz")
+    samples = built.inputs(3)
+    np.save(tmp_path / "x.npy", samples)
+    run(installed, tmp_path, "convert", "graph.npz", "-o", "m")
+    for place in ("twin", "emulator"):
+        run(
+            installed,
+            tmp_path,
+            "run",
+            "m",
+            "--on",
+            place,
+            "--inputs",
+            "x.npy",
+            "--outputs",
+            "y.npy",
+        )
+        assert np.array_equal(np.load(tmp_path / "y.npy"), reference.run(built.graph, samples))
+
+
+def test_no_file_names_a_registry() -> None:
+    """Dependencies are pinned by hashes, wherever they are fetched from."""
+    result = subprocess.run(
+        ["git", "grep", "-lE", r"(pypi|pythonhosted|registry\.npmjs|deb\.debian)\.(org|com)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert [name for name in result.stdout.split() if name != "tests/test_wheel.py"] == []

@@ -1,0 +1,51 @@
+"""``tinyedge flash``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinyedge.cli.options import COMPILERS, PATH, board_option, output_options
+from tinyedge.cli.output import Output
+
+if TYPE_CHECKING:
+    from tinyedge.firmware.compilers import CompilerName
+
+
+@click.command("flash")
+@click.argument("folder", type=PATH, metavar="DIR")
+@board_option(required=True)
+@click.option("--compiler", type=click.Choice(COMPILERS), help="Default: gcc, else zig.")
+@click.option("--dry-run", is_flag=True, help="Print the command, and do nothing.")
+@output_options
+@click.pass_obj
+def command(
+    output: Output,
+    folder: Path,
+    board_name: str,
+    compiler: CompilerName | None,
+    *,
+    dry_run: bool,
+) -> None:
+    """Build the firmware of a converted model and write it to the attached board.
+
+    DIR is what 'tinyedge convert' wrote.
+    """
+    from tinyedge.boards import load_board
+    from tinyedge.exporters.converted import load_converted
+    from tinyedge.firmware.project import build_firmware
+    from tinyedge.targets.flashing import flash, flash_command
+
+    board = load_board(board_name)
+    model = load_converted(folder)
+    with output.step(f"compiling for {board.name}"):
+        firmware = build_firmware(model, board, compiler)
+    arguments = flash_command(board, firmware.image)
+    if not dry_run:
+        with output.step(f"flashing {board.title}"):
+            flash(board, firmware.image)
+    record = {"board": board.name, "command": arguments, "flashed": not dry_run}
+    output.result(record, shlex.join(arguments) if dry_run else f"{board.title} flashed")
