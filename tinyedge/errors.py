@@ -9,15 +9,17 @@ class TinyEdgeError(Exception):
     Attributes:
         exit_code: what the command line exits with; documented in ``docs/cli.md``.
         code: a stable identifier for ``--json``.
-        hint: what the user can do about it, or an empty string.
+        default_hint: what to do about errors of this class in general.
+        hint: what the user can do about this one.
     """
 
     exit_code = 1
     code = "error"
+    default_hint = ""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.hint = hint
+        self.hint = hint or self.default_hint
 
 
 class BugError(TinyEdgeError):
@@ -25,6 +27,7 @@ class BugError(TinyEdgeError):
 
     exit_code = 1
     code = "bug"
+    default_hint = "a bug of tinyedge; -v shows the traceback"
 
 
 class InterruptedByUserError(TinyEdgeError):
@@ -39,6 +42,7 @@ class FileError(TinyEdgeError):
 
     exit_code = 2
     code = "file"
+    default_hint = "name a file or folder you may write"
 
 
 class UsageError(TinyEdgeError):
@@ -46,6 +50,7 @@ class UsageError(TinyEdgeError):
 
     exit_code = 2
     code = "usage"
+    default_hint = "see 'tinyedge --help'"
 
 
 class ModelError(TinyEdgeError):
@@ -53,6 +58,7 @@ class ModelError(TinyEdgeError):
 
     exit_code = 3
     code = "model"
+    default_hint = "docs/models.md lists what can be imported"
 
 
 class BoardError(TinyEdgeError):
@@ -60,6 +66,7 @@ class BoardError(TinyEdgeError):
 
     exit_code = 3
     code = "board"
+    default_hint = "docs/boards.md lists every key"
 
 
 class DataError(TinyEdgeError):
@@ -67,6 +74,7 @@ class DataError(TinyEdgeError):
 
     exit_code = 3
     code = "data"
+    default_hint = "docs/cli.md says how files have to look"
 
 
 class DoesNotFitError(TinyEdgeError):
@@ -74,6 +82,7 @@ class DoesNotFitError(TinyEdgeError):
 
     exit_code = 4
     code = "does-not-fit"
+    default_hint = "narrower layers, fewer bits a weight, or a larger board"
 
 
 class ToolchainError(TinyEdgeError):
@@ -81,6 +90,7 @@ class ToolchainError(TinyEdgeError):
 
     exit_code = 5
     code = "toolchain"
+    default_hint = "'tinyedge doctor' says what is installed and what is missing"
 
 
 class MissingDependencyError(ToolchainError):
@@ -94,6 +104,7 @@ class DeviceError(TinyEdgeError):
 
     exit_code = 6
     code = "device"
+    default_hint = "'tinyedge doctor' lists the serial ports of this machine"
 
 
 class LinkError(TinyEdgeError):
@@ -101,6 +112,7 @@ class LinkError(TinyEdgeError):
 
     exit_code = 7
     code = "link"
+    default_hint = "is the board powered, flashed by tinyedge, and on this port?"
 
 
 class ThresholdError(TinyEdgeError):
@@ -108,3 +120,4 @@ class ThresholdError(TinyEdgeError):
 
     exit_code = 8
     code = "threshold"
+    default_hint = "convert and build again; if they still differ, it is a bug of tinyedge"

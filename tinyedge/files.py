@@ -1,17 +1,56 @@
-"""Writing files so that a failure never leaves half of one."""
+"""Reading arrays, and writing files so that a failure never leaves half of one."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Reads a ``.npz`` file, or a ``.npy`` file as one array named ``x``.
+
+    Raises:
+        ValueError: the file is damaged, or of another kind.
+        OSError: it cannot be read, or its damage leads outside it.
+    """
+    import numpy as np
+
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"x": loaded}
+            return {name: loaded[name] for name in loaded.files}
+    except (
+        EOFError,
+        KeyError,
+        MemoryError,  # a damaged header asks for anything
+        NotImplementedError,
+        OverflowError,
+        SyntaxError,
+        TypeError,
+        tokenize.TokenError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ValueError(f"damaged, or not a .npy or .npz file: {error}") from error
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes a file aside, flushes it to disk, and renames it into place."""
+    check_writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -27,13 +66,31 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         raise
 
 
+def check_writable(path: Path) -> None:
+    """Raises OSError, naming the path, where a file could not be written; changes nothing."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
+    if not os.access(existing, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
+
+
 @contextlib.contextmanager
 def folder_aside(folder: Path) -> Iterator[Path]:
     """Gives an empty folder beside ``folder`` whose files replace the same-named ones in it.
 
     Only when the body ends without an error are its files moved; until then ``folder`` is as it
     was, and on an error nothing is left behind.
+
+    Raises:
+        OSError: ``folder`` is a file, or cannot be written.
     """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    check_writable(folder / "aside")
+    made = [parent for parent in folder.absolute().parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -44,5 +101,11 @@ def folder_aside(folder: Path) -> Iterator[Path]:
             if entry.is_dir() and target.is_dir():
                 shutil.rmtree(target)
             entry.replace(target)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        for parent in made:  # innermost first
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -5,6 +5,7 @@
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
 #define RCC_CR REGISTER(0x40023800u)
+#define RCC_CR_HSION (1u << 0)
 #define RCC_CR_HSEON (1u << 16)
 #define RCC_CR_HSERDY (1u << 17)
 #define RCC_CR_PLLON (1u << 24)
@@ -16,9 +17,11 @@
 #define RCC_CFGR_SWS_MASK (3u << 2)
 #define RCC_CFGR_SWS_PLL (2u << 2)
 #define RCC_AHB1ENR REGISTER(0x40023830u)
+/* APB1 is at 0x40, APB2 at 0x44. */
 #define RCC_APBENR(apb) REGISTER(0x4002383cu + 4u * (apb))
 
 #define FLASH_ACR REGISTER(0x40023c00u)
+#define FLASH_ACR_LATENCY_MASK 7u
 #define FLASH_ACR_PREFETCH_AND_CACHES (7u << 8)
 
 #define GPIO_MODER(port) REGISTER(0x40020000u + 0x400u * (port))
@@ -71,6 +74,13 @@ static uint32_t apb_prescaler(uint32_t divider)
  * clock tree), the internal 16 MHz oscillator stays. */
 static void clock_init(void)
 {
+    /* A boot loader may have left the PLL running, which cannot be set while it does. */
+    RCC_CR |= RCC_CR_HSION;
+    RCC_CFGR = 0;
+    wait_for(&RCC_CFGR, RCC_CFGR_SWS_MASK, 0);
+    RCC_CR &= ~RCC_CR_PLLON;
+    wait_for(&RCC_CR, RCC_CR_PLLRDY, 0);
+
     RCC_CR |= RCC_CR_HSEON;
     if (!wait_for(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
         return;
@@ -82,6 +92,9 @@ static void clock_init(void)
         return;
     }
     FLASH_ACR = FLASH_ACR_PREFETCH_AND_CACHES | BOARD_FLASH_WAIT_STATES;
+    if (!wait_for(&FLASH_ACR, FLASH_ACR_LATENCY_MASK, BOARD_FLASH_WAIT_STATES)) {
+        return;
+    }
     RCC_CFGR = apb_prescaler(BOARD_APB1_DIVIDER) << 10 | apb_prescaler(BOARD_APB2_DIVIDER) << 13 |
                RCC_CFGR_SW_PLL;
     if (wait_for(&RCC_CFGR, RCC_CFGR_SWS_MASK, RCC_CFGR_SWS_PLL)) {
@@ -92,6 +105,7 @@ static void clock_init(void)
 static void alternate_function_init(uint32_t port, uint32_t pin)
 {
     RCC_AHB1ENR |= 1u << port;
+    (void)RCC_AHB1ENR; /* the peripheral needs some cycles: reading back takes them */
     GPIO_AFR(port, pin) = (GPIO_AFR(port, pin) & ~(15u << (pin % 8u * 4u))) |
                           BOARD_UART_ALTERNATE_FUNCTION << (pin % 8u * 4u);
     GPIO_PUPDR(port) = (GPIO_PUPDR(port) & ~(3u << (pin * 2u))) | 1u << (pin * 2u);
@@ -105,6 +119,7 @@ static void uart_init(void)
     alternate_function_init(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN);
     alternate_function_init(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN);
     RCC_APBENR(BOARD_UART_APB) |= 1u << BOARD_UART_ENABLE_BIT;
+    (void)RCC_APBENR(BOARD_UART_APB);
     USART_BRR = (clock + BOARD_UART_BAUD / 2u) / BOARD_UART_BAUD;
     USART_CR1 = USART_CR1_ENABLE;
 }

@@ -30,8 +30,13 @@ __attribute__((section(".isr_vector"), used)) static const struct {
     {Reset_Handler, halt, halt, halt, halt, halt, 0, 0, 0, 0, halt, halt, 0, halt, SysTick_Handler},
 };
 
+#define SCB_VTOR (*(volatile uint32_t *)0xe000ed08u)
+
 void Reset_Handler(void)
 {
+    /* A boot loader that jumps here may have left its own vectors in place. */
+    SCB_VTOR = (uint32_t)(uintptr_t)&vectors;
+    __asm volatile("dsb");
     const uint32_t *from = _data_load;
     for (uint32_t *to = _data_start; to < _data_end; to++) {
         *to = *from++;
@@ -47,9 +52,6 @@ void Reset_Handler(void)
     main();
     halt();
 }
-
-
-
 
 uint32_t te_platform_stack_size(void)
 {

@@ -243,6 +243,23 @@ def test_help_is_quick(command: list[str]) -> None:
     assert "Usage: tinyedge" in result.stdout
 
 
+def test_choices_are_those_of_the_code_behind_them() -> None:
+    """The command line repeats them so as not to import that code."""
+    from tinyedge import attacks, targets
+    from tinyedge.cli import convert, options
+    from tinyedge.cli import demo as demo_command
+    from tinyedge.cli import run as run_command
+    from tinyedge.evaluation import session
+    from tinyedge.exporters.c import packing
+    from tinyedge.firmware import compilers
+
+    assert options.COMPILERS == compilers.COMPILERS
+    assert options.EMULATORS == targets.EMULATORS
+    assert convert.TERNARY_PACKINGS == packing.TERNARY_PACKINGS
+    assert run_command.PLACES == session.PLACES
+    assert set(demo_command.ATTACKS) <= set(attacks.ATTACKS)
+
+
 def test_boards_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     listed = run_json(capsys, "boards", "list")
     assert listed["boards"][0]["flash"] == 1048576
@@ -267,6 +284,7 @@ def failure(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -
     record = json.loads(out)
     assert record["status"] == "error"
     assert set(record["error"]) == {"code", "message", "hint"}
+    assert record["error"]["hint"]
     return dict(record["error"])
 
 
@@ -281,6 +299,7 @@ def test_bad_input_is_an_error_and_leaves_nothing(
     unsupported = km.save(km.sequential((9, 8, 3), km.conv(activation="tanh")), tmp_path / "u.h5")
     (tmp_path / "cut.h5").write_bytes(demo.MODEL.read_bytes()[:9000])
     np.save(tmp_path / "wrong.npy", np.zeros((2, 5, 5, 1), np.int8))
+    np.save(tmp_path / "good.npy", np.zeros((1, 28, 28, 1), np.int8))
     np.save(tmp_path / "nan.npy", np.full((1, 28, 28, 1), np.nan))
     (tmp_path / "text.npy").write_text("hello")
     out = ("--outputs", "y.npy")
@@ -302,15 +321,57 @@ def test_bad_input_is_an_error_and_leaves_nothing(
     assert "text.npy" in fails(3, *run, "--inputs", "text.npy", *out)["message"]
     assert "no such file" in fails(3, *run, "--inputs", "none.npy", *out)["message"]
     assert "--suite" in fails(2, *run)["message"]
-    assert fails(6, "run", model, "--on", "board", "--inputs", "nan.npy", *out)["code"] == "device"
-    board = ("run", model, "--on", "board", "-p", "/dev/nonexistent", "--inputs", "nan.npy")
+    assert fails(6, "run", model, "--on", "board", "--inputs", "good.npy", *out)["code"] == "device"
+    board = ("run", model, "--on", "board", "-p", "/dev/nonexistent", "--inputs", "good.npy")
     assert "/dev/nonexistent" in fails(6, *board, *out)["message"]
     assert fails(2, "frobnicate")["code"] == "usage"
     assert fails(2, "convert")["code"] == "usage"
     monkeypatch.setenv("PATH", "")
-    emulated = ("run", model, "--on", "emulator", "--inputs", "nan.npy", *out)
+    emulated = ("run", model, "--on", "emulator", "--inputs", "good.npy", *out)
     assert "gcc" in fails(5, *emulated, "--compiler", "gcc")["message"]
     assert "qemu" in fails(5, *emulated, "--compiler", "zig", "--emulator", "qemu")["message"]
+
+
+def test_output_that_cannot_be_written_is_an_error_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], demo_model: ConvertedModel
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
+    (tmp_path / "file").write_text("")
+    run = ("run", demo_model.folder, "--on", "numpy", "--inputs", tmp_path / "x.npy")
+    error = failure(capsys, 2, *run, "--outputs", tmp_path)
+    assert str(tmp_path) in error["message"]
+    assert "file" in failure(capsys, 2, *run, "--outputs", tmp_path / "file" / "y.npy")["message"]
+    convert = ("convert", demo_model.folder, "-o", tmp_path / "file")
+    assert str(tmp_path / "file") in failure(capsys, 2, *convert)["message"]
+
+
+def test_failure_leaves_no_folders_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], demo_model: ConvertedModel
+) -> None:
+    small = (Path(__file__).parents[2] / "boards" / "netduinoplus2.toml").read_text()
+    tight = demo_model.weight_bytes + 2000
+    (tmp_path / "tight.toml").write_text(small.replace("size = 1048576", f"size = {tight}"))
+    build = ("build", demo_model.folder, "-b", tmp_path / "tight.toml")
+    error = failure(capsys, 4, *build, "-o", tmp_path / "new" / "deep" / "firmware")
+    assert "bytes of FLASH too few" in error["message"]
+    assert [path.name for path in tmp_path.iterdir()] == ["tight.toml"]
+
+
+def test_grey_images_may_lack_their_channel(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = demo.clean_suite()
+    grey = np.rint(clean.inputs[:10, :, :, 0] * 255).astype(np.uint8)
+    np.savez(tmp_path / "grey.npz", x=grey, y=clean.labels[:10])
+    convert = ("convert", demo.MODEL, "-o", tmp_path / "m")
+    run_json(capsys, *convert, "--calibration", tmp_path / "grey.npz")
+    run = ("run", tmp_path / "m", "--on", "numpy")
+    record = run_json(capsys, *run, "--suite", tmp_path / "grey.npz")
+    assert record["suites"][0]["accuracy"]["host"] >= 0.9
+    outputs = tmp_path / "y.npy"
+    run_json(capsys, *run, "--inputs", tmp_path / "grey.npz", "--outputs", outputs)
+    accuracy = (np.load(outputs).argmax(axis=1) == clean.labels[:10]).mean()
+    assert accuracy == record["suites"][0]["accuracy"]["host"]
 
 
 def test_model_too_large_for_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

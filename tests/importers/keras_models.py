@@ -114,6 +114,12 @@ def residual(*, quantized_branches: bool) -> Any:
     return tf_keras.Model(inputs, signed(8, 3)(dense()(layers.Flatten()(x))))
 
 
+def relu_of_shared() -> Any:
+    inputs = layers.Input((9, 8, 3))
+    x = conv()(inputs)
+    return tf_keras.Model(inputs, layers.Add()([x, signed(8, 3)(layers.ReLU()(x))]))
+
+
 def pre_activation() -> Any:
     """The sum is used twice: normalized and activated, and as it is."""
     inputs = layers.Input((8, 8, 3))
@@ -193,6 +199,9 @@ EXACT_MODELS: dict[str, Callable[[], Any]] = {
     "normalization of a vector": lambda: sequential(
         (12,), dense(), relu(), layers.BatchNormalization(), signed()
     ),
+    "normalization of rows": lambda: sequential(
+        (9, 8), layers.BatchNormalization(), signed(), layers.Reshape((9, 8, 1)), conv(), signed()
+    ),
     "residual": lambda: residual(quantized_branches=True),
     "reshape": lambda: sequential((24,), layers.Reshape((4, 2, 3)), conv(size=2), signed()),
 }
@@ -238,6 +247,16 @@ APPROXIMATE_MODELS: dict[str, Callable[[], Any]] = {
     ),
     "bounded float relu": lambda: sequential(
         (9, 8, 3), conv(), layers.BatchNormalization(), layers.ReLU(1.5), conv(), signed(8, 3)
+    ),
+    "float relu behind average pooling": lambda: sequential(
+        (9, 8, 3), conv(), layers.AveragePooling2D(2), layers.ReLU(), signed(8, 1)
+    ),
+    "two float relus": lambda: sequential(
+        (9, 8, 3), conv(), layers.AveragePooling2D(2), layers.ReLU(), layers.ReLU(0.5)
+    ),
+    "float relu of a value used twice": relu_of_shared,
+    "float relu behind a quantizer": lambda: sequential(
+        (9, 8, 3), conv(), signed(8, 2), layers.ReLU(), conv(4), signed(8, 3)
     ),
     "residual with float branches": lambda: residual(quantized_branches=False),
     "pre-activation": pre_activation,

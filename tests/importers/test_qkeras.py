@@ -194,7 +194,7 @@ def test_unsupported_models_are_refused_by_name(case: str, tmp_path: Path) -> No
     path = km.save(build(), tmp_path / "model.h5")
     with pytest.raises(ModelError, match=message) as caught:
         import_model(path)
-    assert caught.value.hint or "model.h5" in str(caught.value) or "layer" in str(caught.value)
+    assert caught.value.hint
 
 
 def test_lambda_is_refused(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
 
 def test_calibration_of_the_wrong_shape_is_refused() -> None:
     with pytest.raises(DataError, match="28, 28, 1"):
-        import_model(demo.MODEL, np.zeros((4, 28, 28), np.float32))
+        import_model(demo.MODEL, np.zeros((4, 27, 28, 1), np.float32))
 
 
 def demo_graph() -> Graph:

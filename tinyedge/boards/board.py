@@ -185,7 +185,7 @@ def read_board(path: Path) -> Board:
             f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
             for fault in error.errors()
         )
-        raise BoardError(f"{path}: {faults}", hint="docs/boards.md lists every key") from error
+        raise BoardError(f"{path}: {faults}") from error
 
 
 def load_board(name: str) -> Board:

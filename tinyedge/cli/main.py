@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if output.verbosity > 0:
             traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-        return output.failed(BugError(message, "a bug of tinyedge; -v shows the traceback"))
+        return output.failed(BugError(message))
 
 
 def entry_point() -> None:

@@ -12,7 +12,8 @@ from tinyedge.cli.options import PATH, board_option, output_options, toolchain_o
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from tinyedge.boards import Board
     from tinyedge.evaluation.compare import Executor
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.firmware.compilers import CompilerName
     from tinyedge.targets import EmulatorName
+
+    Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
 
 PLACES = ("numpy", "twin", "emulator", "board")
 
@@ -75,11 +78,11 @@ def command(
         raise UsageError("--port goes with --on board")
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
+    opened = _opened(model, place, board, port, emulator, compiler)
     if inputs and outputs:
-        with _opened(model, place, board, port, emulator, compiler) as (execute, about, _):
-            _run_inputs(output, model, inputs, outputs, execute, about)
+        _run_inputs(output, model, inputs, outputs, opened)
     elif suite_file:
-        _run_suites(output, model, suite_file, place, board, port, emulator, compiler)
+        _run_suites(output, model, suite_file, place, opened)
 
 
 @contextlib.contextmanager
@@ -90,7 +93,7 @@ def _opened(
     port: str | None,
     emulator: EmulatorName | None,
     compiler: CompilerName | None,
-) -> Iterator[tuple[Executor, dict[str, Any], Any]]:
+) -> Iterator[Opened]:
     """The executor, what a report says of where it runs, and how to complete that at the end."""
     from tinyedge.evaluation import executors
     from tinyedge.evaluation.session import attached_device, emulated_device
@@ -132,19 +135,22 @@ def _run_inputs(
     model: ConvertedModel,
     inputs: Path,
     outputs: Path,
-    execute: Executor,
-    about: dict[str, Any],
+    opened: AbstractContextManager[Opened],
 ) -> None:
     import io
 
     import numpy as np
 
     from tinyedge.evaluation.suites import read_inputs
-    from tinyedge.files import write_atomically
+    from tinyedge.files import check_writable, write_atomically
 
+    check_writable(outputs)
     tensor = model.graph.input_tensor
     samples = read_inputs(inputs, tensor.shape, tensor.quantization)
-    with output.progress(f"running on {about['on']}", len(samples)) as advance:
+    with (
+        opened as (execute, about, _),
+        output.progress(f"running on {about['on']}", len(samples)) as advance,
+    ):
         run = execute(samples, advance)
     buffer = io.BytesIO()
     np.save(buffer, run.logits, allow_pickle=False)
@@ -163,10 +169,7 @@ def _run_suites(
     model: ConvertedModel,
     suite_file: Path,
     place: Place,
-    board: Board,
-    port: str | None,
-    emulator: EmulatorName | None,
-    compiler: CompilerName | None,
+    opened: AbstractContextManager[Opened],
 ) -> None:
     from tinyedge.cli.tables import memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
@@ -175,7 +178,7 @@ def _run_suites(
 
     suites = load_suites(suite_file)
     results = []
-    with _opened(model, place, board, port, emulator, compiler) as (execute, about, finish):
+    with opened as (execute, about, finish):
         for suite in suites:
             with output.progress(suite.name, len(suite.labels)) as advance:
                 results.append(evaluate_suite(model, suite, execute, advance))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
 from tinyedge.evaluation.executors import Int8, Progress, Run
-from tinyedge.evaluation.suites import Suite
+from tinyedge.evaluation.suites import Suite, with_shape
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph import reference
 
@@ -99,12 +99,8 @@ def evaluate_suite(
     if not len(suite.labels):
         raise DataError(f"suite '{suite.name}' is empty")
     tensor = model.graph.input_tensor
-    if suite.inputs.shape[1:] != tensor.shape:
-        raise DataError(
-            f"suite '{suite.name}' holds samples of {suite.inputs.shape[1:]}, "
-            f"the model takes {tensor.shape}"
-        )
-    samples = suite.quantized(tensor.quantization)
+    inputs = with_shape(suite.inputs, tensor.shape, f"suite '{suite.name}': samples")
+    samples = tensor.quantization.quantize(inputs)
     host = reference.run(model.graph, samples)
     run = executor(samples, progress)
     differs = (run.logits != host).reshape(len(samples), -1)

@@ -15,7 +15,7 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.compilers import CompilerName
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.link.client import Client
-from tinyedge.targets import EmulatorName, Target, open_emulator
+from tinyedge.targets import EmulatorName, Target, open_emulator, require_emulator
 
 Place = Literal["numpy", "twin", "emulator", "board"]
 PLACES: tuple[Place, ...] = ("numpy", "twin", "emulator", "board")
@@ -50,6 +50,7 @@ def emulated_device(
     Raises:
         DoesNotFitError, ToolchainError, DeviceError, LinkError: see what each step raises.
     """
+    require_emulator(board, emulator)  # before anything is built
     firmware = build_firmware(model, board, compiler, folder)
     with (
         open_emulator(board, firmware.elf, emulator) as target,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
-from tinyedge.files import write_atomically
+from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.tensors import Quantization
 
 _VERSION = 1
@@ -75,7 +74,7 @@ def load_suites(path: Path) -> list[Suite]:
     Raises:
         DataError: the file is missing, damaged or holds no suites.
     """
-    arrays = read_arrays(path)
+    arrays = _read(path)
     try:
         if "suites" not in arrays:
             return [Suite("clean", _floats(path, arrays["x"]), _labels(path, arrays["y"]))]
@@ -101,21 +100,13 @@ def load_suites(path: Path) -> list[Suite]:
     return suites
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Reads a ``.npz`` file, or a ``.npy`` file as one array named ``x``.
-
-    Raises:
-        DataError: the file is missing, damaged or of another kind.
-    """
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    """Reads all arrays of a file; raises DataError where it is missing, damaged or another kind."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: no such file", hint="name an existing .npy or .npz file")
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"x": loaded}
-            return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return read_arrays(path)
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: not a readable .npy or .npz file ({error})",
             hint="write it with numpy.save or numpy.savez, without pickled objects",
@@ -153,38 +144,44 @@ def read_inputs(path: Path, shape: tuple[int, ...], quantization: Quantization) 
     Raises:
         DataError: the file or the array is not as it has to be.
     """
-    samples = _samples(path, shape)
+    samples = with_shape(_samples(path), shape, f"{path}: samples")
     if samples.dtype == np.int8:
         return samples
     return quantization.quantize(_floats(path, samples))
 
 
-def read_calibration(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[np.float32]:
-    """Reads real inputs (n, *shape) as float32, as ``read_inputs`` finds them.
+def read_calibration(path: Path) -> NDArray[np.float32]:
+    """Reads real inputs as float32; ``with_shape`` fits them to the model's.
 
     Raises:
         DataError: the file or the array is not as it has to be.
     """
-    return _floats(path, _samples(path, shape))
+    return _floats(path, _samples(path))
 
 
-def _samples(path: Path, shape: tuple[int, ...] | None) -> NDArray[Any]:
-    arrays = read_arrays(path)
+def with_shape(samples: NDArray[Any], shape: tuple[int, ...], what: str) -> NDArray[Any]:
+    """Samples as (n, *shape): a single sample may lack the batch, a grey one its channel.
+
+    Raises:
+        DataError: they are of another shape; ``what`` says whose.
+    """
+    if samples.shape == shape or (shape[-1] == 1 and samples.shape == shape[:-1]):
+        samples = samples[None]
+    if shape[-1] == 1 and samples.shape[1:] == shape[:-1]:
+        samples = samples[..., None]
+    if samples.shape[1:] != shape:
+        raise DataError(
+            f"{what} of shape {samples.shape}, the model takes (n, {', '.join(map(str, shape))})",
+            hint="samples are NHWC, one after the other",
+        )
+    return samples
+
+
+def _samples(path: Path) -> NDArray[Any]:
+    arrays = _read(path)
     name: str | None = next((key for key in ("x", "inputs") if key in arrays), None)
     if name is None and len(arrays) == 1:
         name = next(iter(arrays))
     if name is None:
         raise DataError(f"{path}: holds {', '.join(arrays) or 'nothing'}; expected an array x")
-    samples = arrays[name]
-    if shape is None:
-        return samples
-    if samples.shape == shape:
-        samples = samples[None]
-    if samples.ndim == len(shape) and shape[-1] == 1 and samples.shape[1:] == shape[:-1]:
-        samples = samples[..., None]
-    if samples.shape[1:] != shape:
-        raise DataError(
-            f"{path}: array '{name}' of shape {samples.shape}, the model takes "
-            f"(n, {', '.join(map(str, shape))})"
-        )
-    return samples
+    return arrays[name]

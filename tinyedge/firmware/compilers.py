@@ -167,7 +167,9 @@ def _run(compiler: Compiler, arguments: Sequence[str]) -> None:
     if result.returncode == 0:
         return
     lines = [line for line in result.stderr.splitlines() if line.strip()]
-    if overflow := re.search(r"(FLASH|RAM)\b.*overflowed[^\n]*", result.stderr):
-        raise DoesNotFitError(f"the firmware does not fit the board: {overflow.group(0).strip()}")
+    if overflow := re.search(r"(FLASH|RAM)\b.*?overflowed(?: by (\d+) bytes)?", result.stderr):
+        memory, count = overflow.groups()
+        more = f"{count} bytes of {memory} too few" if count else f"too little {memory} for a stack"
+        raise DoesNotFitError(f"the firmware does not fit the board: {more}")
     first = next((line for line in lines if "error" in line), lines[-1] if lines else "no message")
     raise ToolchainError(f"{compiler.name} failed: {first.strip()}")

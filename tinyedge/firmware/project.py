@@ -106,7 +106,6 @@ def _check_memories(model: ConvertedModel, board: Board) -> None:
             raise DoesNotFitError(
                 f"the model does not fit {board.name}: it needs at least {needed} bytes of {name}, "
                 f"{needed - size} more than the board's {size}",
-                hint="narrower layers, fewer bits a weight, or a larger board",
             )
 
 

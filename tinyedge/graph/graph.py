@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
-from tinyedge.files import write_atomically
+from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.operators import OPERATORS, Operator, Weighted
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
@@ -176,8 +175,7 @@ class Graph:
                 hint=f"a folder made by 'tinyedge convert' holds {GRAPH_FILE}",
             )
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {key: archive[key] for key in archive.files}
+            arrays = read_arrays(path)
             description = json.loads(arrays.pop("graph").tobytes())
             if description["format"] != FORMAT_VERSION:
                 raise ModelError(
@@ -213,8 +211,6 @@ class Graph:
             AttributeError,
             IndexError,
             OSError,
-            EOFError,
-            zipfile.BadZipFile,
         ) as error:
             raise ModelError(
                 f"{path}: not a tinyedge graph, or damaged ({error})",

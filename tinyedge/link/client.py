@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 import zlib
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import serial
@@ -23,7 +24,7 @@ _HELLO_TIMEOUT_S = 0.25
 _ATTEMPTS = 4
 
 
-class Client:
+class Client(AbstractContextManager["Client"]):
     """A conversation with a device over a serial port.
 
     Args:
@@ -43,9 +44,6 @@ class Client:
         self._session = secrets.randbits(32)
         self._sequence = 0
         self._serial: Any = _open(port, baud)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,
@@ -112,7 +110,6 @@ class Client:
             return answer.payload
         raise LinkError(
             f"{self.port}: no answer to {kind.name} after {attempts} attempts",
-            hint="is the board powered, flashed by tinyedge and on this port?",
         )
 
     def _receive(self, kind: Message, deadline: float) -> Frame | None:
@@ -138,6 +135,5 @@ def _open(port: str, baud: int) -> Any:
             if not port.startswith("socket://") or time.monotonic() > deadline:
                 raise DeviceError(
                     f"{port}: cannot be opened: {error}",
-                    hint="'tinyedge doctor' lists the serial ports of this machine",
                 ) from error
             time.sleep(0.01)

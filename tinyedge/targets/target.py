@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 
 @dataclass
-class Target:
+class Target(AbstractContextManager["Target"]):
     """A place where firmware runs, as a context manager that stops it.
 
     Attributes:
@@ -24,9 +25,6 @@ class Target:
     port: str
     ticks_per_instruction: float | None = None
     process: subprocess.Popen[Any] | None = field(default=None, repr=False)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,

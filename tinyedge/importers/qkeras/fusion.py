@@ -84,27 +84,20 @@ def _fold_activation(nodes: list[n.Node]) -> bool:
         if not isinstance(node, n.Activation):
             continue
         source = node.inputs[0]
-        if node.target and (grid := _known_grid(source)) and _covers(node.target, grid):
+        if node.grid and (known := _known_grid(source)) and _covers(node.grid, known):
             _remove(nodes, node, source)
             return True
         if not consumers.single(source) or source.grid:
             continue
-        if isinstance(source, n.Input) and node.target:
-            source.grid = n.Grid(node.target.quantization)
+        if isinstance(source, n.Input) and node.grid:
+            source.grid = n.Grid(node.grid.quantization)
             return True
-        if not isinstance(source, n.Linear | n.Affine | n.Add | n.Activation):
-            continue
-        if isinstance(source, n.Activation) and source.target:
-            continue
-        if node.target:
-            source.grid = _bounded(node.target, source.bounds)
-        else:
-            source.bounds = (
-                max(source.bounds[0], node.limits[0]),
-                min(source.bounds[1], node.limits[1]),
-            )
-        _remove(nodes, node, source)
-        return True
+        if isinstance(source, n.Linear | n.Affine | n.Add | n.Activation):
+            low, high = zip(source.bounds, node.bounds, strict=True)
+            source.bounds = (max(low), min(high))
+            source.grid = _bounded(node.grid, source.bounds) if node.grid else None
+            _remove(nodes, node, source)
+            return True
     return False
 
 

@@ -187,7 +187,7 @@ def _activation(layer: Any, activation: Any, source: n.Node, name: str) -> list[
     if activation is None or kind == "linear":
         return []
     if kind == "relu":
-        return [n.Activation(name=name, inputs=[source], shape=source.shape, limits=(0.0, np.inf))]
+        return [n.Activation(name=name, inputs=[source], shape=source.shape, bounds=(0.0, np.inf))]
     if not hasattr(activation, "bits"):
         raise ModelError(
             f"layer '{layer.name}': activation {kind or quantizer_name(activation)}",
@@ -195,7 +195,7 @@ def _activation(layer: Any, activation: Any, source: n.Node, name: str) -> list[
             "softmax at the end",
         )
     grid = activation_grid(layer.name, activation)
-    return [n.Activation(name=name, inputs=[source], shape=source.shape, target=grid)]
+    return [n.Activation(name=name, inputs=[source], shape=source.shape, grid=grid)]
 
 
 @_builds("InputLayer")
@@ -290,7 +290,7 @@ def _relu(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
         raise ModelError(f"layer '{layer.name}': ReLU with a negative slope or a threshold")
     upper = np.inf if layer.max_value is None else float(layer.max_value)
     return [
-        n.Activation(name=layer.name, inputs=inputs, shape=inputs[0].shape, limits=(0.0, upper))
+        n.Activation(name=layer.name, inputs=inputs, shape=inputs[0].shape, bounds=(0.0, upper))
     ]
 
 

@@ -134,16 +134,14 @@ def _lower_affine(builder: _Builder, node: n.Affine, source: str) -> None:
     assert node.grid
     channels = len(node.scale)
     flat = len(node.shape) != 3
+    shape = (1, int(np.prod(node.shape[:-1])), channels) if flat else node.shape
     if flat:
-        reshaped = builder.tensor(
-            f"{node.name}/cell", (1, 1, channels), builder.tensors[source].quantization
-        )
+        reshaped = builder.tensor(f"{node.name}/cells", shape, builder.tensors[source].quantization)
         builder.operators.append(
-            ops.Reshape(name=reshaped, inputs=(source,), output=reshaped, shape=(1, 1, channels))
+            ops.Reshape(name=reshaped, inputs=(source,), output=reshaped, shape=shape)
         )
         source = reshaped
     name = f"{node.name}/scaled" if flat else node.name
-    shape = (1, 1, channels) if flat else node.shape
     output = builder.tensor(name, shape, node.grid.quantization)
     weights, bias = _quantized(
         builder,

@@ -41,7 +41,7 @@ class Node:
         inputs: the nodes whose values it takes.
         shape: of its value.
         grid: of its value; None until ``ranges`` assigns one, unless a quantizer set it.
-        bounds: limits of a ReLU without a quantizer that has been fused; infinite by default.
+        bounds: limits of a ReLU without a quantizer; infinite by default.
     """
 
     name: str
@@ -96,10 +96,7 @@ class Affine(Node):
 
 @dataclass(eq=False, kw_only=True)
 class Activation(Node):
-    """A quantizer (``target`` set) or a ReLU without one (``limits`` set)."""
-
-    target: Grid | None = None
-    limits: tuple[float, float] = (-np.inf, np.inf)
+    """The same value on a grid (a quantizer) or inside bounds (a ReLU without one)."""
 
 
 @dataclass(eq=False, kw_only=True)

@@ -45,13 +45,8 @@ def assign_grids(
     notes = []
     source = nodes[0]
     assert isinstance(source, n.Input)
-    if calibration is not None and calibration.shape[1:] != source.shape:
-        raise DataError(
-            f"calibration data of shape {calibration.shape}, the model takes (n, "
-            f"{', '.join(map(str, source.shape))})"
-        )
-    if calibration is not None and not (len(calibration) and np.isfinite(calibration).all()):
-        raise DataError("calibration data are empty or hold values that are not finite")
+    if calibration is not None:
+        calibration = _fitted(calibration, source.shape)
     if source.grid is None:
         if input_range is None:
             input_range = DEFAULT_INPUT_RANGE
@@ -63,7 +58,11 @@ def assign_grids(
                 input_range = (float(calibration.min()), float(calibration.max()))
         source.grid = n.Grid(Quantization.from_range(*input_range))
 
-    unknown = [node for node in nodes if node.grid is None and not isinstance(node, n.KEEPS_GRID)]
+    unknown = [
+        node
+        for node in nodes
+        if node.grid is None and not isinstance(node, (*n.KEEPS_GRID, n.Activation))
+    ]
     if unknown:
         real = calibration is not None
         samples = calibration if calibration is not None else _synthetic(source)
@@ -78,21 +77,36 @@ def assign_grids(
                 "--calibration with real inputs makes them tighter"
             )
     for node in nodes:
-        if isinstance(node, n.KEEPS_GRID):
+        if node.grid is None:  # no finer than its input, whose steps it keeps
             inherited = node.inputs[0].grid
             assert inherited
-            node.grid = n.Grid(inherited.quantization)
+            clamp = clamp_of(inherited.quantization, node.bounds)
+            node.grid = n.Grid(inherited.quantization, clamp)
     return notes
 
 
+def _fitted(calibration: Float32, shape: tuple[int, ...]) -> Float32:
+    """Calibration data as (n, *shape); a grey image may lack its channel."""
+    if shape[-1] == 1 and calibration.shape[1:] == shape[:-1]:
+        calibration = calibration[..., None]
+    if calibration.shape[1:] != shape:
+        raise DataError(
+            f"calibration data of shape {calibration.shape}, the model takes (n, "
+            f"{', '.join(map(str, shape))})",
+            hint="samples are NHWC, one after the other",
+        )
+    if not (len(calibration) and np.isfinite(calibration).all()):
+        raise DataError(
+            "calibration data are empty or hold values that are not finite",
+            hint="--calibration takes some tens of real inputs",
+        )
+    return calibration
+
+
 def _grid(node: n.Node, seen: Range) -> n.Grid:
-    target = node.target if isinstance(node, n.Activation) else None
-    if target:
-        return target
-    limits = node.limits if isinstance(node, n.Activation) else node.bounds
-    low, high = (float(np.clip(value, *limits)) for value in seen)
+    low, high = (float(np.clip(value, *node.bounds)) for value in seen)
     quantization = Quantization.from_range(low, high)
-    return n.Grid(quantization, clamp_of(quantization, limits))
+    return n.Grid(quantization, clamp_of(quantization, node.bounds))
 
 
 def _estimate(node: n.Node, seen: Range) -> Range:
@@ -167,9 +181,7 @@ def _compute(node: n.Node, inputs: list[tf.Tensor]) -> tf.Tensor:
         case n.Affine():
             return inputs[0] * _float(node.scale) + _float(node.offset)
         case n.Activation():
-            if node.target:
-                return _on_grid(n.Node(name="", inputs=[], shape=(), grid=node.target), inputs[0])
-            return tf.clip_by_value(inputs[0], *node.limits)
+            return inputs[0]
         case n.Add():
             return inputs[0] + inputs[1]
         case n.Mean():

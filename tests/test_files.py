@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyedge.files import folder_aside, read_arrays, write_atomically
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "compressed"])
+def test_damaged_arrays_give_the_errors_that_are_documented(kind: str, tmp_path: Path) -> None:
+    """Flipped bytes and cut files give arrays or the errors that callers expect."""
+    random = np.random.default_rng(0)
+    path = tmp_path / f"file.{kind[:3]}"
+    array = random.normal(size=(40, 7))
+    if kind == "npy":
+        np.save(path, array)
+    else:
+        save = np.savez if kind == "npz" else np.savez_compressed
+        with path.open("wb") as file:
+            save(file, x=array, y=np.arange(40))
+    good = path.read_bytes()
+    refused = 0
+    for _ in range(800):
+        damaged = bytearray(good)
+        if random.random() < 0.2:
+            del damaged[random.integers(len(damaged)) :]
+        for at in random.integers(0, max(len(damaged), 1), random.integers(1, 20)):
+            if damaged:
+                damaged[at] = random.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_arrays(path)
+        except (ValueError, OSError):
+            refused += 1
+    assert refused > 100
+
+
+def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "new \ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folder_is_replaced_only_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    with pytest.raises(IsADirectoryError), folder_aside(folder) as aside:
+        (aside / "file").write_text("new")
+        aside.read_bytes()
+    assert list(tmp_path.iterdir()) == []
+    for text in ("old", "new"):
+        with folder_aside(folder) as aside:
+            (aside / "file").write_text(text)
+            (aside / "sub").mkdir()
+            (aside / "sub" / text).touch()
+    assert (folder / "file").read_text() == "new"
+    assert [path.name for path in (folder / "sub").iterdir()] == ["new"]
+    assert [path.name for path in folder.parent.iterdir()] == ["b"]
