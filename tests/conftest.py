@@ -60,4 +60,4 @@ def demo_suites() -> list[Suite]:
 def demo_samples(demo_model: ConvertedModel, demo_suites: list[Suite]) -> np.ndarray:
     """Every sample of the demonstration as the device receives it, int8 (1400, 28, 28, 1)."""
     quantization = demo_model.graph.input_tensor.quantization
-    return np.concatenate([suite.quantized(quantization) for suite in demo_suites])
+    return np.concatenate([quantization.quantize(suite.inputs) for suite in demo_suites])

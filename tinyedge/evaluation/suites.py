@@ -36,10 +36,6 @@ class Suite:
     float_logits: NDArray[np.float32] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def quantized(self, quantization: Quantization) -> NDArray[np.int8]:
-        """The samples as the device receives them."""
-        return quantization.quantize(self.inputs)
-
 
 def save_suites(path: Path, suites: list[Suite], source: dict[str, Any]) -> None:
     """Writes suites: float inputs, labels, float logits and settings.
