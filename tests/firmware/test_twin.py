@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.exporters.c.packing import TERNARY_PACKINGS
 from tinyedge.exporters.converted import ConvertedModel, write_converted
@@ -48,6 +50,7 @@ def test_random_graphs_cover_every_operator_and_do_not_all_saturate() -> None:
 
 def sanitized(model: ConvertedModel, samples: np.ndarray, program: Path) -> np.ndarray:
     """Runs samples through model and runtime under ASan and UBSan; any finding fails."""
+    require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
     flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     sources = [SANITIZED_MAIN, *twin_sources(model)]
     command = [*host_compiler().command, *WARNINGS, *flags, *twin_include_flags(model)]
