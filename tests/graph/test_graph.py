@@ -53,6 +53,8 @@ def test_hash_follows_every_weight() -> None:
     changed[1, 2] = 1
     assert dense_graph(codes).hash != dense_graph(changed).hash
     assert dense_graph(codes).hash != dense_graph(codes, bias=1).hash
+    renamed = dataclasses.replace(dense_graph(codes), name="other", source={"file": "x"})
+    assert renamed.hash == dense_graph(codes).hash
 
 
 @pytest.mark.parametrize("keep", [0, 10, 200, -30])

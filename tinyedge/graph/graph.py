@@ -33,7 +33,7 @@ class Graph:
         operators: in execution order.
         input: name of the input tensor.
         output: name of the output tensor, the logits.
-        source: where the graph came from: file name, SHA-256, producer. Not part of the hash.
+        source: where the graph came from: file name, SHA-256, producer.
     """
 
     name: str
@@ -110,9 +110,9 @@ class Graph:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of what determines the logits, as 64 hexadecimal digits."""
+        """SHA-256 of tensors and operators, as 64 hexadecimal digits: not of name and source."""
         description, arrays = self._encode()
-        del description["source"]
+        del description["name"], description["source"]
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
         for key in sorted(arrays):
             digest.update(key.encode())
