@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the demonstration network on Fashion-MNIST; writes it, with images, to tinyedge/demo.
 
-    python tools/train_demo.py --epochs 30 --seed 1
+    python tools/train_demo.py --epochs 40 --seed 1
 
 Stochastic ternary quantization: QKeras samples every ternary weight at each training step. Adam
 with cosine annealing; images are shifted by up to two pixels and mirrored. Deterministic for a
@@ -45,7 +45,7 @@ def augment(images: tf.Tensor) -> tf.Tensor:
 def main() -> None:
     """Trains and writes; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=1)
