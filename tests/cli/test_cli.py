@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -428,7 +429,7 @@ def test_flash(
     stack, reset = np.frombuffer(image.read_bytes()[:8], "<u4")
     assert stack == 0x20020000
     assert 0x08000000 < reset < 0x08000000 + image.stat().st_size
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     fake_tool(tmp_path, f'echo "$@" > {tmp_path}/called')
     assert run_json(capsys, *arguments)["flashed"] is True
     assert (tmp_path / "called").read_text().split() == dry["command"][1:]
