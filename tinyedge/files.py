@@ -101,11 +101,8 @@ def folder_aside(folder: Path) -> Iterator[Path]:
             if entry.is_dir() and target.is_dir():
                 shutil.rmtree(target)
             entry.replace(target)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        for parent in made:  # innermost first
-            with contextlib.suppress(OSError):
-                parent.rmdir()
-        raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        for parent in made:  # innermost first; those that now hold something stay
+            with contextlib.suppress(OSError):
+                parent.rmdir()

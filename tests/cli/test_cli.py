@@ -371,6 +371,10 @@ def test_grey_images_may_lack_their_channel(
     assert record["suites"][0]["accuracy"]["host"] >= 0.9
     outputs = tmp_path / "y.npy"
     run_json(capsys, *run, "--inputs", tmp_path / "grey.npz", "--outputs", outputs)
+    attack = ("attack", demo.MODEL, "--attacks", "fgsm", "-o", tmp_path / "suites.npz")
+    crafted = run_json(capsys, *attack, "--data", tmp_path / "grey.npz", "--epsilon", "0.05")
+    assert crafted["suites"][0]["largest_change"] == 0
+    assert crafted["suites"][1]["largest_change"] == pytest.approx(0.05, abs=1e-6)
     accuracy = (np.load(outputs).argmax(axis=1) == clean.labels[:10]).mean()
     assert accuracy == record["suites"][0]["accuracy"]["host"]
 

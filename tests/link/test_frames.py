@@ -29,9 +29,7 @@ def test_a_flipped_bit_is_noticed(frame: Frame, data: st.DataObject) -> None:
     encoded = bytearray(frame.encode())
     position = data.draw(st.integers(0, len(encoded) - 2))
     encoded[position] ^= 1 << data.draw(st.integers(0, 7))
-    received = list(FrameReader().feed(bytes(encoded)))
-    assert frame not in received or received == []
-    assert all(other != frame for other in received)
+    assert list(FrameReader().feed(bytes(encoded))) == []
 
 
 @given(st.binary(max_size=200))

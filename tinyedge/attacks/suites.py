@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.errors import DataError, UsageError
-from tinyedge.evaluation.suites import Suite, with_shape
+from tinyedge.evaluation.suites import Suite
+from tinyedge.graph.tensors import as_batch
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """From a label and a total to a context that gives a function to advance it."""
@@ -46,7 +47,7 @@ def craft_suites(
     from tinyedge.importers.qkeras import logits_function
 
     logits, shape, classes = logits_function(model_path)
-    clean = dataclasses.replace(clean, inputs=with_shape(clean.inputs, shape, "samples"))
+    clean = dataclasses.replace(clean, inputs=as_batch(clean.inputs, shape, "samples"))
     if len(clean.labels) and not 0 <= clean.labels.min() <= clean.labels.max() < classes:
         raise DataError(f"labels outside 0 to {classes - 1}, the model's classes")
     low, high = settings.clip

@@ -101,7 +101,7 @@ def command(
     records: list[dict[str, Any]] = []
     for suite in suites:
         assert suite.float_logits is not None
-        change = float(abs(suite.inputs - clean.inputs[: len(suite.labels)]).max())
+        change = float(abs(suite.inputs - suites[0].inputs[: len(suite.labels)]).max())
         records.append(
             {
                 "name": suite.name,

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
 from tinyedge.evaluation.executors import Int8, Progress, Run
-from tinyedge.evaluation.suites import Suite, with_shape
+from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph import reference
+from tinyedge.graph.tensors import as_batch
 
 
 class Executor(Protocol):
@@ -99,7 +100,7 @@ def evaluate_suite(
     if not len(suite.labels):
         raise DataError(f"suite '{suite.name}' is empty")
     tensor = model.graph.input_tensor
-    inputs = with_shape(suite.inputs, tensor.shape, f"suite '{suite.name}': samples")
+    inputs = as_batch(suite.inputs, tensor.shape, f"suite '{suite.name}': samples")
     samples = tensor.quantization.quantize(inputs)
     host = reference.run(model.graph, samples)
     run = executor(samples, progress)

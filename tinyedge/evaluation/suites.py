@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
 from tinyedge.files import read_arrays, write_atomically
-from tinyedge.graph.tensors import Quantization
+from tinyedge.graph.tensors import Quantization, as_batch
 
 _VERSION = 1
 
@@ -140,37 +140,19 @@ def read_inputs(path: Path, shape: tuple[int, ...], quantization: Quantization) 
     Raises:
         DataError: the file or the array is not as it has to be.
     """
-    samples = with_shape(_samples(path), shape, f"{path}: samples")
+    samples = as_batch(_samples(path), shape, f"{path}: samples")
     if samples.dtype == np.int8:
         return samples
     return quantization.quantize(_floats(path, samples))
 
 
 def read_calibration(path: Path) -> NDArray[np.float32]:
-    """Reads real inputs as float32; ``with_shape`` fits them to the model's.
+    """Reads real inputs as float32, of the shape they have in the file.
 
     Raises:
         DataError: the file or the array is not as it has to be.
     """
     return _floats(path, _samples(path))
-
-
-def with_shape(samples: NDArray[Any], shape: tuple[int, ...], what: str) -> NDArray[Any]:
-    """Samples as (n, *shape): a single sample may lack the batch, a grey one its channel.
-
-    Raises:
-        DataError: they are of another shape; ``what`` says whose.
-    """
-    if samples.shape == shape or (shape[-1] == 1 and samples.shape == shape[:-1]):
-        samples = samples[None]
-    if shape[-1] == 1 and samples.shape[1:] == shape[:-1]:
-        samples = samples[..., None]
-    if samples.shape[1:] != shape:
-        raise DataError(
-            f"{what} of shape {samples.shape}, the model takes (n, {', '.join(map(str, shape))})",
-            hint="samples are NHWC, one after the other",
-        )
-    return samples
 
 
 def _samples(path: Path) -> NDArray[Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tinyedge.errors import DataError
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN, round_half_away
 
 WEIGHT_RANGES = {1: (-1, 1), 2: (-1, 1), 4: (-8, 7), 8: (-128, 127)}
@@ -97,3 +99,21 @@ class Weights:
             for bits, (low, high) in WEIGHT_RANGES.items()
             if bits > 1 and low <= codes.min(initial=0) and codes.max(initial=0) <= high
         )
+
+
+def as_batch(samples: NDArray[Any], shape: tuple[int, ...], what: str) -> NDArray[Any]:
+    """Samples as (n, *shape): a single sample may lack the batch, a grey one its channel.
+
+    Raises:
+        DataError: they are of another shape; ``what`` says whose.
+    """
+    if samples.shape == shape or (shape[-1] == 1 and samples.shape == shape[:-1]):
+        samples = samples[None]
+    if shape[-1] == 1 and samples.shape[1:] == shape[:-1]:
+        samples = samples[..., None]
+    if samples.shape[1:] != shape:
+        raise DataError(
+            f"{what} of shape {samples.shape}, the model takes (n, {', '.join(map(str, shape))})",
+            hint="samples are NHWC, one after the other",
+        )
+    return samples

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
-from tinyedge.graph.tensors import Quantization
+from tinyedge.graph.tensors import Quantization, as_batch
 from tinyedge.importers.qkeras import nodes as n
 from tinyedge.importers.qkeras.environment import tensorflow as tf
 from tinyedge.importers.qkeras.fusion import clamp_of
@@ -46,7 +46,12 @@ def assign_grids(
     source = nodes[0]
     assert isinstance(source, n.Input)
     if calibration is not None:
-        calibration = _fitted(calibration, source.shape)
+        calibration = as_batch(calibration, source.shape, "calibration data")
+        if not (len(calibration) and np.isfinite(calibration).all()):
+            raise DataError(
+                "calibration data are empty or hold values that are not finite",
+                hint="--calibration takes some tens of real inputs",
+            )
     if source.grid is None:
         if input_range is None:
             input_range = DEFAULT_INPUT_RANGE
@@ -83,24 +88,6 @@ def assign_grids(
             clamp = clamp_of(inherited.quantization, node.bounds)
             node.grid = n.Grid(inherited.quantization, clamp)
     return notes
-
-
-def _fitted(calibration: Float32, shape: tuple[int, ...]) -> Float32:
-    """Calibration data as (n, *shape); a grey image may lack its channel."""
-    if shape[-1] == 1 and calibration.shape[1:] == shape[:-1]:
-        calibration = calibration[..., None]
-    if calibration.shape[1:] != shape:
-        raise DataError(
-            f"calibration data of shape {calibration.shape}, the model takes (n, "
-            f"{', '.join(map(str, shape))})",
-            hint="samples are NHWC, one after the other",
-        )
-    if not (len(calibration) and np.isfinite(calibration).all()):
-        raise DataError(
-            "calibration data are empty or hold values that are not finite",
-            hint="--calibration takes some tens of real inputs",
-        )
-    return calibration
 
 
 def _grid(node: n.Node, seen: Range) -> n.Grid:
