@@ -32,6 +32,7 @@ void te_depthwise_conv2d_s8(const te_depthwise_conv2d *layer, const int8_t *inpu
         const int8_t *weights = layer->weights.unpack(layer->weights.packed,
                                                       (uint32_t)channel * count, count, scratch);
         const int8_t *plane = input + channel / layer->multiplier;
+        const int32_t step = te_step(&layer->weights, channel);
         const int32_t bias = layer->weights.bias[channel];
         const int32_t mantissa = layer->weights.mantissa[channel];
         const int32_t shift = layer->weights.shift[channel];
@@ -42,7 +43,8 @@ void te_depthwise_conv2d_s8(const te_depthwise_conv2d *layer, const int8_t *inpu
                 te_inside(top, window->dilation_height, window->height, layer->input.height);
             for (int32_t x = 0; x < layer->output.width; x++) {
                 const int32_t left = x * window->stride_width - window->padding_left;
-                const int32_t sum = bias + accumulate(layer, plane, weights, rows, top, left);
+                const int32_t sum =
+                    bias + step * accumulate(layer, plane, weights, rows, top, left);
                 *out = te_clamp(te_multiply(sum, mantissa, shift) + activation->output_offset,
                                 activation->clamp_min, activation->clamp_max);
                 out += channels;

@@ -11,7 +11,8 @@ void te_fully_connected_s8(const te_fully_connected *layer, const int8_t *input,
         const int8_t *weights = layer->weights.unpack(layer->weights.packed,
                                                       (uint32_t)channel * count, count, scratch);
         const int32_t sum = layer->weights.bias[channel] +
-                            te_dot(weights, input, activation->input_offset, layer->inputs);
+                            te_step(&layer->weights, channel) *
+                                te_dot(weights, input, activation->input_offset, layer->inputs);
         const int32_t scaled =
             te_multiply(sum, layer->weights.mantissa[channel], layer->weights.shift[channel]);
         output[channel] = te_clamp(scaled + activation->output_offset, activation->clamp_min,

@@ -47,10 +47,16 @@ typedef struct {
 typedef struct {
     const uint8_t *packed;
     te_unpack unpack;
+    const uint8_t *step; /* what one unit of a code counts in the accumulator; NULL for 1 */
     const int32_t *bias;
     const int32_t *mantissa;
     const int8_t *shift;
 } te_weights;
+
+static inline int32_t te_step(const te_weights *weights, int32_t channel)
+{
+    return weights->step ? weights->step[channel] : 1;
+}
 
 /* What surrounds the accumulation: the input's negated zero point, the output's zero point, and the
  * fused activation as an int8 range. */
@@ -89,9 +95,18 @@ typedef struct {
     te_weights weights;
 } te_fully_connected;
 
-/* Element-wise sum; multipliers are below one, so every shift is at most 0. */
+/* How the two inputs of an element-wise operator are read: elements from one row, column and channel
+ * of the output to the next. An axis that is repeated has stride 0. */
 typedef struct {
-    int32_t size;
+    te_shape output;
+    te_shape stride[2];
+} te_elementwise;
+
+/* Element-wise sum, or difference where `sign` is -1; multipliers are below one, so every shift is at
+ * most 0. */
+typedef struct {
+    te_elementwise elements;
+    int32_t sign;
     int32_t input_offset[2];
     int32_t mantissa[2];
     int32_t shift[2];
@@ -101,6 +116,26 @@ typedef struct {
     int32_t clamp_min;
     int32_t clamp_max;
 } te_add;
+
+/* Element-wise product. */
+typedef struct {
+    te_elementwise elements;
+    int32_t input_offset[2];
+    int32_t mantissa;
+    int32_t shift;
+    int32_t output_offset;
+    int32_t clamp_min;
+    int32_t clamp_max;
+} te_mul;
+
+#define TE_CONCATENATION_MAX 10
+
+/* `repeats` times, so many bytes of each of `count` inputs in turn. */
+typedef struct {
+    int32_t count;
+    int32_t repeats;
+    int32_t bytes[TE_CONCATENATION_MAX];
+} te_concatenation;
 
 /* Input and output share one quantization; dilations are 1. */
 typedef struct {
@@ -120,12 +155,13 @@ typedef struct {
     int32_t shift;
 } te_mean;
 
-/* Rows and columns of `value` around the input. */
+/* Rows, columns and channels of `value` around the input. */
 typedef struct {
     te_shape input;
     te_shape output;
     int32_t padding_top;
     int32_t padding_left;
+    int32_t padding_channel;
     int32_t value;
 } te_pad;
 
@@ -137,17 +173,38 @@ typedef struct {
     te_activation activation;
 } te_requantize;
 
+/* A function of each element: table[value + 128]. */
+typedef struct {
+    int32_t size;
+    const int8_t *table;
+} te_lookup;
+
+/* Softmax over rows of `depth` elements. The multiplier, with shift >= 0, brings a difference of the
+ * input to 5 integer bits; differences below `smallest` count as minus infinity. */
+typedef struct {
+    int32_t rows;
+    int32_t depth;
+    int32_t mantissa;
+    int32_t shift;
+    int32_t smallest;
+} te_softmax;
+
 void te_conv2d_s8(const te_conv2d *layer, const int8_t *input, int8_t *output, int8_t *scratch);
 void te_depthwise_conv2d_s8(const te_depthwise_conv2d *layer, const int8_t *input, int8_t *output,
                             int8_t *scratch);
 void te_fully_connected_s8(const te_fully_connected *layer, const int8_t *input, int8_t *output,
                            int8_t *scratch);
 void te_add_s8(const te_add *layer, const int8_t *first, const int8_t *second, int8_t *output);
+void te_mul_s8(const te_mul *layer, const int8_t *first, const int8_t *second, int8_t *output);
+void te_concatenation_s8(const te_concatenation *layer, const int8_t *const *inputs,
+                         int8_t *output);
 void te_average_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output);
 void te_max_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output);
 void te_mean_s8(const te_mean *layer, const int8_t *input, int8_t *output);
 void te_pad_s8(const te_pad *layer, const int8_t *input, int8_t *output);
 void te_requantize_s8(const te_requantize *layer, const int8_t *input, int8_t *output);
+void te_lookup_s8(const te_lookup *layer, const int8_t *input, int8_t *output);
+void te_softmax_s8(const te_softmax *layer, const int8_t *input, int8_t *output);
 
 /* 8 weights a byte, lowest bit first: 0 is -1, 1 is +1. */
 const int8_t *te_unpack_binary(const uint8_t *packed, uint32_t first, uint32_t count,

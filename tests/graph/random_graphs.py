@@ -22,6 +22,7 @@ class RandomGraph:
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
         self.tensors: dict[str, Tensor] = {}
+        self.constants: dict[str, NDArray[np.int8]] = {}
         self.operators: list[ops.Operator] = []
         shape = tuple(int(n) for n in self.random.integers(1, (11, 11, 8)))
         current = self.add_tensor(shape, self.quantization(0.01, 1.0))
@@ -29,7 +30,12 @@ class RandomGraph:
         for _ in range(self.random.integers(1, 6)):
             current = self.add_operator(current)
         self.graph = Graph(
-            f"random {seed}", self.tensors, tuple(self.operators), first.name, current.name
+            f"random {seed}",
+            self.tensors,
+            tuple(self.operators),
+            first.name,
+            current.name,
+            constants=self.constants,
         )
 
     def inputs(self, count: int) -> NDArray[np.int8]:
@@ -59,7 +65,8 @@ class RandomGraph:
         return tensor
 
     def add_operator(self, source: Tensor) -> Tensor:
-        kinds = [self.fully_connected, self.add, self.requantize, self.reshape]
+        kinds = [self.fully_connected, self.elementwise, self.requantize, self.reshape]
+        kinds += [self.lookup, self.softmax, self.concatenation]
         if len(source.shape) == 3:
             kinds += [self.conv2d, self.conv2d, self.depthwise, self.depthwise]
             kinds += [self.pool, self.mean, self.pad]
@@ -97,14 +104,19 @@ class RandomGraph:
         elif self.random.random() < 0.2:
             codes[0] = self.choose(low, high, 0)
         scales = np.exp(self.random.uniform(-6, 0, shape[0])).astype(np.float32)
-        spread = np.sqrt(np.prod(shape[1:])) * np.abs(codes).max(initial=1) * 100
+        largest = int(np.abs(codes).max(initial=1))
+        steps = None
+        if bits < 8 and self.random.random() < 0.3:
+            steps = self.random.integers(1, 127 // largest + 1, shape[0]).astype(np.uint8)
+            largest *= int(steps.max())
+        spread = np.sqrt(np.prod(shape[1:])) * largest * 100
         bias = self.random.normal(0, spread, shape[0]).astype(np.int32)
         typical = source.quantization.scale * float(np.median(scales)) * spread
         return self.finish(
             kind,
             [source],
             self.quantization(typical / 150, typical / 20),
-            weights=Weights(codes.astype(np.int8), bits, scales),
+            weights=Weights(codes.astype(np.int8), bits, scales, steps),
             bias=bias,
             clamp=self.clamp(),
             **rest,
@@ -145,13 +157,47 @@ class RandomGraph:
         shape = (int(self.random.integers(1, 13)), source.size)
         return self.weighted(ops.FullyConnected, source, shape)
 
-    def add(self, source: Tensor) -> Tensor:
+    def constant(self, shape: tuple[int, ...], quantization: Quantization) -> Tensor:
+        tensor = self.add_tensor(shape, quantization)
+        self.constants[tensor.name] = self.random.integers(-128, 128, shape).astype(np.int8)
+        return tensor
+
+    def elementwise(self, source: Tensor) -> Tensor:
+        """Two tensors of one shape, or a constant whose shape is repeated."""
         alike = [tensor for tensor in self.tensors.values() if tensor.shape == source.shape]
         other = self.choose(*alike)
+        if self.random.random() < 0.4:
+            sizes = [int(self.choose(1, n)) for n in source.shape]
+            shape = tuple(sizes[self.random.integers(len(sizes)) :])
+            other = self.constant(shape, self.quantization(0.01, 1.0))
         largest = max(source.quantization.scale, other.quantization.scale)
         sources = [source, other] if self.random.random() < 0.5 else [other, source]
+        kind = self.choose(ops.Add, ops.Add, ops.Sub, ops.Mul)
         quantization = self.quantization(largest / 2, largest * 4)
-        return self.finish(ops.Add, sources, quantization, clamp=self.clamp())
+        return self.finish(kind, sources, quantization, clamp=self.clamp())
+
+    def concatenation(self, source: Tensor) -> Tensor:
+        axis = int(self.random.integers(len(source.shape)))
+        sources = [source]
+        for _ in range(self.random.integers(1, 4)):
+            sizes = list(source.shape)
+            sizes[axis] = int(self.random.integers(1, 4))
+            other = source
+            if self.random.random() < 0.5:
+                other = self.constant(tuple(sizes), source.quantization)
+            sources.insert(int(self.choose(0, len(sources))), other)
+        return self.finish(ops.Concatenation, sources, source.quantization, axis=axis)
+
+    def lookup(self, source: Tensor) -> Tensor:
+        kind = self.choose(ops.Logistic, ops.Tanh, ops.Relu, ops.Relu6, ops.LeakyRelu)
+        scale = source.quantization.scale
+        quantization = getattr(kind, "output_quantization", self.quantization(scale / 2, scale * 2))
+        rest = {"alpha": 0.1} if kind is ops.LeakyRelu else {}
+        return self.finish(kind, [source], quantization, **rest)
+
+    def softmax(self, source: Tensor) -> Tensor:
+        beta = float(self.choose(1.0, 0.1))
+        return self.finish(ops.Softmax, [source], ops.Softmax.output_quantization, beta=beta)
 
     def pool(self, source: Tensor) -> Tensor:
         height, width = (int(self.random.integers(1, min(n, 4) + 1)) for n in source.shape[:2])
@@ -175,7 +221,16 @@ class RandomGraph:
 
     def pad(self, source: Tensor) -> Tensor:
         padding = tuple(int(n) for n in self.random.integers(0, 3, 4))
-        return self.finish(ops.Pad, [source], source.quantization, padding=padding)
+        channels = self.choose((0, 0), (0, 0), (1, 2))
+        value = self.choose(None, None, int(self.random.integers(-128, 128)))
+        return self.finish(
+            ops.Pad,
+            [source],
+            source.quantization,
+            padding=padding,
+            channels=channels,
+            value=value,
+        )
 
     def requantize(self, source: Tensor) -> Tensor:
         scale = source.quantization.scale

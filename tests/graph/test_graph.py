@@ -120,7 +120,7 @@ def test_memory_plan_never_overlaps_what_lives_together(seed: int) -> None:
         taken = np.zeros(plan.size, dtype=bool)
         regions = {
             plan.offsets[name]: graph.tensors[name].size
-            for name in graph.tensors
+            for name in plan.offsets
             if written[name] <= index <= last_use.get(name, -1) or name == operator.output
         }
         regions[plan.scratch[operator.name]] = 7

@@ -74,7 +74,7 @@ def command(
     from tinyedge.errors import DataError, UsageError
     from tinyedge.evaluation.compare import accuracy
     from tinyedge.evaluation.suites import load_suites, save_suites
-    from tinyedge.importers.qkeras import file_hash
+    from tinyedge.importers.result import file_hash
 
     if not clip[0] < clip[1]:
         raise UsageError("--clip: LOW has to be below HIGH")

@@ -65,7 +65,7 @@ def command(
     from tinyedge.files import write_atomically
     from tinyedge.firmware.compilers import cross_compiler
     from tinyedge.importers import import_model
-    from tinyedge.importers.qkeras import file_hash
+    from tinyedge.importers.result import file_hash
     from tinyedge.reports.markdown import render_markdown
     from tinyedge.reports.record import difference, evaluation_record, memory_record
     from tinyedge.targets.emulators import require_emulator

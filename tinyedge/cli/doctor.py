@@ -14,6 +14,9 @@ PACKAGES = {
     "art": "attacks",
     "ziglang": "a C compiler that pip brings",
     "unicorn": "an emulator that pip brings",
+    "tflite_micro": "TFLite-Micro's interpreter, to compare with",
+    "ai_edge_litert": "LiteRT, to compare with",
+    "PIL": "data sets of JPEG images",
 }
 _EXTRAS = {
     "tensorflow": "qkeras",
@@ -22,6 +25,9 @@ _EXTRAS = {
     "art": "attack",
     "ziglang": "zig",
     "unicorn": "emulator",
+    "tflite_micro": "tflite",
+    "ai_edge_litert": "tflite",
+    "PIL": "data",
 }
 
 

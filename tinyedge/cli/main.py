@@ -21,7 +21,18 @@ from tinyedge.errors import (
     UsageError,
 )
 
-COMMANDS = ("demo", "convert", "build", "flash", "run", "attack", "boards", "doctor")
+COMMANDS = (
+    "demo",
+    "convert",
+    "check",
+    "build",
+    "flash",
+    "run",
+    "attack",
+    "arena",
+    "boards",
+    "doctor",
+)
 
 EXIT_CODES = """\b
 Exit codes: 0 ok, 1 a bug of tinyedge, 2 wrong usage, 3 bad model, board or data,

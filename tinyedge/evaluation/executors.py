@@ -46,6 +46,18 @@ def run_twin(model: ConvertedModel, samples: Int8, progress: Progress | None = N
     return Run(Twin(model).run(samples, progress))
 
 
+def run_tflite_micro(model: ConvertedModel, samples: Int8, progress: Progress | None = None) -> Run:
+    """Runs samples on TFLite-Micro's interpreter on this machine.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    from tinyedge.tflm.interpreter import Interpreter
+
+    outputs = Interpreter(model.tflite.read_bytes()).run(samples, progress=progress)
+    return Run(outputs[0])
+
+
 @dataclass
 class Device:
     """A board or an emulator, opened, and checked to hold the model.

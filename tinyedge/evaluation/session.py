@@ -17,8 +17,8 @@ from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.link.client import Client
 from tinyedge.targets import EmulatorName, Target, open_emulator, require_emulator
 
-Place = Literal["numpy", "twin", "emulator", "board"]
-PLACES: tuple[Place, ...] = ("numpy", "twin", "emulator", "board")
+Place = Literal["numpy", "twin", "tflite-micro", "emulator", "board"]
+PLACES: tuple[Place, ...] = ("numpy", "twin", "tflite-micro", "emulator", "board")
 
 _TIMEOUT_S = 10.0
 _SLOWEST_MACS_PER_S = 1e6

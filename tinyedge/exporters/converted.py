@@ -11,10 +11,12 @@ from typing import Any
 from tinyedge.errors import ModelError
 from tinyedge.exporters.c import CModel, export_c
 from tinyedge.exporters.c.packing import TERNARY_PACKINGS
+from tinyedge.exporters.tflite import export_tflite
 from tinyedge.files import folder_aside
 from tinyedge.graph.graph import GRAPH_FILE, Graph
 
 MANIFEST_FILE = "model.json"
+TFLITE_FILE = "model.tflite"
 SOURCE_FILES = ("model.c", "model.h")
 _VERSION = 1
 
@@ -39,6 +41,11 @@ class ConvertedModel:
         return [self.folder / name for name in SOURCE_FILES]
 
     @property
+    def tflite(self) -> Path:
+        """``model.tflite``: the same integers for TensorFlow Lite and TFLite-Micro."""
+        return self.folder / TFLITE_FILE
+
+    @property
     def runtime_sources(self) -> list[str]:
         """The runtime's ``.c`` files that the model calls."""
         return list(self.manifest["runtime_sources"])
@@ -61,21 +68,28 @@ def write_converted(
     notes: tuple[str, ...] = (),
     ternary_packing: str = TERNARY_PACKINGS[0],
 ) -> ConvertedModel:
-    """Writes ``graph.npz``, ``model.c``, ``model.h`` and ``model.json``, all or none.
+    """Writes ``graph.npz``, ``model.c``, ``model.h``, ``model.tflite`` and ``model.json``.
+
+    All are written, or none.
 
     Args:
         graph: the graph.
         folder: made if needed; other files in it stay.
-        command: the command line that made it; goes into the C files.
+        command: the command line that made it. Where the graph's source tells of none yet, it
+            becomes part of it, and so goes into the C and the ``.tflite`` file.
         notes: of the import.
         ternary_packing: one of ``TERNARY_PACKINGS``.
     """
-    exported = export_c(graph, command, ternary_packing)
+    if "command" not in graph.source:
+        graph = dataclasses.replace(graph, source={**graph.source, "command": command})
+    exported = export_c(graph, ternary_packing)
+    tflite = export_tflite(graph)
     manifest = _manifest(graph, exported, command, notes)
     with folder_aside(folder) as aside:
         graph.save(aside / GRAPH_FILE)
         for name, text in exported.files.items():
             (aside / name).write_text(text, encoding="utf-8")
+        (aside / TFLITE_FILE).write_bytes(tflite)
         (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return ConvertedModel(folder, graph, manifest)
 
@@ -119,7 +133,7 @@ def load_converted(folder: Path) -> ConvertedModel:
     hint = "write it with 'tinyedge convert MODEL -o DIR'"
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder", hint=hint)
-    for name in (GRAPH_FILE, MANIFEST_FILE, *SOURCE_FILES):
+    for name in (GRAPH_FILE, MANIFEST_FILE, TFLITE_FILE, *SOURCE_FILES):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: lacks {name}", hint=hint)
     graph = Graph.load(folder / GRAPH_FILE)

@@ -19,8 +19,10 @@ from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.operators import OPERATORS, Operator, Weighted
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 GRAPH_FILE = "graph.npz"
+MAXIMUM_SIZE = 2**31 - 1
+"""Bytes of one tensor; C counts them in an int32_t."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,8 @@ class Graph:
         operators: in execution order.
         input: name of the input tensor.
         output: name of the output tensor, the logits.
-        source: where the graph came from: file name, SHA-256, producer.
+        source: where the graph came from: file name, SHA-256, producer, command.
+        constants: int8 values, of their tensor's shape, of the tensors that no operator writes.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Graph:
     input: str
     output: str
     source: dict[str, Any] = field(default_factory=dict)
+    constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.check()
@@ -76,16 +80,9 @@ class Graph:
 
     def check(self) -> None:
         """Raises ModelError, naming the operator, unless every executor can run the graph."""
-        written = {self.input}
-        for name in (self.input, self.output):
-            if name not in self.tensors:
-                raise ModelError(f"graph '{self.name}': tensor '{name}' is not in it")
-        for name, tensor in self.tensors.items():
-            scale, zero_point = tensor.quantization.scale, tensor.quantization.zero_point
-            if not np.isfinite(scale) or scale <= 0.0 or not -128 <= zero_point <= 127:
-                raise ModelError(f"tensor '{name}': scale {scale}, zero point {zero_point}")
-            if not tensor.shape or min(tensor.shape) < 1:
-                raise ModelError(f"tensor '{name}': shape {tensor.shape}")
+        written = {self.input, *self.constants}
+        self._check_tensors()
+        self._check_constants()
         names = [operator.name for operator in self.operators]
         if len(set(names)) != len(names):
             raise ModelError(f"graph '{self.name}': two operators share a name")
@@ -93,8 +90,12 @@ class Graph:
             missing = [name for name in operator.inputs if name not in written]
             if missing or operator.output not in self.tensors or operator.output in written:
                 raise operator.fail(f"inputs {operator.inputs} or output '{operator.output}'")
-            if len(operator.inputs) != operator.arity:
+            if not operator.inputs or len(operator.inputs) != (
+                operator.arity or len(operator.inputs)
+            ):
                 raise operator.fail(f"needs {operator.arity} inputs, not {len(operator.inputs)}")
+            if all(name in self.constants for name in operator.inputs):
+                raise operator.fail("all of its inputs are constant")
             inputs = self.inputs_of(operator)
             shape = operator.output_shape([tensor.shape for tensor in inputs])
             output = self.tensors[operator.output]
@@ -108,6 +109,23 @@ class Graph:
         if self.output not in written:
             raise ModelError(f"graph '{self.name}': nothing writes the output '{self.output}'")
 
+    def _check_constants(self) -> None:
+        for name, values in self.constants.items():
+            shape = self.tensors[name].shape if name in self.tensors else None
+            if name == self.input or values.shape != shape or values.dtype != np.int8:
+                raise ModelError(f"constant '{name}': has to be int8 of shape {shape}")
+
+    def _check_tensors(self) -> None:
+        for name in (self.input, self.output):
+            if name not in self.tensors:
+                raise ModelError(f"graph '{self.name}': tensor '{name}' is not in it")
+        for name, tensor in self.tensors.items():
+            scale, zero_point = tensor.quantization.scale, tensor.quantization.zero_point
+            if not np.isfinite(scale) or scale <= 0.0 or not -128 <= zero_point <= 127:
+                raise ModelError(f"tensor '{name}': scale {scale}, zero point {zero_point}")
+            if not tensor.shape or min(tensor.shape) < 1 or tensor.size > MAXIMUM_SIZE:
+                raise ModelError(f"tensor '{name}': shape {tensor.shape}")
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 of tensors and operators, as 64 hexadecimal digits: not of name and source."""
@@ -120,7 +138,9 @@ class Graph:
         return digest.hexdigest()
 
     def _encode(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[Any]] = {
+            f"constants/{name}": values for name, values in self.constants.items()
+        }
         operators = []
         for index, operator in enumerate(self.operators):
             record: dict[str, Any] = {"kind": type(operator).__name__}
@@ -129,6 +149,8 @@ class Graph:
                 if isinstance(value, Weights):
                     arrays[f"{index}/codes"] = value.codes
                     arrays[f"{index}/scales"] = value.scales
+                    if value.steps is not None:
+                        arrays[f"{index}/steps"] = value.steps
                     value = {"bits": value.bits}
                 elif isinstance(value, np.ndarray):
                     arrays[f"{index}/{attribute.name}"] = value
@@ -150,6 +172,7 @@ class Graph:
                 }
                 for tensor in self.tensors.values()
             ],
+            "constants": list(self.constants),
             "operators": operators,
         }
         return description, arrays
@@ -201,6 +224,7 @@ class Graph:
                 description["input"],
                 description["output"],
                 description["source"],
+                {name: arrays[f"constants/{name}"] for name in description["constants"]},
             )
         except ModelError:
             raise
@@ -228,7 +252,10 @@ def _decode_operator(
             fields[key] = tuple(value)
     if issubclass(kind, Weighted):
         fields["weights"] = Weights(
-            arrays[f"{index}/codes"], fields["weights"]["bits"], arrays[f"{index}/scales"]
+            arrays[f"{index}/codes"],
+            fields["weights"]["bits"],
+            arrays[f"{index}/scales"],
+            arrays.get(f"{index}/steps"),
         )
         fields["bias"] = arrays[f"{index}/bias"]
     return kind(**fields)

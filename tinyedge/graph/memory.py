@@ -59,7 +59,8 @@ def plan_memory(graph: Graph, scratch: Mapping[str, int] | None = None) -> Memor
     alive: dict[str, list[int]] = {graph.input: [0, 0]}
     for index, operator in enumerate(graph.operators):
         for name in operator.inputs:
-            alive[owner[name]][1] = index
+            if name not in graph.constants:
+                alive[owner[name]][1] = index
         if isinstance(operator, Reshape):
             owner[operator.output] = owner[operator.inputs[0]]
         else:

@@ -6,6 +6,7 @@ NHWC without the batch. ``clamp`` is the fused activation as an int8 range, both
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
-from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN, INT32_MAX, quantize_multiplier
+from tinyedge.graph import gemmlowp
+from tinyedge.graph.fixed_point import (
+    INT8_MAX,
+    INT8_MIN,
+    INT32_MAX,
+    Int64,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+    round_half_away,
+    rounding_divide_by_power_of_two,
+)
 from tinyedge.graph.tensors import WEIGHT_RANGES, Quantization, Tensor, Weights
 
 Shape = tuple[int, ...]
@@ -23,8 +34,13 @@ Padding = tuple[int, int, int, int]
 """Rows and columns added: top, bottom, left, right."""
 
 FULL_RANGE: Pair = (INT8_MIN, INT8_MAX)
+INT8_VALUES: Int64 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int64)
 ADD_LEFT_SHIFT = 20
 """Headroom of Add's rescaled inputs; fixed by TensorFlow Lite for int8."""
+MAXIMUM_CONCATENATED = 10
+"""Inputs of one Concatenation, as in TFLite-Micro."""
+MAXIMUM_SOFTMAX = 4095
+"""Elements of one Softmax: their sum, with 12 integer bits, has to fit in 32."""
 
 
 def same_padding(size: Pair, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Padding:
@@ -43,7 +59,8 @@ class Operator:
     name: str
     inputs: tuple[str, ...]
     output: str
-    arity: ClassVar[int] = 1
+    arity: ClassVar[int | None] = 1
+    """Number of inputs; None for any number from one on."""
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """The shape of the output for inputs of these shapes; raises ModelError."""
@@ -102,8 +119,8 @@ class Weighted(Clamped):
     def accumulator_bound(self, source: Quantization) -> NDArray[np.int64]:
         """Per channel, the largest magnitude that any input can bring its accumulator to."""
         largest_input = max(INT8_MAX - source.zero_point, source.zero_point - INT8_MIN)
-        codes = self.weights.codes.astype(np.int64).reshape(len(self.weights.codes), -1)
-        bound: NDArray[np.int64] = np.abs(codes).sum(axis=1) * largest_input
+        integers = self.weights.integers.astype(np.int64).reshape(len(self.weights.codes), -1)
+        bound: NDArray[np.int64] = np.abs(integers).sum(axis=1) * largest_input
         return bound + np.abs(self.bias.astype(np.int64))
 
     def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
@@ -124,6 +141,11 @@ class Weighted(Clamped):
             )
         if not np.all(np.isfinite(weights.scales) & (weights.scales > 0)):
             raise self.fail("weight scales have to be positive")
+        if weights.steps is not None:
+            if weights.steps.shape != (channels,) or weights.steps.dtype != np.uint8:
+                raise self.fail(f"steps have to be uint8, one for each of {channels} channels")
+            if np.any(weights.steps == 0) or np.any(np.abs(weights.integers + 0.5) > 127.5):
+                raise self.fail("steps times codes have to lie in [-128, 127]")
         source = inputs[0].quantization
         _, shifts = self.multipliers(source, output.quantization)
         bound = self.accumulator_bound(source) << np.maximum(shifts.astype(np.int64), 0)
@@ -149,6 +171,8 @@ class Windowed(Operator):
         if min(self.stride) < 1 or min(self.padding) < 0:
             raise self.fail(f"stride {self.stride} and padding {self.padding} have to be positive")
         (height, width), top_left = self.window(), self.padding
+        if min(height, width) < 1:
+            raise self.fail(f"a window of {height}x{width}")
         rows = (shape[0] + top_left[0] + top_left[1] - height) // self.stride[0] + 1
         columns = (shape[1] + top_left[2] + top_left[3] - width) // self.stride[1] + 1
         if rows < 1 or columns < 1:
@@ -210,9 +234,9 @@ class FullyConnected(Weighted):
     code_rank: ClassVar[int] = 2
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        if int(np.prod(inputs[0])) != self.weights.codes.shape[1]:
+        if math.prod(inputs[0]) != self.weights.codes.shape[1]:
             raise self.fail(
-                f"{int(np.prod(inputs[0]))} inputs, weights for {self.weights.codes.shape[1]}"
+                f"{math.prod(inputs[0])} inputs, weights for {self.weights.codes.shape[1]}"
             )
         return (len(self.weights.codes),)
 
@@ -221,35 +245,89 @@ class FullyConnected(Weighted):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Add(Clamped):
-    """Element-wise sum of two tensors of the same shape."""
+class Elementwise(Clamped):
+    """An operator on pairs of elements; a shape of fewer axes, or an axis of one, is repeated."""
 
     arity: ClassVar[int] = 2
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        if inputs[0] != inputs[1]:
-            raise self.fail(f"inputs of different shapes {inputs[0]} and {inputs[1]}")
-        return inputs[0]
+        try:
+            return tuple(int(n) for n in np.broadcast_shapes(*inputs))
+        except ValueError:
+            raise self.fail(f"inputs of shapes {inputs[0]} and {inputs[1]}") from None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Add(Elementwise):
+    """Element-wise sum."""
 
     def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
         super().check(inputs, output)
-        if self.real_output_multiplier(inputs, output) >= 1.0:
+        if self.real_multipliers(inputs, output)[2] >= 1.0:
             raise self.fail("the output scale is too small against the input scales")
 
-    @staticmethod
-    def _twice_largest_scale(inputs: Sequence[Tensor]) -> float:
-        return 2.0 * max(tensor.quantization.scale for tensor in inputs)
-
-    def real_output_multiplier(self, inputs: Sequence[Tensor], output: Tensor) -> float:
-        """Scale of the headroom sum against the output's; under 1 (TFLite's ``add.cc``)."""
+    def real_multipliers(
+        self, inputs: Sequence[Tensor], output: Tensor
+    ) -> tuple[float, float, float]:
+        """Of both inputs, against twice the larger scale, and of the sum (``add_common.cc``)."""
+        first, second = (tensor.quantization.scale for tensor in inputs)
+        largest = 2.0 * max(first, second)
         headroom = float(1 << ADD_LEFT_SHIFT)
-        return self._twice_largest_scale(inputs) / (headroom * output.quantization.scale)
+        return (
+            first / largest,
+            second / largest,
+            largest / (headroom * output.quantization.scale),
+        )
 
     def multipliers(self, inputs: Sequence[Tensor], output: Tensor) -> tuple[Pair, Pair, Pair]:
         """(mantissa, shift) of the first input, the second input and the output."""
-        largest = self._twice_largest_scale(inputs)
-        first, second = (quantize_multiplier(t.quantization.scale / largest) for t in inputs)
-        return first, second, quantize_multiplier(self.real_output_multiplier(inputs, output))
+        first, second, result = map(quantize_multiplier, self.real_multipliers(inputs, output))
+        return first, second, result
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sub(Add):
+    """Element-wise difference, the first less the second."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Mul(Elementwise):
+    """Element-wise product."""
+
+    def multiplier(self, inputs: Sequence[Tensor], output: Tensor) -> Pair:
+        """(mantissa, shift) of ``first scale * second scale / output scale``."""
+        first, second = (tensor.quantization.scale for tensor in inputs)
+        return quantize_multiplier(first * second / output.quantization.scale)
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        super().check(inputs, output)
+        _, shift = self.multiplier(inputs, output)
+        if 255 * 255 << max(shift, 0) > INT32_MAX:
+            raise self.fail("the output scale is too small against the input scales")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Concatenation(Operator):
+    """Tensors one behind the other along ``axis``; all share one quantization."""
+
+    arity: ClassVar[int | None] = None
+    axis: int
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        first = inputs[0]
+        if not 0 <= self.axis < len(first):
+            raise self.fail(f"axis {self.axis} of inputs of {len(first)} axes")
+        rests = {(*shape[: self.axis], *shape[self.axis + 1 :]) for shape in inputs}
+        if len(rests) > 1 or any(len(shape) != len(first) for shape in inputs):
+            raise self.fail(f"inputs of shapes {', '.join(map(str, inputs))}")
+        total = sum(shape[self.axis] for shape in inputs)
+        return (*first[: self.axis], total, *first[self.axis + 1 :])
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        if len(inputs) > MAXIMUM_CONCATENATED:
+            raise self.fail(f"{len(inputs)} inputs, at most {MAXIMUM_CONCATENATED} are possible")
+        if any(tensor.quantization != output.quantization for tensor in inputs):
+            raise self.fail("inputs and output have to share one quantization")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -314,19 +392,34 @@ class Mean(Operator):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pad(Operator):
-    """Adds rows and columns of zeros (the zero point)."""
+    """Adds rows, columns and channels of one value.
+
+    Attributes:
+        padding: rows and columns.
+        channels: channels before and behind.
+        value: int8; None for the zero point, which is zero.
+    """
 
     padding: Padding
+    channels: Pair = (0, 0)
+    value: int | None = None
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if len(inputs[0]) != 3:
             raise self.fail(f"needs an input of 3 axes (height, width, channels), not {inputs[0]}")
         top, bottom, left, right = self.padding
-        return (inputs[0][0] + top + bottom, inputs[0][1] + left + right, inputs[0][2])
+        height, width, channels = inputs[0]
+        return (height + top + bottom, width + left + right, channels + sum(self.channels))
+
+    def filler(self, source: Tensor) -> int:
+        """The int8 value that is added."""
+        return source.quantization.zero_point if self.value is None else self.value
 
     def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
-        if min(self.padding) < 0:
-            raise self.fail(f"padding {self.padding} is negative")
+        if min(*self.padding, *self.channels) < 0:
+            raise self.fail(f"padding {self.padding}, {self.channels} is negative")
+        if not INT8_MIN <= self.filler(inputs[0]) <= INT8_MAX:
+            raise self.fail(f"value {self.value} is not int8")
         if inputs[0].quantization != output.quantization:
             raise self.fail("input and output have to share one quantization")
 
@@ -338,7 +431,7 @@ class Reshape(Operator):
     shape: Shape
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        if int(np.prod(inputs[0])) != int(np.prod(self.shape)):
+        if math.prod(inputs[0]) != math.prod(self.shape):
             raise self.fail(f"{inputs[0]} cannot become {self.shape}")
         return self.shape
 
@@ -365,6 +458,170 @@ class Requantize(Clamped):
             raise self.fail("the scales of input and output are too far apart")
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Lookup(Operator):
+    """A function of each element by itself: 256 results, computed once."""
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return inputs[0]
+
+    def table(self, source: Quantization, target: Quantization) -> NDArray[np.int8]:
+        """The results for -128 to 127, int8 (256,)."""
+        raise NotImplementedError
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        self.table(inputs[0].quantization, output.quantization)
+
+
+def _float32_ratio(source: Quantization, target: Quantization, factor: float = 1.0) -> Pair:
+    """(mantissa, shift) of a ratio of scales that TFLite-Micro computes in float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = np.float32(source.scale) * np.float32(factor) / np.float32(target.scale)
+    return quantize_multiplier(float(ratio))
+
+
+def _rescaled(values: Int64, multiplier: Pair) -> Int64:
+    """Scales centred int8 values; raises ValueError where 32 bits do not hold them."""
+    if 255 << max(multiplier[1], 0) > INT32_MAX:
+        raise ValueError("the scales of input and output are too far apart")
+    return multiply_by_quantized_multiplier(values, *multiplier)
+
+
+def _int8(values: Int64) -> NDArray[np.int8]:
+    return np.clip(values, INT8_MIN, INT8_MAX).astype(np.int8)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Relu(Lookup):
+    """``max(x, 0)`` on another grid; on the same grid it is a Requantize with a clamp."""
+
+    def table(self, source: Quantization, target: Quantization) -> NDArray[np.int8]:
+        centred = INT8_VALUES - source.zero_point
+        scaled = _rescaled(centred, _float32_ratio(source, target))
+        return _int8(np.maximum(scaled, 0) + target.zero_point)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Relu6(Lookup):
+    """TFLite-Micro's RELU6: integers limited on the input's grid, whatever the output's may be.
+
+    On the same grid it is a Requantize with a clamp.
+    """
+
+    def table(self, source: Quantization, target: Quantization) -> NDArray[np.int8]:
+        six = float(round_half_away(np.float32(6.0) / np.float32(source.scale)))
+        highest = min(source.zero_point + six, INT8_MAX)
+        return np.clip(INT8_VALUES, source.zero_point, highest).astype(np.int8)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LeakyRelu(Lookup):
+    """``x`` where positive, else ``alpha * x`` (TFLite's ``leaky_relu.h``).
+
+    Attributes:
+        alpha: kept at float32 precision; not negative.
+    """
+
+    alpha: float
+
+    def table(self, source: Quantization, target: Quantization) -> NDArray[np.int8]:
+        centred = INT8_VALUES - source.zero_point
+        positive = _rescaled(centred, _float32_ratio(source, target))
+        negative = _rescaled(centred, _float32_ratio(source, target, self.alpha))
+        return _int8(np.where(centred >= 0, positive, negative) + target.zero_point)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sigmoidal(Lookup):
+    """Logistic and Tanh: an S-shaped curve of fixed output quantization.
+
+    The input is brought to 4 integer bits and saturates beyond; see ``CalculateInputRadius``.
+    """
+
+    output_quantization: ClassVar[Quantization]
+    output_bits: ClassVar[int]
+
+    @staticmethod
+    def curve(x: Int64) -> Int64:
+        """The function, from raw numbers with 4 integer bits to raw ones with none."""
+        raise NotImplementedError
+
+    def table(self, source: Quantization, target: Quantization) -> NDArray[np.int8]:
+        mantissa, shift = quantize_multiplier(min(source.scale * float(1 << 27), float(INT32_MAX)))
+        if not 0 <= shift <= 31:
+            raise ValueError(f"an input scale of {source.scale}")
+        radius = (15 << 27) >> shift
+        centred = INT8_VALUES - source.zero_point
+        inside = np.clip(centred, 1 - radius, radius - 1) if radius > 0 else 0 * centred
+        raw = multiply_by_quantized_multiplier(inside, mantissa, shift)
+        values = rounding_divide_by_power_of_two(self.curve(raw), 31 - self.output_bits)
+        values = np.where(centred >= radius, INT32_MAX, values)
+        values = np.where(centred <= -radius, -INT32_MAX, values)
+        return _int8(values + self.output_quantization.zero_point)
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        super().check(inputs, output)
+        if output.quantization != self.output_quantization:
+            raise self.fail(f"the output has to be {self.output_quantization}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Logistic(Sigmoidal):
+    """``1 / (1 + exp(-x))`` (TFLite's ``integer_ops/logistic.h``)."""
+
+    output_quantization: ClassVar[Quantization] = Quantization(1.0 / 256.0, -128)
+    output_bits: ClassVar[int] = 8
+
+    @staticmethod
+    def curve(x: Int64) -> Int64:
+        return gemmlowp.logistic(x, 4)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tanh(Sigmoidal):
+    """``tanh(x)`` (TFLite's ``integer_ops/tanh.h``)."""
+
+    output_quantization: ClassVar[Quantization] = Quantization(1.0 / 128.0, 0)
+    output_bits: ClassVar[int] = 7
+
+    @staticmethod
+    def curve(x: Int64) -> Int64:
+        return gemmlowp.tanh(x, 4)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Softmax(Operator):
+    """``exp(beta * x) / sum(exp(beta * x))`` over the last axis (TFLite's ``softmax.h``).
+
+    Attributes:
+        beta: inverse temperature, kept at float32 precision; positive.
+    """
+
+    output_quantization: ClassVar[Quantization] = Quantization(1.0 / 256.0, -128)
+    beta: float = 1.0
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return inputs[0]
+
+    def multiplier(self, source: Quantization) -> Pair:
+        """(mantissa, shift) that bring a difference to 5 integer bits; shift in [0, 31]."""
+        real = min(self.beta * source.scale * float(1 << 26), float(INT32_MAX))
+        return quantize_multiplier(real)
+
+    def smallest_difference(self, source: Quantization) -> int:
+        """Differences from the largest element below this one count as minus infinity."""
+        return -((31 << 26) >> self.multiplier(source)[1])
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        if output.quantization != self.output_quantization:
+            raise self.fail(f"the output has to be {self.output_quantization}")
+        source = inputs[0].quantization
+        if not self.beta > 0 or self.beta * source.scale * (1 << 26) <= 1.0:
+            raise self.fail(f"beta {self.beta} with an input scale of {source.scale}")
+        if inputs[0].shape[-1] > MAXIMUM_SOFTMAX:
+            raise self.fail(f"over {inputs[0].shape[-1]} elements, at most {MAXIMUM_SOFTMAX}")
+
+
 OPERATORS: dict[str, type[Operator]] = {
     kind.__name__: kind
     for kind in (
@@ -372,12 +629,21 @@ OPERATORS: dict[str, type[Operator]] = {
         DepthwiseConv2D,
         FullyConnected,
         Add,
+        Sub,
+        Mul,
+        Concatenation,
         AveragePool2D,
         MaxPool2D,
         Mean,
         Pad,
         Reshape,
         Requantize,
+        Relu,
+        Relu6,
+        LeakyRelu,
+        Logistic,
+        Tanh,
+        Softmax,
     )
 }
 """Every operator by name."""

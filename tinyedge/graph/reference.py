@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
+from tinyedge.graph import gemmlowp
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import (
     Int64,
@@ -65,6 +66,7 @@ def run(
     outputs = [np.empty((0, *graph.output_tensor.shape), dtype=np.int8)]
     for start in range(0, len(samples), chunk):
         values = {graph.input: samples[start : start + chunk]}
+        values |= {name: constant[np.newaxis] for name, constant in graph.constants.items()}
         for operator in graph.operators:
             tensors = graph.inputs_of(operator)
             arrays = [values[tensor.name] for tensor in tensors]
@@ -96,6 +98,8 @@ def _requantized(
     operator: ops.Weighted, accumulators: Int64, source: Tensor, output: Tensor
 ) -> Int8:
     mantissas, shifts = operator.multipliers(source.quantization, output.quantization)
+    if operator.weights.steps is not None:
+        accumulators = accumulators * operator.weights.steps
     scaled = multiply_by_quantized_multiplier(accumulators + operator.bias, mantissas, shifts)
     return _clamped(scaled, output.quantization.zero_point, operator.clamp)
 
@@ -158,15 +162,44 @@ def _scaled_below_one(values: Int64, multiplier: ops.Pair) -> Int64:
     return rounding_divide_by_power_of_two(high, -shift)
 
 
+def _aligned(array: Int8, tensor: Tensor, axes: int) -> Int64:
+    """A batch with the zero point taken off and axes of one put before those of each sample."""
+    missing = axes - len(tensor.shape)
+    centred = array.astype(np.int64) - tensor.quantization.zero_point
+    return centred.reshape(len(array), *[1] * missing, *tensor.shape)
+
+
 @compute.register
 def _add(operator: ops.Add, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
     first, second, result = operator.multipliers(inputs, output)
-    total = np.zeros(arrays[0].shape, dtype=np.int64)
-    for array, tensor, multiplier in zip(arrays, inputs, (first, second), strict=True):
-        centred = array.astype(np.int64) - tensor.quantization.zero_point
-        total += _scaled_below_one(centred << ops.ADD_LEFT_SHIFT, multiplier)
+    terms = [
+        _scaled_below_one(
+            _aligned(array, tensor, len(output.shape)) << ops.ADD_LEFT_SHIFT, multiplier
+        )
+        for array, tensor, multiplier in zip(arrays, inputs, (first, second), strict=True)
+    ]
+    total = terms[0] - terms[1] if isinstance(operator, ops.Sub) else terms[0] + terms[1]
     scaled = _scaled_below_one(total, result)
     return _clamped(scaled, output.quantization.zero_point, operator.clamp)
+
+
+@compute.register
+def _mul(operator: ops.Mul, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    first, second = (
+        _aligned(array, tensor, len(output.shape))
+        for array, tensor in zip(arrays, inputs, strict=True)
+    )
+    scaled = multiply_by_quantized_multiplier(first * second, *operator.multiplier(inputs, output))
+    return _clamped(scaled, output.quantization.zero_point, operator.clamp)
+
+
+@compute.register
+def _concatenation(
+    operator: ops.Concatenation, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    batch = max(map(len, arrays))
+    whole = [np.broadcast_to(array, (batch, *array.shape[1:])) for array in arrays]
+    return np.concatenate(whole, axis=1 + operator.axis)
 
 
 def _divided_half_away(total: Int64, count: Int64) -> Int64:
@@ -206,8 +239,8 @@ def _pad(operator: ops.Pad, arrays: list[Int8], inputs: list[Tensor], output: Te
     top, bottom, left, right = operator.padding
     return np.pad(
         arrays[0],
-        ((0, 0), (top, bottom), (left, right), (0, 0)),
-        constant_values=inputs[0].quantization.zero_point,
+        ((0, 0), (top, bottom), (left, right), operator.channels),
+        constant_values=operator.filler(inputs[0]),
     )
 
 
@@ -225,3 +258,30 @@ def _requantize(
     centred = arrays[0].astype(np.int64) - inputs[0].quantization.zero_point
     scaled = multiply_by_quantized_multiplier(centred, *operator.multiplier(inputs[0], output))
     return _clamped(scaled, output.quantization.zero_point, operator.clamp)
+
+
+@compute.register
+def _lookup(operator: ops.Lookup, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    table = operator.table(inputs[0].quantization, output.quantization)
+    return table[arrays[0].astype(np.int16) + 128]
+
+
+@compute.register
+def _softmax(
+    operator: ops.Softmax, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    source = inputs[0].quantization
+    x = arrays[0].astype(np.int64)
+    difference = x - x.max(axis=-1, keepdims=True)
+    counts = difference >= operator.smallest_difference(source)
+    mantissa, shift = operator.multiplier(source)
+    raw = multiply_by_quantized_multiplier(np.where(counts, difference, 0), mantissa, shift)
+    exponentials = np.where(counts, gemmlowp.exp_on_negative_values(raw, 5), 0)
+    total = rounding_divide_by_power_of_two(exponentials, 12).sum(axis=-1, keepdims=True)
+    # 1 / total: normalized to [1, 2) by its leading zeros, one of which is the sign's.
+    bits = np.frexp(total.astype(np.float64))[1].astype(np.int64)
+    scale = gemmlowp.one_over_one_plus((total << (32 - bits)) - 2**31)
+    scaled = saturating_rounding_doubling_high_mul(exponentials, scale)
+    exponent = 12 - (32 - bits) + 31 - 8
+    result = rounding_divide_by_power_of_two(scaled, exponent)
+    return _clamped(result, output.quantization.zero_point, ops.FULL_RANGE)

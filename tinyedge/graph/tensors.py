@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,23 +72,57 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of elements, which is the number of bytes."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Integer weights with one scale an output channel: ``real[c] = scales[c] * codes[c]``.
+    """Integer weights, one scale an output channel: ``real[c] = scales[c] * steps[c] * codes[c]``.
+
+    A step other than one keeps the integers of a model that was quantized to 8 bits although its
+    weights are fewer: -127, 0 and 127 are ternary codes with a step of 127. Bias and multiplier
+    stay those of the model, and so does every bit of the result.
 
     Attributes:
         codes: int8; the output channel is the first axis. Conv2D (out, height, width, in),
             DepthwiseConv2D (out, height, width), FullyConnected (out, in).
         bits: 1, 2 (ternary), 4 or 8.
         scales: float32 (out,), positive.
+        steps: uint8 (out,), 1 to 128, or None where all are one.
     """
 
     codes: NDArray[np.int8]
     bits: int
     scales: NDArray[np.float32]
+    steps: NDArray[np.uint8] | None = None
+
+    @classmethod
+    def narrowest(cls, integers: NDArray[np.int8], scales: NDArray[np.float32]) -> Weights:
+        """The representation of integer weights that takes the fewest bytes.
+
+        Steps are used where they take fewer bits a weight, and where that saves more than the
+        byte a channel that they take themselves.
+
+        Args:
+            integers: int8, laid out as ``codes``.
+            scales: float32 (out,).
+        """
+        rows = integers.reshape(len(integers), -1).astype(np.int16)
+        plain = cls(integers, cls.narrowest_bits(integers), scales)
+        steps = np.maximum(np.gcd.reduce(rows, axis=1), 1)
+        codes = (rows // steps[:, np.newaxis]).astype(np.int8).reshape(integers.shape)
+        bits = cls.narrowest_bits(codes)
+        if (plain.bits - bits) * codes.size <= 8 * len(codes):
+            return plain
+        return cls(codes, bits, scales, steps.astype(np.uint8))
+
+    @property
+    def integers(self) -> NDArray[np.int16]:
+        """``steps * codes``, which fit in int8."""
+        codes = self.codes.astype(np.int16)
+        if self.steps is None:
+            return codes
+        return codes * self.steps.astype(np.int16).reshape(-1, *[1] * (codes.ndim - 1))
 
     @staticmethod
     def narrowest_bits(codes: NDArray[np.int8]) -> int:

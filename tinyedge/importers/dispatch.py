@@ -9,16 +9,24 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.graph.graph import GRAPH_FILE, Graph
-from tinyedge.importers.qkeras import SUFFIXES, ImportResult, import_qkeras
+from tinyedge.importers.qkeras import SUFFIXES, import_qkeras
+from tinyedge.importers.result import ImportResult
+from tinyedge.importers.tflite import SUFFIX, import_tflite
 
 _SUPPORTED = (
-    f"supported: {', '.join(SUFFIXES)}, a SavedModel folder, or a saved graph ({GRAPH_FILE})"
+    f"supported: {', '.join((*SUFFIXES, SUFFIX))}, a SavedModel folder, or a saved graph "
+    f"({GRAPH_FILE})"
 )
 
 
 def is_keras_model(path: Path) -> bool:
     """Whether a path is a Keras model by its name, or a SavedModel folder."""
     return path.suffix.lower() in SUFFIXES or (path / "saved_model.pb").is_file()
+
+
+def is_tflite_model(path: Path) -> bool:
+    """Whether a path is a ``.tflite`` file by its name."""
+    return path.suffix.lower() == SUFFIX
 
 
 def import_model(
@@ -29,9 +37,10 @@ def import_model(
     """Imports a model file of any supported kind.
 
     Args:
-        path: a QKeras model (see ``import_qkeras``), a saved graph, or a folder that holds one.
-        calibration: see ``import_qkeras``; not used for a saved graph.
-        input_range: see ``import_qkeras``; not used for a saved graph.
+        path: a QKeras model (see ``import_qkeras``), an int8 ``.tflite`` file (see
+            ``import_tflite``), a saved graph, or a folder that holds one.
+        calibration: see ``import_qkeras``; of use for QKeras models only.
+        input_range: see ``import_qkeras``; of use for QKeras models only.
 
     Raises:
         ModelError: the file is missing, damaged, of an unknown kind, or not supported.
@@ -40,6 +49,8 @@ def import_model(
         raise ModelError(f"{path}: no such file", hint=_SUPPORTED)
     if is_keras_model(path):
         return import_qkeras(path, calibration, input_range)
+    if is_tflite_model(path):
+        return import_tflite(path)
     if path.is_dir() and (path / GRAPH_FILE).is_file():
         path = path / GRAPH_FILE
     if path.suffix == ".npz":

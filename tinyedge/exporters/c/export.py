@@ -102,16 +102,14 @@ def _array(values: Iterable[Any], indent: str = "    ") -> str:
     return "\n".join(lines)
 
 
-def _initializer(fields: Fields) -> str:
-    members = []
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            members.append(f".{name} = {_initializer(value)}")
-        elif isinstance(value, list):
-            members.append(f".{name} = {{{', '.join(map(str, value))}}}")
-        else:
-            members.append(f".{name} = {value}")
-    return "{" + ", ".join(members) + "}"
+def _initializer(value: Any) -> str:
+    """A value, or the members of a struct or an array, in C."""
+    if isinstance(value, dict):
+        members = (f".{name} = {_initializer(item)}" for name, item in value.items())
+        return "{" + ", ".join(members) + "}"
+    if isinstance(value, list):
+        return "{" + ", ".join(map(_initializer, value)) + "}"
+    return str(value)
 
 
 def _struct_initializer(fields: Fields) -> str:
@@ -142,9 +140,14 @@ class _Layer:
 
 
 def _arrays(
-    operator: Weighted, identifier: str, kernel: Kernel, graph: Graph
+    operator: Operator, identifier: str, kernel: Kernel, graph: Graph
 ) -> tuple[tuple[str, str, str], ...]:
     """(declaration, comment, values) of the constant arrays of a layer."""
+    if kernel.table is not None:
+        comment = f"{operator.name}: results for -128 to 127"
+        return ((f"static const int8_t {identifier}_table[256]", comment, _array(kernel.table)),)
+    if not isinstance(operator, Weighted):
+        return ()
     assert kernel.packing
     packed = kernel.packing.pack(operator.weights.codes)
     mantissas, shifts = operator.multipliers(
@@ -153,29 +156,36 @@ def _arrays(
     )
     shape = "x".join(map(str, operator.weights.codes.shape))
     channels = len(operator.bias)
+    steps = operator.weights.steps
+    stepped = (
+        ()
+        if steps is None
+        else ((f"static const uint8_t {identifier}_step[{channels}]", "", _array(steps)),)
+    )
     return (
         (
             f"TE_WEIGHTS static const uint8_t {identifier}_weights[{packed.size}]",
             f"{operator.name}: weights {shape}, output channel first, {kernel.packing.description}",
             _array(packed),
         ),
+        *stepped,
         (f"static const int32_t {identifier}_bias[{channels}]", "", _array(operator.bias)),
         (f"static const int32_t {identifier}_mantissa[{channels}]", "", _array(mantissas)),
         (f"static const int8_t {identifier}_shift[{channels}]", "", _array(shifts)),
     )
 
 
-def export_c(
-    graph: Graph, command: str = "tinyedge convert", ternary_packing: str = TERNARY_PACKINGS[0]
-) -> CModel:
+def export_c(graph: Graph, ternary_packing: str = TERNARY_PACKINGS[0]) -> CModel:
     """Generates the model's C code. The same graph and options give the same text.
 
     Args:
         graph: the graph.
-        command: the command line that made it, for the header comment.
         ternary_packing: one of ``TERNARY_PACKINGS``.
     """
-    identifiers = c_identifiers(operator.name for operator in graph.operators)
+    names = [operator.name for operator in graph.operators]
+    # A constant may be called as an operator is: its key is another.
+    identifiers = c_identifiers([*names, *(f"{name} constant" for name in graph.constants)])
+    constants = {name: identifiers[f"{name} constant"] for name in graph.constants}
     kernels = {
         operator.name: kernel
         for operator in graph.operators
@@ -195,7 +205,13 @@ def export_c(
             continue
         sources.update(kernel.sources)
         identifier = identifiers[operator.name]
-        pointers = [f"arena + {plan.offsets[name]}" for name in (*operator.inputs, operator.output)]
+        inputs = [
+            constants[name] if name in constants else f"arena + {plan.offsets[name]}"
+            for name in operator.inputs
+        ]
+        if kernel.takes_array:
+            inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
+        pointers = [*inputs, f"arena + {plan.offsets[operator.output]}"]
         if kernel.scratch is not None:
             pointers.append(f"arena + {plan.scratch.get(operator.name, 0)}")
         layers.append(
@@ -205,16 +221,13 @@ def export_c(
                 _struct_initializer(kernel.fields),
                 f"{kernel.function}(&{identifier}_layer, {', '.join(pointers)});",
                 f"{operator.name}: {type(operator).__name__}",
-                _arrays(operator, identifier, kernel, graph)
-                if isinstance(operator, Weighted)
-                else (),
+                _arrays(operator, identifier, kernel, graph),
             )
         )
 
     source, target = graph.input_tensor, graph.output_tensor
     context = {
         "version": tinyedge.__version__,
-        "command": command,
         "graph": graph,
         "source": graph.source,
         "hash_bytes": ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(graph.hash)),
@@ -223,6 +236,14 @@ def export_c(
         "input_offset": plan.offsets[graph.input],
         "output_offset": plan.offsets[graph.output],
         "plan": plan,
+        "constants": [
+            (
+                f"static const int8_t {constants[name]}[{values.size}]",
+                f"{name}: {'x'.join(map(str, values.shape))}",
+                _array(values.ravel()),
+            )
+            for name, values in graph.constants.items()
+        ],
         "layers": layers,
     }
     return CModel(

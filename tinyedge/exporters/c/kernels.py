@@ -6,16 +6,20 @@ here; the generated code that calls it has the same shape.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.exporters.c.packing import Packing, packing_for
 from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Tensor
 
-Fields = Mapping[str, "int | str | list[int] | Fields"]
+Fields = Mapping[str, "int | str | Sequence[int | Fields] | Fields"]
 """Members of a C struct, nested where the struct is."""
 
 
@@ -29,6 +33,8 @@ class Kernel:
         fields: members of that struct.
         packing: of the weights, where the operator has weights.
         scratch: bytes of scratch buffer; None for a kernel without a scratch argument.
+        table: 256 constant results, for a kernel that looks them up in ``<identifier>_table``.
+        takes_array: whether the inputs are passed as one array of pointers.
     """
 
     function: str
@@ -36,6 +42,8 @@ class Kernel:
     fields: Fields
     packing: Packing | None = None
     scratch: int | None = None
+    table: NDArray[np.int8] | None = None
+    takes_array: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -99,10 +107,11 @@ def _window(operator: ops.Windowed, kernel: ops.Pair, dilation: ops.Pair) -> Fie
     }
 
 
-def _weights(packing: Packing, choice: Choice) -> Fields:
+def _weights(operator: ops.Weighted, packing: Packing, choice: Choice) -> Fields:
     return {
         "packed": f"{choice.identifier}_weights",
         "unpack": f"te_unpack_{packing.name}",
+        "step": "0" if operator.weights.steps is None else f"{choice.identifier}_step",
         "bias": f"{choice.identifier}_bias",
         "mantissa": f"{choice.identifier}_mantissa",
         "shift": f"{choice.identifier}_shift",
@@ -123,7 +132,7 @@ def _conv2d(operator: ops.Conv2D, inputs: list[Tensor], output: Tensor, choice: 
         "output": _shape(output),
         "window": _window(operator, (height, width), operator.dilation),
         "activation": _activation(inputs[0], output, operator.clamp),
-        "weights": _weights(packing, choice),
+        "weights": _weights(operator, packing, choice),
     }
     return Kernel("te_conv2d_s8", "te_conv2d", fields, packing, _scratch(operator, packing))
 
@@ -139,7 +148,7 @@ def _depthwise_conv2d(
         "output": _shape(output),
         "window": _window(operator, (height, width), operator.dilation),
         "activation": _activation(inputs[0], output, operator.clamp),
-        "weights": _weights(packing, choice),
+        "weights": _weights(operator, packing, choice),
         "multiplier": channels // inputs[0].shape[2],
     }
     return Kernel(
@@ -160,7 +169,7 @@ def _fully_connected(
         "inputs": inputs[0].size,
         "outputs": output.size,
         "activation": _activation(inputs[0], output, operator.clamp),
-        "weights": _weights(packing, choice),
+        "weights": _weights(operator, packing, choice),
     }
     return Kernel(
         "te_fully_connected_s8",
@@ -171,11 +180,44 @@ def _fully_connected(
     )
 
 
+def _cells(shape: ops.Shape) -> tuple[int, int, int]:
+    """A shape of at most three axes as height, width and channels."""
+    height, width, channels = (1,) * (3 - len(shape)) + shape
+    return height, width, channels
+
+
+def _elementwise(operator: ops.Elementwise, inputs: list[Tensor], output: Tensor) -> Fields:
+    """Strides of both inputs; without repetition, everything is one run of channels."""
+    if len(output.shape) > 3:
+        raise operator.fail(f"an output of {len(output.shape)} axes; at most 3 are possible")
+    names = ("height", "width", "channels")
+    if all(tensor.shape == output.shape for tensor in inputs):
+        size = dict(zip(names, (1, 1, output.size), strict=True))
+        stride = dict(zip(names, (0, 0, 1), strict=True))
+        return {"output": size, "stride": [stride, stride]}
+    strides: list[Fields] = []
+    for tensor in inputs:
+        height, width, channels = _cells(tensor.shape)
+        steps = (width * channels, channels, 1)
+        sizes = (height, width, channels)
+        strides.append(
+            {
+                name: step if size > 1 else 0
+                for name, step, size in zip(names, steps, sizes, strict=True)
+            }
+        )
+    return {
+        "output": dict(zip(names, _cells(output.shape), strict=True)),
+        "stride": strides,
+    }
+
+
 @_kernel.register
 def _add(operator: ops.Add, inputs: list[Tensor], output: Tensor, choice: Choice) -> Kernel:
     first, second, result = operator.multipliers(inputs, output)
     fields: Fields = {
-        "size": output.size,
+        "elements": _elementwise(operator, inputs, output),
+        "sign": -1 if isinstance(operator, ops.Sub) else 1,
         "input_offset": [-tensor.quantization.zero_point for tensor in inputs],
         "mantissa": [first[0], second[0]],
         "shift": [first[1], second[1]],
@@ -185,6 +227,32 @@ def _add(operator: ops.Add, inputs: list[Tensor], output: Tensor, choice: Choice
         **_clamp(operator.clamp),
     }
     return Kernel("te_add_s8", "te_add", fields)
+
+
+@_kernel.register
+def _mul(operator: ops.Mul, inputs: list[Tensor], output: Tensor, choice: Choice) -> Kernel:
+    mantissa, shift = operator.multiplier(inputs, output)
+    fields: Fields = {
+        "elements": _elementwise(operator, inputs, output),
+        "input_offset": [-tensor.quantization.zero_point for tensor in inputs],
+        "mantissa": mantissa,
+        "shift": shift,
+        "output_offset": output.quantization.zero_point,
+        **_clamp(operator.clamp),
+    }
+    return Kernel("te_mul_s8", "te_mul", fields)
+
+
+@_kernel.register
+def _concatenation(
+    operator: ops.Concatenation, inputs: list[Tensor], output: Tensor, choice: Choice
+) -> Kernel:
+    fields: Fields = {
+        "count": len(inputs),
+        "repeats": math.prod(output.shape[: operator.axis]),
+        "bytes": [math.prod(tensor.shape[operator.axis :]) for tensor in inputs],
+    }
+    return Kernel("te_concatenation_s8", "te_concatenation", fields, takes_array=True)
 
 
 def _pool2d(function: str, operator: ops.Pool2D, source: Tensor, output: Tensor) -> Kernel:
@@ -231,7 +299,8 @@ def _pad(operator: ops.Pad, inputs: list[Tensor], output: Tensor, choice: Choice
         "output": _shape(output),
         "padding_top": operator.padding[0],
         "padding_left": operator.padding[2],
-        "value": inputs[0].quantization.zero_point,
+        "padding_channel": operator.channels[0],
+        "value": operator.filler(inputs[0]),
     }
     return Kernel("te_pad_s8", "te_pad", fields)
 
@@ -253,3 +322,24 @@ def _requantize(
         "activation": _activation(inputs[0], output, operator.clamp),
     }
     return Kernel("te_requantize_s8", "te_requantize", fields)
+
+
+@_kernel.register
+def _lookup(operator: ops.Lookup, inputs: list[Tensor], output: Tensor, choice: Choice) -> Kernel:
+    table = operator.table(inputs[0].quantization, output.quantization)
+    fields: Fields = {"size": output.size, "table": f"{choice.identifier}_table"}
+    return Kernel("te_lookup_s8", "te_lookup", fields, table=table)
+
+
+@_kernel.register
+def _softmax(operator: ops.Softmax, inputs: list[Tensor], output: Tensor, choice: Choice) -> Kernel:
+    source = inputs[0].quantization
+    mantissa, shift = operator.multiplier(source)
+    fields: Fields = {
+        "rows": math.prod(output.shape[:-1]),
+        "depth": output.shape[-1],
+        "mantissa": mantissa,
+        "shift": shift,
+        "smallest": operator.smallest_difference(source),
+    }
+    return Kernel("te_softmax_s8", "te_softmax", fields)

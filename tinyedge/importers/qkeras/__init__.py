@@ -9,31 +9,16 @@ Importing this package does not import TensorFlow; calling it does.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.graph.graph import Graph
+from tinyedge.importers.result import ImportResult, file_hash
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
-
-
-@dataclass(frozen=True)
-class ImportResult:
-    """An imported model.
-
-    Attributes:
-        graph: the integer graph.
-        notes: what the user should know of the import, one sentence each.
-    """
-
-    graph: Graph
-    notes: tuple[str, ...]
 
 
 def import_qkeras(
@@ -68,17 +53,6 @@ def import_qkeras(
     notes = assign_grids(nodes, calibration, input_range)
     source = {"file": path.name, "sha256": file_hash(path), "producer": "QKeras"}
     return ImportResult(lower(nodes, path.stem, source, notes), tuple(notes))
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a model file, or of all files of a SavedModel folder with their names."""
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    digest = hashlib.sha256()
-    for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
-        digest.update(str(file.relative_to(path)).encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def logits_function(path: Path) -> tuple[Callable[[Any], Any], tuple[int, ...], int]:

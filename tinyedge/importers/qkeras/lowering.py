@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import INT8_MAX
 from tinyedge.graph.graph import Graph
+from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.qkeras import nodes as n
 
@@ -52,13 +53,15 @@ def lower(nodes: list[n.Node], name: str, source: dict[str, Any], notes: list[st
     builder = _Builder(notes=notes)
     for node in nodes:
         _lower(builder, node)
-    return Graph(
-        name,
-        builder.tensors,
-        tuple(builder.operators),
-        builder.names[id(nodes[0])],
-        builder.names[id(nodes[-1])],
-        source,
+    return simplify(
+        Graph(
+            name,
+            builder.tensors,
+            tuple(builder.operators),
+            builder.names[id(nodes[0])],
+            builder.names[id(nodes[-1])],
+            source,
+        )
     )
 
 
@@ -208,4 +211,4 @@ def _quantized(
     quantized_bias = np.rint(bias / (source.scale * float_scales.astype(np.float64)))
     limited = np.clip(quantized_bias, -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)
     narrow = signed.astype(np.int8)
-    return Weights(narrow, Weights.narrowest_bits(narrow), float_scales), limited
+    return Weights.narrowest(narrow, float_scales), limited

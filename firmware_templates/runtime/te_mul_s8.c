@@ -1,0 +1,23 @@
+#include "te_fixed_point.h"
+#include "te_runtime.h"
+
+void te_mul_s8(const te_mul *layer, const int8_t *first, const int8_t *second, int8_t *output)
+{
+    const te_shape *shape = &layer->elements.output;
+    const te_shape *stride = layer->elements.stride;
+    for (int32_t y = 0; y < shape->height; y++) {
+        for (int32_t x = 0; x < shape->width; x++) {
+            const int8_t *a = first + y * stride[0].height + x * stride[0].width;
+            const int8_t *b = second + y * stride[1].height + x * stride[1].width;
+            for (int32_t channel = 0; channel < shape->channels; channel++) {
+                const int32_t product =
+                    (*a + layer->input_offset[0]) * (*b + layer->input_offset[1]);
+                const int32_t scaled = te_multiply(product, layer->mantissa, layer->shift);
+                *output++ =
+                    te_clamp(scaled + layer->output_offset, layer->clamp_min, layer->clamp_max);
+                a += stride[0].channels;
+                b += stride[1].channels;
+            }
+        }
+    }
+}

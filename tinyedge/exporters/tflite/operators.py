@@ -1,0 +1,393 @@
+"""What each operator of the integer graph becomes in a ``.tflite`` file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import tflite
+from numpy.typing import NDArray
+
+import tinyedge
+from tinyedge.exporters.tflite.writer import Options, Writer
+from tinyedge.graph import operators as ops
+from tinyedge.graph.activations import FUSED, clamp_of
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.tensors import Tensor
+
+METADATA_NAME = "tinyedge"
+"""The entry of the file's metadata that holds ``metadata_of`` as JSON."""
+
+Builtin = tflite.BuiltinOperator
+
+Call = tuple[int, int, Options | None, list[int]]
+"""Builtin operator, its version, its options, and indices of the constants it reads."""
+
+
+def metadata_of(graph: Graph) -> dict[str, Any]:
+    """What an exported file says of itself."""
+    return {
+        "version": 1,
+        "producer": f"tinyedge {tinyedge.__version__}",
+        "name": graph.name,
+        "graph_sha256": graph.hash,
+        "source": graph.source,
+        "weight_bits": {
+            operator.name: operator.weights.bits
+            for operator in graph.operators
+            if isinstance(operator, ops.Weighted)
+        },
+    }
+
+
+def export_tflite(graph: Graph, outputs: Sequence[str] = ()) -> bytes:
+    """Writes a graph as a ``.tflite`` file without changing any integer, scale or zero point.
+
+    TFLite-Micro gives the graph's own bytes. What the format cannot say in one operator takes
+    more: a clamp that is no activation becomes MAXIMUM and MINIMUM, a padding that is neither SAME
+    nor VALID becomes PAD.
+
+    Args:
+        graph: the graph.
+        outputs: tensors that the file's model gives out, for looking inside; the graph's output
+            alone by default.
+
+    Raises:
+        ModelError: the format cannot express an operator; says which.
+    """
+    model = _Model(graph)
+    for operator in graph.operators:
+        model.add(operator)
+    return model.serialize(list(outputs) or [graph.output])
+
+
+class _Model:
+    """A graph on its way into a writer."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.writer = Writer()
+        self._names = set(graph.tensors)
+        self._indices = {
+            tensor.name: self.activation(tensor, tensor.name, graph.constants.get(tensor.name))
+            for tensor in graph.tensors.values()
+        }
+
+    def activation(self, like: Tensor, name: str, values: NDArray[np.int8] | None = None) -> int:
+        """Adds a tensor of the quantization of another, constant where it has values."""
+        shape = (1, *(like.shape if values is None else values.shape))
+        scale = np.array([like.quantization.scale], np.float32)
+        return self.writer.add_tensor(name, shape, values, scale, like.quantization.zero_point)
+
+    def numbers(self, name: str, values: Any) -> int:
+        """Adds a constant of int32."""
+        array = np.asarray(values, dtype=np.int32)
+        return self.writer.add_tensor(self.unique(name), array.shape, array)
+
+    def weights(
+        self, operator: ops.Weighted, integers: NDArray[np.int16], axis: int, source: Tensor
+    ) -> list[int]:
+        """Adds integers, in TFLite's layout with the output channel at ``axis``, and the bias.
+
+        There is always a scale a channel: with a single one, some versions of TFLite-Micro
+        multiply the scales of a FULLY_CONNECTED in float32.
+        """
+        scales = operator.weights.scales
+        bias_scales = scales * np.float32(source.quantization.scale)
+        return [
+            self.writer.add_tensor(
+                self.unique(f"{operator.name}/weights"),
+                integers.shape,
+                integers.astype(np.int8),
+                scales,
+                axis=axis,
+            ),
+            self.writer.add_tensor(
+                self.unique(f"{operator.name}/bias"),
+                operator.bias.shape,
+                operator.bias,
+                bias_scales,
+            ),
+        ]
+
+    def unique(self, name: str) -> str:
+        """The name, or the nearest one that is free; taken from then on."""
+        candidate, count = name, 1
+        while candidate in self._names:
+            count += 1
+            candidate = f"{name}_{count}"
+        self._names.add(candidate)
+        return candidate
+
+    def add(self, operator: ops.Operator) -> None:
+        """Adds an operator, with what it needs around it."""
+        inputs = self.graph.inputs_of(operator)
+        output = self.graph.tensors[operator.output]
+        read = [self._indices[tensor.name] for tensor in inputs]
+        if isinstance(operator, ops.Conv2D | ops.DepthwiseConv2D):
+            read = [self._padded(operator, inputs[0], read[0])]
+        rest = _rest_of_clamp(operator, output)
+        written = self._indices[output.name]
+        if isinstance(operator, ops.Requantize) and inputs[0].quantization == output.quantization:
+            written = read[0]  # nothing but its clamp is left of it
+            rest = rest or [(Builtin.MAXIMUM, -128)]
+        else:
+            if rest:
+                written = self.activation(output, self.unique(f"{output.name}/unclamped"))
+            code, version, options, constants = _call(operator, self, inputs, output)
+            self.writer.add_operator(code, version, options, [*read, *constants], written)
+        for position, (code, limit) in enumerate(rest):
+            last = position == len(rest) - 1
+            source, written = (
+                written,
+                (
+                    self._indices[output.name]
+                    if last
+                    else self.activation(output, self.unique(f"{output.name}/floored"))
+                ),
+            )
+            value = self.activation(
+                output,
+                self.unique(f"{operator.name}/limit"),
+                np.array(limit, dtype=np.int8),
+            )
+            options = Options("MaximumMinimumOptions")
+            self.writer.add_operator(code, 2, options, [source, value], written)
+
+    def _padded(
+        self, operator: ops.Conv2D | ops.DepthwiseConv2D, source: Tensor, index: int
+    ) -> int:
+        """The input, padded beforehand where neither SAME nor VALID does it."""
+        if _padding(operator, source) is not None:
+            return index
+        top, bottom, left, right = operator.padding
+        height, width, channels = source.shape
+        shape = (1, height + top + bottom, width + left + right, channels)
+        padded = self.writer.add_tensor(
+            self.unique(f"{operator.name}/padded"),
+            shape,
+            None,
+            np.array([source.quantization.scale], np.float32),
+            source.quantization.zero_point,
+        )
+        amounts = self.numbers(
+            f"{operator.name}/paddings", [(0, 0), (top, bottom), (left, right), (0, 0)]
+        )
+        self.writer.add_operator(Builtin.PAD, 2, Options("PadOptions"), [index, amounts], padded)
+        return padded
+
+    def serialize(self, outputs: list[str]) -> bytes:
+        description = json.dumps(metadata_of(self.graph), sort_keys=True)
+        return self.writer.serialize(
+            self.graph.name,
+            [self._indices[self.graph.input]],
+            [self._indices[name] for name in outputs],
+            {METADATA_NAME: description.encode()},
+        )
+
+
+def _rest_of_clamp(operator: ops.Operator, output: Tensor) -> list[tuple[int, int]]:
+    """MAXIMUM and MINIMUM, with their limits, that no fused activation can replace."""
+    if not isinstance(operator, ops.Clamped) or _activation(operator, output) is not None:
+        return []
+    (low, high), (lowest, highest) = operator.clamp, ops.FULL_RANGE
+    return [(Builtin.MAXIMUM, low)] * (low > lowest) + [(Builtin.MINIMUM, high)] * (high < highest)
+
+
+def _activation(operator: ops.Clamped, output: Tensor) -> int | None:
+    """The fused activation whose clamp is exactly the operator's; None where there is none."""
+    if operator.clamp == ops.FULL_RANGE:
+        return int(tflite.ActivationFunctionType.NONE)
+    if isinstance(operator, ops.Requantize):
+        return None
+    return next(
+        (
+            int(getattr(tflite.ActivationFunctionType, name))
+            for name in FUSED
+            if clamp_of(name, output.quantization) == operator.clamp
+        ),
+        None,
+    )
+
+
+def _padding(operator: ops.Windowed, source: Tensor) -> int | None:
+    """VALID or SAME; None where the padding is neither."""
+    height, width, _ = source.shape
+    dilation = getattr(operator, "dilation", (1, 1))
+    kernel = [
+        (span - 1) // step + 1 for span, step in zip(operator.window(), dilation, strict=True)
+    ]
+    same = ops.same_padding((height, width), (kernel[0], kernel[1]), operator.stride, dilation)
+    if operator.padding == (0, 0, 0, 0):
+        return int(tflite.Padding.VALID)
+    return int(tflite.Padding.SAME) if operator.padding == same else None
+
+
+def _fused(operator: ops.Clamped, output: Tensor) -> dict[str, Any]:
+    """The fused activation; NONE where a clamp follows as operators of its own."""
+    return {"FusedActivationFunction": _activation(operator, output) or 0}
+
+
+def _sliding(operator: ops.Windowed, source: Tensor) -> dict[str, Any]:
+    padding = _padding(operator, source)
+    return {
+        "Padding": tflite.Padding.VALID if padding is None else padding,
+        "StrideH": operator.stride[0],
+        "StrideW": operator.stride[1],
+    }
+
+
+@singledispatch
+def _call(operator: ops.Operator, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    """Maps an operator onto TFLite's, adding its constants to the model."""
+    raise NotImplementedError(type(operator).__name__)
+
+
+def _dilation(operator: ops.Conv2D | ops.DepthwiseConv2D) -> dict[str, Any]:
+    return {
+        "DilationHFactor": operator.dilation[0],
+        "DilationWFactor": operator.dilation[1],
+    }
+
+
+@_call.register
+def _conv2d(operator: ops.Conv2D, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    fields = _sliding(operator, inputs[0]) | _dilation(operator) | _fused(operator, output)
+    constants = model.weights(operator, operator.weights.integers, 0, inputs[0])
+    return Builtin.CONV_2D, 3, Options("Conv2DOptions", fields), constants
+
+
+@_call.register
+def _depthwise_conv2d(
+    operator: ops.DepthwiseConv2D, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    fields = _sliding(operator, inputs[0]) | _dilation(operator) | _fused(operator, output)
+    fields["DepthMultiplier"] = output.shape[2] // inputs[0].shape[2]
+    integers = operator.weights.integers.transpose(1, 2, 0)[np.newaxis]
+    constants = model.weights(operator, integers, 3, inputs[0])
+    return Builtin.DEPTHWISE_CONV_2D, 3, Options("DepthwiseConv2DOptions", fields), constants
+
+
+@_call.register
+def _fully_connected(
+    operator: ops.FullyConnected, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    constants = model.weights(operator, operator.weights.integers, 0, inputs[0])
+    options = Options("FullyConnectedOptions", _fused(operator, output))
+    version = 4 if len(operator.bias) == 1 else 12  # the first one with a scale a channel
+    return Builtin.FULLY_CONNECTED, version, options, constants
+
+
+@_call.register
+def _add(operator: ops.Add, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.ADD, 2, Options("AddOptions", _fused(operator, output)), []
+
+
+@_call.register
+def _sub(operator: ops.Sub, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.SUB, 2, Options("SubOptions", _fused(operator, output)), []
+
+
+@_call.register
+def _mul(operator: ops.Mul, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.MUL, 2, Options("MulOptions", _fused(operator, output)), []
+
+
+@_call.register
+def _concatenation(
+    operator: ops.Concatenation, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    options = Options("ConcatenationOptions", {"Axis": 1 + operator.axis})
+    return Builtin.CONCATENATION, 2, options, []
+
+
+def _pool_options(operator: ops.Pool2D, source: Tensor, output: Tensor) -> Options:
+    if _padding(operator, source) is None:
+        raise operator.fail(f"a .tflite file has no padding {operator.padding} for pooling")
+    fields = _sliding(operator, source) | _fused(operator, output)
+    fields |= {"FilterHeight": operator.kernel[0], "FilterWidth": operator.kernel[1]}
+    return Options("Pool2DOptions", fields)
+
+
+@_call.register
+def _average_pool2d(
+    operator: ops.AveragePool2D, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.AVERAGE_POOL_2D, 2, _pool_options(operator, inputs[0], output), []
+
+
+@_call.register
+def _max_pool2d(
+    operator: ops.MaxPool2D, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.MAX_POOL_2D, 2, _pool_options(operator, inputs[0], output), []
+
+
+@_call.register
+def _mean(operator: ops.Mean, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    axes = model.numbers(f"{operator.name}/axes", [1, 2])
+    return Builtin.MEAN, 2, Options("ReducerOptions", {"KeepDims": True}), [axes]
+
+
+@_call.register
+def _pad(operator: ops.Pad, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    top, bottom, left, right = operator.padding
+    amounts = [(0, 0), (top, bottom), (left, right), operator.channels]
+    constants = [model.numbers(f"{operator.name}/paddings", amounts)]
+    if operator.value is None:
+        return Builtin.PAD, 2, Options("PadOptions"), constants
+    value = np.full(1, operator.value, dtype=np.int8)
+    name = model.unique(f"{operator.name}/value")
+    quantization = output.quantization
+    scale = np.array([quantization.scale], np.float32)
+    constants.append(model.writer.add_tensor(name, (1,), value, scale, quantization.zero_point))
+    return Builtin.PADV2, 2, Options("PadV2Options"), constants
+
+
+@_call.register
+def _reshape(operator: ops.Reshape, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    shape = [1, *operator.shape]
+    constants = [model.numbers(f"{operator.name}/shape", shape)]
+    return Builtin.RESHAPE, 1, Options("ReshapeOptions", {"NewShape": shape}), constants
+
+
+@_call.register
+def _requantize(
+    operator: ops.Requantize, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.QUANTIZE, 2, Options("QuantizeOptions"), []
+
+
+@_call.register
+def _relu(operator: ops.Relu, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.RELU, 2, None, []
+
+
+@_call.register
+def _relu6(operator: ops.Relu6, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.RELU6, 2, None, []
+
+
+@_call.register
+def _leaky_relu(
+    operator: ops.LeakyRelu, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.LEAKY_RELU, 2, Options("LeakyReluOptions", {"Alpha": operator.alpha}), []
+
+
+@_call.register
+def _logistic(operator: ops.Logistic, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.LOGISTIC, 2, None, []
+
+
+@_call.register
+def _tanh(operator: ops.Tanh, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.TANH, 2, None, []
+
+
+@_call.register
+def _softmax(operator: ops.Softmax, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.SOFTMAX, 2, Options("SoftmaxOptions", {"Beta": operator.beta}), []

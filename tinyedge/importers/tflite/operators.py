@@ -1,0 +1,619 @@
+"""From the operators of a ``.tflite`` file to those of the integer graph."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tflite
+from numpy.typing import NDArray
+
+from tinyedge.errors import ModelError
+from tinyedge.exporters.tflite.operators import METADATA_NAME
+from tinyedge.graph import operators as ops
+from tinyedge.graph.activations import FUSED, clamp_of
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.simplify import simplify
+from tinyedge.graph.tensors import Quantization, Tensor, Weights
+from tinyedge.importers.result import ImportResult, file_hash
+from tinyedge.importers.tflite.reader import TfliteModel, TfliteOperator, TfliteTensor
+
+_ACTIVATIONS = {
+    value: name
+    for name, value in vars(tflite.ActivationFunctionType).items()
+    if isinstance(value, int)
+}
+_INTEGER_TYPES = ("INT32", "INT64")
+
+Handler = Callable[["_Builder", TfliteOperator], None]
+_HANDLERS: dict[str, Handler] = {}
+
+
+def _handles(*names: str) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        _HANDLERS.update(dict.fromkeys(names, handler))
+        return handler
+
+    return register
+
+
+def build_graph(model: TfliteModel, path: Path) -> ImportResult:
+    """Makes the integer graph of a file that has been read.
+
+    Raises:
+        ModelError: as ``import_tflite``.
+        ValueError, struct.error, …: the file is damaged.
+    """
+    for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if len(tensors) != 1:
+            raise ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
+    builder = _Builder()
+    builder.begin(model)
+    for operator in model.operators:
+        builder.add(operator)
+    graph = simplify(builder.graph(path.stem, model.outputs[0]))
+    return ImportResult(_with_source(graph, model, path), tuple(builder.notes))
+
+
+def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
+    """The graph with its name and source: of the file, or those from which tinyedge exported it."""
+    try:
+        metadata = json.loads(model.metadata.get(METADATA_NAME, b"{}"))
+        if metadata["graph_sha256"] == graph.hash:
+            return replace(graph, name=str(metadata["name"]), source=dict(metadata["source"]))
+    except (ValueError, KeyError, TypeError):
+        pass  # another producer's, or edited since
+    producer = model.description or "unknown"
+    source = {"file": path.name, "sha256": file_hash(path), "producer": producer}
+    return replace(graph, source=source)
+
+
+@dataclass
+class _Builder:
+    """A graph under construction.
+
+    Attributes:
+        tensors: by name.
+        constants: int8 values by the tensor's name.
+        operators: in order.
+        names: name in the graph of each activation of the file, by its index.
+        notes: what the user should know.
+    """
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    operators: list[ops.Operator] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    input: str = ""
+    _external: int = -1
+    _constant_names: dict[tuple[int, tuple[int, ...]], str] = field(default_factory=dict)
+
+    def begin(self, model: TfliteModel) -> None:
+        """Makes the input; one that is not int8 waits for its QUANTIZE."""
+        given = model.inputs[0]
+        if given.type == "INT8":
+            self.input = self.names[given.index] = self.tensor(given)
+        else:
+            self._external = given.index
+
+    def graph(self, name: str, output: TfliteTensor) -> Graph:
+        """The graph, checked."""
+        if not self.operators:
+            raise ModelError("no operator computes anything")
+        if output.index not in self.names:
+            raise ModelError(f"the output, {output}, is not computed from the input in int8")
+        return Graph(
+            name,
+            self.tensors,
+            tuple(self.operators),
+            self.input,
+            self.names[output.index],
+            constants=self.constants,
+        )
+
+    def add(self, operator: TfliteOperator) -> None:
+        """Adds what an operator becomes."""
+        if operator.outputs and all(tensor.type in _INTEGER_TYPES for tensor in operator.outputs):
+            return  # shapes that are computed; every shape is known already
+        if operator.name in ("QUANTIZE", "DEQUANTIZE") and self._at_the_ends(operator):
+            return
+        for tensor in (*operator.inputs, *operator.outputs):
+            if tensor and tensor.type in ("FLOAT32", "FLOAT16", "INT16", "UINT8"):
+                raise ModelError(
+                    f"{operator}: {tensor}",
+                    hint="only fully int8 models can be imported: convert with full integer "
+                    "quantization, int8 weights and activations",
+                )
+        handler = _HANDLERS.get(operator.name)
+        if handler is None:
+            raise ModelError(
+                f"{operator}: this operator is not supported",
+                hint=f"supported: {', '.join(sorted(_HANDLERS))}",
+            )
+        if len(operator.outputs) != 1 or not operator.inputs:
+            raise ModelError(
+                f"{operator}: {len(operator.inputs)} inputs, {len(operator.outputs)} outputs"
+            )
+        handler(self, operator)
+
+    def _at_the_ends(self, operator: TfliteOperator) -> bool:
+        """Whether this converts the input to int8, or the output from it."""
+        if len(operator.inputs) != 1 or len(operator.outputs) != 1 or not operator.inputs[0]:
+            return False
+        source, target = operator.inputs[0], operator.outputs[0]
+        if source.index == self._external and target.type == "INT8":
+            if self.input:
+                raise ModelError(f"{operator}: the input is quantized twice")
+            if source.type == "UINT8":
+                _check_uint8(operator, source, target)
+            elif source.type != "FLOAT32":
+                return False
+            self.input = self.names[target.index] = self.tensor(target)
+            self.notes.append(f"the input is int8, as behind the file's {operator.name}")
+            return True
+        if source.index in self.names and target.type in ("FLOAT32", "UINT8"):
+            if target.type == "UINT8":
+                _check_uint8(operator, target, source)
+            self.names[target.index] = self.names[source.index]
+            self.notes.append(f"the output is int8, as before the file's {operator.name}")
+            return True
+        return False
+
+    def unique(self, name: str) -> str:
+        """The name, or the nearest one that no tensor has."""
+        candidate, count = name, 1
+        while candidate in self.tensors:
+            count += 1
+            candidate = f"{name}_{count}"
+        return candidate
+
+    def tensor(self, given: TfliteTensor) -> str:
+        """Adds an activation of the file under a readable name."""
+        if not given.shape or given.shape[0] != 1:
+            raise ModelError(f"{given}: the batch has to be one")
+        return self.add_tensor(_short(given.name), given.shape[1:] or (1,), _quantization(given))
+
+    def add_tensor(self, name: str, shape: tuple[int, ...], quantization: Quantization) -> str:
+        """Adds a tensor under its name, or the nearest one that is free."""
+        unique = self.unique(name)
+        self.tensors[unique] = Tensor(unique, shape, quantization)
+        return unique
+
+    def source(self, operator: TfliteOperator, position: int = 0) -> Tensor:
+        """An input that is an activation."""
+        given = operator.inputs[position] if position < len(operator.inputs) else None
+        if given is None or given.index not in self.names:
+            raise ModelError(f"{operator}: input {position}, {given}, has to be computed")
+        return self.tensors[self.names[given.index]]
+
+    def operand(self, operator: TfliteOperator, position: int, *, strip: bool) -> Tensor:
+        """An input that is an activation or a constant of int8.
+
+        Args:
+            operator: whose input it is.
+            position: which.
+            strip: whether a constant loses all leading axes of one, or only the batch.
+        """
+        given = operator.inputs[position] if position < len(operator.inputs) else None
+        if given is None or given.index in self.names:
+            return self.source(operator, position)
+        if given.type != "INT8" or given.values is None:
+            raise ModelError(f"{operator}: {given} is neither computed nor a constant of int8")
+        shape = given.shape[1:]
+        if strip:
+            shape = given.shape
+            while len(shape) > 1 and shape[0] == 1:
+                shape = shape[1:]
+        elif given.shape[:1] != (1,):
+            raise ModelError(f"{operator}: {given}: the batch has to be one")
+        shape = shape or (1,)
+        key = (given.index, shape)
+        if key not in self._constant_names:
+            name = self.add_tensor(_short(given.name), shape, _quantization(given))
+            self._constant_names[key] = name
+            self.constants[name] = given.values.reshape(shape)
+        return self.tensors[self._constant_names[key]]
+
+    def finish(
+        self, operator: TfliteOperator, kind: type[ops.Operator], *inputs: str, **rest: Any
+    ) -> None:
+        """Adds an operator that writes the output of the file's."""
+        given = operator.outputs[0]
+        name = self.tensor(given)
+        self.operators.append(kind(name=name, inputs=inputs, output=name, **rest))
+        self.names[given.index] = name
+
+    def finish_reshaped(
+        self,
+        operator: TfliteOperator,
+        shape: tuple[int, ...],
+        kind: type[ops.Operator],
+        *inputs: str,
+        **rest: Any,
+    ) -> None:
+        """As ``finish``, for an operator of the graph whose result has another shape."""
+        given = operator.outputs[0]
+        if given.shape[1:] == shape:
+            self.finish(operator, kind, *inputs, **rest)
+            return
+        middle = self.add_tensor(f"{_short(given.name)}/cells", shape, _quantization(given))
+        self.operators.append(kind(name=middle, inputs=inputs, output=middle, **rest))
+        self.finish(operator, ops.Reshape, middle, shape=given.shape[1:] or (1,))
+
+    def reshaped(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """A tensor under another shape."""
+        if tensor.shape == shape:
+            return tensor
+        name = self.add_tensor(f"{tensor.name}/reshaped", shape, tensor.quantization)
+        self.operators.append(
+            ops.Reshape(name=name, inputs=(tensor.name,), output=name, shape=shape)
+        )
+        return self.tensors[name]
+
+    def target(self, operator: TfliteOperator) -> Quantization:
+        """The quantization of the output."""
+        return _quantization(operator.outputs[0])
+
+
+def _short(name: str) -> str:
+    """The first of the names that TensorFlow's converter joins, but not a variable's."""
+    parts = name.split(";")
+    return (
+        next((part for part in parts if "ReadVariableOp" not in part and part), parts[0])
+        or "tensor"
+    )
+
+
+def _quantization(tensor: TfliteTensor) -> Quantization:
+    if tensor.type != "INT8" or tensor.scales.size != 1:
+        raise ModelError(
+            f"{tensor} has {tensor.scales.size} scales",
+            hint="activations have to be int8 with one scale and one zero point",
+        )
+    return Quantization(float(tensor.scales[0]), int(tensor.zero_points[0]))
+
+
+def _check_uint8(operator: TfliteOperator, outside: TfliteTensor, inside: TfliteTensor) -> None:
+    """Refuses a uint8 tensor that is not the int8 one plus 128."""
+    same = outside.scales.size == 1 and np.array_equal(outside.scales, inside.scales)
+    if not same or not np.array_equal(outside.zero_points, inside.zero_points + 128):
+        raise ModelError(f"{operator}: {outside} is not {inside} plus 128")
+
+
+def _options(operator: TfliteOperator, kind: str) -> Any:
+    """The options of an operator, of the table that the schema calls so."""
+    if operator.options_type != getattr(tflite.BuiltinOptions, kind) or not operator.options_table:
+        raise ModelError(f"{operator}: its options are not {kind}")
+    options = getattr(tflite, kind)()
+    options.Init(operator.options_table.Bytes, operator.options_table.Pos)
+    return options
+
+
+def _clamp(operator: TfliteOperator, options: Any, target: Quantization) -> ops.Pair:
+    name = _ACTIVATIONS.get(options.FusedActivationFunction(), "unknown")
+    if name != "NONE" and name not in FUSED:
+        raise ModelError(
+            f"{operator}: fused activation {name}", hint=f"supported: NONE, {', '.join(FUSED)}"
+        )
+    return clamp_of(name, target)
+
+
+def _numbers(operator: TfliteOperator, position: int) -> NDArray[np.int32]:
+    """A constant input of int32."""
+    given = operator.inputs[position] if position < len(operator.inputs) else None
+    if given is None or given.type != "INT32" or given.values is None:
+        raise ModelError(f"{operator}: input {position}, {given}, has to be a constant of int32")
+    return given.values
+
+
+def _weights(
+    operator: TfliteOperator, axis: int, order: tuple[int, ...]
+) -> tuple[Weights, NDArray[np.int32]]:
+    """Weights with the output channel, now at ``axis``, in front, and the bias.
+
+    Args:
+        operator: input 1 is its weights, input 2 its bias, which may be missing.
+        axis: of the output channels in the file.
+        order: transposes the file's layout into the graph's; axes left out have a size of one.
+    """
+    given = operator.inputs[1] if len(operator.inputs) > 1 else None
+    if given is None or given.values is None or given.type not in ("INT8", "INT4"):
+        raise ModelError(f"{operator}: weights, {given}, have to be a constant of int8 or int4")
+    if len(given.shape) != max(*order, axis) + 1 or not math.prod(given.shape):
+        raise ModelError(f"{operator}: weights, {given}, are of the wrong shape")
+    if np.any(given.zero_points):
+        raise ModelError(f"{operator}: weights, {given}, have a zero point other than 0")
+    left_out = set(range(len(given.shape))) - set(order)
+    if any(given.shape[i] != 1 for i in left_out):
+        raise ModelError(f"{operator}: weights, {given}, are of the wrong shape")
+    channels = given.shape[axis]
+    if given.scales.size not in (1, channels) or (given.scales.size > 1 and given.axis != axis):
+        raise ModelError(
+            f"{operator}: weights, {given}, have {given.scales.size} scales along axis {given.axis}"
+        )
+    integers = given.values.transpose(*order, *sorted(left_out)).reshape(
+        [given.shape[i] for i in order]
+    )
+    weights = Weights.narrowest(
+        np.ascontiguousarray(integers, dtype=np.int8),
+        np.broadcast_to(given.scales, channels).astype(np.float32),
+    )
+    bias = operator.inputs[2] if len(operator.inputs) > 2 else None
+    if bias is None:
+        return weights, np.zeros(channels, np.int32)
+    if bias.type != "INT32" or (bias.values is None and bias.constant):
+        raise ModelError(f"{operator}: bias, {bias}, has to be int32")
+    if bias.values is None or bias.values.size != channels:
+        raise ModelError(f"{operator}: bias, {bias}, has to hold {channels} constants")
+    return weights, bias.values.reshape(channels)
+
+
+def _window(
+    operator: TfliteOperator, options: Any, source: Tensor, kernel: ops.Pair, dilation: ops.Pair
+) -> dict[str, Any]:
+    """Stride and padding."""
+    stride = (options.StrideH(), options.StrideW())
+    if len(source.shape) != 3 or min(*stride, *kernel, *dilation) < 1:
+        raise ModelError(
+            f"{operator}: stride {stride}, window {kernel}, dilation {dilation} on {source.shape}"
+        )
+    same = options.Padding() == tflite.Padding.SAME
+    size = (source.shape[0], source.shape[1])
+    padding = ops.same_padding(size, kernel, stride, dilation) if same else (0, 0, 0, 0)
+    return {"stride": stride, "padding": padding}
+
+
+@_handles("CONV_2D")
+def _conv2d(builder: _Builder, operator: TfliteOperator) -> None:
+    options = _options(operator, "Conv2DOptions")
+    source = builder.source(operator)
+    weights, bias = _weights(operator, 0, (0, 1, 2, 3))
+    dilation = (options.DilationHFactor(), options.DilationWFactor())
+    kernel = (weights.codes.shape[1], weights.codes.shape[2])
+    builder.finish(
+        operator,
+        ops.Conv2D,
+        source.name,
+        weights=weights,
+        bias=bias,
+        dilation=dilation,
+        clamp=_clamp(operator, options, builder.target(operator)),
+        **_window(operator, options, source, kernel, dilation),
+    )
+
+
+@_handles("DEPTHWISE_CONV_2D")
+def _depthwise_conv2d(builder: _Builder, operator: TfliteOperator) -> None:
+    options = _options(operator, "DepthwiseConv2DOptions")
+    source = builder.source(operator)
+    weights, bias = _weights(operator, 3, (3, 1, 2))
+    dilation = (options.DilationHFactor(), options.DilationWFactor())
+    kernel = (weights.codes.shape[1], weights.codes.shape[2])
+    builder.finish(
+        operator,
+        ops.DepthwiseConv2D,
+        source.name,
+        weights=weights,
+        bias=bias,
+        dilation=dilation,
+        clamp=_clamp(operator, options, builder.target(operator)),
+        **_window(operator, options, source, kernel, dilation),
+    )
+
+
+@_handles("FULLY_CONNECTED")
+def _fully_connected(builder: _Builder, operator: TfliteOperator) -> None:
+    """A matrix product; with several rows it is a convolution of one cell."""
+    options = _options(operator, "FullyConnectedOptions")
+    if options.WeightsFormat() != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
+        raise ModelError(f"{operator}: shuffled weights")
+    source = builder.source(operator)
+    weights, bias = _weights(operator, 0, (0, 1))
+    outputs, inputs = weights.codes.shape
+    clamp = _clamp(operator, options, builder.target(operator))
+    if source.size % inputs:
+        raise ModelError(f"{operator}: {source.size} inputs, weights for {inputs}")
+    rows = source.size // inputs
+    if rows == 1:
+        builder.finish_reshaped(
+            operator,
+            (outputs,),
+            ops.FullyConnected,
+            source.name,
+            weights=weights,
+            bias=bias,
+            clamp=clamp,
+        )
+        return
+    builder.finish_reshaped(
+        operator,
+        (1, rows, outputs),
+        ops.Conv2D,
+        builder.reshaped(source, (1, rows, inputs)).name,
+        weights=replace(weights, codes=weights.codes.reshape(outputs, 1, 1, inputs)),
+        bias=bias,
+        stride=(1, 1),
+        clamp=clamp,
+    )
+
+
+def _elementwise(kind: type[ops.Elementwise], table: str) -> Handler:
+    def handler(builder: _Builder, operator: TfliteOperator) -> None:
+        options = _options(operator, table)
+        operands = [builder.operand(operator, i, strip=True).name for i in range(2)]
+        clamp = _clamp(operator, options, builder.target(operator))
+        builder.finish(operator, kind, *operands, clamp=clamp)
+
+    return handler
+
+
+_handles("ADD")(_elementwise(ops.Add, "AddOptions"))
+_handles("SUB")(_elementwise(ops.Sub, "SubOptions"))
+_handles("MUL")(_elementwise(ops.Mul, "MulOptions"))
+
+
+@_handles("MAXIMUM", "MINIMUM")
+def _limit(builder: _Builder, operator: TfliteOperator) -> None:
+    """With one constant value, a clamp; the integers are compared as they are."""
+    sides = [tensor for tensor in operator.inputs if tensor and tensor.index not in builder.names]
+    if len(operator.inputs) != 2 or len(sides) != 1 or sides[0].values is None:
+        raise ModelError(f"{operator}: one of its inputs has to be constant")
+    values = np.unique(sides[0].values)
+    if sides[0].type != "INT8" or values.size != 1:
+        raise ModelError(f"{operator}: {sides[0]} has to hold one int8 value")
+    position = next(i for i, tensor in enumerate(operator.inputs) if tensor is not sides[0])
+    limit, (low, high) = int(values[0]), ops.FULL_RANGE
+    clamp = (limit, high) if operator.name == "MAXIMUM" else (low, limit)
+    _same_grid(builder, operator, position, clamp)
+
+
+def _same_grid(builder: _Builder, operator: TfliteOperator, position: int, clamp: ops.Pair) -> None:
+    """A clamp that leaves the integers what they are."""
+    source = builder.source(operator, position)
+    if source.quantization != builder.target(operator):
+        raise ModelError(f"{operator}: input and output have to share one quantization")
+    builder.finish(operator, ops.Requantize, source.name, clamp=clamp)
+
+
+@_handles("CONCATENATION")
+def _concatenation(builder: _Builder, operator: TfliteOperator) -> None:
+    options = _options(operator, "ConcatenationOptions")
+    if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
+        raise ModelError(f"{operator}: a fused activation")
+    axis = options.Axis() % max(len(operator.outputs[0].shape), 1) - 1
+    operands = [builder.operand(operator, i, strip=False).name for i in range(len(operator.inputs))]
+    builder.finish(operator, ops.Concatenation, *operands, axis=axis)
+
+
+def _pool2d(kind: type[ops.Pool2D]) -> Handler:
+    def handler(builder: _Builder, operator: TfliteOperator) -> None:
+        options = _options(operator, "Pool2DOptions")
+        source = builder.source(operator)
+        kernel = (options.FilterHeight(), options.FilterWidth())
+        builder.finish(
+            operator,
+            kind,
+            source.name,
+            kernel=kernel,
+            clamp=_clamp(operator, options, builder.target(operator)),
+            **_window(operator, options, source, kernel, (1, 1)),
+        )
+
+    return handler
+
+
+_handles("AVERAGE_POOL_2D")(_pool2d(ops.AveragePool2D))
+_handles("MAX_POOL_2D")(_pool2d(ops.MaxPool2D))
+
+
+@_handles("MEAN")
+def _mean(builder: _Builder, operator: TfliteOperator) -> None:
+    """Over axes that lie together, with nothing but axes of one before them."""
+    _options(operator, "ReducerOptions")
+    source = builder.source(operator)
+    rank = len(source.shape) + 1
+    axes = sorted({int(axis) % rank - 1 for axis in _numbers(operator, 1).ravel()})
+    if not axes or axes[0] < 0 or axes != list(range(axes[0], axes[-1] + 1)):
+        raise ModelError(f"{operator}: mean over axes {[axis + 1 for axis in axes]}")
+    if math.prod(source.shape[: axes[0]]) != 1:
+        raise ModelError(
+            f"{operator}: mean over axes {[axis + 1 for axis in axes]} of several rows"
+        )
+    cells, channels = (
+        math.prod(source.shape[axes[0] : axes[-1] + 1]),
+        math.prod(source.shape[axes[-1] + 1 :]),
+    )
+    plain = len(source.shape) == 3 and axes == [0, 1]
+    given = source if plain else builder.reshaped(source, (cells, 1, channels))
+    builder.finish_reshaped(operator, (1, 1, channels), ops.Mean, given.name)
+
+
+@_handles("PAD", "PADV2")
+def _pad(builder: _Builder, operator: TfliteOperator) -> None:
+    source = builder.source(operator)
+    amounts = _numbers(operator, 1)
+    if amounts.shape != (len(source.shape) + 1, 2) or np.any(amounts[0]) or amounts.shape[0] > 4:
+        raise ModelError(f"{operator}: paddings {amounts.tolist()}")
+    value: int | None = None
+    if len(operator.inputs) > 2:
+        given = operator.inputs[2]
+        if given is None or given.type != "INT8" or given.values is None or given.values.size != 1:
+            raise ModelError(f"{operator}: the value, {given}, has to be one constant of int8")
+        value = int(given.values.ravel()[0])
+        value = None if value == source.quantization.zero_point else value
+    missing = 4 - len(amounts)
+    rows, columns, channels = [(0, 0)] * missing + [
+        (int(before), int(behind)) for before, behind in amounts[1:]
+    ]
+    whole = builder.reshaped(source, (*[1] * missing, *source.shape))
+    padding = (*rows, *columns)
+    fields: dict[str, Any] = {"padding": padding, "channels": channels, "value": value}
+    pad = ops.Pad(name="", inputs=(), output="", **fields)
+    builder.finish_reshaped(
+        operator, pad.output_shape([whole.shape]), ops.Pad, whole.name, **fields
+    )
+
+
+@_handles("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+def _reshape(builder: _Builder, operator: TfliteOperator) -> None:
+    """The output's shape is known, wherever it was computed from."""
+    source, given = builder.source(operator), operator.outputs[0]
+    if given.shape[1:] == source.shape and source.quantization == builder.target(operator):
+        builder.names[given.index] = source.name
+    else:
+        builder.finish(operator, ops.Reshape, source.name, shape=given.shape[1:] or (1,))
+
+
+@_handles("QUANTIZE")
+def _quantize(builder: _Builder, operator: TfliteOperator) -> None:
+    builder.finish(operator, ops.Requantize, builder.source(operator).name)
+
+
+@_handles("RELU")
+def _relu(builder: _Builder, operator: TfliteOperator) -> None:
+    source = builder.source(operator)
+    if source.quantization == builder.target(operator):
+        _same_grid(builder, operator, 0, clamp_of("RELU", source.quantization))
+    else:
+        builder.finish(operator, ops.Relu, source.name)
+
+
+@_handles("RELU6")
+def _relu6(builder: _Builder, operator: TfliteOperator) -> None:
+    source = builder.source(operator)
+    if source.quantization == builder.target(operator):
+        _same_grid(builder, operator, 0, clamp_of("RELU6", source.quantization))
+    else:
+        builder.notes.append(
+            f"{operator}: input and output differ in scale, which TFLite-Micro's RELU6 does not "
+            "heed; the result is TFLite-Micro's, and not TensorFlow Lite's"
+        )
+        builder.finish(operator, ops.Relu6, source.name)
+
+
+@_handles("LEAKY_RELU")
+def _leaky_relu(builder: _Builder, operator: TfliteOperator) -> None:
+    alpha = float(_options(operator, "LeakyReluOptions").Alpha())
+    builder.finish(operator, ops.LeakyRelu, builder.source(operator).name, alpha=alpha)
+
+
+@_handles("LOGISTIC")
+def _logistic(builder: _Builder, operator: TfliteOperator) -> None:
+    builder.finish(operator, ops.Logistic, builder.source(operator).name)
+
+
+@_handles("TANH")
+def _tanh(builder: _Builder, operator: TfliteOperator) -> None:
+    builder.finish(operator, ops.Tanh, builder.source(operator).name)
+
+
+@_handles("SOFTMAX")
+def _softmax(builder: _Builder, operator: TfliteOperator) -> None:
+    beta = float(_options(operator, "SoftmaxOptions").Beta())
+    builder.finish(operator, ops.Softmax, builder.source(operator).name, beta=beta)

@@ -1,0 +1,1 @@
+"""TFLite-Micro beside our own runtime: its interpreter on this machine, its arena, its firmware."""

@@ -1,0 +1,85 @@
+"""TFLite-Micro's interpreter on this machine, from the ``tflite-micro`` package."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import MissingDependencyError, ModelError
+
+_ARENA_BYTES = 16 * 2**20
+
+
+def interpreter_installed() -> bool:
+    """Whether the package is installed."""
+    return importlib.util.find_spec("tflite_micro") is not None
+
+
+def runtime() -> Any:
+    """The package's interpreter module.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        from tflite_micro.python.tflite_micro import runtime as module
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"this needs TFLite-Micro's interpreter ({error})",
+            hint=f"{sys.executable} -m pip install 'tinyedge[tflite]' (Linux on x86-64)",
+        ) from error
+    return module
+
+
+class Interpreter:
+    """A ``.tflite`` model in TFLite-Micro's reference kernels.
+
+    Args:
+        model: content of the file.
+
+    Raises:
+        MissingDependencyError: the package is not installed.
+        ModelError: TFLite-Micro refuses the model.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        try:
+            self._interpreter = runtime().Interpreter.from_bytes(model, arena_size=_ARENA_BYTES)
+        except RuntimeError as error:
+            raise ModelError(f"TFLite-Micro refuses the model: {error}") from error
+
+    @property
+    def input_type(self) -> str:
+        """Type of the samples it takes, as ``int8`` or ``float32``."""
+        return str(np.dtype(self._interpreter.get_input_details(0)["dtype"]))
+
+    def run(
+        self,
+        samples: NDArray[Any],
+        outputs: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[NDArray[Any]]:
+        """Runs samples (n, *input shape) one by one.
+
+        Args:
+            samples: of ``input_type``.
+            outputs: how many of the model's outputs to read.
+            progress: called with the number of samples finished since the last call.
+
+        Returns:
+            For each output an array (n, *shape).
+        """
+        results: list[list[NDArray[Any]]] = [[] for _ in range(outputs)]
+        for sample in samples:
+            self._interpreter.set_input(sample[np.newaxis], 0)
+            self._interpreter.invoke()
+            for index, result in enumerate(results):
+                result.append(self._interpreter.get_output(index)[0])
+            if progress:
+                progress(1)
+        return [np.stack(result) for result in results]
