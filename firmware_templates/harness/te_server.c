@@ -6,7 +6,7 @@
 #include "te_memory.h"
 #include "te_platform.h"
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define BOARD_NAME_SIZE 24u
 
 /* Message types; an answer has the type of its request with the top bit set. */
@@ -22,6 +22,7 @@ enum {
     ERROR_UNKNOWN_TYPE = 1,
     ERROR_WRONG_LENGTH = 2,
     ERROR_NO_SESSION = 3, /* the board was reset, or another host has taken over */
+    ERROR_NO_MODEL = 4, /* the runtime cannot set the model up: its arena is too small */
 };
 
 /* The last answer, so that a repeated request is answered again and not computed again. */
@@ -98,6 +99,10 @@ static void infer(const te_frame_header *request, const uint8_t *input)
         send_error(request, ERROR_WRONG_LENGTH);
         return;
     }
+    if (!tinyedge_model_input()) {
+        send_error(request, ERROR_NO_MODEL);
+        return;
+    }
     if (!last.known || request->sequence != last.sequence) {
         compute(request->sequence, input);
     }
@@ -111,11 +116,16 @@ static void infer(const te_frame_header *request, const uint8_t *input)
 
 static void send_stats(const te_frame_header *request)
 {
-    begin_answer(request, MESSAGE_STATS | MESSAGE_ANSWER, 16);
+    const tinyedge_arena_usage arena = tinyedge_model_arena();
+    begin_answer(request, MESSAGE_STATS | MESSAGE_ANSWER, 32);
     te_frame_put_u32(te_platform_stack_size());
     te_frame_put_u32(te_platform_stack_peak());
     te_frame_put_u32(inferences);
     te_frame_put_u32(damaged_frames);
+    te_frame_put_u32(arena.size);
+    te_frame_put_u32(arena.smallest);
+    te_frame_put_u32(arena.head);
+    te_frame_put_u32(arena.tail);
     te_frame_end();
 }
 

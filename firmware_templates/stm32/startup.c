@@ -6,6 +6,7 @@
 extern uint32_t _data_load[], _data_start[], _data_end[];
 extern uint32_t _bss_start[], _bss_end[];
 extern uint32_t _stack_limit[], _stack_top[];
+extern void (*_constructors_start[])(void), (*_constructors_end[])(void);
 
 int main(void);
 void Reset_Handler(void);
@@ -31,11 +32,17 @@ __attribute__((section(".isr_vector"), used)) static const struct {
 };
 
 #define SCB_VTOR (*(volatile uint32_t *)0xe000ed08u)
+#define SCB_CPACR (*(volatile uint32_t *)0xe000ed88u)
+#define SCB_CPACR_FPU (15u << 20)
 
 void Reset_Handler(void)
 {
     /* A boot loader that jumps here may have left its own vectors in place. */
     SCB_VTOR = (uint32_t)(uintptr_t)&vectors;
+#ifdef __ARM_FP
+    SCB_CPACR |= SCB_CPACR_FPU;
+    __asm volatile("isb");
+#endif
     __asm volatile("dsb");
     const uint32_t *from = _data_load;
     for (uint32_t *to = _data_start; to < _data_end; to++) {
@@ -48,6 +55,10 @@ void Reset_Handler(void)
     __asm volatile("mov %0, sp" : "=r"(stack_pointer));
     for (volatile uint32_t *to = _stack_limit; to < stack_pointer; to++) {
         *to = STACK_PAINT;
+    }
+    for (void (**constructor)(void) = _constructors_start; constructor < _constructors_end;
+         constructor++) {
+        (*constructor)(); /* of C++ libraries; C has none */
     }
     main();
     halt();

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyedge.cli.options import COMPILERS, PATH, board_option, output_options
+from tinyedge.cli.options import COMPILERS, PATH, board_option, output_options, tflm_options
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 @board_option(required=True)
 @click.option("--compiler", type=click.Choice(COMPILERS), help="Default: gcc, else zig.")
 @click.option(
-    "-o", "--output", "target", type=PATH, help="Folder to write. Default: DIR/<board>-<compiler>."
+    "-o",
+    "--output",
+    "target",
+    type=PATH,
+    help="Folder to write. Default: one in DIR.",
 )
+@tflm_options
 @output_options
 @click.pass_obj
 def command(
@@ -29,24 +34,30 @@ def command(
     board_name: str,
     compiler: CompilerName | None,
     target: Path | None,
+    runtime: str,
+    tflm_includes: tuple[Path, ...],
+    tflm_lib: Path | None,
+    tflm_arena: int | None,
 ) -> None:
     """Compile the firmware of a converted model for a board.
 
     DIR is what 'tinyedge convert' wrote.
     """
     from tinyedge.boards import load_board
+    from tinyedge.cli.firmware import Runtime, build
     from tinyedge.cli.tables import memory_bars
     from tinyedge.exporters.converted import load_converted
-    from tinyedge.firmware.project import build_firmware
     from tinyedge.reports.record import memory_record
 
+    chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     board = load_board(board_name)
     model = load_converted(folder)
     with output.step(f"compiling for {board.name}"):
-        firmware = build_firmware(model, board, compiler, target)
+        firmware = build(model, board, compiler, chosen, target)
     memory = memory_record(firmware.footprint, board, None)
     record = {
         "board": board.name,
+        "runtime": runtime,
         "compiler": firmware.compiler,
         "elf": str(firmware.elf),
         "image": str(firmware.image),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyedge.cli.options import COMPILERS, PATH, board_option, output_options
+from tinyedge.cli.options import COMPILERS, PATH, board_option, output_options, tflm_options
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @board_option(required=True)
 @click.option("--compiler", type=click.Choice(COMPILERS), help="Default: gcc, else zig.")
 @click.option("--dry-run", is_flag=True, help="Print the command, and do nothing.")
+@tflm_options
 @output_options
 @click.pass_obj
 def command(
@@ -27,6 +28,10 @@ def command(
     folder: Path,
     board_name: str,
     compiler: CompilerName | None,
+    runtime: str,
+    tflm_includes: tuple[Path, ...],
+    tflm_lib: Path | None,
+    tflm_arena: int | None,
     *,
     dry_run: bool,
 ) -> None:
@@ -35,14 +40,15 @@ def command(
     DIR is what 'tinyedge convert' wrote.
     """
     from tinyedge.boards import load_board
+    from tinyedge.cli.firmware import Runtime, build
     from tinyedge.exporters.converted import load_converted
-    from tinyedge.firmware.project import build_firmware
     from tinyedge.targets.flashing import flash, flash_command
 
+    chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     board = load_board(board_name)
     model = load_converted(folder)
     with output.step(f"compiling for {board.name}"):
-        firmware = build_firmware(model, board, compiler)
+        firmware = build(model, board, compiler, chosen)
     arguments = flash_command(board, firmware.image)
     if not dry_run:
         with output.step(f"flashing {board.title}"):

@@ -14,6 +14,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 COMPILERS = ("gcc", "zig")
 EMULATORS = ("qemu", "unicorn")
+RUNTIMES = ("tinyedge", "tflm")
 
 PATH = click.Path(path_type=Path)
 """A path, whose existence the command checks itself, to say what to do about it."""
@@ -62,3 +63,38 @@ def toolchain_options(command: Command) -> Command:
             help="Default: QEMU where installed, else Unicorn.",
         )(command)
     )
+
+
+def tflm_options(command: Command) -> Command:
+    """--runtime, --tflm-include, --tflm-lib and --tflm-arena."""
+    for decorate in (
+        click.option(
+            "--tflm-arena",
+            type=click.IntRange(16),
+            metavar="BYTES",
+            help="TFLite-Micro's arena. Default: all RAM, in which the least is found by trial.",
+        ),
+        click.option(
+            "--tflm-lib",
+            type=PATH,
+            metavar="FILE",
+            help="Your libtensorflow-microlite.a, with or without CMSIS-NN.",
+        ),
+        click.option(
+            "--tflm-include",
+            "tflm_includes",
+            type=PATH,
+            multiple=True,
+            metavar="DIR",
+            help="Your tree of TFLite-Micro; may be given several times.",
+        ),
+        click.option(
+            "--runtime",
+            type=click.Choice(RUNTIMES),
+            default=RUNTIMES[0],
+            show_default=True,
+            help="What computes the model: tinyedge's own C code, or TFLite-Micro.",
+        ),
+    ):
+        command = decorate(command)
+    return command

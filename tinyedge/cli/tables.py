@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.table import Table
@@ -98,3 +99,31 @@ def memory_bars(memory: dict[str, Any]) -> Text:
         text.append(f"] {100 * share:5.1f} %  {used:,} of {size:,} bytes ({shown})\n")
     text.rstrip()
     return text
+
+
+def side_by_side_table(rows: list[dict[str, Any]]) -> Table:
+    """Runtimes against each other, a column each; a dash where nothing was measured."""
+    table = Table(title="Side by side", title_justify="left")
+    table.add_column("")
+    for row in rows:
+        table.add_column(f"{row['runtime']} ({row['on']})", justify="right")
+
+    def number(value: float | None, form: str = ",.0f") -> str:
+        return "-" if value is None else format(value, form)
+
+    lines: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        ("logits that differ from numpy", lambda row: number(row["mismatched_logits"])),
+        ("instructions per inference", lambda row: number(row["instructions"])),
+        ("instructions per MAC", lambda row: number(row["instructions_per_mac"], ".2f")),
+        *(
+            (f"flash: {part}", lambda row, part=part: number((row["flash"] or {}).get(part)))
+            for part in ("code", "weights", "other", "total")
+        ),
+        ("arena, smallest that works", lambda row: number((row["arena"] or {}).get("smallest"))),
+        ("  used again (head)", lambda row: number((row["arena"] or {}).get("head"))),
+        ("  stays (tail)", lambda row: number((row["arena"] or {}).get("tail"))),
+        ("stack, most in use", lambda row: number(row["stack_peak"])),
+    ]
+    for label, show in lines:
+        table.add_row(label, *map(show, rows))
+    return table

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
 
 CLASSES = (
@@ -77,3 +78,13 @@ def load(
         (images.reshape(-1, 28, 28, 1) / 255.0).astype(np.float32),
         labels.astype(np.int64),
     )
+
+
+def load_test_set(folder: Path | None) -> LabelledSamples:
+    """The 10,000 test images, as ``load`` gives them.
+
+    Raises:
+        DataError: the files are missing or damaged.
+    """
+    images, labels = load("test", folder)
+    return LabelledSamples(images, labels, CLASSES, "Fashion-MNIST, test set")

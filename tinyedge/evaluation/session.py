@@ -52,6 +52,20 @@ def emulated_device(
     """
     require_emulator(board, emulator)  # before anything is built
     firmware = build_firmware(model, board, compiler, folder)
+    with emulated_firmware(model, firmware, emulator) as emulated:
+        yield emulated
+
+
+@contextlib.contextmanager
+def emulated_firmware(
+    model: ConvertedModel, firmware: Firmware, emulator: EmulatorName | None = None
+) -> Iterator[EmulatedDevice]:
+    """Starts a firmware that was built in an emulator, and opens the link.
+
+    Raises:
+        ToolchainError, DeviceError, LinkError: see what each step raises.
+    """
+    board = firmware.board
     with (
         open_emulator(board, firmware.elf, emulator) as target,
         Client(target.port, board.uart.baud, inference_timeout_s(model)) as client,

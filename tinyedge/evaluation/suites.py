@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
 from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.tensors import Quantization, as_batch
@@ -35,6 +37,58 @@ class Suite:
     labels: NDArray[np.int64]
     float_logits: NDArray[np.float32] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def first(self, count: int | None) -> Suite:
+        """The first so many samples; all of them for None."""
+        logits = self.float_logits
+        return replace(
+            self,
+            inputs=self.inputs[:count],
+            labels=self.labels[:count],
+            float_logits=None if logits is None else logits[:count],
+        )
+
+
+PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))
+"""What the values 0 and 255 of a pixel commonly stand for."""
+
+
+def pixel_range(quantization: Quantization) -> tuple[float, float]:
+    """The common range of pixels that the range of a model's int8 input comes closest to."""
+    low, high = (float(value) for value in quantization.dequantize([-128, 127]))
+
+    def distance(candidate: tuple[float, float]) -> float:
+        width = candidate[1] - candidate[0]
+        apart = (abs(candidate[0] - low) + abs(candidate[1] - high)) / width
+        return apart + abs(math.log((high - low) / width))
+
+    return min(PIXEL_RANGES, key=distance)
+
+
+def suite_of(
+    test_set: LabelledSamples,
+    name: str,
+    quantization: Quantization,
+    pixels: tuple[float, float] | None = None,
+    count: int | None = None,
+) -> Suite:
+    """A data set's test set as a suite.
+
+    Args:
+        test_set: the samples.
+        name: of the suite.
+        quantization: of the model's input.
+        pixels: what 0 and 255 of a pixel stand for; ``pixel_range`` by default. Of no meaning to
+            samples that are no images.
+        count: takes the first so many.
+    """
+    x, settings = test_set.x[:count], dict(test_set.settings)
+    if x.dtype == np.uint8:
+        low, high = pixels or pixel_range(quantization)
+        x = low + x.astype(np.float32) * np.float32((high - low) / 255.0)
+        settings["pixels"] = [low, high]
+    settings["data"] = test_set.source
+    return Suite(name, x.astype(np.float32), test_set.y[:count], settings=settings)
 
 
 def save_suites(path: Path, suites: list[Suite], source: dict[str, Any]) -> None:

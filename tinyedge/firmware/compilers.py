@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 import shutil
@@ -35,11 +36,22 @@ class Compiler:
         name: ``gcc`` or ``zig``.
         command: the compiler with the flags that choose its target.
         link_flags: what linking firmware takes beside the linker script.
+        cxx: the C++ compiler with its flags, for firmware that links a C++ library.
+        libraries: files among the link flags.
     """
 
     name: str
     command: tuple[str, ...]
     link_flags: tuple[str, ...] = ()
+    cxx: tuple[str, ...] = ()
+    libraries: tuple[Path, ...] = ()
+
+    def libraries_hash(self) -> str:
+        """SHA-256 of the libraries, to tell whether they changed."""
+        digest = hashlib.sha256()
+        for library in self.libraries:
+            digest.update(library.read_bytes())
+        return digest.hexdigest()
 
     def version(self) -> str:
         """First line of what the compiler says of itself."""
@@ -117,21 +129,30 @@ def host_compiler() -> Compiler:
 def compile_firmware(
     compiler: Compiler, sources: Sequence[Path], linker_script: Path, output: Path
 ) -> None:
-    """Compiles and links a firmware.
+    """Compiles and links a firmware; C++ sources (``.cc``) with the compiler's ``cxx``.
 
     Raises:
         DoesNotFitError: a memory of the board overflowed; the message says by how much.
         ToolchainError: the compiler failed otherwise.
     """
+    inputs = []
+    for source in sources:
+        if source.suffix == ".cc":
+            inputs.append(source.with_suffix(".o"))
+            arguments = ["-g0", *_OPTIMIZATION, "-c", str(source), "-o", str(inputs[-1])]
+            _run(compiler.name, compiler.cxx, arguments)
+        else:
+            inputs.append(source)
     _run(
-        compiler,
+        compiler.name,
+        compiler.command,
         [
             *WARNINGS,
             *_OPTIMIZATION,
             *_FREESTANDING,
             "-T",
             str(linker_script),
-            *map(str, sources),
+            *map(str, inputs),
             *compiler.link_flags,
             "-o",
             str(output),
@@ -148,22 +169,23 @@ def compile_shared_library(
         ToolchainError: the compiler failed.
     """
     _run(
-        compiler,
+        compiler.name,
+        compiler.command,
         [*WARNINGS, "-O2", "-fPIC", "-shared", *flags, *map(str, sources), "-o", str(output)],
     )
 
 
-def _run(compiler: Compiler, arguments: Sequence[str]) -> None:
+def _run(name: str, command: Sequence[str], arguments: Sequence[str]) -> None:
     try:
         result = subprocess.run(
-            [*compiler.command, *arguments],
+            [*command, *arguments],
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolchainError(f"{compiler.command[0]} could not run: {error}") from error
+        raise ToolchainError(f"{command[0]} could not run: {error}") from error
     if result.returncode == 0:
         return
     lines = [line for line in result.stderr.splitlines() if line.strip()]
@@ -171,5 +193,6 @@ def _run(compiler: Compiler, arguments: Sequence[str]) -> None:
         memory, count = overflow.groups()
         more = f"{count} bytes of {memory} too few" if count else f"too little {memory} for a stack"
         raise DoesNotFitError(f"the firmware does not fit the board: {more}")
-    first = next((line for line in lines if "error" in line), lines[-1] if lines else "no message")
-    raise ToolchainError(f"{compiler.name} failed: {first.strip()}")
+    telling = [line for line in lines if re.search(r"\berror\b|undefined reference", line)]
+    first = (telling or lines[-1:] or ["no message"])[0]
+    raise ToolchainError(f"{name} failed: {first.strip()}")

@@ -72,19 +72,40 @@ def build_firmware(
         DoesNotFitError: the board's flash or RAM is too small; says by how much.
         ToolchainError: there is no compiler, or it fails.
     """
-    _check_memories(model, board)
+    check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
     compiler = cross_compiler(board.core, compiler_name)
     folder = output or model.folder / f"{board.name}-{compiler.name}"
-    files = _render(model, board)
+    runtime = data_folder("firmware_templates") / "runtime"
+    sources = [runtime / name for name in model.runtime_sources]
+    sources += [*runtime.glob("*.h"), *model.sources]
+    files = {path.name: path.read_text(encoding="utf-8") for path in sources}
+    return build_project(files | harness_files(board), board, compiler, folder)
+
+
+def build_project(
+    files: dict[str, str], board: Board, compiler: Compiler, folder: Path
+) -> Firmware:
+    """Compiles and links a firmware, unless the folder holds one of the same sources already.
+
+    Args:
+        files: all sources by name, the linker script among them.
+        board: what they were rendered for.
+        compiler: with the flags and libraries that linking takes.
+        folder: for sources and program.
+
+    Raises:
+        DoesNotFitError, ToolchainError: as ``build_firmware``.
+    """
     digest = _hash(files)
-    files["firmware_id.h"] = render_template(
+    identity = render_template(
         "harness/firmware_id.h.j2",
         {"board": board, "hash_bytes": ", ".join(f"0x{byte:02x}" for byte in digest)},
     )
     version = f"{compiler.name}: {compiler.version()}"
-    record = {"hash": digest.hex(), "compiler": version, "command": list(compiler.command[1:])}
+    command = [*compiler.command[1:], *compiler.link_flags, compiler.libraries_hash()]
+    record = {"hash": digest.hex(), "compiler": version, "command": command}
     if not _is_current(folder, record):
-        _compile(folder, files, compiler, board, record)
+        _compile(folder, {**files, "firmware_id.h": identity}, compiler, board, record)
     return Firmware(
         elf=folder / _ELF,
         image=folder / _IMAGE,
@@ -95,12 +116,20 @@ def build_firmware(
     )
 
 
-def _check_memories(model: ConvertedModel, board: Board) -> None:
-    """Refuses before compiling what cannot fit: weights alone, or arena, input and stack."""
-    ram = model.arena_bytes + model.graph.input_tensor.size + MINIMUM_STACK
+def check_memories(board: Board, constants: int, variables: int) -> None:
+    """Refuses before compiling what cannot fit.
+
+    Args:
+        board: with its flash and RAM.
+        constants: bytes of flash that the model takes at least.
+        variables: bytes of RAM that it takes at least, the stack not counted.
+
+    Raises:
+        DoesNotFitError: says by how much.
+    """
     for name, needed, size in (
-        ("flash", model.weight_bytes, board.flash.size),
-        ("RAM", ram, board.ram.size),
+        ("flash", constants, board.flash.size),
+        ("RAM", variables + MINIMUM_STACK, board.ram.size),
     ):
         if needed > size:
             raise DoesNotFitError(
@@ -109,13 +138,11 @@ def _check_memories(model: ConvertedModel, board: Board) -> None:
             )
 
 
-def _render(model: ConvertedModel, board: Board) -> dict[str, str]:
-    """All source files but the one that holds their hash."""
+def harness_files(board: Board) -> dict[str, str]:
+    """Sources of the link's device half and of a board's start-up, its linker script included."""
     templates = data_folder("firmware_templates")
-    runtime = templates / "runtime"
-    wanted = [runtime / name for name in model.runtime_sources]
-    wanted += [*runtime.glob("*.h"), *(templates / "harness").glob("*.[ch]")]
-    wanted += [*(templates / "stm32").glob("*.[ch]"), *model.sources]
+    wanted = [*(templates / "harness").glob("*.[ch]"), *(templates / "stm32").glob("*.[ch]")]
+    wanted.append(templates / "runtime" / "te_memory.h")
     files = {path.name: path.read_text(encoding="utf-8") for path in wanted}
     context = {"board": board, "minimum_stack": MINIMUM_STACK}
     for name in ("board.h", "linker.ld"):
@@ -149,7 +176,8 @@ def _compile(
         for name, text in files.items():
             (source / name).write_text(text, encoding="utf-8")
         elf = aside / _ELF
-        compile_firmware(compiler, sorted(source.glob("*.c")), source / "linker.ld", elf)
+        sources = sorted([*source.glob("*.c"), *source.glob("*.cc")])
+        compile_firmware(compiler, sources, source / "linker.ld", elf)
         (aside / _IMAGE).write_bytes(_flash_image(elf, board))
         content = {
             **record,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import LinkError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 class Message(IntEnum):
@@ -24,7 +24,12 @@ class Message(IntEnum):
     ERROR = 0xFF
 
 
-ERRORS = {1: "unknown message type", 2: "wrong length of the input", 3: "no such session"}
+ERRORS = {
+    1: "unknown message type",
+    2: "wrong length of the input",
+    3: "no such session",
+    4: "the model cannot be set up, its arena is too small",
+}
 """What the device refuses a request for."""
 
 ERROR_NO_SESSION = 3
@@ -122,14 +127,23 @@ class Stats:
         stack_peak: the most bytes of stack ever in use.
         inferences: number of inferences since the boot.
         damaged_frames: number of damaged frames since the boot.
+        arena_size: bytes set aside for activations.
+        arena_smallest: the least that would do; with TFLite-Micro, found by trial on the device;
+            0 where the model cannot be set up.
+        arena_head: of these, bytes used again inside an inference.
+        arena_tail: of these, bytes that stay.
     """
 
     stack_size: int
     stack_peak: int
     inferences: int
     damaged_frames: int
+    arena_size: int
+    arena_smallest: int
+    arena_head: int
+    arena_tail: int
 
-    _LAYOUT = struct.Struct("<4I")
+    _LAYOUT = struct.Struct("<8I")
 
     @classmethod
     def parse(cls, payload: bytes) -> Stats:

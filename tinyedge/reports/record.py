@@ -72,3 +72,32 @@ def difference(record: dict[str, Any], place: str) -> ThresholdError | None:
     if not differing:
         return None
     return ThresholdError(f"host and {place} differ on {differing} samples")
+
+
+def side_by_side(runtime: str, record: dict[str, Any]) -> dict[str, Any]:
+    """One row of the comparison of runtimes; what was not measured is None.
+
+    Args:
+        runtime: ``tinyedge`` or ``tflm``.
+        record: of a run (``evaluation_record``), with ``arena`` and ``memory`` where known.
+    """
+    suites = record["suites"]
+    counted = [suite for suite in suites if suite["instructions"]]
+    samples = sum(suite["samples"] for suite in counted)
+    instructions = (
+        sum(suite["instructions"]["mean"] * suite["samples"] for suite in counted) / samples
+        if samples
+        else None
+    )
+    memory = record.get("memory")
+    return {
+        "runtime": runtime,
+        "on": record.get("emulator") or record["on"],
+        "samples": sum(suite["samples"] for suite in suites),
+        "mismatched_logits": sum(suite["mismatched_logits"] for suite in suites),
+        "instructions": instructions,
+        "instructions_per_mac": instructions and instructions / record["model"]["macs"],
+        "flash": memory and memory["flash"],
+        "arena": record.get("arena"),
+        "stack_peak": memory and memory["ram"]["stack_peak"],
+    }

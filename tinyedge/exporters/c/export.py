@@ -89,7 +89,7 @@ def c_identifiers(names: Iterable[str]) -> dict[str, str]:
     return identifiers
 
 
-def _array(values: Iterable[Any], indent: str = "    ") -> str:
+def c_array(values: Iterable[Any], indent: str = "    ") -> str:
     """Comma-separated literals, wrapped."""
     lines, line = [], indent
     for value in values:
@@ -145,7 +145,7 @@ def _arrays(
     """(declaration, comment, values) of the constant arrays of a layer."""
     if kernel.table is not None:
         comment = f"{operator.name}: results for -128 to 127"
-        return ((f"static const int8_t {identifier}_table[256]", comment, _array(kernel.table)),)
+        return ((f"static const int8_t {identifier}_table[256]", comment, c_array(kernel.table)),)
     if not isinstance(operator, Weighted):
         return ()
     assert kernel.packing
@@ -160,18 +160,18 @@ def _arrays(
     stepped = (
         ()
         if steps is None
-        else ((f"static const uint8_t {identifier}_step[{channels}]", "", _array(steps)),)
+        else ((f"static const uint8_t {identifier}_step[{channels}]", "", c_array(steps)),)
     )
     return (
         (
             f"TE_WEIGHTS static const uint8_t {identifier}_weights[{packed.size}]",
             f"{operator.name}: weights {shape}, output channel first, {kernel.packing.description}",
-            _array(packed),
+            c_array(packed),
         ),
         *stepped,
-        (f"static const int32_t {identifier}_bias[{channels}]", "", _array(operator.bias)),
-        (f"static const int32_t {identifier}_mantissa[{channels}]", "", _array(mantissas)),
-        (f"static const int8_t {identifier}_shift[{channels}]", "", _array(shifts)),
+        (f"static const int32_t {identifier}_bias[{channels}]", "", c_array(operator.bias)),
+        (f"static const int32_t {identifier}_mantissa[{channels}]", "", c_array(mantissas)),
+        (f"static const int8_t {identifier}_shift[{channels}]", "", c_array(shifts)),
     )
 
 
@@ -240,7 +240,7 @@ def export_c(graph: Graph, ternary_packing: str = TERNARY_PACKINGS[0]) -> CModel
             (
                 f"static const int8_t {constants[name]}[{values.size}]",
                 f"{name}: {'x'.join(map(str, values.shape))}",
-                _array(values.ravel()),
+                c_array(values.ravel()),
             )
             for name, values in graph.constants.items()
         ],

@@ -1,0 +1,77 @@
+"""Building the firmware that options ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinyedge.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinyedge.boards import Board
+    from tinyedge.exporters.converted import ConvertedModel
+    from tinyedge.firmware.compilers import CompilerName
+    from tinyedge.firmware.project import Firmware
+    from tinyedge.tflm.firmware import TflmLibrary
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What ``tflm_options`` were given.
+
+    Attributes:
+        name: ``tinyedge`` or ``tflm``.
+        includes: ``--tflm-include``.
+        library: ``--tflm-lib``.
+        arena: ``--tflm-arena``.
+    """
+
+    name: str
+    includes: tuple[Path, ...]
+    library: Path | None
+    arena: int | None
+
+    def __post_init__(self) -> None:
+        given = self.includes or self.library or self.arena
+        if self.name != "tflm" and given:
+            raise UsageError("--tflm-include, --tflm-lib and --tflm-arena go with --runtime tflm")
+        if self.includes and not self.library:
+            raise UsageError("--tflm-include goes with --tflm-lib")
+
+    def tflm(self) -> TflmLibrary | None:
+        """The library that was named; None without one.
+
+        Raises:
+            ToolchainError: it or its headers are not there.
+        """
+        from tinyedge.tflm.firmware import TflmLibrary
+
+        return TflmLibrary.find(self.includes, self.library) if self.library else None
+
+
+def build(
+    model: ConvertedModel,
+    board: Board,
+    compiler: CompilerName | None,
+    runtime: Runtime,
+    target: Path | None = None,
+) -> Firmware:
+    """Builds the firmware of a model with the runtime that was asked for.
+
+    Raises:
+        UsageError: TFLite-Micro was asked for without a library, or with zig.
+        DoesNotFitError, ToolchainError: as the build raises them.
+    """
+    if runtime.name != "tflm":
+        from tinyedge.firmware.project import build_firmware
+
+        return build_firmware(model, board, compiler, target)
+    library = runtime.tflm()
+    if not library:
+        raise UsageError("--runtime tflm takes --tflm-include and --tflm-lib")
+    if compiler == "zig":
+        raise UsageError("--runtime tflm links with gcc, as TFLite-Micro was built with it")
+    from tinyedge.tflm.firmware import build_tflm_firmware
+
+    return build_tflm_firmware(model, board, library, runtime.arena, target)
