@@ -7,35 +7,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.cli.commands import failure, run_cli, run_json
 from tests.graph.random_graphs import RandomGraph
 from tests.importers import keras_models as km
 from tinyedge import demo
 from tinyedge.boards import load_board
-from tinyedge.cli.main import COMMANDS, main
+from tinyedge.cli.main import COMMANDS
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.targets import available_emulators
-
-
-def run_cli(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    code, out, err = run_cli(capsys, *arguments, "--json")
-    assert code == 0, err
-    record = json.loads(out)
-    assert record["version"] == 1
-    assert record["status"] == "ok"
-    return dict(record)
 
 
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -246,11 +231,11 @@ def test_help_is_quick(command: list[str]) -> None:
 
 def test_choices_are_those_of_the_code_behind_them() -> None:
     """The command line repeats them so as not to import that code."""
-    from tinyedge import attacks, targets
-    from tinyedge.cli import convert, options
+    from tinyedge import attacks, datasets, targets
+    from tinyedge.cli import check, convert, options
     from tinyedge.cli import demo as demo_command
     from tinyedge.cli import run as run_command
-    from tinyedge.evaluation import session
+    from tinyedge.evaluation import session, witnesses
     from tinyedge.exporters.c import packing
     from tinyedge.firmware import compilers
 
@@ -258,6 +243,8 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     assert options.EMULATORS == targets.EMULATORS
     assert convert.TERNARY_PACKINGS == packing.TERNARY_PACKINGS
     assert run_command.PLACES == session.PLACES
+    assert run_command.DATASETS == datasets.DATASETS
+    assert check.WITNESSES == witnesses.WITNESSES
     assert set(demo_command.ATTACKS) <= set(attacks.ATTACKS)
 
 
@@ -270,23 +257,6 @@ def test_boards_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     doctor = run_json(capsys, "doctor")
     assert doctor["can"]["convert Keras models"]
     assert available_emulators(load_board("netduinoplus2"))
-
-
-def failure(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> dict[str, str]:
-    """Runs a command that has to fail, plainly and with --json."""
-    exit_code, out, err = run_cli(capsys, *arguments)
-    assert exit_code == code, err
-    assert out == ""
-    lines = err.strip().splitlines()
-    assert any(line.startswith("error: ") for line in lines), err
-    assert "Traceback" not in err
-    exit_code, out, _ = run_cli(capsys, *arguments, "--json")
-    assert exit_code == code
-    record = json.loads(out)
-    assert record["status"] == "error"
-    assert set(record["error"]) == {"code", "message", "hint"}
-    assert record["error"]["hint"]
-    return dict(record["error"])
 
 
 def test_bad_input_is_an_error_and_leaves_nothing(

@@ -30,7 +30,7 @@ def clamp_of(name: str, quantization: Quantization) -> Pair:
         if np.isinf(bound):
             limits.append(extreme)
         else:
-            with np.errstate(over="ignore"):
+            with np.errstate(all="ignore"):
                 steps = float(round_half_away(np.float32(bound) / np.float32(quantization.scale)))
             limits.append(quantization.zero_point + int(np.clip(steps, -(2**30), 2**30)))
     return max(limits[0], INT8_MIN), min(limits[1], INT8_MAX)

@@ -475,7 +475,7 @@ class Lookup(Operator):
 
 def _float32_ratio(source: Quantization, target: Quantization, factor: float = 1.0) -> Pair:
     """(mantissa, shift) of a ratio of scales that TFLite-Micro computes in float32."""
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         ratio = np.float32(source.scale) * np.float32(factor) / np.float32(target.scale)
     return quantize_multiplier(float(ratio))
 

@@ -6,24 +6,12 @@ stays what it is in the file, so that the graph gives the bytes of TFLite-Micro.
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 from tinyedge.errors import ModelError
 from tinyedge.importers.result import ImportResult
 
 SUFFIX = ".tflite"
-
-_DAMAGE = (
-    AttributeError,  # a table that is not there is None
-    IndexError,
-    OverflowError,
-    TypeError,
-    ValueError,
-    ZeroDivisionError,
-    struct.error,
-)
-"""What reading a damaged file through the schema's package can raise."""
 
 
 def import_tflite(path: Path) -> ImportResult:
@@ -37,13 +25,10 @@ def import_tflite(path: Path) -> ImportResult:
             not supported; says which.
     """
     from tinyedge.importers.tflite.operators import build_graph
-    from tinyedge.importers.tflite.reader import read_tflite
+    from tinyedge.importers.tflite.reader import read_tflite, reading
 
     try:
-        return build_graph(read_tflite(path), path)
+        with reading("the file"):
+            return build_graph(read_tflite(path), path)
     except ModelError as error:
         raise ModelError(f"{path}: {error}", error.hint) from error
-    except _DAMAGE as error:
-        raise ModelError(
-            f"{path}: damaged ({type(error).__name__}: {error})", hint="copy or export it again"
-        ) from error

@@ -21,7 +21,12 @@ from tinyedge.graph.graph import Graph
 from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.result import ImportResult, file_hash
-from tinyedge.importers.tflite.reader import TfliteModel, TfliteOperator, TfliteTensor
+from tinyedge.importers.tflite.reader import (
+    TfliteModel,
+    TfliteOperator,
+    TfliteTensor,
+    reading,
+)
 
 _ACTIVATIONS = {
     value: name
@@ -47,7 +52,6 @@ def build_graph(model: TfliteModel, path: Path) -> ImportResult:
 
     Raises:
         ModelError: as ``import_tflite``.
-        ValueError, struct.error, …: the file is damaged.
     """
     for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
         if len(tensors) != 1:
@@ -140,7 +144,8 @@ class _Builder:
             raise ModelError(
                 f"{operator}: {len(operator.inputs)} inputs, {len(operator.outputs)} outputs"
             )
-        handler(self, operator)
+        with reading(str(operator)):
+            handler(self, operator)
 
     def _at_the_ends(self, operator: TfliteOperator) -> bool:
         """Whether this converts the input to int8, or the output from it."""

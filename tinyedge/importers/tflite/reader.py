@@ -6,8 +6,10 @@ shape is checked before it is used, and nothing is read that no operator refers 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,16 @@ BUILTIN_OPERATORS: dict[int, str] = {
     value: name for name, value in vars(tflite.BuiltinOperator).items() if isinstance(value, int)
 }
 """Names of the schema's builtin operators."""
+_DAMAGE = (
+    AttributeError,  # a table that is not there is None
+    IndexError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    ZeroDivisionError,
+    struct.error,
+)
+"""What reading a damaged file through the schema's package can raise."""
 _DTYPES = {"INT8": np.int8, "UINT8": np.uint8, "INT32": np.int32, "FLOAT32": np.float32}
 
 
@@ -108,12 +120,23 @@ class TfliteModel:
     metadata: dict[str, bytes]
 
 
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turns whatever a damaged file makes its reader raise into an error that says where."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise ModelError(
+            f"{what} is damaged ({type(error).__name__}: {error})", hint="copy or export it again"
+        ) from error
+
+
 def read_tflite(path: Path) -> TfliteModel:
     """Reads a file.
 
     Raises:
-        ModelError: it cannot be read, is of another kind or version, or has several subgraphs.
-        ValueError, struct.error, …: it is damaged; whatever the schema's package runs into.
+        ModelError: it cannot be read, is damaged, of another kind or version, or has several
+            subgraphs.
     """
     try:
         data = path.read_bytes()
@@ -124,7 +147,8 @@ def read_tflite(path: Path) -> TfliteModel:
             "not a .tflite file",
             hint="it has to begin as TensorFlow Lite's converter writes it ('TFL3' at byte 4)",
         )
-    return _Reader(data).model()
+    with reading("the file"):
+        return _Reader(data).model()
 
 
 class _Reader:
@@ -142,7 +166,10 @@ class _Reader:
                 hint="supported: one, without control flow",
             )
         self._graph = self._model.Subgraphs(0)
-        operators = [self._operator(i) for i in range(self._length(self._graph.OperatorsLength))]
+        operators = []
+        for index in range(self._length(self._graph.OperatorsLength)):
+            with reading(f"operator {index}"):
+                operators.append(self._operator(index))
         return TfliteModel(
             description=_text(self._model.Description()),
             operators=tuple(operators),
@@ -183,7 +210,8 @@ class _Reader:
         if index not in self._tensors:
             if not 0 <= index < self._length(self._graph.TensorsLength):
                 raise ValueError(f"tensor {index} is not there")
-            self._tensors[index] = self._read_tensor(index, self._graph.Tensors(index))
+            with reading(f"tensor {index}"):
+                self._tensors[index] = self._read_tensor(index, self._graph.Tensors(index))
         return self._tensors[index]
 
     def _read_tensor(self, index: int, tensor: Any) -> TfliteTensor:
