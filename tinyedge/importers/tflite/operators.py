@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ from tinyedge.graph.graph import Graph
 from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.result import ImportResult, file_hash
+from tinyedge.importers.tflite.builder import Builder
 from tinyedge.importers.tflite.reader import (
     TfliteModel,
     TfliteOperator,
-    TfliteTensor,
     reading,
 )
 
@@ -35,7 +35,7 @@ _ACTIVATIONS = {
 }
 _INTEGER_TYPES = ("INT32", "INT64")
 
-Handler = Callable[["_Builder", TfliteOperator], None]
+Handler = Callable[[Builder, TfliteOperator], None]
 _HANDLERS: dict[str, Handler] = {}
 
 
@@ -56,12 +56,39 @@ def build_graph(model: TfliteModel, path: Path) -> ImportResult:
     for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
         if len(tensors) != 1:
             raise ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
-    builder = _Builder()
+    builder = Builder()
     builder.begin(model)
     for operator in model.operators:
-        builder.add(operator)
+        _add(builder, operator)
     graph = simplify(builder.graph(path.stem, model.outputs[0]))
     return ImportResult(_with_source(graph, model, path), tuple(builder.notes))
+
+
+def _add(builder: Builder, operator: TfliteOperator) -> None:
+    """Adds what an operator of the file becomes."""
+    if operator.outputs and all(tensor.type in _INTEGER_TYPES for tensor in operator.outputs):
+        return  # shapes that are computed; every shape is known already
+    if operator.name in ("QUANTIZE", "DEQUANTIZE") and builder.at_the_ends(operator):
+        return
+    for tensor in (*operator.inputs, *operator.outputs):
+        if tensor and tensor.type in ("FLOAT32", "FLOAT16", "INT16", "UINT8"):
+            raise ModelError(
+                f"{operator}: {tensor}",
+                hint="only fully int8 models can be imported: convert with full integer "
+                "quantization, int8 weights and activations",
+            )
+    handler = _HANDLERS.get(operator.name)
+    if handler is None:
+        raise ModelError(
+            f"{operator}: this operator is not supported",
+            hint=f"supported: {', '.join(sorted(_HANDLERS))}",
+        )
+    if len(operator.outputs) != 1 or not operator.inputs:
+        raise ModelError(
+            f"{operator}: {len(operator.inputs)} inputs, {len(operator.outputs)} outputs"
+        )
+    with reading(str(operator)):
+        handler(builder, operator)
 
 
 def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
@@ -75,220 +102,6 @@ def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
     producer = model.description or "unknown"
     source = {"file": path.name, "sha256": file_hash(path), "producer": producer}
     return replace(graph, source=source)
-
-
-@dataclass
-class _Builder:
-    """A graph under construction.
-
-    Attributes:
-        tensors: by name.
-        constants: int8 values by the tensor's name.
-        operators: in order.
-        names: name in the graph of each activation of the file, by its index.
-        notes: what the user should know.
-    """
-
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
-    operators: list[ops.Operator] = field(default_factory=list)
-    names: dict[int, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    input: str = ""
-    _external: int = -1
-    _constant_names: dict[tuple[int, tuple[int, ...]], str] = field(default_factory=dict)
-
-    def begin(self, model: TfliteModel) -> None:
-        """Makes the input; one that is not int8 waits for its QUANTIZE."""
-        given = model.inputs[0]
-        if given.type == "INT8":
-            self.input = self.names[given.index] = self.tensor(given)
-        else:
-            self._external = given.index
-
-    def graph(self, name: str, output: TfliteTensor) -> Graph:
-        """The graph, checked."""
-        if not self.operators:
-            raise ModelError("no operator computes anything")
-        if output.index not in self.names:
-            raise ModelError(f"the output, {output}, is not computed from the input in int8")
-        return Graph(
-            name,
-            self.tensors,
-            tuple(self.operators),
-            self.input,
-            self.names[output.index],
-            constants=self.constants,
-        )
-
-    def add(self, operator: TfliteOperator) -> None:
-        """Adds what an operator becomes."""
-        if operator.outputs and all(tensor.type in _INTEGER_TYPES for tensor in operator.outputs):
-            return  # shapes that are computed; every shape is known already
-        if operator.name in ("QUANTIZE", "DEQUANTIZE") and self._at_the_ends(operator):
-            return
-        for tensor in (*operator.inputs, *operator.outputs):
-            if tensor and tensor.type in ("FLOAT32", "FLOAT16", "INT16", "UINT8"):
-                raise ModelError(
-                    f"{operator}: {tensor}",
-                    hint="only fully int8 models can be imported: convert with full integer "
-                    "quantization, int8 weights and activations",
-                )
-        handler = _HANDLERS.get(operator.name)
-        if handler is None:
-            raise ModelError(
-                f"{operator}: this operator is not supported",
-                hint=f"supported: {', '.join(sorted(_HANDLERS))}",
-            )
-        if len(operator.outputs) != 1 or not operator.inputs:
-            raise ModelError(
-                f"{operator}: {len(operator.inputs)} inputs, {len(operator.outputs)} outputs"
-            )
-        with reading(str(operator)):
-            handler(self, operator)
-
-    def _at_the_ends(self, operator: TfliteOperator) -> bool:
-        """Whether this converts the input to int8, or the output from it."""
-        if len(operator.inputs) != 1 or len(operator.outputs) != 1 or not operator.inputs[0]:
-            return False
-        source, target = operator.inputs[0], operator.outputs[0]
-        if source.index == self._external and target.type == "INT8":
-            if self.input:
-                raise ModelError(f"{operator}: the input is quantized twice")
-            if source.type == "UINT8":
-                _check_uint8(operator, source, target)
-            elif source.type != "FLOAT32":
-                return False
-            self.input = self.names[target.index] = self.tensor(target)
-            self.notes.append(f"the input is int8, as behind the file's {operator.name}")
-            return True
-        if source.index in self.names and target.type in ("FLOAT32", "UINT8"):
-            if target.type == "UINT8":
-                _check_uint8(operator, target, source)
-            self.names[target.index] = self.names[source.index]
-            self.notes.append(f"the output is int8, as before the file's {operator.name}")
-            return True
-        return False
-
-    def unique(self, name: str) -> str:
-        """The name, or the nearest one that no tensor has."""
-        candidate, count = name, 1
-        while candidate in self.tensors:
-            count += 1
-            candidate = f"{name}_{count}"
-        return candidate
-
-    def tensor(self, given: TfliteTensor) -> str:
-        """Adds an activation of the file under a readable name."""
-        if not given.shape or given.shape[0] != 1:
-            raise ModelError(f"{given}: the batch has to be one")
-        return self.add_tensor(_short(given.name), given.shape[1:] or (1,), _quantization(given))
-
-    def add_tensor(self, name: str, shape: tuple[int, ...], quantization: Quantization) -> str:
-        """Adds a tensor under its name, or the nearest one that is free."""
-        unique = self.unique(name)
-        self.tensors[unique] = Tensor(unique, shape, quantization)
-        return unique
-
-    def source(self, operator: TfliteOperator, position: int = 0) -> Tensor:
-        """An input that is an activation."""
-        given = operator.inputs[position] if position < len(operator.inputs) else None
-        if given is None or given.index not in self.names:
-            raise ModelError(f"{operator}: input {position}, {given}, has to be computed")
-        return self.tensors[self.names[given.index]]
-
-    def operand(self, operator: TfliteOperator, position: int, *, strip: bool) -> Tensor:
-        """An input that is an activation or a constant of int8.
-
-        Args:
-            operator: whose input it is.
-            position: which.
-            strip: whether a constant loses all leading axes of one, or only the batch.
-        """
-        given = operator.inputs[position] if position < len(operator.inputs) else None
-        if given is None or given.index in self.names:
-            return self.source(operator, position)
-        if given.type != "INT8" or given.values is None:
-            raise ModelError(f"{operator}: {given} is neither computed nor a constant of int8")
-        shape = given.shape[1:]
-        if strip:
-            shape = given.shape
-            while len(shape) > 1 and shape[0] == 1:
-                shape = shape[1:]
-        elif given.shape[:1] != (1,):
-            raise ModelError(f"{operator}: {given}: the batch has to be one")
-        shape = shape or (1,)
-        key = (given.index, shape)
-        if key not in self._constant_names:
-            name = self.add_tensor(_short(given.name), shape, _quantization(given))
-            self._constant_names[key] = name
-            self.constants[name] = given.values.reshape(shape)
-        return self.tensors[self._constant_names[key]]
-
-    def finish(
-        self, operator: TfliteOperator, kind: type[ops.Operator], *inputs: str, **rest: Any
-    ) -> None:
-        """Adds an operator that writes the output of the file's."""
-        given = operator.outputs[0]
-        name = self.tensor(given)
-        self.operators.append(kind(name=name, inputs=inputs, output=name, **rest))
-        self.names[given.index] = name
-
-    def finish_reshaped(
-        self,
-        operator: TfliteOperator,
-        shape: tuple[int, ...],
-        kind: type[ops.Operator],
-        *inputs: str,
-        **rest: Any,
-    ) -> None:
-        """As ``finish``, for an operator of the graph whose result has another shape."""
-        given = operator.outputs[0]
-        if given.shape[1:] == shape:
-            self.finish(operator, kind, *inputs, **rest)
-            return
-        middle = self.add_tensor(f"{_short(given.name)}/cells", shape, _quantization(given))
-        self.operators.append(kind(name=middle, inputs=inputs, output=middle, **rest))
-        self.finish(operator, ops.Reshape, middle, shape=given.shape[1:] or (1,))
-
-    def reshaped(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """A tensor under another shape."""
-        if tensor.shape == shape:
-            return tensor
-        name = self.add_tensor(f"{tensor.name}/reshaped", shape, tensor.quantization)
-        self.operators.append(
-            ops.Reshape(name=name, inputs=(tensor.name,), output=name, shape=shape)
-        )
-        return self.tensors[name]
-
-    def target(self, operator: TfliteOperator) -> Quantization:
-        """The quantization of the output."""
-        return _quantization(operator.outputs[0])
-
-
-def _short(name: str) -> str:
-    """The first of the names that TensorFlow's converter joins, but not a variable's."""
-    parts = name.split(";")
-    return (
-        next((part for part in parts if "ReadVariableOp" not in part and part), parts[0])
-        or "tensor"
-    )
-
-
-def _quantization(tensor: TfliteTensor) -> Quantization:
-    if tensor.type != "INT8" or tensor.scales.size != 1:
-        raise ModelError(
-            f"{tensor} has {tensor.scales.size} scales",
-            hint="activations have to be int8 with one scale and one zero point",
-        )
-    return Quantization(float(tensor.scales[0]), int(tensor.zero_points[0]))
-
-
-def _check_uint8(operator: TfliteOperator, outside: TfliteTensor, inside: TfliteTensor) -> None:
-    """Refuses a uint8 tensor that is not the int8 one plus 128."""
-    same = outside.scales.size == 1 and np.array_equal(outside.scales, inside.scales)
-    if not same or not np.array_equal(outside.zero_points, inside.zero_points + 128):
-        raise ModelError(f"{operator}: {outside} is not {inside} plus 128")
 
 
 def _options(operator: TfliteOperator, kind: str) -> Any:
@@ -374,46 +187,39 @@ def _window(
     return {"stride": stride, "padding": padding}
 
 
-@_handles("CONV_2D")
-def _conv2d(builder: _Builder, operator: TfliteOperator) -> None:
-    options = _options(operator, "Conv2DOptions")
-    source = builder.source(operator)
-    weights, bias = _weights(operator, 0, (0, 1, 2, 3))
-    dilation = (options.DilationHFactor(), options.DilationWFactor())
-    kernel = (weights.codes.shape[1], weights.codes.shape[2])
-    builder.finish(
-        operator,
-        ops.Conv2D,
-        source.name,
-        weights=weights,
-        bias=bias,
-        dilation=dilation,
-        clamp=_clamp(operator, options, builder.target(operator)),
-        **_window(operator, options, source, kernel, dilation),
-    )
+def _convolution(
+    kind: type[ops.Conv2D | ops.DepthwiseConv2D], table: str, axis: int, order: tuple[int, ...]
+) -> Handler:
+    """``axis`` and ``order`` as ``_weights`` takes them."""
+
+    def handler(builder: Builder, operator: TfliteOperator) -> None:
+        options = _options(operator, table)
+        source = builder.source(operator)
+        weights, bias = _weights(operator, axis, order)
+        dilation = (options.DilationHFactor(), options.DilationWFactor())
+        kernel = (weights.codes.shape[1], weights.codes.shape[2])
+        builder.finish(
+            operator,
+            kind,
+            source.name,
+            weights=weights,
+            bias=bias,
+            dilation=dilation,
+            clamp=_clamp(operator, options, builder.target(operator)),
+            **_window(operator, options, source, kernel, dilation),
+        )
+
+    return handler
 
 
-@_handles("DEPTHWISE_CONV_2D")
-def _depthwise_conv2d(builder: _Builder, operator: TfliteOperator) -> None:
-    options = _options(operator, "DepthwiseConv2DOptions")
-    source = builder.source(operator)
-    weights, bias = _weights(operator, 3, (3, 1, 2))
-    dilation = (options.DilationHFactor(), options.DilationWFactor())
-    kernel = (weights.codes.shape[1], weights.codes.shape[2])
-    builder.finish(
-        operator,
-        ops.DepthwiseConv2D,
-        source.name,
-        weights=weights,
-        bias=bias,
-        dilation=dilation,
-        clamp=_clamp(operator, options, builder.target(operator)),
-        **_window(operator, options, source, kernel, dilation),
-    )
+_handles("CONV_2D")(_convolution(ops.Conv2D, "Conv2DOptions", 0, (0, 1, 2, 3)))
+_handles("DEPTHWISE_CONV_2D")(
+    _convolution(ops.DepthwiseConv2D, "DepthwiseConv2DOptions", 3, (3, 1, 2))
+)
 
 
 @_handles("FULLY_CONNECTED")
-def _fully_connected(builder: _Builder, operator: TfliteOperator) -> None:
+def _fully_connected(builder: Builder, operator: TfliteOperator) -> None:
     """A matrix product; with several rows it is a convolution of one cell."""
     options = _options(operator, "FullyConnectedOptions")
     if options.WeightsFormat() != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
@@ -449,7 +255,7 @@ def _fully_connected(builder: _Builder, operator: TfliteOperator) -> None:
 
 
 def _elementwise(kind: type[ops.Elementwise], table: str) -> Handler:
-    def handler(builder: _Builder, operator: TfliteOperator) -> None:
+    def handler(builder: Builder, operator: TfliteOperator) -> None:
         options = _options(operator, table)
         operands = [builder.operand(operator, i, strip=True).name for i in range(2)]
         clamp = _clamp(operator, options, builder.target(operator))
@@ -464,7 +270,7 @@ _handles("MUL")(_elementwise(ops.Mul, "MulOptions"))
 
 
 @_handles("MAXIMUM", "MINIMUM")
-def _limit(builder: _Builder, operator: TfliteOperator) -> None:
+def _limit(builder: Builder, operator: TfliteOperator) -> None:
     """With one constant value, a clamp; the integers are compared as they are."""
     sides = [tensor for tensor in operator.inputs if tensor and tensor.index not in builder.names]
     if len(operator.inputs) != 2 or len(sides) != 1 or sides[0].values is None:
@@ -478,7 +284,7 @@ def _limit(builder: _Builder, operator: TfliteOperator) -> None:
     _same_grid(builder, operator, position, clamp)
 
 
-def _same_grid(builder: _Builder, operator: TfliteOperator, position: int, clamp: ops.Pair) -> None:
+def _same_grid(builder: Builder, operator: TfliteOperator, position: int, clamp: ops.Pair) -> None:
     """A clamp that leaves the integers what they are."""
     source = builder.source(operator, position)
     if source.quantization != builder.target(operator):
@@ -487,7 +293,7 @@ def _same_grid(builder: _Builder, operator: TfliteOperator, position: int, clamp
 
 
 @_handles("CONCATENATION")
-def _concatenation(builder: _Builder, operator: TfliteOperator) -> None:
+def _concatenation(builder: Builder, operator: TfliteOperator) -> None:
     options = _options(operator, "ConcatenationOptions")
     if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
         raise ModelError(f"{operator}: a fused activation")
@@ -497,7 +303,7 @@ def _concatenation(builder: _Builder, operator: TfliteOperator) -> None:
 
 
 def _pool2d(kind: type[ops.Pool2D]) -> Handler:
-    def handler(builder: _Builder, operator: TfliteOperator) -> None:
+    def handler(builder: Builder, operator: TfliteOperator) -> None:
         options = _options(operator, "Pool2DOptions")
         source = builder.source(operator)
         kernel = (options.FilterHeight(), options.FilterWidth())
@@ -518,7 +324,7 @@ _handles("MAX_POOL_2D")(_pool2d(ops.MaxPool2D))
 
 
 @_handles("MEAN")
-def _mean(builder: _Builder, operator: TfliteOperator) -> None:
+def _mean(builder: Builder, operator: TfliteOperator) -> None:
     """Over axes that lie together, with nothing but axes of one before them."""
     _options(operator, "ReducerOptions")
     source = builder.source(operator)
@@ -540,7 +346,7 @@ def _mean(builder: _Builder, operator: TfliteOperator) -> None:
 
 
 @_handles("PAD", "PADV2")
-def _pad(builder: _Builder, operator: TfliteOperator) -> None:
+def _pad(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     amounts = _numbers(operator, 1)
     if amounts.shape != (len(source.shape) + 1, 2) or np.any(amounts[0]) or amounts.shape[0] > 4:
@@ -566,7 +372,7 @@ def _pad(builder: _Builder, operator: TfliteOperator) -> None:
 
 
 @_handles("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
-def _reshape(builder: _Builder, operator: TfliteOperator) -> None:
+def _reshape(builder: Builder, operator: TfliteOperator) -> None:
     """The output's shape is known, wherever it was computed from."""
     source, given = builder.source(operator), operator.outputs[0]
     if given.shape[1:] == source.shape and source.quantization == builder.target(operator):
@@ -576,12 +382,12 @@ def _reshape(builder: _Builder, operator: TfliteOperator) -> None:
 
 
 @_handles("QUANTIZE")
-def _quantize(builder: _Builder, operator: TfliteOperator) -> None:
+def _quantize(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Requantize, builder.source(operator).name)
 
 
 @_handles("RELU")
-def _relu(builder: _Builder, operator: TfliteOperator) -> None:
+def _relu(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     if source.quantization == builder.target(operator):
         _same_grid(builder, operator, 0, clamp_of("RELU", source.quantization))
@@ -590,7 +396,7 @@ def _relu(builder: _Builder, operator: TfliteOperator) -> None:
 
 
 @_handles("RELU6")
-def _relu6(builder: _Builder, operator: TfliteOperator) -> None:
+def _relu6(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     if source.quantization == builder.target(operator):
         _same_grid(builder, operator, 0, clamp_of("RELU6", source.quantization))
@@ -603,22 +409,22 @@ def _relu6(builder: _Builder, operator: TfliteOperator) -> None:
 
 
 @_handles("LEAKY_RELU")
-def _leaky_relu(builder: _Builder, operator: TfliteOperator) -> None:
+def _leaky_relu(builder: Builder, operator: TfliteOperator) -> None:
     alpha = float(_options(operator, "LeakyReluOptions").Alpha())
     builder.finish(operator, ops.LeakyRelu, builder.source(operator).name, alpha=alpha)
 
 
 @_handles("LOGISTIC")
-def _logistic(builder: _Builder, operator: TfliteOperator) -> None:
+def _logistic(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Logistic, builder.source(operator).name)
 
 
 @_handles("TANH")
-def _tanh(builder: _Builder, operator: TfliteOperator) -> None:
+def _tanh(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Tanh, builder.source(operator).name)
 
 
 @_handles("SOFTMAX")
-def _softmax(builder: _Builder, operator: TfliteOperator) -> None:
+def _softmax(builder: Builder, operator: TfliteOperator) -> None:
     beta = float(_options(operator, "SoftmaxOptions").Beta())
     builder.finish(operator, ops.Softmax, builder.source(operator).name, beta=beta)

@@ -1,0 +1,204 @@
+"""The integer graph of a ``.tflite`` file under construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import ModelError
+from tinyedge.graph import operators as ops
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.tensors import Quantization, Tensor
+from tinyedge.importers.tflite.reader import TfliteModel, TfliteOperator, TfliteTensor
+
+
+@dataclass
+class Builder:
+    """A graph under construction.
+
+    Attributes:
+        tensors: by name.
+        constants: int8 values by the tensor's name.
+        operators: in order.
+        names: name in the graph of each activation of the file, by its index.
+        notes: what the user should know.
+    """
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    operators: list[ops.Operator] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    input: str = ""
+    _external: int = -1
+    _constant_names: dict[tuple[int, tuple[int, ...]], str] = field(default_factory=dict)
+
+    def begin(self, model: TfliteModel) -> None:
+        """Makes the input; one that is not int8 waits for its QUANTIZE."""
+        given = model.inputs[0]
+        if given.type == "INT8":
+            self.input = self.names[given.index] = self.tensor(given)
+        else:
+            self._external = given.index
+
+    def graph(self, name: str, output: TfliteTensor) -> Graph:
+        """The graph, checked."""
+        if not self.operators:
+            raise ModelError("no operator computes anything")
+        if output.index not in self.names:
+            raise ModelError(f"the output, {output}, is not computed from the input in int8")
+        return Graph(
+            name,
+            self.tensors,
+            tuple(self.operators),
+            self.input,
+            self.names[output.index],
+            constants=self.constants,
+        )
+
+    def at_the_ends(self, operator: TfliteOperator) -> bool:
+        """Whether this converts the input to int8, or the output from it."""
+        if len(operator.inputs) != 1 or len(operator.outputs) != 1 or not operator.inputs[0]:
+            return False
+        source, target = operator.inputs[0], operator.outputs[0]
+        if source.index == self._external and target.type == "INT8":
+            if self.input:
+                raise ModelError(f"{operator}: the input is quantized twice")
+            if source.type == "UINT8":
+                _check_uint8(operator, source, target)
+            elif source.type != "FLOAT32":
+                return False
+            self.input = self.names[target.index] = self.tensor(target)
+            self.notes.append(f"the input is int8, as behind the file's {operator.name}")
+            return True
+        if source.index in self.names and target.type in ("FLOAT32", "UINT8"):
+            if target.type == "UINT8":
+                _check_uint8(operator, target, source)
+            self.names[target.index] = self.names[source.index]
+            self.notes.append(f"the output is int8, as before the file's {operator.name}")
+            return True
+        return False
+
+    def unique(self, name: str) -> str:
+        """The name, or the nearest one that no tensor has."""
+        candidate, count = name, 1
+        while candidate in self.tensors:
+            count += 1
+            candidate = f"{name}_{count}"
+        return candidate
+
+    def tensor(self, given: TfliteTensor) -> str:
+        """Adds an activation of the file under a readable name."""
+        if not given.shape or given.shape[0] != 1:
+            raise ModelError(f"{given}: the batch has to be one")
+        return self.add_tensor(_short(given.name), given.shape[1:] or (1,), quantization_of(given))
+
+    def add_tensor(self, name: str, shape: tuple[int, ...], quantization: Quantization) -> str:
+        """Adds a tensor under its name, or the nearest one that is free."""
+        unique = self.unique(name)
+        self.tensors[unique] = Tensor(unique, shape, quantization)
+        return unique
+
+    def source(self, operator: TfliteOperator, position: int = 0) -> Tensor:
+        """An input that is an activation."""
+        given = operator.inputs[position] if position < len(operator.inputs) else None
+        if given is None or given.index not in self.names:
+            raise ModelError(f"{operator}: input {position}, {given}, has to be computed")
+        return self.tensors[self.names[given.index]]
+
+    def operand(self, operator: TfliteOperator, position: int, *, strip: bool) -> Tensor:
+        """An input that is an activation or a constant of int8.
+
+        Args:
+            operator: whose input it is.
+            position: which.
+            strip: whether a constant loses all leading axes of one, or only the batch.
+        """
+        given = operator.inputs[position] if position < len(operator.inputs) else None
+        if given is None or given.index in self.names:
+            return self.source(operator, position)
+        if given.type != "INT8" or given.values is None:
+            raise ModelError(f"{operator}: {given} is neither computed nor a constant of int8")
+        shape = given.shape[1:]
+        if strip:
+            shape = given.shape
+            while len(shape) > 1 and shape[0] == 1:
+                shape = shape[1:]
+        elif given.shape[:1] != (1,):
+            raise ModelError(f"{operator}: {given}: the batch has to be one")
+        shape = shape or (1,)
+        key = (given.index, shape)
+        if key not in self._constant_names:
+            name = self.add_tensor(_short(given.name), shape, quantization_of(given))
+            self._constant_names[key] = name
+            self.constants[name] = given.values.reshape(shape)
+        return self.tensors[self._constant_names[key]]
+
+    def finish(
+        self, operator: TfliteOperator, kind: type[ops.Operator], *inputs: str, **rest: Any
+    ) -> None:
+        """Adds an operator that writes the output of the file's."""
+        given = operator.outputs[0]
+        name = self.tensor(given)
+        self.operators.append(kind(name=name, inputs=inputs, output=name, **rest))
+        self.names[given.index] = name
+
+    def finish_reshaped(
+        self,
+        operator: TfliteOperator,
+        shape: tuple[int, ...],
+        kind: type[ops.Operator],
+        *inputs: str,
+        **rest: Any,
+    ) -> None:
+        """As ``finish``, for an operator of the graph whose result has another shape."""
+        given = operator.outputs[0]
+        if given.shape[1:] == shape:
+            self.finish(operator, kind, *inputs, **rest)
+            return
+        middle = self.add_tensor(f"{_short(given.name)}/cells", shape, quantization_of(given))
+        self.operators.append(kind(name=middle, inputs=inputs, output=middle, **rest))
+        self.finish(operator, ops.Reshape, middle, shape=given.shape[1:] or (1,))
+
+    def reshaped(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """A tensor under another shape."""
+        if tensor.shape == shape:
+            return tensor
+        name = self.add_tensor(f"{tensor.name}/reshaped", shape, tensor.quantization)
+        self.operators.append(
+            ops.Reshape(name=name, inputs=(tensor.name,), output=name, shape=shape)
+        )
+        return self.tensors[name]
+
+    def target(self, operator: TfliteOperator) -> Quantization:
+        """The quantization of the output."""
+        return quantization_of(operator.outputs[0])
+
+
+def _short(name: str) -> str:
+    """The first of the names that TensorFlow's converter joins, but not a variable's."""
+    parts = name.split(";")
+    return (
+        next((part for part in parts if "ReadVariableOp" not in part and part), parts[0])
+        or "tensor"
+    )
+
+
+def quantization_of(tensor: TfliteTensor) -> Quantization:
+    """The quantization of an activation; raises ModelError where it is not int8 with one scale."""
+    if tensor.type != "INT8" or tensor.scales.size != 1:
+        raise ModelError(
+            f"{tensor} has {tensor.scales.size} scales",
+            hint="activations have to be int8 with one scale and one zero point",
+        )
+    return Quantization(float(tensor.scales[0]), int(tensor.zero_points[0]))
+
+
+def _check_uint8(operator: TfliteOperator, outside: TfliteTensor, inside: TfliteTensor) -> None:
+    """Refuses a uint8 tensor that is not the int8 one plus 128."""
+    same = outside.scales.size == 1 and np.array_equal(outside.scales, inside.scales)
+    if not same or not np.array_equal(outside.zero_points, inside.zero_points + 128):
+        raise ModelError(f"{operator}: {outside} is not {inside} plus 128")
