@@ -146,7 +146,8 @@ BLOCKER = """
 import importlib.abc, sys
 
 class Blocker(importlib.abc.MetaPathFinder):
-    blocked = {"tensorflow", "tf_keras", "keras", "qkeras", "art", "hls4ml", "tflite_micro"}
+    blocked = {"tensorflow", "tf_keras", "keras", "qkeras", "art", "hls4ml"}
+    blocked |= {"tflite_micro", "ai_edge_litert", "PIL"}
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.blocked:
@@ -175,7 +176,9 @@ def test_light_install_converts_a_saved_graph_builds_and_runs(tmp_path: Path) ->
         y=[0] * 4,
     )
     steps = [
-        ("convert", tmp_path / "graph.npz", "-o", tmp_path / "m"),
+        ("convert", tmp_path / "graph.npz", "-o", tmp_path / "first"),
+        ("convert", tmp_path / "first" / "model.tflite", "-o", tmp_path / "m"),
+        ("check", tmp_path / "m", "--with", "twin", "--samples", "5"),
         ("build", tmp_path / "m", "-b", "netduinoplus2"),
         ("run", tmp_path / "m", "--on", "emulator", "--suite", tmp_path / "data.npz"),
         ("boards", "list"),
@@ -198,13 +201,19 @@ def test_light_install_converts_a_saved_graph_builds_and_runs(tmp_path: Path) ->
         ("convert", demo.MODEL, "-o", "out"),
         ("attack", demo.MODEL, "-o", "s.npz"),
         ("demo", "-o", "d"),
+        ("check", "MODEL", "--with", "tflite-micro"),
+        ("check", "MODEL", "--with", "litert-reference"),
+        ("arena", "MODEL"),
     ],
 )
 def test_light_install_says_what_to_install(
-    arguments: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[object, ...],
+    demo_model: ConvertedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = light(*arguments)
+    result = light(*[demo_model.tflite if given == "MODEL" else given for given in arguments])
     assert result.returncode == 5
     assert "pip install" in result.stderr
     assert "Traceback" not in result.stderr
