@@ -146,4 +146,10 @@ def test_bad_tflite_files(
     assert "cut.tflite" in failure(capsys, 3, "convert", "cut.tflite", "-o", "m")["message"]
     assert "not a .tflite" in failure(capsys, 3, "convert", "text.tflite", "-o", "m")["message"]
     assert "none" in failure(capsys, 3, "check", "none.tflite")["message"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.tflite", "text.tflite"]
+    np.save("empty.npy", np.zeros((0, 32, 32, 3), np.int8))
+    empty = ("--inputs", "empty.npy")
+    assert "no samples" in failure(capsys, 3, "check", tflite_file, *empty)["message"]
+    calibrated = ("convert", tflite_file, "-o", "m", "--input-range", "0", "1")
+    assert "QKeras" in failure(capsys, 2, *calibrated)["message"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["cut.tflite", "empty.npy", "text.tflite"]

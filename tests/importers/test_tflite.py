@@ -176,6 +176,24 @@ def test_a_fault_is_found_in_its_layer(
     assert next(tensor.name for tensor in tensors if tensor.differing) == operator.output
 
 
+def _deep_metadata(tree: Any) -> None:
+    tree.buffers.append(schema.BufferT(data=list(b"[" * 200_000)))
+    entry = schema.MetadataT(name="tinyedge", buffer=len(tree.buffers) - 1)
+    tree.metadata = [entry]
+
+
+def _depth_multiplier(tree: Any) -> None:
+    tree.subgraphs[0].operators[1].builtinOptions.depthMultiplier = 2
+
+
+def _dilation(tree: Any) -> None:
+    tree.subgraphs[0].operators[0].builtinOptions.dilationHFactor = 2**30
+
+
+def _no_zero_points(tree: Any) -> None:
+    _input(tree).quantization.zeroPoint = []
+
+
 def _input(tree: Any) -> Any:
     tree.subgraphs[0].inputs = list(tree.subgraphs[0].inputs)
     return tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
@@ -215,8 +233,17 @@ REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "infinite scale": ("scale", lambda tree: _rescale(tree, [float("inf")])),
     "zero point": ("zero point", _weights_zero_point),
     "two inputs": ("2 inputs", lambda tree: tree.subgraphs[0].inputs.append(3)),
+    "depth multiplier": ("depth multiplier 2", _depth_multiplier),
+    "dilation": ("a window of", _dilation),
+    "zero points": ("1 scales, 0 zero points", _no_zero_points),
     "version": ("schema version 2", lambda tree: setattr(tree, "version", 2)),
 }
+
+
+def test_metadata_of_others_does_no_harm(tmp_path: Path) -> None:
+    content = tm.converted("mobilenet_v1")
+    graph = imported(edited(content, _deep_metadata), tmp_path)
+    assert graph.hash == imported(content, tmp_path).hash
 
 
 @pytest.mark.parametrize("name", REFUSED)

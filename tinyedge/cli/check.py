@@ -49,10 +49,10 @@ def command(
 ) -> None:
     """Compare the numpy reference of MODEL with another implementation, byte by byte.
 
-    MODEL is anything that 'tinyedge convert' takes or writes. An int8 .tflite file is given to
-    TFLite-Micro as it is, other models as tinyedge exports them. The twin and TFLite-Micro have to
-    agree on every byte (exit code 8 where they do not); LiteRT's kernels round otherwise
-    now and then, and the share is reported.
+    MODEL is anything that 'tinyedge convert' takes or writes. A .tflite file whose ends are int8 is
+    given to TFLite-Micro as it is; with --layers, and for other models, it is our export. The twin
+    and TFLite-Micro have to agree on every byte (exit code 8 where they do not); LiteRT's kernels
+    round otherwise now and then, and the share is reported.
     """
     import tempfile
 
@@ -96,6 +96,7 @@ def command(
     output.result(
         {
             "with": witness,
+            "ran": "file" if original and not layers else "export",
             "samples": len(given),
             "seed": None if inputs else seed,
             "inputs": str(inputs) if inputs else "random",

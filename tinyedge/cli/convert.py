@@ -45,18 +45,21 @@ def command(
     input_range: tuple[float, float] | None,
     ternary_packing: str,
 ) -> None:
-    """Convert MODEL to packed C and a saved graph.
+    """Convert MODEL to packed C, a .tflite file and a saved graph.
 
-    MODEL is a QKeras model (.h5, .keras or a SavedModel folder) or a graph that was saved before.
+    MODEL is a QKeras model (.h5, .keras or a SavedModel folder), a fully int8 .tflite file, or a
+    graph that was saved before.
     """
     from tinyedge.cli.tables import layer_table
     from tinyedge.errors import UsageError
     from tinyedge.evaluation.suites import read_calibration
     from tinyedge.exporters.converted import write_converted
-    from tinyedge.importers import import_model
+    from tinyedge.importers import import_model, is_keras_model
 
     if input_range and not input_range[0] < input_range[1]:
         raise UsageError("--input-range: LOW has to be below HIGH")
+    if (calibration or input_range) and model.exists() and not is_keras_model(model):
+        raise UsageError("--calibration and --input-range go with QKeras models")
     samples = read_calibration(calibration) if calibration else None
     with output.step(f"reading {model.name}"):
         imported = import_model(model, samples, input_range or None)

@@ -195,6 +195,8 @@ def read_inputs(path: Path, shape: tuple[int, ...], quantization: Quantization) 
         DataError: the file or the array is not as it has to be.
     """
     samples = as_batch(_samples(path), shape, f"{path}: samples")
+    if not len(samples):
+        raise DataError(f"{path}: holds no samples")
     if samples.dtype == np.int8:
         return samples
     return quantization.quantize(_floats(path, samples))

@@ -39,6 +39,8 @@ ADD_LEFT_SHIFT = 20
 """Headroom of Add's rescaled inputs; fixed by TensorFlow Lite for int8."""
 MAXIMUM_CONCATENATED = 10
 """Inputs of one Concatenation, as in TFLite-Micro."""
+MAXIMUM_WINDOW = 32767
+"""Rows or columns of a window or its padding, which TFLite keeps in 16 bits."""
 MAXIMUM_SOFTMAX = 4095
 """Elements of one Softmax: their sum, with 12 integer bits, has to fit in 32."""
 
@@ -171,8 +173,8 @@ class Windowed(Operator):
         if min(self.stride) < 1 or min(self.padding) < 0:
             raise self.fail(f"stride {self.stride} and padding {self.padding} have to be positive")
         (height, width), top_left = self.window(), self.padding
-        if min(height, width) < 1:
-            raise self.fail(f"a window of {height}x{width}")
+        if min(height, width) < 1 or max(height, width, *self.padding) > MAXIMUM_WINDOW:
+            raise self.fail(f"a window of {height}x{width} with padding {self.padding}")
         rows = (shape[0] + top_left[0] + top_left[1] - height) // self.stride[0] + 1
         columns = (shape[1] + top_left[2] + top_left[3] - width) // self.stride[1] + 1
         if rows < 1 or columns < 1:
@@ -255,6 +257,25 @@ class Elementwise(Clamped):
             return tuple(int(n) for n in np.broadcast_shapes(*inputs))
         except ValueError:
             raise self.fail(f"inputs of shapes {inputs[0]} and {inputs[1]}") from None
+
+    def axes(self, inputs: Sequence[Shape]) -> list[tuple[int, tuple[bool, bool]]]:
+        """The fewest axes to loop over: the size of each, and which input is repeated along it."""
+        output = self.output_shape(inputs)
+        first, second = ((1,) * (len(output) - len(shape)) + shape for shape in inputs)
+        merged: list[tuple[int, tuple[bool, bool]]] = []
+        for size, a, b in zip(output, first, second, strict=True):
+            repeated = (a != size, b != size)
+            if size > 1 and merged and merged[-1][1] == repeated:
+                merged[-1] = (merged[-1][0] * size, repeated)
+            elif size > 1:
+                merged.append((size, repeated))
+        return merged
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        super().check(inputs, output)
+        shapes = [tensor.shape for tensor in inputs]
+        if len(self.axes(shapes)) > 3:
+            raise self.fail(f"inputs of shapes {shapes[0]} and {shapes[1]} repeat too often")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -548,7 +569,7 @@ class Sigmoidal(Lookup):
 
     def table(self, source: Quantization, target: Quantization) -> NDArray[np.int8]:
         mantissa, shift = quantize_multiplier(min(source.scale * float(1 << 27), float(INT32_MAX)))
-        if not 0 <= shift <= 31:
+        if shift < 0 or source.scale >= 2.0**36:
             raise ValueError(f"an input scale of {source.scale}")
         radius = (15 << 27) >> shift
         centred = INT8_VALUES - source.zero_point

@@ -21,15 +21,39 @@ def simplify(graph: Graph) -> Graph:
     uses = Counter(name for operator in graph.operators for name in operator.inputs)
     uses[graph.output] += 1
     done: list[ops.Operator] = []
+    same: dict[str, str] = {}
     for operator in graph.operators:
-        current = operator
+        inputs = tuple(same.get(name, name) for name in operator.inputs)
+        current = replace(operator, inputs=inputs)
         while joined := _joined(graph, done, current, uses):
             current = joined
-        done.append(current)
-    used = {graph.input, graph.output, *graph.constants}
-    used |= {name for operator in done for name in (*operator.inputs, operator.output)}
-    tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
-    return replace(graph, tensors=tensors, operators=tuple(done))
+        source = current.inputs[0]
+        if _changes_nothing(graph, current):
+            same[current.output] = source
+            uses[source] += uses[current.output] - 1
+        else:
+            done.append(current)
+    output = same.get(graph.output, graph.output)
+    # In the order in which they are met, wherever an operator may have moved.
+    names = dict.fromkeys([graph.input])
+    for operator in done:
+        names |= dict.fromkeys([*operator.inputs, operator.output])
+    return replace(
+        graph,
+        tensors={name: graph.tensors[name] for name in names},
+        operators=tuple(done),
+        output=output,
+        constants={name: graph.constants[name] for name in names if name in graph.constants},
+    )
+
+
+def _changes_nothing(graph: Graph, operator: ops.Operator) -> bool:
+    """Whether this is a Reshape to the shape that is there, and not all that the graph does."""
+    if not isinstance(operator, ops.Reshape):
+        return False
+    if (operator.inputs[0], operator.output) == (graph.input, graph.output):
+        return False
+    return graph.tensors[operator.inputs[0]].shape == operator.shape
 
 
 def _joined(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyedge.boards import Board
-from tinyedge.errors import ToolchainError
+from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.c.export import c_array
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.compilers import Compiler
@@ -93,6 +93,11 @@ def build_tflm_firmware(
     content = model.tflite.read_bytes()
     frame = model.graph.input_tensor.size
     room = (board.ram.size - _STACK - _STATIC - frame) // 16 * 16
+    if arena is None and room < _LEAST_ARENA:
+        raise DoesNotFitError(
+            f"the model does not fit {board.name} with TFLite-Micro: its input, harness and stack "
+            f"leave {room} bytes of RAM for an arena"
+        )
     check_memories(board, len(content), frame + max(arena or _LEAST_ARENA, _LEAST_ARENA))
     context = {
         "graph": model.graph,

@@ -180,43 +180,27 @@ def _fully_connected(
     )
 
 
-def _cells(shape: ops.Shape) -> tuple[int, int, int]:
-    """A shape of at most three axes as height, width and channels."""
-    height, width, channels = (1,) * (3 - len(shape)) + shape
-    return height, width, channels
-
-
-def _elementwise(operator: ops.Elementwise, inputs: list[Tensor], output: Tensor) -> Fields:
-    """Strides of both inputs; without repetition, everything is one run of channels."""
-    if len(output.shape) > 3:
-        raise operator.fail(f"an output of {len(output.shape)} axes; at most 3 are possible")
+def _elementwise(operator: ops.Elementwise, inputs: list[Tensor]) -> Fields:
+    """The loops over the output, and how far each input moves in each of them."""
     names = ("height", "width", "channels")
-    if all(tensor.shape == output.shape for tensor in inputs):
-        size = dict(zip(names, (1, 1, output.size), strict=True))
-        stride = dict(zip(names, (0, 0, 1), strict=True))
-        return {"output": size, "stride": [stride, stride]}
+    axes = operator.axes([tensor.shape for tensor in inputs])
+    axes = [(1, (False, False))] * (len(names) - len(axes)) + axes
     strides: list[Fields] = []
-    for tensor in inputs:
-        height, width, channels = _cells(tensor.shape)
-        steps = (width * channels, channels, 1)
-        sizes = (height, width, channels)
-        strides.append(
-            {
-                name: step if size > 1 else 0
-                for name, step, size in zip(names, steps, sizes, strict=True)
-            }
-        )
-    return {
-        "output": dict(zip(names, _cells(output.shape), strict=True)),
-        "stride": strides,
-    }
+    for which in range(len(inputs)):
+        step, steps = 1, []
+        for size, repeated in reversed(axes):
+            steps.append(0 if repeated[which] or size == 1 else step)
+            step *= 1 if repeated[which] else size
+        strides.append(dict(zip(names, reversed(steps), strict=True)))
+    sizes = [size for size, _ in axes]
+    return {"output": dict(zip(names, sizes, strict=True)), "stride": strides}
 
 
 @_kernel.register
 def _add(operator: ops.Add, inputs: list[Tensor], output: Tensor, choice: Choice) -> Kernel:
     first, second, result = operator.multipliers(inputs, output)
     fields: Fields = {
-        "elements": _elementwise(operator, inputs, output),
+        "elements": _elementwise(operator, inputs),
         "sign": -1 if isinstance(operator, ops.Sub) else 1,
         "input_offset": [-tensor.quantization.zero_point for tensor in inputs],
         "mantissa": [first[0], second[0]],
@@ -233,7 +217,7 @@ def _add(operator: ops.Add, inputs: list[Tensor], output: Tensor, choice: Choice
 def _mul(operator: ops.Mul, inputs: list[Tensor], output: Tensor, choice: Choice) -> Kernel:
     mantissa, shift = operator.multiplier(inputs, output)
     fields: Fields = {
-        "elements": _elementwise(operator, inputs, output),
+        "elements": _elementwise(operator, inputs),
         "input_offset": [-tensor.quantization.zero_point for tensor in inputs],
         "mantissa": mantissa,
         "shift": shift,

@@ -97,7 +97,7 @@ def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
         metadata = json.loads(model.metadata.get(METADATA_NAME, b"{}"))
         if metadata["graph_sha256"] == graph.hash:
             return replace(graph, name=str(metadata["name"]), source=dict(metadata["source"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass  # another producer's, or edited since
     producer = model.description or "unknown"
     source = {"file": path.name, "sha256": file_hash(path), "producer": producer}
@@ -196,6 +196,13 @@ def _convolution(
         options = _options(operator, table)
         source = builder.source(operator)
         weights, bias = _weights(operator, axis, order)
+        if kind is ops.DepthwiseConv2D:
+            multiplier = options.DepthMultiplier()
+            if multiplier * source.shape[-1] != len(bias):
+                raise ModelError(
+                    f"{operator}: depth multiplier {multiplier} of {source.shape[-1]} channels, "
+                    f"weights for {len(bias)}"
+                )
         dilation = (options.DilationHFactor(), options.DilationWFactor())
         kernel = (weights.codes.shape[1], weights.codes.shape[2])
         builder.finish(
@@ -228,8 +235,11 @@ def _fully_connected(builder: Builder, operator: TfliteOperator) -> None:
     weights, bias = _weights(operator, 0, (0, 1))
     outputs, inputs = weights.codes.shape
     clamp = _clamp(operator, options, builder.target(operator))
-    if source.size % inputs:
-        raise ModelError(f"{operator}: {source.size} inputs, weights for {inputs}")
+    if source.size % inputs or operator.outputs[0].shape[-1:] != (outputs,):
+        raise ModelError(
+            f"{operator}: {source.size} inputs and {operator.outputs[0]}, weights for {inputs} "
+            f"inputs and {outputs} outputs"
+        )
     rows = source.size // inputs
     if rows == 1:
         builder.finish_reshaped(
@@ -259,7 +269,10 @@ def _elementwise(kind: type[ops.Elementwise], table: str) -> Handler:
         options = _options(operator, table)
         operands = [builder.operand(operator, i, strip=True).name for i in range(2)]
         clamp = _clamp(operator, options, builder.target(operator))
-        builder.finish(operator, kind, *operands, clamp=clamp)
+        shape = kind(name=operator.name, inputs=(), output="").output_shape(
+            [builder.tensors[name].shape for name in operands]
+        )
+        builder.finish_reshaped(operator, shape, kind, *operands, clamp=clamp)
 
     return handler
 
@@ -292,12 +305,19 @@ def _same_grid(builder: Builder, operator: TfliteOperator, position: int, clamp:
     builder.finish(operator, ops.Requantize, source.name, clamp=clamp)
 
 
+def _axis(operator: TfliteOperator, axis: int, rank: int) -> int:
+    """An axis of the graph, which has no batch, for one of the file, which may be negative."""
+    if not -rank <= axis < rank:
+        raise ModelError(f"{operator}: axis {axis} of {rank}")
+    return axis % rank - 1
+
+
 @_handles("CONCATENATION")
 def _concatenation(builder: Builder, operator: TfliteOperator) -> None:
     options = _options(operator, "ConcatenationOptions")
     if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
         raise ModelError(f"{operator}: a fused activation")
-    axis = options.Axis() % max(len(operator.outputs[0].shape), 1) - 1
+    axis = _axis(operator, options.Axis(), len(operator.outputs[0].shape))
     operands = [builder.operand(operator, i, strip=False).name for i in range(len(operator.inputs))]
     builder.finish(operator, ops.Concatenation, *operands, axis=axis)
 
@@ -329,7 +349,7 @@ def _mean(builder: Builder, operator: TfliteOperator) -> None:
     _options(operator, "ReducerOptions")
     source = builder.source(operator)
     rank = len(source.shape) + 1
-    axes = sorted({int(axis) % rank - 1 for axis in _numbers(operator, 1).ravel()})
+    axes = sorted({_axis(operator, int(axis), rank) for axis in _numbers(operator, 1).ravel()})
     if not axes or axes[0] < 0 or axes != list(range(axes[0], axes[-1] + 1)):
         raise ModelError(f"{operator}: mean over axes {[axis + 1 for axis in axes]}")
     if math.prod(source.shape[: axes[0]]) != 1:
@@ -375,6 +395,11 @@ def _pad(builder: Builder, operator: TfliteOperator) -> None:
 def _reshape(builder: Builder, operator: TfliteOperator) -> None:
     """The output's shape is known, wherever it was computed from."""
     source, given = builder.source(operator), operator.outputs[0]
+    if math.prod(given.shape) != source.size:
+        raise ModelError(
+            f"{operator}: {source.shape} cannot become {given}",
+            hint="a shape that is known at run time only: build the Keras model with batch_size=1",
+        )
     if given.shape[1:] == source.shape and source.quantization == builder.target(operator):
         builder.names[given.index] = source.name
     else:

@@ -24,6 +24,8 @@ FILE_IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
 _LONGEST_NAME = 1024
 _MOST_AXES = 8
+_MOST_SHARING = 16
+"""How often the bytes of a file may be read as constants; tensors may share a buffer."""
 
 TENSOR_TYPES: dict[int, str] = {
     value: name for name, value in vars(tflite.TensorType).items() if isinstance(value, int)
@@ -37,6 +39,7 @@ _DAMAGE = (
     AttributeError,  # a table that is not there is None
     IndexError,
     OverflowError,
+    RecursionError,
     TypeError,
     ValueError,
     ZeroDivisionError,
@@ -156,6 +159,8 @@ class _Reader:
         self._data = data
         self._model = tflite.Model.GetRootAs(data, 0)
         self._tensors: dict[int, TfliteTensor] = {}
+        self._inputs = 0
+        self._constant_bytes = 0
 
     def model(self) -> TfliteModel:
         if self._model.Version() != _SCHEMA_VERSION:
@@ -195,12 +200,14 @@ class _Reader:
         name = BUILTIN_OPERATORS.get(builtin, f"builtin {builtin}")
         if builtin == tflite.BuiltinOperator.CUSTOM:
             name = f"custom '{_text(code.CustomCode())}'"
+        inputs = _integers(operator.InputsAsNumpy())
+        self._inputs += len(inputs)
+        if self._inputs > len(self._data) // 4:  # vectors that share their bytes
+            raise ValueError(f"{self._inputs} inputs of operators")
         return TfliteOperator(
             index=index,
             name=name,
-            inputs=tuple(
-                None if i == -1 else self._tensor(i) for i in _integers(operator.InputsAsNumpy())
-            ),
+            inputs=tuple(None if i == -1 else self._tensor(i) for i in inputs),
             outputs=tuple(map(self._tensor, _integers(operator.OutputsAsNumpy()))),
             options_type=operator.BuiltinOptionsType(),
             options_table=operator.BuiltinOptions(),
@@ -228,13 +235,14 @@ class _Reader:
             scales = _array(quantization.ScaleAsNumpy(), np.float32)
             zero_points = _array(quantization.ZeroPointAsNumpy(), np.int64)
             axis = quantization.QuantizedDimension()
-            if not zero_points.size:
-                zero_points = np.zeros(scales.size, np.int64)
             if scales.size != zero_points.size:
                 raise ModelError(
                     f"tensor '{name}': {scales.size} scales, {zero_points.size} zero points"
                 )
         data = self._buffer(name, tensor.Buffer())
+        self._constant_bytes += 0 if data is None else data.size
+        if self._constant_bytes > _MOST_SHARING * len(self._data):
+            raise ValueError(f"{self._constant_bytes} bytes of constants")
         return TfliteTensor(
             index=index,
             name=name,
