@@ -134,6 +134,16 @@ def wide_padding() -> Any:
     return _functional((9, 8, 3), body)
 
 
+def global_maximum() -> Any:
+    """A depth multiplier, and the largest value of each channel."""
+
+    def body(x: Any) -> Any:
+        x = layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu")(x)
+        return layers.Dense(6)(layers.GlobalMaxPooling2D()(x))
+
+    return _functional((9, 7, 4), body)
+
+
 def ternary() -> Any:
     """Weights of three values a channel, which the converter spreads over 8 bits."""
     model = mobilenet_v1()
@@ -157,6 +167,7 @@ BUILDERS: dict[str, Builder] = {
         arithmetic,
         keyword_conv1d,
         wide_padding,
+        global_maximum,
         ternary,
     )
 }

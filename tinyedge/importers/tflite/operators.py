@@ -365,6 +365,28 @@ def _mean(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish_reshaped(operator, (1, 1, channels), ops.Mean, given.name)
 
 
+@_handles("REDUCE_MAX")
+def _reduce_max(builder: Builder, operator: TfliteOperator) -> None:
+    """Over rows and columns, which is a pooling with the whole input as its window."""
+    _options(operator, "ReducerOptions")
+    source = builder.source(operator)
+    rank = len(source.shape) + 1
+    axes = sorted({_axis(operator, int(axis), rank) for axis in _numbers(operator, 1).ravel()})
+    if len(source.shape) != 3 or axes != [0, 1]:
+        raise ModelError(
+            f"{operator}: maximum over {[axis + 1 for axis in axes]} of {source.shape}"
+        )
+    height, width, channels = source.shape
+    builder.finish_reshaped(
+        operator,
+        (1, 1, channels),
+        ops.MaxPool2D,
+        source.name,
+        kernel=(height, width),
+        stride=(1, 1),
+    )
+
+
 @_handles("PAD", "PADV2")
 def _pad(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
