@@ -49,6 +49,13 @@ class Runtime:
 
         return TflmLibrary.find(self.includes, self.library) if self.library else None
 
+    def require_tflm(self) -> None:
+        """Raises what a run beside TFLite-Micro would raise for want of it, before any work."""
+        from tinyedge.tflm.interpreter import runtime
+
+        if not self.tflm():
+            runtime()
+
 
 def build(
     model: ConvertedModel,

@@ -128,6 +128,8 @@ def command(
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     if chosen.name == "tflm" and (place != "emulator" or inputs):
         raise UsageError("--runtime tflm goes with --on emulator and --suite or --dataset")
+    if chosen.name == "tflm":
+        chosen.require_tflm()
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
     opened = _opened(model, place, board, port, emulator, compiler)

@@ -21,6 +21,8 @@ from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
 FORMAT_VERSION = 2
 GRAPH_FILE = "graph.npz"
+METADATA_NAME = "tinyedge"
+"""The entry of a ``.tflite`` file's metadata that tells, as JSON, which graph it was made from."""
 MAXIMUM_SIZE = 2**31 - 1
 """Bytes of one tensor; C counts them in an int32_t."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +12,6 @@ from numpy.typing import NDArray
 from tinyedge.errors import MissingDependencyError, ModelError
 
 _ARENA_BYTES = 16 * 2**20
-
-
-def interpreter_installed() -> bool:
-    """Whether the package is installed."""
-    return importlib.util.find_spec("tflite_micro") is not None
 
 
 def runtime() -> Any:

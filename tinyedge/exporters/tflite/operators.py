@@ -15,11 +15,8 @@ import tinyedge
 from tinyedge.exporters.tflite.writer import Options, Writer
 from tinyedge.graph import operators as ops
 from tinyedge.graph.activations import FUSED, clamp_of
-from tinyedge.graph.graph import Graph
+from tinyedge.graph.graph import METADATA_NAME, Graph
 from tinyedge.graph.tensors import Tensor
-
-METADATA_NAME = "tinyedge"
-"""The entry of the file's metadata that holds ``metadata_of`` as JSON."""
 
 Builtin = tflite.BuiltinOperator
 
@@ -165,14 +162,9 @@ class _Model:
             return index
         top, bottom, left, right = operator.padding
         height, width, channels = source.shape
-        shape = (1, height + top + bottom, width + left + right, channels)
-        padded = self.writer.add_tensor(
-            self.unique(f"{operator.name}/padded"),
-            shape,
-            None,
-            np.array([source.quantization.scale], np.float32),
-            source.quantization.zero_point,
-        )
+        shape = (height + top + bottom, width + left + right, channels)
+        name = self.unique(f"{operator.name}/padded")
+        padded = self.activation(Tensor(name, shape, source.quantization), name)
         amounts = self.numbers(
             f"{operator.name}/paddings", [(0, 0), (top, bottom), (left, right), (0, 0)]
         )
@@ -339,11 +331,8 @@ def _pad(operator: ops.Pad, model: _Model, inputs: list[Tensor], output: Tensor)
     constants = [model.numbers(f"{operator.name}/paddings", amounts)]
     if operator.value is None:
         return Builtin.PAD, 2, Options("PadOptions"), constants
-    value = np.full(1, operator.value, dtype=np.int8)
-    name = model.unique(f"{operator.name}/value")
-    quantization = output.quantization
-    scale = np.array([quantization.scale], np.float32)
-    constants.append(model.writer.add_tensor(name, (1,), value, scale, quantization.zero_point))
+    value = np.array(operator.value, dtype=np.int8)
+    constants.append(model.activation(output, model.unique(f"{operator.name}/value"), value))
     return Builtin.PADV2, 2, Options("PadV2Options"), constants
 
 

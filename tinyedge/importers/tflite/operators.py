@@ -14,10 +14,9 @@ import tflite
 from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
-from tinyedge.exporters.tflite.operators import METADATA_NAME
 from tinyedge.graph import operators as ops
 from tinyedge.graph.activations import FUSED, clamp_of
-from tinyedge.graph.graph import Graph
+from tinyedge.graph.graph import METADATA_NAME, Graph
 from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.result import ImportResult, file_hash
@@ -343,23 +342,23 @@ _handles("AVERAGE_POOL_2D")(_pool2d(ops.AveragePool2D))
 _handles("MAX_POOL_2D")(_pool2d(ops.MaxPool2D))
 
 
+def _reduced_axes(operator: TfliteOperator, source: Tensor) -> list[int]:
+    """The axes of the graph that a reduction goes over, sorted; -1 for the batch."""
+    _options(operator, "ReducerOptions")
+    rank = len(source.shape) + 1
+    return sorted({_axis(operator, int(axis), rank) for axis in _numbers(operator, 1).ravel()})
+
+
 @_handles("MEAN")
 def _mean(builder: Builder, operator: TfliteOperator) -> None:
     """Over axes that lie together, with nothing but axes of one before them."""
-    _options(operator, "ReducerOptions")
     source = builder.source(operator)
-    rank = len(source.shape) + 1
-    axes = sorted({_axis(operator, int(axis), rank) for axis in _numbers(operator, 1).ravel()})
-    if not axes or axes[0] < 0 or axes != list(range(axes[0], axes[-1] + 1)):
-        raise ModelError(f"{operator}: mean over axes {[axis + 1 for axis in axes]}")
-    if math.prod(source.shape[: axes[0]]) != 1:
-        raise ModelError(
-            f"{operator}: mean over axes {[axis + 1 for axis in axes]} of several rows"
-        )
-    cells, channels = (
-        math.prod(source.shape[axes[0] : axes[-1] + 1]),
-        math.prod(source.shape[axes[-1] + 1 :]),
-    )
+    axes = _reduced_axes(operator, source)
+    together = bool(axes) and axes[0] >= 0 and axes == list(range(axes[0], axes[-1] + 1))
+    if not together or math.prod(source.shape[: axes[0]]) != 1:
+        raise ModelError(f"{operator}: mean over {[axis + 1 for axis in axes]} of {source.shape}")
+    cells = math.prod(source.shape[axes[0] : axes[-1] + 1])
+    channels = math.prod(source.shape[axes[-1] + 1 :])
     plain = len(source.shape) == 3 and axes == [0, 1]
     given = source if plain else builder.reshaped(source, (cells, 1, channels))
     builder.finish_reshaped(operator, (1, 1, channels), ops.Mean, given.name)
@@ -368,14 +367,11 @@ def _mean(builder: Builder, operator: TfliteOperator) -> None:
 @_handles("REDUCE_MAX")
 def _reduce_max(builder: Builder, operator: TfliteOperator) -> None:
     """Over rows and columns, which is a pooling with the whole input as its window."""
-    _options(operator, "ReducerOptions")
     source = builder.source(operator)
-    rank = len(source.shape) + 1
-    axes = sorted({_axis(operator, int(axis), rank) for axis in _numbers(operator, 1).ravel()})
+    axes = _reduced_axes(operator, source)
     if len(source.shape) != 3 or axes != [0, 1]:
-        raise ModelError(
-            f"{operator}: maximum over {[axis + 1 for axis in axes]} of {source.shape}"
-        )
+        shown = [axis + 1 for axis in axes]
+        raise ModelError(f"{operator}: maximum over {shown} of {source.shape}")
     height, width, channels = source.shape
     builder.finish_reshaped(
         operator,
