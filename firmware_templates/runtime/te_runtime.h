@@ -18,10 +18,16 @@
 #define TE_ARENA
 #endif
 
-/* Gives weights [first, first + count) as int8: either a pointer into `packed`, where they already
+/* Where reading packed weights stands: the next byte, and what is left of the byte before. */
+typedef struct {
+    const uint8_t *next;
+    uint32_t rest;
+    uint32_t count;
+} te_stream;
+
+/* Gives the next `count` weights as int8: either a pointer into the packed ones, where they already
  * are int8, or `scratch` (count bytes), filled. */
-typedef const int8_t *(*te_unpack)(const uint8_t *packed, uint32_t first, uint32_t count,
-                                   int8_t *scratch);
+typedef const int8_t *(*te_unpack)(te_stream *stream, uint32_t count, int8_t *scratch);
 
 /* Height, width (cells) and channels of an activation. */
 typedef struct {
@@ -52,6 +58,12 @@ typedef struct {
     const int32_t *mantissa;
     const int8_t *shift;
 } te_weights;
+
+static inline te_stream te_stream_of(const te_weights *weights)
+{
+    const te_stream stream = {weights->packed, 0, 0};
+    return stream;
+}
 
 static inline int32_t te_step(const te_weights *weights, int32_t channel)
 {
@@ -207,19 +219,16 @@ void te_lookup_s8(const te_lookup *layer, const int8_t *input, int8_t *output);
 void te_softmax_s8(const te_softmax *layer, const int8_t *input, int8_t *output);
 
 /* 8 weights a byte, lowest bit first: 0 is -1, 1 is +1. */
-const int8_t *te_unpack_binary(const uint8_t *packed, uint32_t first, uint32_t count,
-                               int8_t *scratch);
+const int8_t *te_unpack_binary(te_stream *stream, uint32_t count, int8_t *scratch);
 /* 4 weights a byte, lowest bits first: weight + 1. */
-const int8_t *te_unpack_ternary(const uint8_t *packed, uint32_t first, uint32_t count,
-                                int8_t *scratch);
+const int8_t *te_unpack_ternary(te_stream *stream, uint32_t count, int8_t *scratch);
 /* 5 weights a byte in base 3, lowest digit first: weight + 1. */
-const int8_t *te_unpack_ternary_base3(const uint8_t *packed, uint32_t first, uint32_t count,
-                                      int8_t *scratch);
+const int8_t *te_unpack_ternary_base3(te_stream *stream, uint32_t count, int8_t *scratch);
+/* Bits, lowest of a byte first: 0 is a zero, 1 0 is +1, 1 1 is -1. */
+const int8_t *te_unpack_ternary_prefix(te_stream *stream, uint32_t count, int8_t *scratch);
 /* 2 weights a byte, lowest bits first: two's complement. */
-const int8_t *te_unpack_int4(const uint8_t *packed, uint32_t first, uint32_t count,
-                             int8_t *scratch);
+const int8_t *te_unpack_int4(te_stream *stream, uint32_t count, int8_t *scratch);
 /* Plain int8; no scratch needed. */
-const int8_t *te_unpack_int8(const uint8_t *packed, uint32_t first, uint32_t count,
-                             int8_t *scratch);
+const int8_t *te_unpack_int8(te_stream *stream, uint32_t count, int8_t *scratch);
 
 #endif

@@ -1,11 +1,15 @@
 #include "te_runtime.h"
 
-const int8_t *te_unpack_binary(const uint8_t *packed, uint32_t first, uint32_t count,
-                               int8_t *scratch)
+const int8_t *te_unpack_binary(te_stream *stream, uint32_t count, int8_t *scratch)
 {
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t at = first + i;
-        scratch[i] = (int8_t)((int32_t)((packed[at / 8] >> (at % 8)) & 1u) * 2 - 1);
+        if (stream->count == 0) {
+            stream->rest = *stream->next++;
+            stream->count = 8;
+        }
+        scratch[i] = (int8_t)((int32_t)(stream->rest & 1u) * 2 - 1);
+        stream->rest >>= 1;
+        stream->count--;
     }
     return scratch;
 }

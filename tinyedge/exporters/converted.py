@@ -10,7 +10,7 @@ from typing import Any
 
 from tinyedge.errors import ModelError
 from tinyedge.exporters.c import CModel, export_c
-from tinyedge.exporters.c.packing import TERNARY_PACKINGS
+from tinyedge.exporters.c.kernels import CodeOptions
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.files import folder_aside
 from tinyedge.graph.graph import GRAPH_FILE, Graph
@@ -66,7 +66,7 @@ def write_converted(
     folder: Path,
     command: str,
     notes: tuple[str, ...] = (),
-    ternary_packing: str = TERNARY_PACKINGS[0],
+    options: CodeOptions | None = None,
 ) -> ConvertedModel:
     """Writes ``graph.npz``, ``model.c``, ``model.h``, ``model.tflite`` and ``model.json``.
 
@@ -78,11 +78,11 @@ def write_converted(
         command: the command line that made it. Where the graph's source tells of none yet, it
             becomes part of it, and so goes into the C and the ``.tflite`` file.
         notes: of the import.
-        ternary_packing: one of ``TERNARY_PACKINGS``.
+        options: what the C code is made for; see ``CodeOptions``.
     """
     if "command" not in graph.source:
         graph = dataclasses.replace(graph, source={**graph.source, "command": command})
-    exported = export_c(graph, ternary_packing)
+    exported = export_c(graph, options)
     tflite = export_tflite(graph)
     manifest = _manifest(graph, exported, command, notes)
     with folder_aside(folder) as aside:

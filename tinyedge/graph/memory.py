@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinyedge.graph.graph import Graph
@@ -10,6 +11,8 @@ from tinyedge.graph.operators import Reshape
 
 ALIGNMENT = 4
 """Bytes; every buffer starts on a word so that kernels may read words."""
+_ATTEMPTS = 200
+"""Orders of placing buffers that are tried where the first ones do not reach the lower bound."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,19 @@ class Buffer:
     last: int
     offset: int = 0
 
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.size
+
     def overlaps_in_time(self, other: Buffer) -> bool:
         """Whether both are alive at once."""
         return self.first <= other.last and other.first <= self.last
+
+
+Leads = Mapping[tuple[str, str], int]
+"""For (input, output) buffers of one operator: how many bytes beyond the input's offset the output's
+may lie, at most, where both overlap."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +47,14 @@ class MemoryPlan:
     Attributes:
         offsets: byte offset of every tensor; tensors that a Reshape joins share one.
         scratch: byte offset of the scratch buffer of every operator that asked for one.
+        buffers: all of them with their lifetimes, in the order of their birth.
         size: bytes of the whole arena.
-        lower_bound: bytes alive at the fullest moment; no plan can be smaller.
+        lower_bound: bytes needed at the fullest moment; no plan can be smaller.
     """
 
     offsets: dict[str, int]
     scratch: dict[str, int]
+    buffers: tuple[Buffer, ...]
     size: int
     lower_bound: int
 
@@ -48,13 +63,48 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def plan_memory(graph: Graph, scratch: Mapping[str, int] | None = None) -> MemoryPlan:
-    """Places all activations and scratch buffers, largest first, each at the lowest free offset.
+def plan_memory(
+    graph: Graph,
+    scratch: Mapping[str, int] | None = None,
+    leads: Mapping[str, Sequence[int | None]] | None = None,
+) -> MemoryPlan:
+    """Places all activations and scratch buffers.
+
+    An operator's output may overwrite an input that is not needed any more, as far as its kernel
+    allows. Buffers are placed one by one, each at the lowest offset that is free; several orders
+    are tried, and the smallest plan is kept. The same graph gives the same plan.
 
     Args:
         graph: the graph.
         scratch: bytes of scratch for operators by name, alive only while they run.
+        leads: for operators by name, and for each of their inputs, how many bytes beyond the
+            input's address the output's may lie; None where they have to lie apart.
     """
+    owner, buffers = _activations(graph)
+    allowed = _allowed(graph, owner, {buffer.name: buffer for buffer in buffers}, leads or {})
+    positions = {operator.name: index for index, operator in enumerate(graph.operators)}
+    scratch_names = {}
+    for name, size in (scratch or {}).items():
+        if size:
+            scratch_names[name] = f"scratch of {name}"
+            moment = positions[name]
+            buffers.append(Buffer(scratch_names[name], _aligned(size), moment, moment))
+
+    lower_bound = max(
+        _needed(moment, buffers, allowed) for moment in range(len(graph.operators) + 1)
+    )
+    placed = _best(buffers, allowed, lower_bound)
+    return MemoryPlan(
+        offsets={name: placed[owned].offset for name, owned in owner.items()},
+        scratch={name: placed[key].offset for name, key in scratch_names.items()},
+        buffers=tuple(sorted(placed.values(), key=lambda b: (b.first, b.name))),
+        size=max(buffer.end for buffer in placed.values()),
+        lower_bound=lower_bound,
+    )
+
+
+def _activations(graph: Graph) -> tuple[dict[str, str], list[Buffer]]:
+    """The buffer that each tensor lies in, and those buffers."""
     owner = {graph.input: graph.input}
     alive: dict[str, list[int]] = {graph.input: [0, 0]}
     for index, operator in enumerate(graph.operators):
@@ -67,34 +117,102 @@ def plan_memory(graph: Graph, scratch: Mapping[str, int] | None = None) -> Memor
             owner[operator.output] = operator.output
             alive[operator.output] = [index, index]
     alive[owner[graph.output]][1] = len(graph.operators)
-
-    buffers = [
+    return owner, [
         Buffer(name, _aligned(graph.tensors[name].size), first, last)
         for name, (first, last) in alive.items()
     ]
-    positions = {operator.name: index for index, operator in enumerate(graph.operators)}
-    scratch_names = {}
-    for name, size in (scratch or {}).items():
-        if size:
-            scratch_names[name] = f"scratch of {name}"
-            buffers.append(
-                Buffer(scratch_names[name], _aligned(size), positions[name], positions[name])
-            )
 
+
+def _allowed(
+    graph: Graph,
+    owner: Mapping[str, str],
+    buffers: Mapping[str, Buffer],
+    leads: Mapping[str, Sequence[int | None]],
+) -> dict[tuple[str, str], int]:
+    """The overlaps that kernels allow, of inputs that die where the output is born."""
+    allowed: dict[tuple[str, str], int] = {}
+    forbidden: set[tuple[str, str]] = set()
+    for index, operator in enumerate(graph.operators):
+        limits = leads.get(operator.name, ())
+        for which, name in enumerate(operator.inputs):
+            if name in graph.constants:
+                continue
+            pair = (owner[name], owner[operator.output])
+            lead = limits[which] if which < len(limits) else None
+            if lead is None or buffers[pair[0]].last != index or pair[0] == pair[1]:
+                forbidden.add(pair)
+            else:
+                lead = lead // ALIGNMENT * ALIGNMENT
+                allowed[pair] = min(lead, allowed.get(pair, lead))
+    return {pair: lead for pair, lead in allowed.items() if pair not in forbidden}
+
+
+def _needed(moment: int, buffers: Iterable[Buffer], leads: Leads) -> int:
+    """Bytes that have to exist at a moment, however they are placed."""
+    alive = {b.name: b.size for b in buffers if b.first <= moment <= b.last}
+    saved: dict[str, int] = {}
+    for (source, output), lead in leads.items():
+        if source in alive and output in alive:
+            ahead = min(lead, 0)
+            union = max(alive[source] - ahead, alive[output])
+            shared = max(alive[source] + alive[output] - union, 0)
+            saved[output] = min(saved.get(output, 0) + shared, alive[output])
+    return sum(alive.values()) - sum(saved.values())
+
+
+def _fits(buffer: Buffer, offset: int, other: Buffer, leads: Leads) -> bool:
+    """Whether a buffer may lie at an offset beside one that was placed."""
+    if offset + buffer.size <= other.offset or other.end <= offset:
+        return True
+    after = leads.get((other.name, buffer.name))
+    before = leads.get((buffer.name, other.name))
+    if after is not None and offset - other.offset <= after:
+        return True
+    return before is not None and other.offset - offset <= before
+
+
+def _place(order: Iterable[Buffer], leads: Leads) -> dict[str, Buffer]:
     placed: dict[str, Buffer] = {}
-    for buffer in sorted(buffers, key=lambda b: (-b.size, b.first, b.name)):
-        offset = 0
-        for other in sorted(placed.values(), key=lambda b: b.offset):
-            if other.overlaps_in_time(buffer) and other.offset < offset + buffer.size:
-                offset = max(offset, other.offset + other.size)
+    for buffer in order:
+        others = [other for other in placed.values() if other.overlaps_in_time(buffer)]
+        offsets = {0, *(other.end for other in others)}
+        for other in others:
+            if (after := leads.get((other.name, buffer.name))) is not None:
+                offsets.add(max(other.offset + after, 0))
+                offsets.add(other.offset)
+            if (before := leads.get((buffer.name, other.name))) is not None:
+                offsets.add(max(other.offset - before, 0))
+                offsets.add(other.offset)
+        offset = next(
+            offset
+            for offset in sorted(offsets)
+            if all(_fits(buffer, offset, other, leads) for other in others)
+        )
         placed[buffer.name] = Buffer(buffer.name, buffer.size, buffer.first, buffer.last, offset)
+    return placed
 
-    return MemoryPlan(
-        offsets={name: placed[owned].offset for name, owned in owner.items()},
-        scratch={name: placed[key].offset for name, key in scratch_names.items()},
-        size=max(buffer.offset + buffer.size for buffer in placed.values()),
-        lower_bound=max(
-            sum(b.size for b in buffers if b.first <= moment <= b.last)
-            for moment in range(len(graph.operators) + 1)
-        ),
-    )
+
+def _best(buffers: Sequence[Buffer], leads: Leads, lower_bound: int) -> dict[str, Buffer]:
+    """The smallest of the plans that several orders give."""
+
+    def size(placed: Mapping[str, Buffer]) -> int:
+        return max(buffer.end for buffer in placed.values())
+
+    by_size = sorted(buffers, key=lambda b: (-b.size, b.first, b.name))
+    orders = [
+        by_size,
+        sorted(buffers, key=lambda b: (b.first, -b.size, b.name)),
+        sorted(buffers, key=lambda b: (b.first - b.last, -b.size, b.name)),
+    ]
+    best = min((_place(order, leads) for order in orders), key=size)
+    shuffled, generator = list(by_size), random.Random(0)  # noqa: S311 - a search, not a secret
+    for _ in range(_ATTEMPTS):
+        if size(best) == lower_bound:
+            break
+        attempt = list(shuffled)
+        a, b = generator.randrange(len(attempt)), generator.randrange(len(attempt))
+        attempt.insert(b, attempt.pop(a))
+        placed = _place(attempt, leads)
+        if size(placed) <= size(best):
+            best, shuffled = placed, attempt
+    return best

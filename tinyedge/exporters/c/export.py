@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import tinyedge
-from tinyedge.exporters.c.kernels import Choice, Fields, Kernel, select_kernel
-from tinyedge.exporters.c.packing import TERNARY_PACKINGS
+from tinyedge.exporters.c.kernels import Array, CodeOptions, Kernel, select_kernel
+from tinyedge.exporters.c.kernels.kernel import Fields
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.memory import MemoryPlan, plan_memory
 from tinyedge.graph.operators import Operator, Weighted
@@ -139,49 +139,21 @@ class _Layer:
     arrays: tuple[tuple[str, str, str], ...]
 
 
-def _arrays(
-    operator: Operator, identifier: str, kernel: Kernel, graph: Graph
-) -> tuple[tuple[str, str, str], ...]:
-    """(declaration, comment, values) of the constant arrays of a layer."""
-    if kernel.table is not None:
-        comment = f"{operator.name}: results for -128 to 127"
-        return ((f"static const int8_t {identifier}_table[256]", comment, c_array(kernel.table)),)
-    if not isinstance(operator, Weighted):
-        return ()
-    assert kernel.packing
-    packed = kernel.packing.pack(operator.weights.codes)
-    mantissas, shifts = operator.multipliers(
-        graph.tensors[operator.inputs[0]].quantization,
-        graph.tensors[operator.output].quantization,
-    )
-    shape = "x".join(map(str, operator.weights.codes.shape))
-    channels = len(operator.bias)
-    steps = operator.weights.steps
-    stepped = (
-        ()
-        if steps is None
-        else ((f"static const uint8_t {identifier}_step[{channels}]", "", c_array(steps)),)
-    )
-    return (
-        (
-            f"TE_WEIGHTS static const uint8_t {identifier}_weights[{packed.size}]",
-            f"{operator.name}: weights {shape}, output channel first, {kernel.packing.description}",
-            c_array(packed),
-        ),
-        *stepped,
-        (f"static const int32_t {identifier}_bias[{channels}]", "", c_array(operator.bias)),
-        (f"static const int32_t {identifier}_mantissa[{channels}]", "", c_array(mantissas)),
-        (f"static const int8_t {identifier}_shift[{channels}]", "", c_array(shifts)),
-    )
+def _array(identifier: str, array: Array) -> tuple[str, str, str]:
+    """(declaration, comment, values) of a constant array."""
+    section = "TE_WEIGHTS " if array.weights else ""
+    declaration = f"{section}static const {array.ctype} {identifier}_{array.name}"
+    return f"{declaration}[{array.values.size}]", array.comment, c_array(array.values.ravel())
 
 
-def export_c(graph: Graph, ternary_packing: str = TERNARY_PACKINGS[0]) -> CModel:
+def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
     """Generates the model's C code. The same graph and options give the same text.
 
     Args:
         graph: the graph.
-        ternary_packing: one of ``TERNARY_PACKINGS``.
+        options: what the code is made for; by default the fastest on a Cortex-M4.
     """
+    options = options or CodeOptions()
     names = [operator.name for operator in graph.operators]
     # A constant may be called as an operator is: its key is another.
     identifiers = c_identifiers([*names, *(f"{name} constant" for name in graph.constants)])
@@ -190,12 +162,14 @@ def export_c(graph: Graph, ternary_packing: str = TERNARY_PACKINGS[0]) -> CModel
         operator.name: kernel
         for operator in graph.operators
         if (
-            kernel := select_kernel(
-                graph, operator, Choice(identifiers[operator.name], ternary_packing)
-            )
+            kernel := select_kernel(graph, operator, identifiers[operator.name], options)
         )
     }
-    plan = plan_memory(graph, {name: kernel.scratch or 0 for name, kernel in kernels.items()})
+    plan = plan_memory(
+        graph,
+        {name: kernel.scratch or 0 for name, kernel in kernels.items()},
+        {name: kernel.leads for name, kernel in kernels.items()},
+    )
 
     layers: list[_Layer] = []
     sources: set[str] = set()
@@ -221,7 +195,7 @@ def export_c(graph: Graph, ternary_packing: str = TERNARY_PACKINGS[0]) -> CModel
                 _struct_initializer(kernel.fields),
                 f"{kernel.function}(&{identifier}_layer, {', '.join(pointers)});",
                 f"{operator.name}: {type(operator).__name__}",
-                _arrays(operator, identifier, kernel, graph),
+                tuple(_array(identifier, array) for array in kernel.arrays),
             )
         )
 
@@ -244,6 +218,7 @@ def export_c(graph: Graph, ternary_packing: str = TERNARY_PACKINGS[0]) -> CModel
             )
             for name, values in graph.constants.items()
         ],
+        "headers": sorted({"te_runtime.h", *(layer.kernel.header for layer in layers)}),
         "layers": layers,
     }
     return CModel(
@@ -260,7 +235,6 @@ def export_c(graph: Graph, ternary_packing: str = TERNARY_PACKINGS[0]) -> CModel
 
 
 def _layer_report(graph: Graph, operator: Operator, kernel: Kernel | None) -> LayerReport:
-    packing = kernel.packing if kernel else None
     codes = operator.weights.codes if isinstance(operator, Weighted) else np.empty(0, dtype=np.int8)
     return LayerReport(
         name=operator.name,
@@ -269,7 +243,7 @@ def _layer_report(graph: Graph, operator: Operator, kernel: Kernel | None) -> La
         macs=graph.macs_of(operator),
         weights=int(codes.size),
         bits=operator.weights.bits if isinstance(operator, Weighted) else None,
-        packing=packing.name if packing else None,
-        weight_bytes=int(packing.pack(codes).size) if packing else 0,
+        packing=kernel.packing if kernel else None,
+        weight_bytes=kernel.weight_bytes if kernel else 0,
         kernel=kernel.function if kernel else None,
     )

@@ -32,6 +32,13 @@ def _pack_ternary_base3(codes: Int8) -> Bytes:
     return _grouped(codes.ravel().astype(np.int64) + 1, 5, 3)
 
 
+def _pack_ternary_prefix(codes: Int8) -> Bytes:
+    flat = codes.ravel()
+    bits = np.stack([flat != 0, flat < 0], axis=1)
+    used = np.stack([np.ones(flat.shape, dtype=bool), flat != 0], axis=1)
+    return np.packbits(bits[used], bitorder="little")
+
+
 def _pack_int4(codes: Int8) -> Bytes:
     return _grouped(codes.ravel().astype(np.int64) & 15, 2, 16)
 
@@ -58,6 +65,11 @@ class Packing:
     needs_scratch: bool
     description: str
 
+    @property
+    def unpack(self) -> str:
+        """The C function that reads it."""
+        return f"te_unpack_{self.name}"
+
 
 PACKINGS = {
     packing.name: packing
@@ -67,18 +79,22 @@ PACKINGS = {
         Packing(
             "ternary_base3", 2, _pack_ternary_base3, True, "base 3, 5 a byte, weight = digit - 1"
         ),
+        Packing(
+            "ternary_prefix", 2, _pack_ternary_prefix, True, "prefix code: 0, 1 0 for 1, 1 1 for -1"
+        ),
         Packing("int4", 4, _pack_int4, True, "4 bits, 2 a byte, two's complement"),
         Packing("int8", 8, _pack_int8, False, "8 bits, two's complement"),
     )
 }
-"""Every packing by name."""
-
-TERNARY_PACKINGS = tuple(name for name, packing in PACKINGS.items() if packing.bits == 2)
-"""The packings to choose from for ternary weights; the first is the default."""
+"""Every packing by name; of those for the same bits, the first is the quickest to read."""
 
 
-def packing_for(bits: int, ternary: str = TERNARY_PACKINGS[0]) -> Packing:
-    """The packing for weights of so many bits; ``ternary`` chooses among those for two."""
-    if bits == 2:
-        return PACKINGS[ternary]
+def fastest(bits: int) -> Packing:
+    """The packing for weights of so many bits that is read in the fewest instructions."""
     return next(packing for packing in PACKINGS.values() if packing.bits == bits)
+
+
+def densest(codes: Int8, bits: int) -> Packing:
+    """The packing that stores these weights in the fewest bytes; of equals, the quickest."""
+    candidates = [packing for packing in PACKINGS.values() if packing.bits == bits]
+    return min(candidates, key=lambda packing: packing.pack(codes).size)

@@ -1,0 +1,55 @@
+/* What a core can do in one instruction, with the same result in C for cores that cannot.
+ *
+ * This is the only header that asks which core it is compiled for. */
+#ifndef TE_CPU_H
+#define TE_CPU_H
+
+#include <stdint.h>
+
+#include "te_fixed_point.h"
+
+/* TE_THUMB2: Cortex-M3 and up. TE_THUMB1: Cortex-M0. TE_DSP: the DSP extension (M4, M7, M33, M55).
+ * TE_MVE: Helium (M55). None of them: C, on any machine. */
+#if defined(__arm__) && defined(__thumb2__)
+#define TE_THUMB2 1
+#elif defined(__arm__) && defined(__thumb__)
+#define TE_THUMB1 1
+#endif
+#if defined(TE_THUMB2) && defined(__ARM_FEATURE_DSP)
+#define TE_DSP 1
+#endif
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define TE_MVE 1
+#endif
+
+/* round(a * b / 2^32), halves up; b >= 0. */
+static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
+{
+#if defined(TE_DSP)
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#elif defined(TE_THUMB1)
+    /* From products of 16 bits: there is no long multiplication. */
+    const int32_t ah = a >> 16, bh = b >> 16;
+    const uint32_t al = (uint32_t)a & 0xffffu, bl = (uint32_t)b & 0xffffu;
+    const int32_t first = ah * (int32_t)bl + (int32_t)((al * bl) >> 16);
+    const int32_t second = (int32_t)al * bh + (first & 0xffff);
+    return ah * bh + (first >> 16) + (second >> 16) + ((second >> 15) & 1);
+#else
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+#endif
+}
+
+static inline int32_t te_saturate_s8(int32_t value)
+{
+#if defined(TE_THUMB2)
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
+    return result;
+#else
+    return te_clamp(value, -128, 127);
+#endif
+}
+
+#endif

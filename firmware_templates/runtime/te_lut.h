@@ -1,0 +1,182 @@
+/* Tables of partial sums: what takes the place of multiplication where weights have few values.
+ *
+ * A group of `digits` input channels at eight output positions has few possible contributions to an
+ * output channel: base^digits, where base counts the values of a weight. All are summed up once, and
+ * the packed weights of a group are the index of its sum. An entry holds the eight positions as four
+ * words of two 16-bit lanes. A word is low + 65536 * high as one integer, so that plain 32-bit
+ * additions sum both lanes on any core; an accumulator starts from TE_LUT_ZERO, which keeps its low
+ * lane from going below zero and so from borrowing from the high one. */
+#ifndef TE_LUT_H
+#define TE_LUT_H
+
+#include "te_cpu.h"
+
+#define TE_LUT_LANES 8
+#define TE_LUT_WORDS (TE_LUT_LANES / 2)
+#define TE_LUT_ZERO 0x00008000u
+
+static inline uint32_t te_lut_word(int32_t low, int32_t high)
+{
+    return (uint32_t)low + ((uint32_t)high << 16);
+}
+
+static inline int32_t te_lut_low(uint32_t word)
+{
+    return (int32_t)(word & 0xffffu) - 0x8000;
+}
+
+static inline int32_t te_lut_high(uint32_t word)
+{
+    return (int32_t)word >> 16;
+}
+
+/* For `count` entries from `source` on: low = entry - addend, high = entry + addend. `low` may be
+ * `source`. */
+static inline void te_lut_extend(const uint32_t *source, uint32_t *low, uint32_t *high,
+                                 int32_t count, const uint32_t *addend)
+{
+#if defined(TE_THUMB2)
+    __asm__ volatile("ldm %[addend], {r8-r11}\n"
+                     "1:\n"
+                     "ldm %[source]!, {r3-r6}\n"
+                     "sub r3, r3, r8\n"
+                     "sub r4, r4, r9\n"
+                     "sub r5, r5, r10\n"
+                     "sub r6, r6, r11\n"
+                     "stm %[low]!, {r3-r6}\n"
+                     "add r3, r3, r8, lsl #1\n"
+                     "add r4, r4, r9, lsl #1\n"
+                     "add r5, r5, r10, lsl #1\n"
+                     "add r6, r6, r11, lsl #1\n"
+                     "stm %[high]!, {r3-r6}\n"
+                     "subs %[count], %[count], #1\n"
+                     "bne 1b\n"
+                     : [source] "+r"(source), [low] "+r"(low), [high] "+r"(high),
+                       [count] "+r"(count)
+                     : [addend] "r"(addend)
+                     : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "cc", "memory");
+#else
+    for (; count > 0; count--) {
+        for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
+            const uint32_t word = *source++;
+            *low++ = word - addend[i];
+            *high++ = word + addend[i];
+        }
+    }
+#endif
+}
+
+/* All sums of `digits` addends, each taken 0 - 1, 0 and 1 times (base 3) or -1 and 1 times (base 2).
+ * The first addend is the lowest digit of an entry's index. */
+static inline void te_lut_build(uint32_t *table, int32_t base, int32_t digits,
+                                const uint32_t *addends)
+{
+    int32_t entries = 1;
+    for (int32_t i = 0; i < digits; i++) {
+        entries *= base;
+    }
+    /* The sums of no addend: one entry, zero; the middle one in base 3. */
+    uint32_t *known = table + (base == 3 ? entries / 2 : 0) * TE_LUT_WORDS;
+    for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
+        known[i] = 0;
+    }
+    int32_t count = 1;
+    for (int32_t i = 0; i < digits; i++) {
+        const int32_t words = count * TE_LUT_WORDS;
+        uint32_t *low = base == 3 ? known - words : known;
+        te_lut_extend(known, low, known + words, count, addends + i * TE_LUT_WORDS);
+        known = low;
+        count *= base;
+    }
+}
+
+/* Adds one entry of each of `tables` tables to the accumulators of every channel; the indices lie in
+ * the same order, channel by channel. `words` is the size of a table. */
+static inline void te_lut_accumulate_c(uint32_t *accumulators, const uint32_t *table, int32_t words,
+                                       int32_t tables, const uint8_t *index, int32_t channels)
+{
+    for (; channels > 0; channels--) {
+        const uint32_t *at = table;
+        uint32_t sums[TE_LUT_WORDS];
+        for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
+            sums[i] = accumulators[i];
+        }
+        for (int32_t k = 0; k < tables; k++) {
+            const uint32_t *entry = at + *index++ * TE_LUT_WORDS;
+            for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
+                sums[i] += entry[i];
+            }
+            at += words;
+        }
+        for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
+            *accumulators++ = sums[i];
+        }
+    }
+}
+
+#if defined(TE_THUMB2)
+
+#if defined(TE_MVE)
+#define TE_LUT_LOAD "vldrw.32 q0, [%[sums]]\n"
+#define TE_LUT_ADD                                                                                 \
+    "ldrb r3, [%[index]], #1\n"                                                                    \
+    "add r3, %[table], r3, lsl #4\n"                                                               \
+    "vldrw.32 q1, [r3]\n"                                                                          \
+    "vadd.i32 q0, q0, q1\n"
+#define TE_LUT_STORE "vstrw.32 q0, [%[sums]], #16\n"
+#define TE_LUT_CLOBBERED "r3", "q0", "q1", "cc", "memory"
+#else
+#define TE_LUT_LOAD "ldm %[sums], {r3-r6}\n"
+#define TE_LUT_ADD                                                                                 \
+    "ldrb r12, [%[index]], #1\n"                                                                   \
+    "add r12, %[table], r12, lsl #4\n"                                                             \
+    "ldm r12, {r8, r9, r10, r12}\n"                                                                \
+    "add r3, r3, r8\n"                                                                             \
+    "add r4, r4, r9\n"                                                                             \
+    "add r5, r5, r10\n"                                                                            \
+    "add r6, r6, r12\n"
+#define TE_LUT_STORE "stm %[sums]!, {r3-r6}\n"
+#define TE_LUT_CLOBBERED "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "cc", "memory"
+#endif
+
+#define TE_LUT_NEXT "add %[table], %[table], %[step]\n"
+#define TE_LUT_LOOP(adds, rewind)                                                                  \
+    __asm__ volatile("1:\n" TE_LUT_LOAD adds TE_LUT_STORE rewind                                   \
+                     "subs %[channels], %[channels], #1\n"                                         \
+                     "bne 1b\n"                                                                    \
+                     : [sums] "+r"(accumulators), [index] "+r"(index), [table] "+r"(table),        \
+                       [channels] "+r"(channels)                                                   \
+                     : [step] "r"(step)                                                            \
+                     : TE_LUT_CLOBBERED)
+
+static inline void te_lut_accumulate(uint32_t *accumulators, const uint32_t *table, int32_t words,
+                                     int32_t tables, const uint8_t *index, int32_t channels)
+{
+    const int32_t step = words * 4;
+    switch (tables) {
+    case 4:
+        TE_LUT_LOOP(TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD,
+                    "sub %[table], %[table], %[step]\n"
+                    "sub %[table], %[table], %[step], lsl #1\n");
+        break;
+    case 3:
+        TE_LUT_LOOP(TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD,
+                    "sub %[table], %[table], %[step], lsl #1\n");
+        break;
+    case 2:
+        TE_LUT_LOOP(TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD, "sub %[table], %[table], %[step]\n");
+        break;
+    case 1:
+        TE_LUT_LOOP(TE_LUT_ADD, "");
+        break;
+    default:
+        te_lut_accumulate_c(accumulators, table, words, tables, index, channels);
+        break;
+    }
+}
+
+#else
+#define te_lut_accumulate te_lut_accumulate_c
+#endif
+
+#endif

@@ -1,0 +1,176 @@
+"""Convolution by tables of partial sums: ``te_conv2d_lut_s8``.
+
+The eight positions of a table entry are 16-bit lanes, which the proof below keeps from overflowing:
+the exporter knows the weights, so it knows how many of them a lane holds for any input.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.exporters.c.kernels import layers
+from tinyedge.exporters.c.kernels.kernel import CodeOptions, Fields, Kernel
+from tinyedge.exporters.c.packing import densest
+from tinyedge.graph import operators as ops
+from tinyedge.graph.tensors import Tensor
+
+LANES = 8
+WORD = 4
+LANE_MAXIMUM = 2**15 - 1
+DIGITS = {1: 8, 2: 4}
+"""Weights that one index holds, by their bits."""
+BASES = {1: 2, 2: 3}
+MAXIMUM_CHUNK = 4
+"""Tables at one time; the kernel's loop is unrolled for so many."""
+RESIDENT_MAXIMUM = 4096
+"""Bytes of scratch that the indices of a whole layer may take; larger ones are made by chunk."""
+
+
+def kernel_order(codes: NDArray[np.int8], group: int, chunk: int) -> list[NDArray[np.int8]]:
+    """The weights in the order of the kernel: for every chunk of input channels (rows, channels).
+
+    Rows are ordered (height, width, out).
+
+    Args:
+        codes: (out, height, width, in).
+        group: weights of one index.
+        chunk: groups whose tables exist at one time.
+    """
+    rows = codes.transpose(1, 2, 0, 3).reshape(-1, codes.shape[3])
+    step = group * chunk
+    return [rows[:, first : first + step] for first in range(0, rows.shape[1], step)]
+
+
+def _indices(chunk: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
+    """The index of every group of one chunk; missing channels count as digit 0."""
+    rows, channels = chunk.shape
+    size = DIGITS[bits]
+    digits = np.zeros((rows, -(-channels // size) * size), dtype=np.int64)
+    digits[:, :channels] = (chunk.astype(np.int64) + 1) // (2 if bits == 1 else 1)
+    powers = BASES[bits] ** np.arange(size)
+    return (digits.reshape(rows, -1, size) @ powers).astype(np.uint8).ravel()
+
+
+def _passes(codes: NDArray[np.int8], chunk_channels: int) -> int | None:
+    """How many chunks of one input row 16 bits hold for sure.
+
+    Returns:
+        0 where they hold the whole sum, None where they do not even hold one chunk.
+    """
+    if layers.lane_bound(codes) <= LANE_MAXIMUM:
+        return 0
+    channels = codes.shape[3]
+    chunks = -(-channels // chunk_channels)
+    for passes in range(chunks, 0, -1):
+        step = passes * chunk_channels
+        bounds = (
+            layers.lane_bound(codes[:, line, :, first : first + step])
+            for line in range(codes.shape[1])
+            for first in range(0, channels, step)
+        )
+        if all(bound <= LANE_MAXIMUM for bound in bounds):
+            return passes
+    return None
+
+
+def conv2d(
+    operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel | None:
+    """The kernel for a convolution of binary or ternary weights, or None where it does not apply."""
+    codes, bits = operator.weights.codes, operator.weights.bits
+    bias = layers.folded_bias(operator, source)
+    if (
+        bits not in DIGITS
+        or operator.dilation != (1, 1)
+        or bias is None
+        or not layers.scales_fast(operator, source, output)
+    ):
+        return None
+    out, height, width, channels = codes.shape
+    groups = -(-channels // DIGITS[bits])
+    chunk = min(groups, MAXIMUM_CHUNK if bits == 2 else 1)
+    passes = _passes(codes, chunk * DIGITS[bits])
+    if passes is None:
+        return None
+
+    source_shape, output_shape = source.shape, output.shape
+    lead = _lead(operator, source_shape, output_shape)
+    last_width = output_shape[1]
+    flat = height == width == 1 and operator.stride == (1, 1) and not any(operator.padding)
+    if flat:
+        cells = output_shape[0] * output_shape[1]
+        rows = -(-cells // LANES)
+        source_shape, output_shape = (rows, LANES, channels), (rows, LANES, out)
+        last_width = cells - (rows - 1) * LANES
+        lead = _lead(operator, source_shape, output_shape)
+    blocks = -(-output_shape[1] // LANES)
+    live_rows = (height - 1) // operator.stride[0] + 1
+
+    chunks = kernel_order(codes, DIGITS[bits], chunk)
+    indices = [_indices(part, bits) for part in chunks]
+    ordered = np.concatenate([part.ravel() for part in chunks])
+    packing = densest(ordered, bits) if options.optimize == "size" else None
+    packed = packing.pack(ordered) if packing else np.concatenate(indices)
+
+    sums = live_rows * blocks * out * LANES * 2
+    entries = BASES[bits] ** DIGITS[bits]
+    scratch = sums * (3 if passes else 1) + chunk * entries * LANES * 2 + channels
+    resident = False
+    if packing:
+        total = sum(part.size for part in indices)
+        resident = total <= RESIDENT_MAXIMUM
+        scratch += total if resident else max(part.size for part in indices)
+
+    fields: Fields = {
+        "input": dict(zip(("height", "width", "channels"), source_shape, strict=True)),
+        "output": dict(zip(("height", "width", "channels"), output_shape, strict=True)),
+        "window": layers.window(operator, (height, width), (1, 1)),
+        "activation": layers.activation(source, output, operator.clamp),
+        "weights": layers.weights(operator, identifier, packing.unpack if packing else "0"),
+        "resident": int(resident),
+        "input_last_width": last_width if flat else source_shape[1],
+        "output_last_width": last_width,
+        "blocks": blocks,
+        "base": BASES[bits],
+        "digits": DIGITS[bits],
+        "chunk": chunk,
+        "passes": passes,
+    }
+    name = packing.name if packing else {1: "binary_index", 2: "ternary_index"}[bits]
+    stored = packing.description if packing else f"{DIGITS[bits]} a byte, base {BASES[bits]}"
+    description = f"input channels in chunks of {chunk * DIGITS[bits]}, {stored}"
+    return Kernel(
+        "te_conv2d_lut_s8",
+        "te_conv2d_lut",
+        fields,
+        layers.weight_arrays(operator, source, output, packed, description, bias),
+        name,
+        scratch,
+        (lead,),
+        "te_conv2d_lut_s8.h",
+        (f"{packing.unpack}.c",) if packing else (),
+    )
+
+
+def _lead(
+    operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...]
+) -> int:
+    """How far an output row may lie beyond the input rows that it is written over.
+
+    Row y is written after the input row ``y * stride + height - 1 - padding`` was read, and nothing
+    above that row is read again.
+    """
+    height = operator.weights.codes.shape[1]
+    source_row, output_row = source[1] * source[2], output[1] * output[2]
+    read = [y * operator.stride[0] + height - operator.padding[0] for y in range(output[0])]
+    return min(
+        (
+            max(rows, 0) * source_row - (y + 1) * output_row
+            for y, rows in enumerate(read)
+            if rows < source[0]
+        ),
+        default=math.prod(source),
+    )
