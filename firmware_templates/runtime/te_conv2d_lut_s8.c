@@ -17,6 +17,8 @@ typedef struct {
     int32_t live_rows;
     int32_t row_words;   /* of sums, in a live row */
     int32_t table_words; /* in a table */
+    int32_t zero_words;  /* from its start to the sum of no addend */
+    int32_t on_words;    /* whether a group's channels are the bytes of a word */
     int32_t groups;
     te_stream stream;
 } te_state;
@@ -44,27 +46,48 @@ static void find_cells(const te_state *state, const int8_t *input, int32_t row, 
     }
 }
 
+/* Channels of two cells as words of two lanes, one word of each addend. */
+static inline void pair_cells(const int8_t *low, const int8_t *high, int32_t digits,
+                              uint32_t *addend)
+{
+    for (; digits > 0; digits--) {
+        *addend = te_lut_word(*low++, *high++);
+        addend += TE_LUT_WORDS;
+    }
+}
+
+/* The same for four channels that lie on a word. */
+static inline void pair_words(const int8_t *low, const int8_t *high, uint32_t *addend)
+{
+    const uint32_t a = te_load_word(low), b = te_load_word(high);
+    addend[0 * TE_LUT_WORDS] = te_lut_word((int8_t)a, (int8_t)b);
+    addend[1 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 8), (int8_t)(b >> 8));
+    addend[2 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 16), (int8_t)(b >> 16));
+    addend[3 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 24), (int8_t)(b >> 24));
+}
+
 /* The table of the input channels [first, first + digits) at eight cells. */
 static void build_table(const te_state *state, const int8_t *const *cells, int32_t first,
                         uint32_t *table)
 {
     const te_conv2d_lut *layer = state->layer;
     uint32_t addends[MAXIMUM_DIGITS * TE_LUT_WORDS];
-    const int32_t digits = smaller(layer->digits, layer->input.channels - first);
-    for (int32_t word = 0; word < TE_LUT_WORDS; word++) {
-        const int8_t *low = cells[2 * word] + first;
-        const int8_t *high = cells[2 * word + 1] + first;
-        uint32_t *addend = addends + word;
-        for (int32_t i = 0; i < digits; i++) {
-            *addend = te_lut_word(*low++, *high++);
-            addend += TE_LUT_WORDS;
+    if (state->on_words) {
+        pair_words(cells[0] + first, cells[1] + first, addends);
+        pair_words(cells[2] + first, cells[3] + first, addends + 1);
+        pair_words(cells[4] + first, cells[5] + first, addends + 2);
+        pair_words(cells[6] + first, cells[7] + first, addends + 3);
+    } else {
+        const int32_t digits = smaller(layer->digits, layer->input.channels - first);
+        for (int32_t word = 0; word < TE_LUT_WORDS; word++) {
+            pair_cells(cells[2 * word] + first, cells[2 * word + 1] + first, digits,
+                       addends + word);
         }
-        for (int32_t i = digits; i < layer->digits; i++) {
-            *addend = 0;
-            addend += TE_LUT_WORDS;
+        for (int32_t i = digits * TE_LUT_WORDS; i < layer->digits * TE_LUT_WORDS; i++) {
+            addends[i] = 0;
         }
     }
-    te_lut_build(table, layer->base, layer->digits, addends);
+    te_lut_build(table + state->zero_words, layer->base, layer->digits, addends);
 }
 
 /* Moves what a live row's lanes hold into its 32 bits. */
@@ -74,7 +97,7 @@ static void drain(const te_state *state, int32_t live_row)
     int32_t *total = state->totals + live_row * state->row_words * 2;
     for (int32_t i = 0; i < state->row_words; i++) {
         const uint32_t word = *sum;
-        *sum++ = TE_LUT_ZERO;
+        *sum++ = 0;
         *total++ += te_lut_low(word);
         *total++ += te_lut_high(word);
     }
@@ -82,10 +105,8 @@ static void drain(const te_state *state, int32_t live_row)
 
 static void clear(const te_state *state, int32_t live_row)
 {
-    uint32_t *sum = state->sums + live_row * state->row_words;
-    for (int32_t i = 0; i < state->row_words; i++) {
-        sum[i] = TE_LUT_ZERO;
-    }
+    memset(state->sums + live_row * state->row_words, 0,
+           (size_t)state->row_words * sizeof(uint32_t));
     if (state->totals) {
         memset(state->totals + live_row * state->row_words * 2, 0,
                (size_t)state->row_words * 2 * sizeof(int32_t));
@@ -97,7 +118,7 @@ static uint8_t next_index(te_state *state, int32_t digits)
 {
     const te_conv2d_lut *layer = state->layer;
     int8_t codes[MAXIMUM_DIGITS];
-    (void)layer->weights.unpack(&state->stream, (uint32_t)digits, codes);
+    (void)layer->unpack(&state->stream, (uint32_t)digits, codes);
     int32_t index = 0;
     for (int32_t i = digits - 1; i >= 0; i--) {
         index = index * layer->base + (layer->base == 2 ? codes[i] > 0 : codes[i] + 1);
@@ -129,6 +150,10 @@ static void add_chunk(te_state *state, const int8_t *input, int32_t row, int32_t
     const int32_t last_offset = (layer->blocks - 1) * window->stride_width + window->width - 1;
     const int32_t origin = row + window->padding_top;
     const int8_t *cells[TE_LUT_LANES];
+    /* The output rows that this one contributes to, and with which row of the window. */
+    const int32_t newest = origin / window->stride_height;
+    const int32_t line = origin - newest * window->stride_height;
+    const int32_t line_weights = window->width * channels * groups;
     for (int32_t offset = 0; offset <= last_offset; offset++) {
         find_cells(state, input, row, offset, cells);
         for (int32_t i = 0; i < groups; i++) {
@@ -140,67 +165,118 @@ static void add_chunk(te_state *state, const int8_t *input, int32_t row, int32_t
             if (column < 0 || column >= window->width) {
                 continue;
             }
-            for (int32_t line = 0; line < window->height; line++) {
-                const int32_t y = (origin - line) / window->stride_height;
-                if (origin < line || y * window->stride_height != origin - line ||
-                    y >= layer->output.height) {
-                    continue;
+            uint32_t *sums = state->sums + block * channels * TE_LUT_WORDS;
+            const uint8_t *index = weights + column * channels * groups + line * line_weights;
+            int32_t live_row = newest % state->live_rows;
+            int32_t y = newest;
+            for (int32_t i = line; i < window->height && y >= 0; i += window->stride_height) {
+                if (y < layer->output.height) {
+                    te_lut_accumulate(sums + live_row * state->row_words, state->tables,
+                                      state->table_words, groups, index, channels);
                 }
-                te_lut_accumulate(state->sums + y % state->live_rows * state->row_words +
-                                      block * channels * TE_LUT_WORDS,
-                                  state->tables, state->table_words, groups,
-                                  weights + (line * window->width + column) * channels * groups,
-                                  channels);
+                index += window->stride_height * line_weights;
+                live_row = live_row == 0 ? state->live_rows - 1 : live_row - 1;
+                y--;
             }
         }
     }
 }
 
-/* Bias, scaling and activation of an output row. */
-static inline void finish(const te_state *state, int32_t y, int8_t *output, int plain)
+/* One block of an output row. */
+typedef struct {
+    const te_activation *activation;
+    const te_scale *scale;
+    const uint32_t *sums;
+    const int32_t *totals;
+    int32_t lanes;
+    int32_t channels;
+    int32_t step; /* bytes from one lane's output to the next */
+    int8_t *out;
+} te_block;
+
+/* Bias, scaling and activation of the sums of a block. */
+TE_INLINE void finish_lanes(const te_block *block, te_scale_kind kind)
 {
-    const te_conv2d_lut *layer = state->layer;
-    const int32_t channels = layer->output.channels;
-    const int32_t width =
-        y == layer->output.height - 1 ? layer->output_last_width : layer->output.width;
-    const int32_t step = layer->blocks * channels;
-    const int32_t live_row = y % state->live_rows;
-    int8_t *line = output + y * layer->output.width * channels;
-    for (int32_t channel = 0; channel < channels; channel++) {
-        const te_scale scale = te_scale_of(&layer->weights, &layer->activation, channel);
-        for (int32_t block = 0; block < layer->blocks; block++) {
-            const int32_t at =
-                live_row * state->row_words + (block * channels + channel) * TE_LUT_WORDS;
-            const uint32_t *sum = state->sums + at;
-            const int32_t *total = state->totals ? state->totals + at * 2 : 0;
-            int8_t *out = line + block * channels + channel;
-            for (int32_t x = block; x < width; x += 2 * layer->blocks) {
-                const uint32_t word = *sum++;
-                int32_t low = te_lut_low(word);
-                int32_t high = te_lut_high(word);
-                if (total) {
-                    low += *total++;
-                    high += *total++;
-                }
-                *out = te_activated(&layer->activation, plain,
-                                    te_scaled(&scale, low * scale.step + scale.bias));
-                out += step;
-                if (x + layer->blocks < width) {
-                    *out = te_activated(&layer->activation, plain,
-                                        te_scaled(&scale, high * scale.step + scale.bias));
-                    out += step;
-                }
-            }
+    const te_activation *activation = block->activation;
+    const te_scale *scale = block->scale;
+    const uint32_t *sums = block->sums;
+    const int32_t step = block->step;
+    const int32_t pairs = block->lanes / 2;
+    for (int32_t channel = 0; channel < block->channels; channel++) {
+        const te_scale own = *scale++;
+        const uint32_t *sum = sums + channel * TE_LUT_WORDS;
+        const uint32_t *end = sum + pairs;
+        int8_t *out = block->out + channel;
+        while (sum < end) {
+            const uint32_t word = *sum++;
+            const int32_t low = te_low_mul_add(own.bias, word, own.step);
+            const int32_t high = te_high_mul_add(own.bias, word + TE_LUT_CARRY, own.step);
+            *out = te_scaled(&own, activation, kind, low);
+            out += step;
+            *out = te_scaled(&own, activation, kind, high);
+            out += step;
+        }
+        if (block->lanes & 1) {
+            const int32_t low = te_low_mul_add(own.bias, *sum, own.step);
+            *out = te_scaled(&own, activation, kind, low);
+        }
+    }
+}
+
+static void finish_relu(const te_block *block)
+{
+    finish_lanes(block, TE_SCALE_RELU);
+}
+
+static void finish_plain(const te_block *block)
+{
+    finish_lanes(block, TE_SCALE_PLAIN);
+}
+
+static void finish_clamped(const te_block *block)
+{
+    finish_lanes(block, TE_SCALE_CLAMP);
+}
+
+/* The same for sums of 32 bits. */
+static void finish_totals(const te_block *block, te_scale_kind kind)
+{
+    for (int32_t channel = 0; channel < block->channels; channel++) {
+        const int32_t *total = block->totals + channel * TE_LUT_LANES;
+        int8_t *out = block->out + channel;
+        for (int32_t lane = 0; lane < block->lanes; lane++) {
+            *out = te_scaled_sum(&block->scale[channel], block->activation, kind, *total++);
+            out += block->step;
         }
     }
 }
 
 static void finish_row(const te_state *state, int32_t y, int8_t *output)
 {
-    if (te_is_plain(&state->layer->activation)) {
-        finish(state, y, output, 1);
-    } else {
-        finish(state, y, output, 0);
+    const te_conv2d_lut *layer = state->layer;
+    const te_scale_kind kind = te_scale_kind_of(&layer->activation);
+    const int32_t channels = layer->output.channels;
+    const int32_t width =
+        y == layer->output.height - 1 ? layer->output_last_width : layer->output.width;
+    const int32_t row = y % state->live_rows * state->row_words;
+    te_block block = {
+        &layer->activation, layer->scale, state->sums + row, 0, 0, channels,
+        layer->blocks * channels, output + y * layer->output.width * channels,
+    };
+    for (int32_t first = 0; first < layer->blocks && first < width; first++) {
+        block.lanes = (width - first + layer->blocks - 1) / layer->blocks;
+        if (state->totals) {
+            block.totals = state->totals + (row + first * channels * TE_LUT_WORDS) * 2;
+            finish_totals(&block, kind);
+        } else if (kind == TE_SCALE_RELU) {
+            finish_relu(&block);
+        } else if (kind == TE_SCALE_PLAIN) {
+            finish_plain(&block);
+        } else {
+            finish_clamped(&block);
+        }
+        block.sums += channels * TE_LUT_WORDS;
+        block.out += channels;
     }
 }
 
@@ -215,6 +291,8 @@ static void lay_out(te_state *state, const te_conv2d_lut *layer, int8_t *scratch
     state->live_rows = (window->height - 1) / window->stride_height + 1;
     state->row_words = layer->blocks * layer->output.channels * TE_LUT_WORDS;
     state->table_words = entries * TE_LUT_WORDS;
+    state->zero_words = layer->base == 3 ? entries / 2 * TE_LUT_WORDS : 0;
+    state->on_words = layer->digits == 4 && layer->input.channels % 4 == 0;
     state->groups = (layer->input.channels + layer->digits - 1) / layer->digits;
     /* The exporter aligns scratch to words. */
     uint32_t *at = (uint32_t *)(void *)scratch;
@@ -238,8 +316,8 @@ void te_conv2d_lut_s8(const te_conv2d_lut *layer, const int8_t *input, int8_t *o
     const te_window *window = &layer->window;
     te_state state;
     lay_out(&state, layer, scratch);
-    const int packed = layer->weights.unpack != 0;
-    state.stream = te_stream_of(&layer->weights);
+    const int packed = layer->unpack != 0;
+    state.stream = te_stream_of(layer->packed);
     if (packed && layer->resident) {
         uint8_t *index = state.indices;
         for (int32_t first = 0; first < state.groups; first += layer->chunk) {
@@ -253,8 +331,8 @@ void te_conv2d_lut_s8(const te_conv2d_lut *layer, const int8_t *input, int8_t *o
         if (newest * window->stride_height == origin && newest < layer->output.height) {
             clear(&state, newest % state.live_rows);
         }
-        const uint8_t *weights = packed ? state.indices : layer->weights.packed;
-        state.stream = te_stream_of(&layer->weights);
+        const uint8_t *weights = packed ? state.indices : layer->packed;
+        state.stream = te_stream_of(layer->packed);
         int32_t passes = 0;
         for (int32_t first = 0; first < state.groups; first += layer->chunk) {
             const int32_t groups = smaller(layer->chunk, state.groups - first);

@@ -2,7 +2,7 @@
 #ifndef TE_CONV2D_LUT_S8_H
 #define TE_CONV2D_LUT_S8_H
 
-#include "te_runtime.h"
+#include "te_scale.h"
 
 /* Output channels are summed in 16-bit lanes, eight columns of a row at once; column x lies in block
  * x % blocks, lane x / blocks. An input row is used for all output rows that it contributes to, and
@@ -24,8 +24,10 @@ typedef struct {
     te_shape output;
     te_window window; /* dilations are 1 */
     te_activation activation;
-    te_weights weights; /* `bias` holds the input's offset; `unpack` is NULL for indices */
-    int32_t resident;   /* whether scratch holds the indices of all chunks at once */
+    const uint8_t *packed;
+    te_unpack unpack;      /* NULL where `packed` holds indices */
+    const te_scale *scale; /* whose bias holds the input's offset */
+    int32_t resident;      /* whether scratch holds the indices of all chunks at once */
     int32_t input_last_width;
     int32_t output_last_width;
     int32_t blocks;

@@ -22,6 +22,12 @@
 #define TE_MVE 1
 #endif
 
+#if defined(__GNUC__)
+#define TE_INLINE static inline __attribute__((always_inline))
+#else
+#define TE_INLINE static inline
+#endif
+
 /* round(a * b / 2^32), halves up; b >= 0. */
 static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
 {
@@ -39,6 +45,47 @@ static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
 #else
     return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
 #endif
+}
+
+/* sum + round(a * b / 2^32), halves up; b >= 0. */
+static inline int32_t te_rounding_high_mul_add(int32_t sum, int32_t a, int32_t b)
+{
+#if defined(TE_DSP)
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return sum + te_rounding_high_mul(a, b);
+#endif
+}
+
+/* sum + the low, or the high, half of a as a signed number * the low half of b, modulo 2^32. */
+static inline int32_t te_low_mul_add(int32_t sum, uint32_t a, int32_t b)
+{
+#if defined(TE_DSP)
+    int32_t result;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)a * (int16_t)b));
+#endif
+}
+
+static inline int32_t te_high_mul_add(int32_t sum, uint32_t a, int32_t b)
+{
+#if defined(TE_DSP)
+    int32_t result;
+    __asm__("smlatb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return (int32_t)((uint32_t)sum + (uint32_t)(((int32_t)a >> 16) * (int16_t)b));
+#endif
+}
+
+/* Four bytes of memory as a word, the first lowest; aligned to a word. */
+static inline uint32_t te_load_word(const int8_t *bytes)
+{
+    return *(const uint32_t *)(const void *)bytes;
 }
 
 static inline int32_t te_saturate_s8(int32_t value)

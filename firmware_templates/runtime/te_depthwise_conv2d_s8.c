@@ -28,7 +28,7 @@ void te_depthwise_conv2d_s8(const te_depthwise_conv2d *layer, const int8_t *inpu
     const te_activation *activation = &layer->activation;
     const int32_t channels = layer->output.channels;
     const uint32_t count = (uint32_t)(window->height * window->width);
-    te_stream stream = te_stream_of(&layer->weights);
+    te_stream stream = te_stream_of(layer->weights.packed);
     for (int32_t channel = 0; channel < channels; channel++) {
         const int8_t *weights = layer->weights.unpack(&stream, count, scratch);
         const int8_t *plane = input + channel / layer->multiplier;

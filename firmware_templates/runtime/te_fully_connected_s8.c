@@ -7,7 +7,7 @@ void te_fully_connected_s8(const te_fully_connected *layer, const int8_t *input,
 {
     const te_activation *activation = &layer->activation;
     const uint32_t count = (uint32_t)layer->inputs;
-    te_stream stream = te_stream_of(&layer->weights);
+    te_stream stream = te_stream_of(layer->weights.packed);
     for (int32_t channel = 0; channel < layer->outputs; channel++) {
         const int8_t *weights = layer->weights.unpack(&stream, count, scratch);
         const int32_t sum = layer->weights.bias[channel] +

@@ -4,8 +4,8 @@
  * output channel: base^digits, where base counts the values of a weight. All are summed up once, and
  * the packed weights of a group are the index of its sum. An entry holds the eight positions as four
  * words of two 16-bit lanes. A word is low + 65536 * high as one integer, so that plain 32-bit
- * additions sum both lanes on any core; an accumulator starts from TE_LUT_ZERO, which keeps its low
- * lane from going below zero and so from borrowing from the high one. */
+ * additions sum both lanes on any core: the lower half of the sum is the low lane, and the upper half
+ * is the high lane once 0x8000 has been added, which undoes the borrow of a negative low lane. */
 #ifndef TE_LUT_H
 #define TE_LUT_H
 
@@ -13,7 +13,7 @@
 
 #define TE_LUT_LANES 8
 #define TE_LUT_WORDS (TE_LUT_LANES / 2)
-#define TE_LUT_ZERO 0x00008000u
+#define TE_LUT_CARRY 0x8000u
 
 static inline uint32_t te_lut_word(int32_t low, int32_t high)
 {
@@ -22,12 +22,12 @@ static inline uint32_t te_lut_word(int32_t low, int32_t high)
 
 static inline int32_t te_lut_low(uint32_t word)
 {
-    return (int32_t)(word & 0xffffu) - 0x8000;
+    return (int16_t)word;
 }
 
 static inline int32_t te_lut_high(uint32_t word)
 {
-    return (int32_t)word >> 16;
+    return (int32_t)(word + TE_LUT_CARRY) >> 16;
 }
 
 /* For `count` entries from `source` on: low = entry - addend, high = entry + addend. `low` may be
@@ -66,27 +66,32 @@ static inline void te_lut_extend(const uint32_t *source, uint32_t *low, uint32_t
 #endif
 }
 
-/* All sums of `digits` addends, each taken 0 - 1, 0 and 1 times (base 3) or -1 and 1 times (base 2).
- * The first addend is the lowest digit of an entry's index. */
-static inline void te_lut_build(uint32_t *table, int32_t base, int32_t digits,
+/* All sums of `digits` addends, each taken -1, 0 and 1 times (base 3) or -1 and 1 times (base 2);
+ * the first addend is the lowest digit of an entry's index. `zero` is the entry of the sum of none:
+ * the middle one in base 3, which takes 3 or 4 digits, the first in base 2. */
+static inline void te_lut_build(uint32_t *zero, int32_t base, int32_t digits,
                                 const uint32_t *addends)
 {
-    int32_t entries = 1;
-    for (int32_t i = 0; i < digits; i++) {
-        entries *= base;
-    }
-    /* The sums of no addend: one entry, zero; the middle one in base 3. */
-    uint32_t *known = table + (base == 3 ? entries / 2 : 0) * TE_LUT_WORDS;
     for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
-        known[i] = 0;
+        zero[i] = 0;
     }
-    int32_t count = 1;
-    for (int32_t i = 0; i < digits; i++) {
-        const int32_t words = count * TE_LUT_WORDS;
-        uint32_t *low = base == 3 ? known - words : known;
-        te_lut_extend(known, low, known + words, count, addends + i * TE_LUT_WORDS);
-        known = low;
-        count *= base;
+    uint32_t *known = zero;
+    if (base == 3) {
+        te_lut_extend(known, known - 4, known + 4, 1, addends);
+        known -= 4;
+        te_lut_extend(known, known - 12, known + 12, 3, addends + 4);
+        known -= 12;
+        te_lut_extend(known, known - 36, known + 36, 9, addends + 8);
+        known -= 36;
+        if (digits == 4) {
+            te_lut_extend(known, known - 108, known + 108, 27, addends + 12);
+        }
+        return;
+    }
+    for (int32_t count = 1; digits > 0; digits--) {
+        te_lut_extend(known, known, known + count * TE_LUT_WORDS, count, addends);
+        count *= 2;
+        addends += TE_LUT_WORDS;
     }
 }
 

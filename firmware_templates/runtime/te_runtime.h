@@ -59,9 +59,9 @@ typedef struct {
     const int8_t *shift;
 } te_weights;
 
-static inline te_stream te_stream_of(const te_weights *weights)
+static inline te_stream te_stream_of(const uint8_t *packed)
 {
-    const te_stream stream = {weights->packed, 0, 0};
+    const te_stream stream = {packed, 0, 0};
     return stream;
 }
 

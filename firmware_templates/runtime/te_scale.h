@@ -4,61 +4,63 @@
  * zero. The first is one rounding high multiplication of 2x. The second is (v + half) >> right, with
  * one taken off where v is negative; the output's zero point is added before the shift. Where the
  * activation cuts off everything below the zero point, that correction changes nothing and is left
- * out. The exporter proves that 2x * 2^left and the zero point * 2^right fit in 32 bits. */
+ * out. The exporter prepares these numbers, and proves that they fit. */
 #ifndef TE_SCALE_H
 #define TE_SCALE_H
 
 #include "te_cpu.h"
 #include "te_runtime.h"
 
+/* What an activation makes of a sum. */
+typedef enum {
+    TE_SCALE_RELU,  /* nothing below the zero point, and the rest of the int8 range */
+    TE_SCALE_PLAIN, /* the whole int8 range */
+    TE_SCALE_CLAMP  /* any range */
+} te_scale_kind;
+
+/* An output channel: the accumulator is step * sum + bias. The multiplier's shift to the left, and
+ * one more, is in bias and step already. */
 typedef struct {
     int32_t bias;
-    int32_t step;
     int32_t mantissa;
-    int32_t left;     /* 1 + the multiplier's shift to the left */
-    int32_t right;    /* the multiplier's shift to the right */
-    int32_t rounding; /* half of 2^right, and the zero point there */
-    int32_t away;     /* -1 where negative halves have to be rounded away from zero, else 0 */
+    int32_t rounding; /* half of 2^right, and the output's zero point * 2^right */
+    int16_t step;
+    uint8_t right; /* the multiplier's shift to the right */
+    int8_t away;   /* -1 where negative halves are rounded away from zero: right > 0; else 0 */
 } te_scale;
 
-static inline te_scale te_scale_of(const te_weights *weights, const te_activation *activation,
-                                   int32_t channel)
+static inline te_scale_kind te_scale_kind_of(const te_activation *activation)
 {
-    const int32_t shift = weights->shift[channel];
-    te_scale scale;
-    scale.bias = weights->bias[channel];
-    scale.step = te_step(weights, channel);
-    scale.mantissa = weights->mantissa[channel];
-    scale.left = shift > 0 ? shift + 1 : 1;
-    scale.right = shift > 0 ? 0 : -shift;
-    scale.rounding = (int32_t)(((uint32_t)1 << scale.right) >> 1) +
-                     activation->output_offset * (int32_t)((uint32_t)1 << scale.right);
-    scale.away = scale.right > 0 && activation->clamp_min < activation->output_offset ? -1 : 0;
-    return scale;
-}
-
-/* The output, not clamped yet, for an accumulator that holds the bias. */
-static inline int32_t te_scaled(const te_scale *scale, int32_t accumulator)
-{
-    const int32_t doubled = (int32_t)((uint32_t)accumulator << scale->left);
-    int32_t value = te_rounding_high_mul(doubled, scale->mantissa);
-    value += (value >> 31) & scale->away;
-    return (value + scale->rounding) >> scale->right;
-}
-
-/* The fused activation. `plain` says that it is the whole int8 range. */
-static inline int8_t te_activated(const te_activation *activation, int plain, int32_t value)
-{
-    const int32_t saturated = te_saturate_s8(value);
-    if (plain) {
-        return (int8_t)saturated;
+    if (activation->clamp_min != -128 || activation->clamp_max != 127) {
+        return TE_SCALE_CLAMP;
     }
-    return te_clamp(saturated, activation->clamp_min, activation->clamp_max);
+    return activation->output_offset == -128 ? TE_SCALE_RELU : TE_SCALE_PLAIN;
 }
 
-static inline int te_is_plain(const te_activation *activation)
+/* The output for `sum` * step + bias, given as such. */
+TE_INLINE int8_t te_scaled(const te_scale *scale, const te_activation *activation,
+                           te_scale_kind kind, int32_t shifted)
 {
-    return activation->clamp_min == -128 && activation->clamp_max == 127;
+    if (kind == TE_SCALE_RELU) {
+        const int32_t value =
+            te_rounding_high_mul_add(scale->rounding, shifted, scale->mantissa) >> scale->right;
+        return (int8_t)te_saturate_s8(value);
+    }
+    int32_t value = te_rounding_high_mul(shifted, scale->mantissa);
+    value += (value >> 31) & scale->away;
+    value = (value + scale->rounding) >> scale->right;
+    if (kind == TE_SCALE_CLAMP) {
+        return te_clamp(value, activation->clamp_min, activation->clamp_max);
+    }
+    return (int8_t)te_saturate_s8(value);
+}
+
+/* The output for a sum of 32 bits. */
+TE_INLINE int8_t te_scaled_sum(const te_scale *scale, const te_activation *activation,
+                               te_scale_kind kind, int32_t sum)
+{
+    const uint32_t product = (uint32_t)sum * (uint32_t)(int32_t)scale->step;
+    return te_scaled(scale, activation, kind, (int32_t)(product + (uint32_t)scale->bias));
 }
 
 #endif

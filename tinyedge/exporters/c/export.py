@@ -89,11 +89,15 @@ def c_identifiers(names: Iterable[str]) -> dict[str, str]:
     return identifiers
 
 
+def _literal(value: Any) -> str:
+    return "INT32_MIN" if value == -(2**31) else str(int(value))
+
+
 def c_array(values: Iterable[Any], indent: str = "    ") -> str:
     """Comma-separated literals, wrapped."""
     lines, line = [], indent
     for value in values:
-        literal = "INT32_MIN" if value == -(2**31) else str(int(value))
+        literal = _literal(value)
         if len(line) + len(literal) + 2 > _LINE:
             lines.append(line.rstrip())
             line = indent
@@ -143,7 +147,12 @@ def _array(identifier: str, array: Array) -> tuple[str, str, str]:
     """(declaration, comment, values) of a constant array."""
     section = "TE_WEIGHTS " if array.weights else ""
     declaration = f"{section}static const {array.ctype} {identifier}_{array.name}"
-    return f"{declaration}[{array.values.size}]", array.comment, c_array(array.values.ravel())
+    if array.values.ndim == 1:
+        values = c_array(array.values)
+    else:
+        rows = ("{" + ", ".join(map(_literal, row)) + "}" for row in array.values)
+        values = ",\n".join(f"    {row}" for row in rows)
+    return f"{declaration}[{len(array.values)}]", array.comment, values
 
 
 def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:

@@ -44,7 +44,7 @@ class Array:
     Attributes:
         name: what it holds.
         ctype: of its elements.
-        values: its elements.
+        values: its elements; of structs, a row of members each.
         comment: said in the code.
         weights: whether a footprint counts it among the weights.
     """

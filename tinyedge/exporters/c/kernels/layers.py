@@ -10,6 +10,8 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN, INT32_MAX
 from tinyedge.graph.tensors import Tensor
 
+INT16_MAX = 2**15 - 1
+
 _LARGEST_RIGHT_SHIFT = 22
 """With which the output's zero point, shifted to the left, leaves room in 32 bits."""
 
@@ -49,7 +51,7 @@ def window(operator: ops.Windowed, kernel: ops.Pair, dilation: ops.Pair) -> Fiel
 
 
 def weights(operator: ops.Weighted, identifier: str, unpack: str = "0") -> Fields:
-    """``te_weights``, whose arrays ``weight_arrays`` gives."""
+    """``te_weights``, whose arrays ``packed_array`` and ``channel_arrays`` give."""
     return {
         "packed": f"{identifier}_weights",
         "unpack": unpack,
@@ -60,44 +62,55 @@ def weights(operator: ops.Weighted, identifier: str, unpack: str = "0") -> Field
     }
 
 
-def weight_arrays(
-    operator: ops.Weighted,
-    source: Tensor,
-    output: Tensor,
-    packed: NDArray[np.uint8],
-    description: str,
-    bias: NDArray[np.int32] | None = None,
-) -> tuple[Array, ...]:
-    """Packed weights and the constants of every output channel.
-
-    Args:
-        operator: the layer.
-        source: its input.
-        output: its output.
-        packed: its weights.
-        description: of their order and packing.
-        bias: where it is not the operator's.
-    """
-    mantissas, shifts = operator.multipliers(source.quantization, output.quantization)
+def packed_array(
+    operator: ops.Weighted, packed: NDArray[np.uint8], description: str
+) -> Array:
+    """Packed weights; ``description`` says their order and packing."""
     sizes = "x".join(map(str, operator.weights.codes.shape))
     comment = f"{operator.name}: weights {sizes}, {description}"
-    arrays = [Array("weights", "uint8_t", packed, comment, weights=True)]
-    if operator.weights.steps is not None:
-        arrays.append(Array("step", "uint8_t", operator.weights.steps))
+    return Array("weights", "uint8_t", packed, comment, weights=True)
+
+
+def channel_arrays(operator: ops.Weighted, source: Tensor, output: Tensor) -> tuple[Array, ...]:
+    """What ``te_weights`` holds of every output channel."""
+    mantissas, shifts = operator.multipliers(source.quantization, output.quantization)
+    steps = operator.weights.steps
     return (
-        *arrays,
-        Array("bias", "int32_t", operator.bias if bias is None else bias),
+        *(() if steps is None else (Array("step", "uint8_t", steps),)),
+        Array("bias", "int32_t", operator.bias),
         Array("mantissa", "int32_t", mantissas),
         Array("shift", "int8_t", shifts),
     )
 
 
-def scales_fast(operator: ops.Weighted, source: Tensor, output: Tensor) -> bool:
-    """Whether ``te_scale.h`` can scale the accumulators: its numbers have to fit in 32 bits."""
-    _, shifts = operator.multipliers(source.quantization, output.quantization)
+def scale_array(
+    operator: ops.Weighted, source: Tensor, output: Tensor, bias: NDArray[np.int32] | None = None
+) -> Array | None:
+    """``te_scale`` of every output channel, or None where a number of it does not fit.
+
+    Args:
+        operator: the layer.
+        source: its input.
+        output: its output.
+        bias: where it is not the operator's.
+    """
+    mantissas, shifts = operator.multipliers(source.quantization, output.quantization)
     left = np.maximum(shifts.astype(np.int64), 0) + 1
+    right = np.maximum(-shifts.astype(np.int64), 0)
+    steps = operator.weights.steps
+    step = (np.ones_like(left) if steps is None else steps.astype(np.int64)) << left
     bound = operator.accumulator_bound(source.quantization) << left
-    return bool(np.all(bound <= INT32_MAX) and np.all(shifts >= -_LARGEST_RIGHT_SHIFT))
+    if bound.max() > INT32_MAX or step.max() > INT16_MAX or right.max() > _LARGEST_RIGHT_SHIFT:
+        return None
+    shifted = (operator.bias if bias is None else bias).astype(np.int64) << left
+    rounding = ((1 << right) >> 1) + (np.int64(output.quantization.zero_point) << right)
+    columns = (_wrapped(shifted), mantissas, rounding, step, right, -(right > 0).astype(np.int64))
+    return Array("scale", "te_scale", np.stack([c.astype(np.int64) for c in columns], axis=1))
+
+
+def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Modulo 2**32, signed: a bias may overflow where the sum that goes with it undoes that."""
+    return (values + 2**31) % 2**32 - 2**31
 
 
 def folded_bias(operator: ops.Weighted, source: Tensor) -> NDArray[np.int32] | None:

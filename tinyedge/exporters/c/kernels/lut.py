@@ -82,12 +82,10 @@ def conv2d(
     """The kernel for a convolution of binary or ternary weights, or None where it does not apply."""
     codes, bits = operator.weights.codes, operator.weights.bits
     bias = layers.folded_bias(operator, source)
-    if (
-        bits not in DIGITS
-        or operator.dilation != (1, 1)
-        or bias is None
-        or not layers.scales_fast(operator, source, output)
-    ):
+    if bits not in DIGITS or operator.dilation != (1, 1) or bias is None:
+        return None
+    scale = layers.scale_array(operator, source, output, bias)
+    if scale is None:
         return None
     out, height, width, channels = codes.shape
     groups = -(-channels // DIGITS[bits])
@@ -129,7 +127,9 @@ def conv2d(
         "output": dict(zip(("height", "width", "channels"), output_shape, strict=True)),
         "window": layers.window(operator, (height, width), (1, 1)),
         "activation": layers.activation(source, output, operator.clamp),
-        "weights": layers.weights(operator, identifier, packing.unpack if packing else "0"),
+        "packed": f"{identifier}_weights",
+        "unpack": packing.unpack if packing else "0",
+        "scale": f"{identifier}_scale",
         "resident": int(resident),
         "input_last_width": last_width if flat else source_shape[1],
         "output_last_width": last_width,
@@ -146,7 +146,7 @@ def conv2d(
         "te_conv2d_lut_s8",
         "te_conv2d_lut",
         fields,
-        layers.weight_arrays(operator, source, output, packed, description, bias),
+        (layers.packed_array(operator, packed, description), scale),
         name,
         scratch,
         (lead,),

@@ -53,7 +53,10 @@ def _weighted(
             "activation": layers.activation(inputs[0], output, operator.clamp),
             "weights": layers.weights(operator, identifier, packing.unpack),
         },
-        layers.weight_arrays(operator, inputs[0], output, packed, description),
+        (
+            layers.packed_array(operator, packed, description),
+            *layers.channel_arrays(operator, inputs[0], output),
+        ),
         packing.name,
         operator.weights.codes[0].size if packing.needs_scratch else 0,
         unpack=(f"{packing.unpack}.c",),
