@@ -1,0 +1,33 @@
+/* Convolution with windows of one cell, ternary or binary weights, for cores with dual 16-bit
+ * multiplication. */
+#ifndef TE_CONV1X1_QUAD_S8_H
+#define TE_CONV1X1_QUAD_S8_H
+
+#include "te_scale.h"
+
+/* Four products in one dual multiplication (te_quad.h), at four cells. Cells are computed four at a
+ * time, in order, and their outputs written then.
+ *
+ * Weights: for every pair of output channels, columns / 8 words. `order` gives the output channels of
+ * the pairs, low one first; where their number is odd, the last one twice. Bit 0 of `sign` of a
+ * pair says that the low channel's weights are negated.
+ *
+ * Scratch: columns * 8 bytes. */
+typedef struct {
+    te_shape input;
+    te_shape output;
+    int32_t stride_height;
+    int32_t stride_width;
+    te_activation activation;
+    const uint32_t *packed;
+    const te_scale *scale; /* in the order of `order`; bias holds the input's offset */
+    const uint16_t *order;
+    const uint8_t *negated;
+    int32_t columns; /* input channels, rounded up to 8 */
+    int32_t segment; /* columns, a multiple of 8, that the low field holds for sure */
+} te_conv1x1_quad;
+
+void te_conv1x1_quad_s8(const te_conv1x1_quad *layer, const int8_t *input, int8_t *output,
+                        int8_t *scratch);
+
+#endif

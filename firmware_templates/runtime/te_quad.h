@@ -1,0 +1,68 @@
+/* Four ternary products in one dual 16-bit multiplication.
+ *
+ * A 16-bit weight holds two output channels, (a + 1) + 2^14 * b, so that multiplying it by an input
+ * adds (a + 1) * x to the low field of a sum, 14 bits, and b * x to the high field. A pair of such
+ * weights takes only the bits of TE_QUAD_MASK, and four pairs, rotated by 0, 4, 8 and 12 bits to the
+ * left, one word: the weights of eight columns and two channels. The low field holds
+ * sum((a + 1) * x) - the exporter says for how many columns - and the sum of x is taken off at the
+ * end. */
+#ifndef TE_QUAD_H
+#define TE_QUAD_H
+
+#include "te_cpu.h"
+
+#define TE_QUAD_MASK 0xc003c003u
+#define TE_QUAD_CELLS 4
+
+static inline int32_t te_quad_low(int32_t sum)
+{
+    return (int32_t)((uint32_t)sum << 18) >> 18;
+}
+
+/* Adds the products of 8 * `words` columns at four cells. `columns` holds, for every two columns, a
+ * word of two 16-bit lanes of each cell. */
+static inline void te_quad_dot4(const uint32_t *packed, const uint32_t *columns, int32_t words,
+                                int32_t *sums)
+{
+#if defined(TE_DSP) && defined(__OPTIMIZE__)
+    int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+#define TE_QUAD_STEP(rotation)                                                                     \
+    "and r9, %[mask], r8, ror #" rotation "\n"                                                     \
+    "ldm %[columns]!, {r3-r6}\n"                                                                   \
+    "smlad %[a], r3, r9, %[a]\n"                                                                   \
+    "smlad %[b], r4, r9, %[b]\n"                                                                   \
+    "smlad %[c], r5, r9, %[c]\n"                                                                   \
+    "smlad %[d], r6, r9, %[d]\n"
+    __asm__ volatile("1:\n"
+                     "ldr r8, [%[packed]], #4\n"
+                     "and r9, %[mask], r8\n"
+                     "ldm %[columns]!, {r3-r6}\n"
+                     "smlad %[a], r3, r9, %[a]\n"
+                     "smlad %[b], r4, r9, %[b]\n"
+                     "smlad %[c], r5, r9, %[c]\n"
+                     "smlad %[d], r6, r9, %[d]\n" TE_QUAD_STEP("4") TE_QUAD_STEP("8")
+                         TE_QUAD_STEP("12") "subs %[words], %[words], #1\n"
+                                            "bne 1b\n"
+                     : [packed] "+r"(packed), [columns] "+r"(columns), [words] "+r"(words),
+                       [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d)
+                     : [mask] "r"(TE_QUAD_MASK)
+                     : "r3", "r4", "r5", "r6", "r8", "r9", "cc", "memory");
+#undef TE_QUAD_STEP
+    sums[0] = a;
+    sums[1] = b;
+    sums[2] = c;
+    sums[3] = d;
+#else
+    for (; words > 0; words--) {
+        const uint32_t word = *packed++;
+        for (int32_t i = 0; i < 16; i += 4) {
+            const uint32_t pair = (word >> i | word << (31 - i) << 1) & TE_QUAD_MASK;
+            for (int32_t cell = 0; cell < TE_QUAD_CELLS; cell++) {
+                sums[cell] = te_smlad(*columns++, pair, sums[cell]);
+            }
+        }
+    }
+#endif
+}
+
+#endif
