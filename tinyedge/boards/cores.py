@@ -1,0 +1,48 @@
+"""The Cortex-M cores: what compilers call them, and which instructions they have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+CoreName = Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]
+
+
+@dataclass(frozen=True)
+class Core:
+    """A Cortex-M core.
+
+    Attributes:
+        name: as Arm and gcc's ``-mcpu`` spell it.
+        zig: as zig's ``-mcpu`` spells it.
+        thumb2: 32-bit Thumb instructions, ``umull`` and hardware division among them (ARMv7-M and
+            later); without them only ARMv6-M.
+        dsp: the DSP extension: ``smlad``, ``sxtb16`` and other operations on packed halfwords.
+        mve: Helium: integer vectors of 128 bits.
+    """
+
+    name: CoreName
+    zig: str
+    thumb2: bool = True
+    dsp: bool = False
+    mve: bool = False
+
+    @property
+    def gcc(self) -> str:
+        """As gcc's ``-mcpu`` spells it."""
+        return self.name
+
+
+CORES: dict[str, Core] = {
+    core.name: core
+    for core in (
+        Core("cortex-m0", "cortex_m0", thumb2=False),
+        Core("cortex-m3", "cortex_m3"),
+        Core("cortex-m4", "cortex_m4", dsp=True),
+        Core("cortex-m7", "cortex_m7", dsp=True),
+        Core("cortex-m33", "cortex_m33", dsp=True),
+        Core("cortex-m55", "cortex_m55", dsp=True, mve=True),
+    )
+}
+
+assert set(CORES) == set(get_args(CoreName))
