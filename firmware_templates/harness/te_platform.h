@@ -12,8 +12,6 @@ void te_platform_write(const uint8_t *bytes, uint32_t count);
 /* A counter that never goes back, and its frequency. */
 uint64_t te_platform_ticks(void);
 uint32_t te_platform_tick_hz(void);
-/* Differs, as a rule, from one boot to the next. */
-uint32_t te_platform_boot_id(void);
 /* Bytes of RAM left for the stack, and the most of it ever in use (painted stack). */
 uint32_t te_platform_stack_size(void);
 uint32_t te_platform_stack_peak(void);

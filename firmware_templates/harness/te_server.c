@@ -37,6 +37,7 @@ typedef struct {
 static uint8_t frame[TE_FRAME_OVERHEAD + TINYEDGE_MODEL_INPUT_SIZE];
 static answer last;
 static uint32_t session;
+static uint32_t boot_id; /* differs, as a rule, from one boot to the next */
 static uint32_t inferences;
 static uint32_t damaged_frames;
 
@@ -69,7 +70,7 @@ static void send_hello(const te_frame_header *request)
     te_frame_put_u32(TINYEDGE_MODEL_OUTPUT_SIZE);
     te_frame_put_u32(TINYEDGE_MODEL_INPUT_SIZE);
     te_frame_put_u32(te_platform_tick_hz());
-    te_frame_put_u32(te_platform_boot_id());
+    te_frame_put_u32(boot_id);
     te_frame_put(tinyedge_model_hash, 32);
     te_frame_put(firmware_hash, 32);
     te_frame_put(board, BOARD_NAME_SIZE);
@@ -133,6 +134,9 @@ static void answer_request(const te_frame_header *request, const uint8_t *payloa
 {
     switch (request->type) {
     case MESSAGE_HELLO:
+        if (boot_id == 0) {
+            boot_id = (uint32_t)te_platform_ticks() | 1u; /* when the host first spoke */
+        }
         session = request->session;
         last.known = 0;
         send_hello(request);

@@ -3,7 +3,7 @@
 #include "te_quad.h"
 
 /* Widens four cells: for every four channels c, lanes (c, c + 2) of each cell, then lanes
- * (c + 1, c + 3). Gives twice nothing: the sum of each cell goes to `totals`. */
+ * (c + 1, c + 3). The sum of each cell's channels goes to `totals`. */
 static void widen(const te_conv1x1_quad *layer, const int8_t *const *cells, uint32_t *columns,
                   int32_t *totals)
 {
@@ -14,9 +14,9 @@ static void widen(const te_conv1x1_quad *layer, const int8_t *const *cells, uint
         int32_t total = 0;
         int32_t channel = 0;
         for (; channel + 4 <= channels; channel += 4) {
-            const uint32_t word = te_load_bytes(from);
-            const uint32_t even = te_sxtb16(word);
-            const uint32_t odd = te_sxtb16_ror8(word);
+            const uint32_t word = te_load_word(from);
+            const uint32_t even = te_even_bytes(word);
+            const uint32_t odd = te_odd_bytes(word);
             total = te_smlad(even, 0x00010001u, total);
             total = te_smlad(odd, 0x00010001u, total);
             to[0] = even;
@@ -29,8 +29,8 @@ static void widen(const te_conv1x1_quad *layer, const int8_t *const *cells, uint
             for (int32_t i = 0; i < 4 && channel + i < channels; i++) {
                 word |= (uint32_t)(uint8_t)*from++ << (8 * i);
             }
-            const uint32_t even = te_sxtb16(word);
-            const uint32_t odd = te_sxtb16_ror8(word);
+            const uint32_t even = te_even_bytes(word);
+            const uint32_t odd = te_odd_bytes(word);
             total = te_smlad(even, 0x00010001u, total);
             total = te_smlad(odd, 0x00010001u, total);
             to[0] = even;

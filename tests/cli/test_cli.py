@@ -258,8 +258,8 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
 
 
 def test_boards_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
-    listed = run_json(capsys, "boards", "list")
-    assert listed["boards"][0]["flash"] == 1048576
+    listed = {board["name"]: board for board in run_json(capsys, "boards", "list")["boards"]}
+    assert listed["netduinoplus2"]["flash"] == 1048576
     shown = run_json(capsys, "boards", "show", "netduinoplus2")
     assert shown["board"]["uart"]["peripheral"] == "USART6"
     assert run_json(capsys, "boards", "validate", "netduinoplus2")["valid"] == ["netduinoplus2"]

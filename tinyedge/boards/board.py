@@ -7,8 +7,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
+from tinyedge.boards.cores import CORES, Core, CoreName
 from tinyedge.errors import BoardError
 from tinyedge.templates import data_folder
 
@@ -44,10 +52,15 @@ class Memory(_Record):
 
 
 class Clock(_Record):
+    """The core's clock, in Hz."""
+
+    sysclk_hz: Hertz
+
+
+class Stm32Clock(Clock):
     """Crystal, PLL and prescalers, in Hz and as the reference manual names the factors."""
 
     hse_hz: Hertz
-    sysclk_hz: Hertz
     pll_m: Annotated[int, Field(ge=2, le=63)]
     pll_n: Annotated[int, Field(ge=50, le=432)]
     pll_p: Literal[2, 4, 6, 8]
@@ -57,24 +70,35 @@ class Clock(_Record):
     apb2_divider: Literal[1, 2, 4, 8, 16]
 
     @model_validator(mode="after")
-    def _adds_up(self) -> Clock:
+    def _adds_up(self) -> Stm32Clock:
         given = self.hse_hz * self.pll_n // (self.pll_m * self.pll_p)
         if given != self.sysclk_hz:
             raise ValueError(f"hse_hz * pll_n / (pll_m * pll_p) is {given}, not sysclk_hz")
         return self
 
 
+class Nrf51Clock(Clock):
+    """An nRF51 runs at 16 MHz, whatever its crystal."""
+
+    sysclk_hz: Literal[16_000_000]
+
+
 class Uart(_Record):
-    """The serial port that the link uses."""
+    """The serial port that the link uses: its registers' address, and bits per second."""
+
+    base: Address
+    baud: Annotated[int, Field(ge=9600, le=4_000_000)]
+
+
+class Stm32Uart(Uart):
+    """A serial port of an STM32: bus, bit in the bus's enable register, pins."""
 
     peripheral: Annotated[str, Field(pattern=r"^L?P?US?ART\d+$")]
-    base: Address
     apb: Literal[1, 2]
     enable_bit: Annotated[int, Field(ge=0, le=31)]
     tx: Annotated[str, Field(pattern=r"^P[A-K](\d|1[0-5])$")]
     rx: Annotated[str, Field(pattern=r"^P[A-K](\d|1[0-5])$")]
     alternate_function: Annotated[int, Field(ge=0, le=15)]
-    baud: Annotated[int, Field(ge=9600, le=4_000_000)]
 
     @property
     def tx_port(self) -> int:
@@ -97,6 +121,47 @@ class Uart(_Record):
         return int(self.rx[2:])
 
 
+class Mps2Uart(Uart):
+    """A CMSDK APB UART: ``clock_hz`` is the frequency of its bus."""
+
+    clock_hz: Hertz
+
+    @property
+    def divider(self) -> int:
+        """Clocks that a bit takes."""
+        return round(self.clock_hz / self.baud)
+
+    @model_validator(mode="after")
+    def _divides(self) -> Mps2Uart:
+        if not 16 <= self.divider < 2**20:
+            raise ValueError(f"clock_hz / baud is {self.divider}, not from 16 to {2**20 - 1}")
+        return self
+
+
+class Nrf51Uart(Uart):
+    """The serial port of an nRF51: pins."""
+
+    base: Literal[0x40002000]
+    baud: Annotated[int, Field(ge=9600, le=1_000_000)]
+    tx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
+    rx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
+
+    @property
+    def tx_pin(self) -> int:
+        """Number of the transmit pin."""
+        return int(self.tx[3:])
+
+    @property
+    def rx_pin(self) -> int:
+        """Number of the receive pin."""
+        return int(self.rx[3:])
+
+    @property
+    def baudrate(self) -> int:
+        """The register's value: ``baud / 16 MHz`` as a fraction of 2**32, in steps of 2**12."""
+        return ((self.baud << 32) // 16_000_000 + 0x800) & ~0xFFF
+
+
 class Dfu(_Record):
     """The DFU of the boot ROM: vendor and product of its USB device."""
 
@@ -110,7 +175,10 @@ class FlashTool(_Record):
 
 
 class Qemu(_Record):
-    """How QEMU stands in: machine, serial port, and what a SysTick tick is worth."""
+    """How QEMU stands in: machine, serial port, and what a tick of the counter is worth.
+
+    The counter is SysTick, on an nRF51 TIMER0; ``systick_hz`` is what it counts at.
+    """
 
     machine: str
     serial: Annotated[int, Field(ge=0, le=7)]
@@ -119,7 +187,7 @@ class Qemu(_Record):
 
     @property
     def ticks_per_instruction(self) -> float:
-        """SysTick ticks that pass in one instruction under ``-icount``."""
+        """Ticks of the counter that pass in one instruction under ``-icount``."""
         return float(self.systick_hz << self.icount_shift) * 1e-9
 
 
@@ -143,14 +211,19 @@ class Board(_Record):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,22}$")]
     title: str
     mcu: str
-    family: Literal["stm32f4"]
-    core: Literal["cortex-m4"]
+    family: str
+    core: CoreName
     sources: Annotated[list[str], Field(min_length=1)]
     memory: Memory
     clock: Clock
     uart: Uart
     flash_tool: FlashTool = FlashTool()
     emulator: Emulator = Emulator()
+
+    @property
+    def instruction_set(self) -> Core:
+        """What the core's compilers call it, and which instructions it has."""
+        return CORES[self.core]
 
     @property
     def flash(self) -> Region:
@@ -161,6 +234,36 @@ class Board(_Record):
     def ram(self) -> Region:
         """Main memory."""
         return self.memory.ram
+
+
+class Stm32f4Board(Board):
+    """A board with an STM32F405/407/415/417."""
+
+    family: Literal["stm32f4"]
+    core: Literal["cortex-m4"]
+    clock: Stm32Clock
+    uart: Stm32Uart
+
+
+class Mps2Board(Board):
+    """Arm's MPS2 or MPS3 with one of its FPGA images; also a smaller core's code on one."""
+
+    family: Literal["mps2"]
+    uart: Mps2Uart
+
+
+class Nrf51Board(Board):
+    """A board with an nRF51."""
+
+    family: Literal["nrf51"]
+    core: Literal["cortex-m0"]
+    clock: Nrf51Clock
+    uart: Nrf51Uart
+
+
+_FAMILIES: TypeAdapter[Board] = TypeAdapter(
+    Annotated[Stm32f4Board | Mps2Board | Nrf51Board, Field(discriminator="family")]
+)
 
 
 def board_names() -> list[str]:
@@ -179,10 +282,11 @@ def read_board(path: Path) -> Board:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BoardError(f"{path}: cannot be read as TOML: {error}") from error
     try:
-        return Board.model_validate(content)
+        return _FAMILIES.validate_python(content)
     except ValidationError as error:
+        # A fault's place begins with the family, unless that is the fault.
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
+            f"{'.'.join(map(str, fault['loc'][1:])) or 'family'}: {fault['msg']}"
             for fault in error.errors()
         )
         raise BoardError(f"{path}: {faults}") from error

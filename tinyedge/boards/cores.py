@@ -14,7 +14,7 @@ class Core:
 
     Attributes:
         name: as Arm and gcc's ``-mcpu`` spell it.
-        zig: as zig's ``-mcpu`` spells it.
+        zig: as zig's ``-mcpu`` spells it, with the extensions that zig takes for optional.
         thumb2: 32-bit Thumb instructions, ``umull`` and hardware division among them (ARMv7-M and
             later); without them only ARMv6-M.
         dsp: the DSP extension: ``smlad``, ``sxtb16`` and other operations on packed halfwords.
@@ -40,8 +40,8 @@ CORES: dict[str, Core] = {
         Core("cortex-m3", "cortex_m3"),
         Core("cortex-m4", "cortex_m4", dsp=True),
         Core("cortex-m7", "cortex_m7", dsp=True),
-        Core("cortex-m33", "cortex_m33", dsp=True),
-        Core("cortex-m55", "cortex_m55", dsp=True, mve=True),
+        Core("cortex-m33", "cortex_m33+dsp", dsp=True),
+        Core("cortex-m55", "cortex_m55+mve", dsp=True, mve=True),
     )
 }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tinyedge.boards.cores import CORES
 from tinyedge.errors import DoesNotFitError, ToolchainError
 
 CompilerName = Literal["gcc", "zig"]
@@ -21,7 +22,6 @@ COMPILERS: tuple[CompilerName, ...] = ("gcc", "zig")
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wmissing-prototypes", "-Werror")
 _OPTIMIZATION = ("-O2", "-ffunction-sections", "-fdata-sections")
 _FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-unwind-tables", "-g0")
-_CORES = {"cortex-m4": {"gcc": "cortex-m4", "zig": "cortex_m4"}}
 _ARM_GCC = "arm-none-eabi-gcc"
 _TIMEOUT_S = 300
 
@@ -88,13 +88,22 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
             hint=f"{_ZIG_HINT}, or on Debian: apt-get install gcc-arm-none-eabi",
         )
     chosen = name or found[0]
-    cpu = _CORES[core][chosen]
+    target = CORES[core]
+    # Calls pass no floating-point numbers, but Helium's vectors need registers to be passed in.
     if chosen == "gcc":
+        floats = ("-mfloat-abi=hard",) if target.mve else ()
         return Compiler(
             "gcc",
-            (_ARM_GCC, f"-mcpu={cpu}", "-mthumb", "-fno-tree-loop-distribute-patterns"),
+            (
+                _ARM_GCC,
+                f"-mcpu={target.gcc}",
+                "-mthumb",
+                *floats,
+                "-fno-tree-loop-distribute-patterns",
+            ),
             ("-nostdlib", "-Wl,--gc-sections", "-lgcc"),
         )
+    abi = "eabihf" if target.mve else "eabi"
     return Compiler(
         "zig",
         (
@@ -103,8 +112,8 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
             "ziglang",
             "cc",
             "-target",
-            "thumb-freestanding-eabi",
-            f"-mcpu={cpu}",
+            f"thumb-freestanding-{abi}",
+            f"-mcpu={target.zig}",
         ),
         ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler"),
     )

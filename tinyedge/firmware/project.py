@@ -141,12 +141,13 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
 def harness_files(board: Board) -> dict[str, str]:
     """Sources of the link's device half and of a board's start-up, its linker script included."""
     templates = data_folder("firmware_templates")
-    wanted = [*(templates / "harness").glob("*.[ch]"), *(templates / "stm32").glob("*.[ch]")]
+    folders = ("harness", "cortex_m", board.family)
+    wanted = [path for folder in folders for path in (templates / folder).glob("*.[ch]")]
     wanted.append(templates / "runtime" / "te_memory.h")
     files = {path.name: path.read_text(encoding="utf-8") for path in wanted}
     context = {"board": board, "minimum_stack": MINIMUM_STACK}
-    for name in ("board.h", "linker.ld"):
-        files[name] = render_template(f"stm32/{name}.j2", context)
+    for template in (f"{board.family}/board.h.j2", "cortex_m/linker.ld.j2"):
+        files[Path(template).stem] = render_template(template, context)
     return files
 
 

@@ -21,7 +21,6 @@ _THIRD_PARTIES = ("flatbuffers/include", "gemmlowp", "ruy")
 _HEADER = Path("tensorflow/lite/micro/micro_interpreter.h")
 _GCC, _GXX = "arm-none-eabi-gcc", "arm-none-eabi-g++"
 _LIBRARIES = ("-lstdc++", "-lm", "-lc_nano", "-lgcc", "-lnosys")
-_FPUS = {"cortex-m4": "fpv4-sp-d16"}
 
 _STACK = 8192
 """Bytes of RAM left to the stack: TFLite-Micro's kernels and its planner need more than ours."""
@@ -140,7 +139,7 @@ def _compiler(core: str, tflm: TflmLibrary) -> Compiler:
                 "libstdc++-arm-none-eabi-newlib",
             )
     hard = "Tag_ABI_VFP_args" in _inspect("arm-none-eabi-readelf", "-A", str(tflm.library))
-    floats = ("-mfloat-abi=hard", f"-mfpu={_FPUS[core]}") if hard else ()
+    floats = ("-mfloat-abi=hard",) if hard else ()
     target = (f"-mcpu={core}", "-mthumb", *floats)
     logs = "MicroPrintf" in _inspect("arm-none-eabi-nm", "--defined-only", str(tflm.library))
     return Compiler(

@@ -12,6 +12,7 @@ import numpy as np
 import tinyedge
 from tinyedge.exporters.c.kernels import Array, CodeOptions, Kernel, select_kernel
 from tinyedge.exporters.c.kernels.kernel import Fields
+from tinyedge.graph.fixed_point import INT32_MAX
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.memory import MemoryPlan, plan_memory
 from tinyedge.graph.operators import Operator, Weighted
@@ -90,7 +91,9 @@ def c_identifiers(names: Iterable[str]) -> dict[str, str]:
 
 
 def _literal(value: Any) -> str:
-    return "INT32_MIN" if value == -(2**31) else str(int(value))
+    if value == -(2**31):
+        return "INT32_MIN"
+    return f"{int(value)}u" if value > INT32_MAX else str(int(value))
 
 
 def c_array(values: Iterable[Any], indent: str = "    ") -> str:

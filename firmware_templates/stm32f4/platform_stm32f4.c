@@ -1,6 +1,7 @@
 /* Clock tree, counter and serial port of an STM32F405/407/415/417 (reference manual RM0090). */
 #include "board.h"
 #include "te_platform.h"
+#include "te_systick.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
@@ -36,18 +37,11 @@
 #define USART_CR1 REGISTER(BOARD_UART_BASE + 0x0cu)
 #define USART_CR1_ENABLE ((1u << 13) | (1u << 3) | (1u << 2)) /* UE, TE, RE */
 
-#define SYSTICK_CTRL REGISTER(0xe000e010u)
-#define SYSTICK_LOAD REGISTER(0xe000e014u)
-#define SYSTICK_VAL REGISTER(0xe000e018u)
-#define SYSTICK_RELOAD 0x00ffffffu
-
 #define HSI_HZ 16000000u
 /* Polls of a ready flag before a clock is given up, some tens of milliseconds. */
 #define READY_POLLS 100000u
 
 static uint32_t sysclk_hz = HSI_HZ;
-static uint32_t boot_id;
-static volatile uint32_t wraps;
 
 static int wait_for(volatile uint32_t *reg, uint32_t mask, uint32_t value)
 {
@@ -124,31 +118,18 @@ static void uart_init(void)
     USART_CR1 = USART_CR1_ENABLE;
 }
 
-void SysTick_Handler(void);
-
-void SysTick_Handler(void)
-{
-    wraps++;
-}
-
 void te_platform_init(void)
 {
     clock_init();
     uart_init();
-    SYSTICK_LOAD = SYSTICK_RELOAD;
-    SYSTICK_VAL = 0;
-    SYSTICK_CTRL = 7; /* processor clock, interrupt, enable */
+    te_systick_start();
 }
 
 uint8_t te_platform_read(void)
 {
     while (!(USART_SR & USART_SR_RXNE)) {
     }
-    const uint8_t byte = (uint8_t)USART_DR;
-    if (boot_id == 0) {
-        boot_id = (uint32_t)te_platform_ticks() | 1u; /* when the host first spoke */
-    }
-    return byte;
+    return (uint8_t)USART_DR;
 }
 
 void te_platform_write(const uint8_t *bytes, uint32_t count)
@@ -162,21 +143,10 @@ void te_platform_write(const uint8_t *bytes, uint32_t count)
 
 uint64_t te_platform_ticks(void)
 {
-    uint32_t before, value;
-    do {
-        before = wraps;
-        value = SYSTICK_VAL;
-        __asm volatile("isb"); /* a wrap that was just counted is served before `wraps` is read */
-    } while (before != wraps);
-    return (uint64_t)before * (SYSTICK_RELOAD + 1u) + (SYSTICK_RELOAD - value);
+    return te_systick_ticks();
 }
 
 uint32_t te_platform_tick_hz(void)
 {
     return sysclk_hz;
-}
-
-uint32_t te_platform_boot_id(void)
-{
-    return boot_id;
 }

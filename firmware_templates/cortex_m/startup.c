@@ -32,15 +32,23 @@ __attribute__((section(".isr_vector"), used)) static const struct {
 };
 
 #define SCB_VTOR (*(volatile uint32_t *)0xe000ed08u)
+#define SCB_CCR (*(volatile uint32_t *)0xe000ed14u)
+#define SCB_CCR_UNALIGN_TRP (1u << 3)
 #define SCB_CPACR (*(volatile uint32_t *)0xe000ed88u)
 #define SCB_CPACR_FPU (15u << 20)
 
 void Reset_Handler(void)
 {
+#ifdef __ARM_ARCH_6M__
+    /* A Cortex-M0 has no vector table register and always traps unaligned accesses. A larger core
+     * that runs its code shall trap them too. */
+    SCB_CCR |= SCB_CCR_UNALIGN_TRP;
+#else
     /* A boot loader that jumps here may have left its own vectors in place. */
     SCB_VTOR = (uint32_t)(uintptr_t)&vectors;
-#ifdef __ARM_FP
-    SCB_CPACR |= SCB_CPACR_FPU;
+#endif
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
+    SCB_CPACR |= SCB_CPACR_FPU; /* Helium's registers are the FPU's */
     __asm volatile("isb");
 #endif
     __asm volatile("dsb");

@@ -1,0 +1,115 @@
+"""Every board's start-up, serial port and counter in QEMU."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import require
+from tests.graph.random_graphs import RandomGraph
+from tinyedge.boards import Board, board_names, load_board
+from tinyedge.errors import LinkError
+from tinyedge.evaluation.session import emulated_device
+from tinyedge.exporters.converted import write_converted
+from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers, cross_compiler
+from tinyedge.firmware.project import build_project, harness_files
+from tinyedge.graph import reference
+from tinyedge.link.client import Client
+from tinyedge.targets import available_emulators, open_emulator
+
+BOARDS = board_names()
+# netduinoplus2 runs many more graphs, in test_emulators.py.
+NEW_BOARDS = [name for name in BOARDS if name != "netduinoplus2"]
+# Depthwise and other convolutions, a dense layer; both fit the micro:bit's 16 KB of RAM.
+SEEDS: dict[CompilerName, int] = {"gcc": 278, "zig": 155}
+
+LOOP, UNALIGNED, DSP, MVE = range(4)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", NEW_BOARDS)
+def test_a_random_graph_is_bit_exact(name: str, compiler: CompilerName, tmp_path: Path) -> None:
+    board = load_board(name)
+    require(available_compilers(), compiler)
+    require(available_emulators(board), "qemu")
+    built = RandomGraph(SEEDS[compiler])
+    model = write_converted(built.graph, tmp_path, "test")
+    samples = built.inputs(6)
+    with emulated_device(model, board, "qemu", compiler) as emulated:
+        run = emulated.device.run(samples)
+        stats = emulated.device.stats()
+    assert np.array_equal(run.logits, reference.run(built.graph, samples))
+    assert run.instructions is not None
+    assert run.instructions.min() > 0
+    assert 0 < stats.stack_peak < 2048
+    assert stats.damaged_frames == 0
+
+
+class Probe:
+    """Instructions whose effect and number are known, in the place of a model."""
+
+    def __init__(self, client: Client, ticks_per_instruction: float) -> None:
+        self._client = client
+        self._ticks_per_instruction = ticks_per_instruction
+
+    def run(self, kind: int, count: int = 0) -> tuple[int, float]:
+        """The result, and how many instructions it took."""
+        answer = self._client.infer(np.frombuffer(struct.pack("<II", kind, count), np.int8))
+        result: int = struct.unpack("<i", answer.logits.tobytes())[0]
+        return result, answer.ticks / self._ticks_per_instruction
+
+
+@contextmanager
+def probe(board: Board, compiler: CompilerName, folder: Path) -> Iterator[Probe]:
+    require(available_compilers(), compiler)
+    require(available_emulators(board), "qemu")
+    here = Path(__file__).parent
+    model = {f"model.{end}": (here / f"probe_model.{end}").read_text() for end in "ch"}
+    files = harness_files(board) | model
+    firmware = build_project(files, board, cross_compiler(board.core, compiler), folder / "out")
+    with (
+        open_emulator(board, firmware.elf, "qemu") as target,
+        Client(target.port, board.uart.baud, timeout_s=0.2) as client,
+    ):
+        client.hello()
+        assert target.ticks_per_instruction
+        yield Probe(client, target.ticks_per_instruction)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_instructions_are_counted_one_by_one(name: str, tmp_path: Path) -> None:
+    with probe(load_board(name), "gcc", tmp_path) as opened:
+        _, empty = opened.run(LOOP, 1)
+        for count in (2, 100, 12_345, 1_000_000):
+            _, counted = opened.run(LOOP, count)
+            assert abs(counted - empty - 2 * (count - 1)) <= 2, count
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", ["mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"])
+def test_code_is_compiled_for_the_instructions_that_the_core_has(
+    name: str, compiler: CompilerName, tmp_path: Path
+) -> None:
+    board = load_board(name)
+    assert board.instruction_set.dsp
+    with probe(board, compiler, tmp_path) as opened:
+        assert opened.run(DSP)[0] == 3 * 5 + 2 * 7 + 1
+        assert opened.run(MVE)[0] == (16 * -3 * 5 if board.instruction_set.mve else 0)
+
+
+@pytest.mark.parametrize("name", ["microbit", "mps2-an385-m0", "mps2-an385"])
+def test_only_the_code_of_a_cortex_m0_faults_at_unaligned_accesses(
+    name: str, tmp_path: Path
+) -> None:
+    board = load_board(name)
+    with probe(board, "gcc", tmp_path) as opened:
+        if board.core == "cortex-m0":
+            with pytest.raises(LinkError, match="no answer"):
+                opened.run(UNALIGNED)
+        else:
+            assert opened.run(UNALIGNED, 5)[0] == 5 << 24

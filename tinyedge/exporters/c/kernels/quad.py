@@ -1,0 +1,156 @@
+"""Ternary products four at a time: ``te_conv1x1_quad_s8``; ``te_quad.h`` says how they are packed.
+
+The low field of a sum has 14 bits, the high one 18. From the weights follows how many columns the
+low field holds for any input: ``segment``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.exporters.c.kernels import layers
+from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Fields, Kernel
+from tinyedge.graph import operators as ops
+from tinyedge.graph.tensors import Tensor
+
+COLUMNS = 8
+"""Columns whose weights, for two channels, share one word."""
+CELLS = 4
+_LOW_MAXIMUM = 2**13 // 128
+"""Largest sum of a low channel's digits: times -128 it is -2**13, times 127 less than 2**13."""
+_HIGH_MAXIMUM = 2**17 // 128 - 1
+"""Largest number of a high channel's weights that are not zero, the low field's borrow included."""
+_LANES = (0, 2, 1, 3)
+"""Columns of four in the order of their lanes."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of output channels, packed.
+
+    Attributes:
+        words: uint32 (pairs, columns / 8).
+        order: channels, the low and the high one of every pair; the last may be there twice.
+        negated: for every pair, whether its low channel's weights are negated.
+        columns: of a channel, filled up to a multiple of 8.
+        segment: columns that the low field holds for any input.
+    """
+
+    words: NDArray[np.uint32]
+    order: NDArray[np.uint16]
+    negated: NDArray[np.uint8]
+    columns: int
+    segment: int
+
+
+def pack_pairs(codes: NDArray[np.int8]) -> Pairs | None:
+    """Packs weights (out, columns) of -1, 0 and 1, or gives None where a high field overflows.
+
+    Every low channel is negated where that makes its digits, ``weight + 1``, add up to less; the
+    channels with the smallest sums become low ones.
+    """
+    out, count = codes.shape
+    columns = -(-count // COLUMNS) * COLUMNS
+    padded = np.zeros((out, columns), dtype=np.int64)
+    padded[:, :count] = codes
+    ranked = np.argsort(-np.abs(padded.sum(axis=1)), kind="stable")
+    half = -(-out // 2)
+    low, high = np.sort(ranked[:half]), np.sort(ranked[half:])
+    if len(high) < half:
+        high = np.append(high, low[-1])
+    if np.abs(padded[high]).sum(axis=1).max(initial=0) > _HIGH_MAXIMUM:
+        return None
+    negated = padded[low].sum(axis=1) > 0
+    digits = np.where(negated[:, None], -padded[low], padded[low]) + 1
+    lanes = digits + (padded[high] << 14)
+    ordered = lanes.reshape(half, -1, 4)[:, :, _LANES].reshape(half, -1, 4, 2) & 0xFFFF
+    pairs = ordered[..., 0] | ordered[..., 1] << 16
+    words = np.zeros(pairs.shape[:2], dtype=np.uint64)
+    for index in range(4):
+        pair = pairs[:, :, index].astype(np.uint64)
+        turn = np.uint64(4 * index)
+        words |= (pair << turn | pair >> (np.uint64(32) - turn)) & np.uint64(0xFFFFFFFF)
+    return Pairs(
+        words.astype(np.uint32),
+        np.stack([low, high], axis=1).ravel().astype(np.uint16),
+        negated.astype(np.uint8),
+        columns,
+        _segment(digits),
+    )
+
+
+def _segment(digits: NDArray[np.int64]) -> int:
+    """The most columns, a multiple of 8, of which every stretch fits in the low field."""
+    columns = digits.shape[1]
+    for segment in range(columns, COLUMNS, -COLUMNS):
+        starts = range(0, columns, segment)
+        if all(digits[:, s : s + segment].sum(axis=1).max() <= _LOW_MAXIMUM for s in starts):
+            return segment
+    return COLUMNS
+
+
+def conv1x1(
+    operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel | None:
+    """The kernel for a convolution with windows of one cell, or None where it does not apply."""
+    codes, bits = operator.weights.codes, operator.weights.bits
+    bias = layers.folded_bias(operator, source)
+    if (
+        not options.features.dsp
+        or options.optimize == "size"
+        or bits > 2
+        or codes.shape[1:3] != (1, 1)
+        or any(operator.padding)
+        or bias is None
+    ):
+        return None
+    scale = layers.scale_array(operator, source, output, bias)
+    pairs = pack_pairs(codes[:, 0, 0, :])
+    if scale is None or pairs is None:
+        return None
+    fields: Fields = {
+        "input": layers.shape(source),
+        "output": layers.shape(output),
+        "stride_height": operator.stride[0],
+        "stride_width": operator.stride[1],
+        "activation": layers.activation(source, output, operator.clamp),
+        "packed": f"{identifier}_weights",
+        "scale": f"{identifier}_scale",
+        "order": f"{identifier}_order",
+        "negated": f"{identifier}_negated",
+        "columns": pairs.columns,
+        "segment": pairs.segment,
+    }
+    sizes = "x".join(map(str, codes.shape))
+    comment = f"{operator.name}: weights {sizes}, pairs of output channels, 8 columns a word"
+    return Kernel(
+        "te_conv1x1_quad_s8",
+        "te_conv1x1_quad",
+        fields,
+        (
+            Array("weights", "uint32_t", pairs.words.ravel(), comment, weights=True),
+            Array("scale", "te_scale", scale.values[pairs.order]),
+            Array("order", "uint16_t", pairs.order),
+            Array("negated", "uint8_t", pairs.negated),
+        ),
+        "ternary_quad",
+        pairs.columns * CELLS * 2,
+        (_lead(operator, source.shape, output.shape),),
+        "te_conv1x1_quad_s8.h",
+    )
+
+
+def _lead(operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...]) -> int:
+    """How far outputs may lie beyond the inputs that they are written over.
+
+    Four cells are read before their outputs are written; nothing before the fifth is read again.
+    """
+    cells = np.arange(output[0] * output[1])
+    rows, columns = np.divmod(cells, output[1])
+    starts = (rows * operator.stride[0] * source[1] + columns * operator.stride[1]) * source[2]
+    unread = starts[CELLS::CELLS]
+    written = (np.arange(len(unread)) + 1) * CELLS * output[2]
+    return int((unread - written).min(initial=source[0] * source[1] * source[2]))
