@@ -2,120 +2,164 @@
 
 #include "te_quad.h"
 
-/* Widens four cells: for every four channels c, lanes (c, c + 2) of each cell, then lanes
- * (c + 1, c + 3). The sum of each cell's channels goes to `totals`. */
-static void widen(const te_conv1x1_quad *layer, const int8_t *const *cells, uint32_t *columns,
+#define ONES 0x00010001u
+#define BLOCK (2 * TE_QUAD_CELLS)
+
+/* Four channels of a cell as two words of two lanes, (0, 2) and (1, 3); takes them off `total`. */
+static inline int32_t widen_word(uint32_t word, uint32_t *to, int32_t total)
+{
+    const uint32_t even = te_even_bytes(word);
+    const uint32_t odd = te_odd_bytes(word);
+    to[0] = even;
+    to[TE_QUAD_CELLS] = odd;
+    return te_smlad(odd, ONES, te_smlad(even, ONES, total));
+}
+
+/* Up to four channels as the bytes of a word, filled up with zeros. */
+static uint32_t load_some(const int8_t *from, int32_t count)
+{
+    uint32_t word = 0;
+    for (int32_t i = 0; i < 4 && i < count; i++) {
+        word |= (uint32_t)(uint8_t)from[i] << (8 * i);
+    }
+    return word;
+}
+
+/* Widens a cell, and sums up the channels of each segment, negated. */
+static void widen(const te_conv1x1_quad *layer, const int8_t *cell, uint32_t *columns,
                   int32_t *totals)
 {
-    const int32_t channels = layer->input.channels;
-    for (int32_t cell = 0; cell < TE_QUAD_CELLS; cell++) {
-        const int8_t *from = cells[cell];
-        uint32_t *to = columns + cell;
+    int32_t rest = layer->input.channels;
+    for (int32_t first = 0; first < layer->columns; first += layer->segment) {
+        const int32_t left = layer->columns - first;
+        const int32_t count = left < layer->segment ? left : layer->segment;
         int32_t total = 0;
-        int32_t channel = 0;
-        for (; channel + 4 <= channels; channel += 4) {
-            const uint32_t word = te_load_word(from);
-            const uint32_t even = te_even_bytes(word);
-            const uint32_t odd = te_odd_bytes(word);
-            total = te_smlad(even, 0x00010001u, total);
-            total = te_smlad(odd, 0x00010001u, total);
-            to[0] = even;
-            to[TE_QUAD_CELLS] = odd;
-            to += 2 * TE_QUAD_CELLS;
-            from += 4;
+        int32_t i = 0;
+        for (; i < count && rest >= 4; i += 4) {
+            total = widen_word(te_load_word(cell), columns, total);
+            columns += 2 * TE_QUAD_CELLS;
+            cell += 4;
+            rest -= 4;
         }
-        for (; channel < layer->columns; channel += 4) {
-            uint32_t word = 0;
-            for (int32_t i = 0; i < 4 && channel + i < channels; i++) {
-                word |= (uint32_t)(uint8_t)*from++ << (8 * i);
-            }
-            const uint32_t even = te_even_bytes(word);
-            const uint32_t odd = te_odd_bytes(word);
-            total = te_smlad(even, 0x00010001u, total);
-            total = te_smlad(odd, 0x00010001u, total);
-            to[0] = even;
-            to[TE_QUAD_CELLS] = odd;
-            to += 2 * TE_QUAD_CELLS;
+        for (; i < count; i += 4) {
+            total = widen_word(load_some(cell, rest), columns, total);
+            columns += 2 * TE_QUAD_CELLS;
+            rest = 0;
         }
-        totals[cell] = total;
+        *totals = -total;
+        totals += BLOCK;
     }
 }
 
-/* The outputs of four cells, of which `count` exist. */
-TE_INLINE void compute(const te_conv1x1_quad *layer, te_scale_kind kind, const uint32_t *columns,
-                       const int32_t *totals, int8_t *out, int32_t count)
+TE_INLINE int8_t *finish_cell(const te_scale *scale, const te_activation *activation, int high,
+                              int32_t sum, int8_t *out, int32_t step)
 {
+    const int32_t field = high ? te_quad_high(sum) : te_quad_low(sum);
+    *out = te_scaled(scale, activation, TE_SCALE_RELU, te_mul_add(scale->bias, field, scale->step));
+    return out + step;
+}
+
+/* The outputs of one channel at a multiple of four cells, one every `step` bytes. */
+TE_INLINE void finish(const te_scale *scale, const te_activation *activation, int high,
+                      const int32_t *sums, int32_t cells, int8_t *out, int32_t step)
+{
+    const te_scale own = *scale;
+    for (; cells > 0; cells -= 4) {
+        out = finish_cell(&own, activation, high, sums[0], out, step);
+        out = finish_cell(&own, activation, high, sums[1], out, step);
+        out = finish_cell(&own, activation, high, sums[2], out, step);
+        out = finish_cell(&own, activation, high, sums[3], out, step);
+        sums += 4;
+    }
+}
+
+/* Any activation, any number of cells; sums of 32 bits. */
+static void finish_any(const te_conv1x1_quad *layer, const te_scale *scale, const int32_t *sums,
+                       int32_t count, int8_t *out)
+{
+    for (int32_t cell = 0; cell < count; cell++) {
+        *out = te_scaled_sum(scale, &layer->activation, TE_SCALE_CLAMP, sums[cell]);
+        out += layer->output.channels;
+    }
+}
+
+/* The outputs of four or eight cells whose sums fit in their fields. */
+static void compute_quick(const te_conv1x1_quad *layer, const uint32_t *columns,
+                          const int32_t *totals, int8_t *out, int32_t cells)
+{
+    const int32_t words = layer->columns / 8;
     const int32_t channels = layer->output.channels;
+    const te_activation *activation = &layer->activation;
     const uint32_t *packed = layer->packed;
     const te_scale *scale = layer->scale;
     const uint16_t *order = layer->order;
-    const uint8_t *negated = layer->negated;
     for (int32_t pair = 0; pair < channels; pair += 2) {
-        int32_t sums[TE_QUAD_CELLS] = {0, 0, 0, 0};
-        int32_t lows[TE_QUAD_CELLS] = {0, 0, 0, 0};
-        const uint32_t *at = columns;
-        int32_t rest = layer->columns;
-        for (; rest > layer->segment; rest -= layer->segment) {
-            te_quad_dot4(packed, at, layer->segment / 8, sums);
-            packed += layer->segment / 8;
-            at += layer->segment / 2 * TE_QUAD_CELLS;
-            for (int32_t cell = 0; cell < TE_QUAD_CELLS; cell++) {
-                const int32_t low = te_quad_low(sums[cell]);
-                lows[cell] += low;
-                sums[cell] -= low;
-            }
+        int32_t sums[BLOCK];
+        te_quad_dot4(packed, columns, words, totals, sums);
+        if (cells > TE_QUAD_CELLS) {
+            te_quad_dot4(packed, columns + layer->columns / 2 * TE_QUAD_CELLS, words,
+                         totals + TE_QUAD_CELLS, sums + TE_QUAD_CELLS);
         }
-        te_quad_dot4(packed, at, rest / 8, sums);
-        packed += rest / 8;
-        const te_scale a = scale[0];
-        const te_scale b = scale[1];
-        const int32_t step = *negated++ ? -a.step : a.step;
-        int8_t *out_a = out + order[0];
-        int8_t *out_b = out + order[1];
-        for (int32_t cell = 0; cell < count; cell++) {
-            const int32_t low = te_quad_low(sums[cell]);
-            const int32_t sum_a = lows[cell] + low - totals[cell];
-            const int32_t sum_b = (sums[cell] - low) >> 14;
-            *out_a = te_scaled(&a, &layer->activation, kind, te_mul_add(a.bias, sum_a, step));
-            *out_b = te_scaled(&b, &layer->activation, kind, te_mul_add(b.bias, sum_b, b.step));
-            out_a += channels;
-            out_b += channels;
-        }
+        finish(scale, activation, 0, sums, cells, out + order[0], channels);
+        finish(scale + 1, activation, 1, sums, cells, out + order[1], channels);
+        packed += words;
         scale += 2;
         order += 2;
     }
 }
 
-static void compute_relu(const te_conv1x1_quad *layer, const uint32_t *columns,
-                         const int32_t *totals, int8_t *out, int32_t count)
+/* The outputs of four cells, of which `count` exist, summed up segment by segment. */
+static void compute(const te_conv1x1_quad *layer, const uint32_t *columns, const int32_t *totals,
+                    int8_t *out, int32_t count)
 {
-    compute(layer, TE_SCALE_RELU, columns, totals, out, count);
-}
-
-static void compute_any(const te_conv1x1_quad *layer, const uint32_t *columns,
-                        const int32_t *totals, int8_t *out, int32_t count)
-{
-    compute(layer, TE_SCALE_CLAMP, columns, totals, out, count);
+    const uint32_t *packed = layer->packed;
+    const te_scale *scale = layer->scale;
+    const uint16_t *order = layer->order;
+    for (int32_t pair = 0; pair < layer->output.channels; pair += 2) {
+        int32_t lows[TE_QUAD_CELLS] = {0, 0, 0, 0};
+        int32_t highs[TE_QUAD_CELLS] = {0, 0, 0, 0};
+        const uint32_t *at = columns;
+        const int32_t *total = totals;
+        for (int32_t rest = layer->columns; rest > 0; rest -= layer->segment) {
+            const int32_t some = rest < layer->segment ? rest : layer->segment;
+            int32_t sums[TE_QUAD_CELLS];
+            te_quad_dot4(packed, at, some / 8, total, sums);
+            for (int32_t cell = 0; cell < TE_QUAD_CELLS; cell++) {
+                lows[cell] += te_quad_low(sums[cell]);
+                highs[cell] += te_quad_high(sums[cell]);
+            }
+            packed += some / 8;
+            at += some / 2 * TE_QUAD_CELLS;
+            total += BLOCK;
+        }
+        finish_any(layer, scale, lows, count, out + order[0]);
+        finish_any(layer, scale + 1, highs, count, out + order[1]);
+        scale += 2;
+        order += 2;
+    }
 }
 
 void te_conv1x1_quad_s8(const te_conv1x1_quad *layer, const int8_t *input, int8_t *output,
                         int8_t *scratch)
 {
-    const int relu = te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
+    const int quick = te_scale_kind_of(&layer->activation) == TE_SCALE_RELU &&
+                      layer->segment >= layer->columns;
     const int32_t next_row =
         (layer->stride_height * layer->input.width - layer->output.width * layer->stride_width) *
         layer->input.channels;
+    const int32_t channels = layer->output.channels;
     /* The exporter aligns scratch to words. */
     uint32_t *columns = (uint32_t *)(void *)scratch;
-    int32_t rest = layer->output.height * layer->output.width;
+    uint32_t *second = columns + layer->columns / 2 * TE_QUAD_CELLS;
+    int32_t *totals = (int32_t *)(void *)(second + layer->columns / 2 * TE_QUAD_CELLS);
     int32_t x = 0;
+    int32_t rest = layer->output.height * layer->output.width;
     while (rest > 0) {
-        const int32_t count = rest < TE_QUAD_CELLS ? rest : TE_QUAD_CELLS;
-        const int8_t *cells[TE_QUAD_CELLS];
-        int32_t totals[TE_QUAD_CELLS];
-        for (int32_t cell = 0; cell < TE_QUAD_CELLS; cell++) {
-            cells[cell] = cell < count ? input : cells[0];
-            if (cell < count) {
+        const int32_t cells = rest < BLOCK ? TE_QUAD_CELLS : BLOCK;
+        for (int32_t cell = 0; cell < cells; cell++) {
+            uint32_t *to = cell < TE_QUAD_CELLS ? columns + cell : second + cell - TE_QUAD_CELLS;
+            widen(layer, input, to, totals + cell);
+            if (cell + 1 < rest) { /* behind the last cell it is there again */
                 input += layer->stride_width * layer->input.channels;
                 x++;
                 if (x == layer->output.width) {
@@ -124,13 +168,16 @@ void te_conv1x1_quad_s8(const te_conv1x1_quad *layer, const int8_t *input, int8_
                 }
             }
         }
-        widen(layer, cells, columns, totals);
-        if (relu) {
-            compute_relu(layer, columns, totals, output, count);
+        if (quick && rest >= cells) {
+            compute_quick(layer, columns, totals, output, cells);
         } else {
-            compute_any(layer, columns, totals, output, count);
+            compute(layer, columns, totals, output, rest < TE_QUAD_CELLS ? rest : TE_QUAD_CELLS);
+            if (cells > TE_QUAD_CELLS) {
+                compute(layer, second, totals + TE_QUAD_CELLS, output + TE_QUAD_CELLS * channels,
+                        TE_QUAD_CELLS);
+            }
         }
-        output += count * layer->output.channels;
-        rest -= count;
+        output += cells * channels;
+        rest -= cells;
     }
 }

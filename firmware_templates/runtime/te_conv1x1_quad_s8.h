@@ -5,14 +5,13 @@
 
 #include "te_scale.h"
 
-/* Four products in one dual multiplication (te_quad.h), at four cells. Cells are computed four at a
- * time, in order, and their outputs written then.
+/* Four products in one dual multiplication (te_quad.h). Cells are computed eight at a time, in order,
+ * and their outputs written then.
  *
  * Weights: for every pair of output channels, columns / 8 words. `order` gives the output channels of
- * the pairs, low one first; where their number is odd, the last one twice. Bit 0 of `sign` of a
- * pair says that the low channel's weights are negated.
+ * the pairs, low one first; where their number is odd, one is there twice.
  *
- * Scratch: columns * 8 bytes. */
+ * Scratch: columns * 16 bytes, and 32 a segment. */
 typedef struct {
     te_shape input;
     te_shape output;
@@ -22,7 +21,6 @@ typedef struct {
     const uint32_t *packed;
     const te_scale *scale; /* in the order of `order`; bias holds the input's offset */
     const uint16_t *order;
-    const uint8_t *negated;
     int32_t columns; /* input channels, rounded up to 8 */
     int32_t segment; /* columns, a multiple of 8, that the low field holds for sure */
 } te_conv1x1_quad;

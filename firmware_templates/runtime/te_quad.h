@@ -3,9 +3,9 @@
  * A 16-bit weight holds two output channels, (a + 1) + 2^14 * b, so that multiplying it by an input
  * adds (a + 1) * x to the low field of a sum, 14 bits, and b * x to the high field. A pair of such
  * weights takes only the bits of TE_QUAD_MASK, and four pairs, rotated by 0, 4, 8 and 12 bits to the
- * left, one word: the weights of eight columns and two channels. The low field holds
- * sum((a + 1) * x) - the exporter says for how many columns - and the sum of x is taken off at the
- * end. */
+ * left, one word: the weights of eight columns and two channels. A sum starts from minus the sum of
+ * x, so that its low field ends as the sum of a * x; for how many columns that fits, the exporter
+ * says. */
 #ifndef TE_QUAD_H
 #define TE_QUAD_H
 
@@ -19,13 +19,19 @@ static inline int32_t te_quad_low(int32_t sum)
     return (int32_t)((uint32_t)sum << 18) >> 18;
 }
 
-/* Adds the products of 8 * `words` columns at four cells. `columns` holds, for every two columns, a
- * word of two 16-bit lanes of each cell. */
+/* The low field may be negative, and has then borrowed from this one. */
+static inline int32_t te_quad_high(int32_t sum)
+{
+    return (int32_t)((uint32_t)sum + 0x2000u) >> 14;
+}
+
+/* Adds the products of 8 * `words` columns to the sums of four cells. `columns` holds, for every two
+ * columns, a word of two 16-bit lanes of each cell. */
 static inline void te_quad_dot4(const uint32_t *packed, const uint32_t *columns, int32_t words,
-                                int32_t *sums)
+                                const int32_t *initial, int32_t *sums)
 {
 #if defined(TE_DSP) && defined(__OPTIMIZE__)
-    int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+    int32_t a = initial[0], b = initial[1], c = initial[2], d = initial[3];
 #define TE_QUAD_STEP(rotation)                                                                     \
     "and r9, %[mask], r8, ror #" rotation "\n"                                                     \
     "ldm %[columns]!, {r3-r6}\n"                                                                   \
@@ -53,6 +59,9 @@ static inline void te_quad_dot4(const uint32_t *packed, const uint32_t *columns,
     sums[2] = c;
     sums[3] = d;
 #else
+    for (int32_t cell = 0; cell < TE_QUAD_CELLS; cell++) {
+        sums[cell] = initial[cell];
+    }
     for (; words > 0; words--) {
         const uint32_t word = *packed++;
         for (int32_t i = 0; i < 16; i += 4) {

@@ -124,7 +124,7 @@ def folded_bias(operator: ops.Weighted, source: Tensor) -> NDArray[np.int32] | N
     return bias.astype(np.int32) if np.all(largest <= INT32_MAX) else None
 
 
-def lane_bound(codes: NDArray[np.int8]) -> int:
+def lane_bound(codes: NDArray[np.signedinteger]) -> int:
     """The largest magnitude of ``sum(codes * x)`` for any int8 x; codes (out, ...), the worst row.
 
     A positive code takes x = 127 upwards and -128 downwards, a negative one the reverse.

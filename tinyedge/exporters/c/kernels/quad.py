@@ -18,11 +18,10 @@ from tinyedge.graph.tensors import Tensor
 
 COLUMNS = 8
 """Columns whose weights, for two channels, share one word."""
-CELLS = 4
-_LOW_MAXIMUM = 2**13 // 128
-"""Largest sum of a low channel's digits: times -128 it is -2**13, times 127 less than 2**13."""
-_HIGH_MAXIMUM = 2**17 // 128 - 1
-"""Largest number of a high channel's weights that are not zero, the low field's borrow included."""
+BLOCK = 8
+"""Cells that are computed together."""
+_LOW_MAXIMUM = 2**13 - 1
+_HIGH_MAXIMUM = 2**17 - 1
 _LANES = (0, 2, 1, 3)
 """Columns of four in the order of their lanes."""
 
@@ -34,14 +33,12 @@ class Pairs:
     Attributes:
         words: uint32 (pairs, columns / 8).
         order: channels, the low and the high one of every pair; the last may be there twice.
-        negated: for every pair, whether its low channel's weights are negated.
         columns: of a channel, filled up to a multiple of 8.
         segment: columns that the low field holds for any input.
     """
 
     words: NDArray[np.uint32]
     order: NDArray[np.uint16]
-    negated: NDArray[np.uint8]
     columns: int
     segment: int
 
@@ -49,22 +46,20 @@ class Pairs:
 def pack_pairs(codes: NDArray[np.int8]) -> Pairs | None:
     """Packs weights (out, columns) of -1, 0 and 1, or gives None where a high field overflows.
 
-    Every low channel is negated where that makes its digits, ``weight + 1``, add up to less; the
-    channels with the smallest sums become low ones.
+    The channels with the fewest weights that are not zero become low ones.
     """
     out, count = codes.shape
     columns = -(-count // COLUMNS) * COLUMNS
     padded = np.zeros((out, columns), dtype=np.int64)
     padded[:, :count] = codes
-    ranked = np.argsort(-np.abs(padded.sum(axis=1)), kind="stable")
+    ranked = np.argsort(np.abs(padded).sum(axis=1), kind="stable")
     half = -(-out // 2)
     low, high = np.sort(ranked[:half]), np.sort(ranked[half:])
     if len(high) < half:
         high = np.append(high, low[-1])
-    if np.abs(padded[high]).sum(axis=1).max(initial=0) > _HIGH_MAXIMUM:
+    if layers.lane_bound(padded[high]) > _HIGH_MAXIMUM:
         return None
-    negated = padded[low].sum(axis=1) > 0
-    digits = np.where(negated[:, None], -padded[low], padded[low]) + 1
+    digits = padded[low] + 1
     lanes = digits + (padded[high] << 14)
     ordered = lanes.reshape(half, -1, 4)[:, :, _LANES].reshape(half, -1, 4, 2) & 0xFFFF
     pairs = ordered[..., 0] | ordered[..., 1] << 16
@@ -76,18 +71,17 @@ def pack_pairs(codes: NDArray[np.int8]) -> Pairs | None:
     return Pairs(
         words.astype(np.uint32),
         np.stack([low, high], axis=1).ravel().astype(np.uint16),
-        negated.astype(np.uint8),
         columns,
-        _segment(digits),
+        _segment(padded[low]),
     )
 
 
-def _segment(digits: NDArray[np.int64]) -> int:
+def _segment(codes: NDArray[np.int64]) -> int:
     """The most columns, a multiple of 8, of which every stretch fits in the low field."""
-    columns = digits.shape[1]
+    columns = codes.shape[1]
     for segment in range(columns, COLUMNS, -COLUMNS):
-        starts = range(0, columns, segment)
-        if all(digits[:, s : s + segment].sum(axis=1).max() <= _LOW_MAXIMUM for s in starts):
+        stretches = (codes[:, start : start + segment] for start in range(0, columns, segment))
+        if all(layers.lane_bound(stretch) <= _LOW_MAXIMUM for stretch in stretches):
             return segment
     return COLUMNS
 
@@ -120,7 +114,6 @@ def conv1x1(
         "packed": f"{identifier}_weights",
         "scale": f"{identifier}_scale",
         "order": f"{identifier}_order",
-        "negated": f"{identifier}_negated",
         "columns": pairs.columns,
         "segment": pairs.segment,
     }
@@ -134,10 +127,9 @@ def conv1x1(
             Array("weights", "uint32_t", pairs.words.ravel(), comment, weights=True),
             Array("scale", "te_scale", scale.values[pairs.order]),
             Array("order", "uint16_t", pairs.order),
-            Array("negated", "uint8_t", pairs.negated),
         ),
         "ternary_quad",
-        pairs.columns * CELLS * 2,
+        (pairs.columns * 2 + -(-pairs.columns // pairs.segment) * 4) * BLOCK,
         (_lead(operator, source.shape, output.shape),),
         "te_conv1x1_quad_s8.h",
     )
@@ -146,11 +138,11 @@ def conv1x1(
 def _lead(operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...]) -> int:
     """How far outputs may lie beyond the inputs that they are written over.
 
-    Four cells are read before their outputs are written; nothing before the fifth is read again.
+    Eight cells are read before their outputs are written, and not read again.
     """
     cells = np.arange(output[0] * output[1])
     rows, columns = np.divmod(cells, output[1])
     starts = (rows * operator.stride[0] * source[1] + columns * operator.stride[1]) * source[2]
-    unread = starts[CELLS::CELLS]
-    written = (np.arange(len(unread)) + 1) * CELLS * output[2]
+    unread = starts[BLOCK::BLOCK]
+    written = (np.arange(len(unread)) + 1) * BLOCK * output[2]
     return int((unread - written).min(initial=source[0] * source[1] * source[2]))
