@@ -135,11 +135,10 @@ def test_saved_graph_converts_to_the_same_code(
         (folder / "model.c").read_text() for folder in (demo_model.folder, tmp_path / "again")
     )
     assert first == second
-    base3 = tmp_path / "base3"
-    record = run_json(
-        capsys, "convert", demo_model.folder, "-o", base3, "--ternary-packing", "ternary_base3"
-    )
+    small = tmp_path / "small"
+    record = run_json(capsys, "convert", demo_model.folder, "-o", small, "--optimize", "size")
     assert record["model"]["weight_bytes"] < demo_model.weight_bytes
+    assert record["model"]["optimize"] == "size"
 
 
 BLOCKER = """
@@ -242,15 +241,17 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     """The command line repeats them so as not to import that code."""
     from tinyedge import attacks, datasets, targets
     from tinyedge.cli import check, convert, options
+    from tinyedge.boards.cores import CORES
     from tinyedge.cli import demo as demo_command
     from tinyedge.cli import run as run_command
     from tinyedge.evaluation import session, witnesses
-    from tinyedge.exporters.c import packing
+    from tinyedge.exporters.c import OBJECTIVES
     from tinyedge.firmware import compilers
 
     assert options.COMPILERS == compilers.COMPILERS
     assert options.EMULATORS == targets.EMULATORS
-    assert convert.TERNARY_PACKINGS == packing.TERNARY_PACKINGS
+    assert tuple(CORES) == convert.CORES
+    assert convert.OBJECTIVES == OBJECTIVES
     assert run_command.PLACES == session.PLACES
     assert run_command.DATASETS == datasets.DATASETS
     assert check.WITNESSES == witnesses.WITNESSES

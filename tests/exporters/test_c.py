@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.errors import ModelError
-from tinyedge.exporters.c import export_c
+from tinyedge.exporters.c import OBJECTIVES, CodeOptions, export_c
 from tinyedge.exporters.c.export import c_identifiers
 from tinyedge.exporters.c.packing import PACKINGS
 from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
+from tinyedge.graph.operators import Weighted
 from tinyedge.graph.tensors import WEIGHT_RANGES
 
 
@@ -27,25 +28,28 @@ def test_same_graph_gives_the_same_bytes(seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PACKINGS)
 def test_packing_takes_the_bits_it_says(name: str) -> None:
     packing = PACKINGS[name]
-    per_byte = {"binary": 8, "ternary": 4, "ternary_base3": 5, "int4": 2, "int8": 1}[name]
     low, high = WEIGHT_RANGES[packing.bits]
     random = np.random.default_rng(0)
     codes = random.integers(low, high + 1, (7, 11)).astype(np.int8)
     if packing.bits == 1:
         codes = np.where(codes < 0, -1, 1).astype(np.int8)
-    assert packing.pack(codes).size == -(-77 // per_byte)
+    nonzero = np.count_nonzero(codes)
+    bits = {"binary": 77, "ternary": 154, "ternary_base3": 8 * -(-77 // 5), "int4": 308}
+    bits |= {"int8": 616, "ternary_prefix": 77 + nonzero}
+    assert packing.pack(codes).size == -(-bits[name] // 8)
 
 
-def test_ternary_weights_take_two_bits_at_most(demo_model: ConvertedModel) -> None:
-    for packing, bits in (("ternary", 2.0), ("ternary_base3", 1.6)):
-        ternary = [
-            layer
-            for layer in export_c(demo_model.graph, ternary_packing=packing).layers
-            if layer.bits == 2
-        ]
+def test_ternary_weights_take_as_few_bits_as_promised(demo_model: ConvertedModel) -> None:
+    for objective in OBJECTIVES:
+        layers = export_c(demo_model.graph, CodeOptions(optimize=objective)).layers
+        ternary = [layer for layer in layers if layer.bits == 2]
         assert len(ternary) == 4
         for layer in ternary:
-            assert layer.weight_bytes * 8 <= bits * layer.weights + 8
+            operator = next(op for op in demo_model.graph.operators if op.name == layer.name)
+            assert isinstance(operator, Weighted)
+            zeros = float((operator.weights.codes == 0).mean())
+            most = min(1.62, (2 - zeros) * 1.02) if objective == "size" else 2.0
+            assert layer.weight_bytes * 8 <= most * layer.weights + 8
 
 
 @given(st.lists(st.text(min_size=1, max_size=12), unique=True, max_size=20))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
-from tinyedge.exporters.c.packing import TERNARY_PACKINGS
+from tests.exporters.options import OPTIONS
+from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import WARNINGS, host_compiler
 from tinyedge.firmware.twin import Twin, twin_include_flags, twin_sources
@@ -22,14 +23,14 @@ from tinyedge.graph import reference
 SANITIZED_MAIN = Path(__file__).parent / "sanitized_main.c"
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from(TERNARY_PACKINGS))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(OPTIONS))
 @settings(max_examples=220)
 def test_random_graphs_are_bit_exact(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, ternary: str
+    tmp_path_factory: pytest.TempPathFactory, seed: int, options: CodeOptions
 ) -> None:
     built = RandomGraph(seed)
     folder = tmp_path_factory.mktemp("twin")
-    model = write_converted(built.graph, folder, "test", ternary_packing=ternary)
+    model = write_converted(built.graph, folder, "test", options=options)
     samples = built.inputs(12)
     expected = reference.run(built.graph, samples)
     assert np.array_equal(Twin(model).run(samples), expected)
@@ -73,8 +74,8 @@ def test_demo_is_clean_under_sanitizers(
 @pytest.mark.parametrize("seed", range(1000, 1030))
 def test_random_graphs_are_clean_under_sanitizers(seed: int, tmp_path: Path) -> None:
     built = RandomGraph(seed)
-    ternary = TERNARY_PACKINGS[seed % len(TERNARY_PACKINGS)]
-    model = write_converted(built.graph, tmp_path / "model", "test", ternary_packing=ternary)
+    options = OPTIONS[seed % len(OPTIONS)]
+    model = write_converted(built.graph, tmp_path / "model", "test", options=options)
     samples = built.inputs(12)
     expected = reference.run(built.graph, samples)
     assert np.array_equal(sanitized(model, samples, tmp_path / "program"), expected)

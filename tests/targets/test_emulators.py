@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
+from tests.exporters.options import OPTIONS
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
 from tinyedge.evaluation.executors import Device
 from tinyedge.evaluation.session import emulated_device
-from tinyedge.exporters.c.packing import TERNARY_PACKINGS
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.firmware.project import build_firmware
@@ -40,8 +40,8 @@ def device(
 @pytest.mark.parametrize("seed", range(24))
 def test_random_graphs_are_bit_exact(seed: int, compiler: CompilerName, tmp_path: Path) -> None:
     built = RandomGraph(seed)
-    packing = TERNARY_PACKINGS[seed % len(TERNARY_PACKINGS)]
-    model = write_converted(built.graph, tmp_path, "test", ternary_packing=packing)
+    options = OPTIONS[seed % len(OPTIONS)]
+    model = write_converted(built.graph, tmp_path, "test", options=options)
     samples = built.inputs(8)
     expected = reference.run(built.graph, samples)
     for emulator in EMULATORS:

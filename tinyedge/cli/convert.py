@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinyedge.cli.options import PATH, output_options
 from tinyedge.cli.output import Output
 
-TERNARY_PACKINGS = ("ternary", "ternary_base3")
+if TYPE_CHECKING:
+    from tinyedge.boards.cores import CoreName
+    from tinyedge.exporters.c import Objective
+
+CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+OBJECTIVES = ("speed", "size")
 
 
 @click.command("convert")
@@ -29,11 +35,18 @@ TERNARY_PACKINGS = ("ternary", "ternary_base3")
     help="Range of the inputs. Default: that of --calibration, else 0 1.",
 )
 @click.option(
-    "--ternary-packing",
-    type=click.Choice(TERNARY_PACKINGS),
-    default=TERNARY_PACKINGS[0],
+    "--core",
+    type=click.Choice(CORES),
+    default="cortex-m4",
     show_default=True,
-    help="2 bits a ternary weight, or base 3 with five weights a byte.",
+    help="Choose kernels by the instructions of this core. The code runs on every core.",
+)
+@click.option(
+    "--optimize",
+    type=click.Choice(OBJECTIVES),
+    default="speed",
+    show_default=True,
+    help="Choose kernels and packings for speed, or for the size of the flash image.",
 )
 @output_options
 @click.pass_obj
@@ -43,7 +56,8 @@ def command(
     folder: Path,
     calibration: Path | None,
     input_range: tuple[float, float] | None,
-    ternary_packing: str,
+    core: CoreName,
+    optimize: Objective,
 ) -> None:
     """Convert MODEL to packed C, a .tflite file and a saved graph.
 
@@ -53,6 +67,7 @@ def command(
     from tinyedge.cli.tables import layer_table
     from tinyedge.errors import UsageError
     from tinyedge.evaluation.suites import read_calibration
+    from tinyedge.exporters.c import CodeOptions
     from tinyedge.exporters.converted import write_converted
     from tinyedge.importers import import_model, is_keras_model
 
@@ -66,10 +81,10 @@ def command(
     made_by = ["tinyedge convert", model.name]
     made_by += ["--calibration", calibration.name] if calibration else []
     made_by += ["--input-range", *map(str, input_range)] if input_range else []
-    made_by += ["--ternary-packing", ternary_packing] if ternary_packing != "ternary" else []
-    converted = write_converted(
-        imported.graph, folder, " ".join(made_by), imported.notes, ternary_packing
-    )
+    options = CodeOptions(core, optimize)
+    made_by += ["--core", core] if core != CodeOptions.core else []
+    made_by += ["--optimize", optimize] if optimize != CodeOptions.optimize else []
+    converted = write_converted(imported.graph, folder, " ".join(made_by), imported.notes, options)
     for note in imported.notes:
         output.remark(f"note: {note}")
     manifest = converted.manifest

@@ -22,6 +22,7 @@ def layer_table(layers: list[dict[str, Any]]) -> Table:
     table.add_column("bits", justify="right")
     table.add_column("packing")
     table.add_column("bytes", justify="right")
+    table.add_column("kernel")
     for layer in layers:
         weighted = layer["bits"] is not None
         table.add_row(
@@ -33,6 +34,7 @@ def layer_table(layers: list[dict[str, Any]]) -> Table:
             str(layer["bits"]) if weighted else "",
             layer["packing"] or "",
             f"{layer['weight_bytes']:,}" if weighted else "",
+            layer["kernel"] or "",
         )
     return table
 

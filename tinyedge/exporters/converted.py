@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ModelError
-from tinyedge.exporters.c import CModel, export_c
-from tinyedge.exporters.c.kernels import CodeOptions
+from tinyedge.exporters.c import CModel, CodeOptions, export_c
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.files import folder_aside
 from tinyedge.graph.graph import GRAPH_FILE, Graph
@@ -107,6 +106,8 @@ def _manifest(
         "parameters": graph.parameters,
         "macs": sum(layer.macs for layer in exported.layers),
         "weight_bytes": exported.weight_bytes,
+        "core": exported.options.core,
+        "optimize": exported.options.optimize,
         "arena": {"bytes": exported.plan.size, "lower_bound": exported.plan.lower_bound},
         "input": _tensor(graph, graph.input),
         "output": _tensor(graph, graph.output),

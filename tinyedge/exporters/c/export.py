@@ -57,12 +57,14 @@ class CModel:
         runtime_sources: the runtime's ``.c`` files that it calls.
         plan: of the arena.
         layers: the per-layer table.
+        options: what it was made for.
     """
 
     files: dict[str, str]
     runtime_sources: tuple[str, ...]
     plan: MemoryPlan
     layers: tuple[LayerReport, ...]
+    options: CodeOptions
 
     @property
     def weight_bytes(self) -> int:
@@ -243,6 +245,7 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
             _layer_report(graph, operator, kernels.get(operator.name))
             for operator in graph.operators
         ),
+        options=options,
     )
 
 
