@@ -175,9 +175,7 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
     kernels = {
         operator.name: kernel
         for operator in graph.operators
-        if (
-            kernel := select_kernel(graph, operator, identifiers[operator.name], options)
-        )
+        if (kernel := select_kernel(graph, operator, identifiers[operator.name], options))
     }
     plan = plan_memory(
         graph,

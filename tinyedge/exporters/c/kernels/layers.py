@@ -62,9 +62,7 @@ def weights(operator: ops.Weighted, identifier: str, unpack: str = "0") -> Field
     }
 
 
-def packed_array(
-    operator: ops.Weighted, packed: NDArray[np.uint8], description: str
-) -> Array:
+def packed_array(operator: ops.Weighted, packed: NDArray[np.uint8], description: str) -> Array:
     """Packed weights; ``description`` says their order and packing."""
     sizes = "x".join(map(str, operator.weights.codes.shape))
     comment = f"{operator.name}: weights {sizes}, {description}"

@@ -155,9 +155,7 @@ def conv2d(
     )
 
 
-def _lead(
-    operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...]
-) -> int:
+def _lead(operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...]) -> int:
     """How far an output row may lie beyond the input rows that it is written over.
 
     Row y is written after the input row ``y * stride + height - 1 - padding`` was read, and nothing

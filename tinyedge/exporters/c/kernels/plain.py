@@ -65,7 +65,11 @@ def _weighted(
 
 @plain_kernel.register
 def _conv2d(
-    operator: ops.Conv2D, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+    operator: ops.Conv2D,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
 ) -> Kernel:
     _, height, width, _ = operator.weights.codes.shape
     fields: Fields = {
@@ -131,7 +135,9 @@ def _elementwise_leads(operator: ops.Elementwise, inputs: list[Tensor]) -> tuple
 
 
 @plain_kernel.register
-def _add(operator: ops.Add, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions) -> Kernel:
+def _add(
+    operator: ops.Add, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel:
     first, second, result = operator.multipliers(inputs, output)
     fields: Fields = {
         "elements": _elementwise(operator, inputs),
@@ -148,7 +154,9 @@ def _add(operator: ops.Add, inputs: list[Tensor], output: Tensor, identifier: st
 
 
 @plain_kernel.register
-def _mul(operator: ops.Mul, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions) -> Kernel:
+def _mul(
+    operator: ops.Mul, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel:
     mantissa, shift = operator.multiplier(inputs, output)
     fields: Fields = {
         "elements": _elementwise(operator, inputs),
@@ -163,7 +171,11 @@ def _mul(operator: ops.Mul, inputs: list[Tensor], output: Tensor, identifier: st
 
 @plain_kernel.register
 def _concatenation(
-    operator: ops.Concatenation, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+    operator: ops.Concatenation,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
 ) -> Kernel:
     fields: Fields = {
         "count": len(inputs),
@@ -186,20 +198,30 @@ def _pool2d(function: str, operator: ops.Pool2D, source: Tensor, output: Tensor)
 
 @plain_kernel.register
 def _average_pool2d(
-    operator: ops.AveragePool2D, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+    operator: ops.AveragePool2D,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
 ) -> Kernel:
     return _pool2d("te_average_pool2d_s8", operator, inputs[0], output)
 
 
 @plain_kernel.register
 def _max_pool2d(
-    operator: ops.MaxPool2D, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+    operator: ops.MaxPool2D,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
 ) -> Kernel:
     return _pool2d("te_max_pool2d_s8", operator, inputs[0], output)
 
 
 @plain_kernel.register
-def _mean(operator: ops.Mean, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions) -> Kernel:
+def _mean(
+    operator: ops.Mean, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel:
     mantissa, shift = operator.multiplier(inputs[0], output)
     fields: Fields = {
         "input": layers.shape(inputs[0]),
@@ -212,7 +234,9 @@ def _mean(operator: ops.Mean, inputs: list[Tensor], output: Tensor, identifier: 
 
 
 @plain_kernel.register
-def _pad(operator: ops.Pad, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions) -> Kernel:
+def _pad(
+    operator: ops.Pad, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel:
     fields: Fields = {
         "input": layers.shape(inputs[0]),
         "output": layers.shape(output),
@@ -225,13 +249,23 @@ def _pad(operator: ops.Pad, inputs: list[Tensor], output: Tensor, identifier: st
 
 
 @plain_kernel.register
-def _reshape(operator: ops.Reshape, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions) -> None:
+def _reshape(
+    operator: ops.Reshape,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> None:
     return None
 
 
 @plain_kernel.register
 def _requantize(
-    operator: ops.Requantize, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+    operator: ops.Requantize,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
 ) -> Kernel:
     mantissa, shift = operator.multiplier(inputs[0], output)
     fields: Fields = {
@@ -244,7 +278,13 @@ def _requantize(
 
 
 @plain_kernel.register
-def _lookup(operator: ops.Lookup, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions) -> Kernel:
+def _lookup(
+    operator: ops.Lookup,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
     table = operator.table(inputs[0].quantization, output.quantization)
     fields: Fields = {"size": output.size, "table": f"{identifier}_table"}
     array = Array("table", "int8_t", table, f"{operator.name}: results for -128 to 127")
@@ -252,7 +292,13 @@ def _lookup(operator: ops.Lookup, inputs: list[Tensor], output: Tensor, identifi
 
 
 @plain_kernel.register
-def _softmax(operator: ops.Softmax, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions) -> Kernel:
+def _softmax(
+    operator: ops.Softmax,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
     source = inputs[0].quantization
     mantissa, shift = operator.multiplier(source)
     fields: Fields = {

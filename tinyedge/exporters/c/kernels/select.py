@@ -23,7 +23,7 @@ def select_kernel(
     inputs, output = graph.inputs_of(operator), graph.tensors[operator.output]
     kernel = None
     if isinstance(operator, ops.Conv2D):
-        kernel = quad.conv1x1(
+        kernel = quad.conv1x1(operator, inputs[0], output, identifier, options) or lut.conv2d(
             operator, inputs[0], output, identifier, options
-        ) or lut.conv2d(operator, inputs[0], output, identifier, options)
+        )
     return kernel or plain_kernel(operator, inputs, output, identifier, options)
