@@ -191,9 +191,14 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHMARKS)}; default: all")
-    parser.add_argument("--core", nargs="+", choices=CORES, default=["cortex-m4"])
-    parser.add_argument("--bits", nargs="+", type=int, choices=(1, 2, 4, 8), default=[2, 4, 8])
-    parser.add_argument("--optimize", nargs="+", choices=OBJECTIVES, default=["speed"])
+    again = "; may be given again"
+    parser.add_argument("--core", action="append", choices=CORES, help=f"default: M4{again}")
+    parser.add_argument(
+        "--bits", action="append", type=int, choices=(1, 2, 4, 8), help=f"default: 2, 4, 8{again}"
+    )
+    parser.add_argument(
+        "--optimize", action="append", choices=OBJECTIVES, help=f"default: speed{again}"
+    )
     parser.add_argument("--samples", type=int, default=3, help="inferences of each row, at least 2")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="an earlier run's --json")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
@@ -208,9 +213,9 @@ def main() -> int:
         parser.error(f"{arguments.compare}: no saved run: {error}")
 
     rows = []
-    for core in arguments.core:
-        for objective in arguments.optimize:
-            for bits in arguments.bits:
+    for core in arguments.core or ["cortex-m4"]:
+        for objective in arguments.optimize or ["speed"]:
+            for bits in arguments.bits or [2, 4, 8]:
                 for name in arguments.names or BENCHMARKS:
                     print(f"{name}, {bits} bits, {core}, {objective}", file=sys.stderr)
                     options = CodeOptions(core, objective)

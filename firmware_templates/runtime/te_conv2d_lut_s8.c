@@ -59,7 +59,7 @@ static inline void pair_cells(const int8_t *low, const int8_t *high, int32_t dig
 /* The same for four channels that lie on a word. */
 static inline void pair_words(const int8_t *low, const int8_t *high, uint32_t *addend)
 {
-    const uint32_t a = te_load_word(low), b = te_load_word(high);
+    const uint32_t a = te_load_aligned(low), b = te_load_aligned(high);
     addend[0 * TE_LUT_WORDS] = te_lut_word((int8_t)a, (int8_t)b);
     addend[1 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 8), (int8_t)(b >> 8));
     addend[2 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 16), (int8_t)(b >> 16));

@@ -37,6 +37,9 @@ static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
     return result;
 #elif defined(TE_THUMB1)
     /* From products of 16 bits: there is no long multiplication. */
+    if (a == (int16_t)a) {
+        return (a * (b >> 16) + ((a * (b & 0xffff)) >> 16) + 0x8000) >> 16;
+    }
     const int32_t ah = a >> 16, bh = b >> 16;
     const uint32_t al = (uint32_t)a & 0xffffu, bl = (uint32_t)b & 0xffffu;
     const int32_t first = ah * (int32_t)bl + (int32_t)((al * bl) >> 16);
@@ -92,6 +95,16 @@ static inline uint32_t te_load_word(const void *bytes)
     memcpy(&word, bytes, sizeof word);
 #endif
     return word;
+}
+
+/* The same, of bytes that lie on a word. */
+static inline uint32_t te_load_aligned(const void *bytes)
+{
+#if defined(__GNUC__)
+    return te_load_word(__builtin_assume_aligned(bytes, 4));
+#else
+    return te_load_word(bytes);
+#endif
 }
 
 /* The bytes 0 and 2, or 1 and 3, of a word as two signed 16-bit lanes. */

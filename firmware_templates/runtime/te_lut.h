@@ -55,6 +55,55 @@ static inline void te_lut_extend(const uint32_t *source, uint32_t *low, uint32_t
                        [count] "+r"(count)
                      : [addend] "r"(addend)
                      : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "cc", "memory");
+#elif defined(TE_THUMB1)
+    /* Low registers add only to low ones, but high ones to any: of every word of the addend, its
+     * negative and its double lie in registers. */
+    register const uint32_t *from __asm__("r0") = source;
+    register uint32_t *to_low __asm__("r1") = low;
+    register uint32_t *to_high __asm__("r2") = high;
+    register const uint32_t *words __asm__("r3") = addend;
+    register int32_t entries __asm__("r4") = count;
+    __asm__ volatile(".syntax unified\n"
+                     "lsls r4, r4, #4\n"
+                     "adds r4, r4, r0\n"
+                     "mov lr, r4\n"
+                     "ldr r4, [r3, #4]\n"
+                     "rsbs r7, r4, #0\n"
+                     "lsls r4, r4, #1\n"
+                     "mov r8, r4\n"
+                     "ldr r4, [r3, #8]\n"
+                     "rsbs r5, r4, #0\n"
+                     "mov r9, r5\n"
+                     "lsls r4, r4, #1\n"
+                     "mov r10, r4\n"
+                     "ldr r4, [r3, #12]\n"
+                     "rsbs r5, r4, #0\n"
+                     "mov r11, r5\n"
+                     "lsls r4, r4, #1\n"
+                     "mov r12, r4\n"
+                     "ldr r4, [r3]\n"
+                     "rsbs r5, r4, #0\n"
+                     "lsls r6, r4, #1\n"
+                     "1:\n"
+                     "ldmia r0!, {r3, r4}\n"
+                     "adds r3, r3, r5\n"
+                     "adds r4, r4, r7\n"
+                     "stmia r1!, {r3, r4}\n"
+                     "adds r3, r3, r6\n"
+                     "add r4, r8\n"
+                     "stmia r2!, {r3, r4}\n"
+                     "ldmia r0!, {r3, r4}\n"
+                     "add r3, r9\n"
+                     "add r4, r11\n"
+                     "stmia r1!, {r3, r4}\n"
+                     "add r3, r10\n"
+                     "add r4, r12\n"
+                     "stmia r2!, {r3, r4}\n"
+                     "cmp r0, lr\n"
+                     "bcc 1b\n"
+                     : "+l"(from), "+l"(to_low), "+l"(to_high), "+l"(words), "+l"(entries)
+                     :
+                     : "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 #else
     for (; count > 0; count--) {
         for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
@@ -177,6 +226,62 @@ static inline void te_lut_accumulate(uint32_t *accumulators, const uint32_t *tab
     default:
         te_lut_accumulate_c(accumulators, table, words, tables, index, channels);
         break;
+    }
+}
+
+#elif defined(TE_THUMB1)
+
+/* Four tables at once: their addresses lie in r8 to r11. */
+static inline void te_lut_accumulate_four(uint32_t *accumulators, const uint32_t *table,
+                                          int32_t words, const uint8_t *index, int32_t channels)
+{
+#define TE_LUT_ADD(at, base)                                                                       \
+    "ldrb r3, [r1, #" at "]\n"                                                                     \
+    "lsls r3, r3, #4\n"                                                                            \
+    "add r3, " base "\n"                                                                           \
+    "ldmia r3!, {r0, r2}\n"                                                                        \
+    "adds r4, r4, r0\n"                                                                            \
+    "adds r5, r5, r2\n"                                                                            \
+    "ldmia r3!, {r0, r2}\n"                                                                        \
+    "adds r6, r6, r0\n"                                                                            \
+    "adds r7, r7, r2\n"
+    register uint32_t *sums __asm__("r0") = accumulators;
+    register const uint8_t *indices __asm__("r1") = index;
+    register const uint32_t *tables __asm__("r2") = table;
+    register int32_t step __asm__("r3") = words * 4;
+    register int32_t count __asm__("r4") = channels;
+    __asm__ volatile(".syntax unified\n"
+                     "mov r8, r2\n"
+                     "adds r2, r2, r3\n"
+                     "mov r9, r2\n"
+                     "adds r2, r2, r3\n"
+                     "mov r10, r2\n"
+                     "adds r2, r2, r3\n"
+                     "mov r11, r2\n"
+                     "mov lr, r4\n"
+                     "1:\n"
+                     "mov r12, r0\n"
+                     "ldmia r0!, {r4-r7}\n" TE_LUT_ADD("0", "r8") TE_LUT_ADD("1", "r9")
+                         TE_LUT_ADD("2", "r10") TE_LUT_ADD("3", "r11") "mov r0, r12\n"
+                                                                       "stmia r0!, {r4-r7}\n"
+                                                                       "adds r1, #4\n"
+                                                                       "mov r2, lr\n"
+                                                                       "subs r2, #1\n"
+                                                                       "mov lr, r2\n"
+                                                                       "bne 1b\n"
+                     : "+l"(sums), "+l"(indices), "+l"(tables), "+l"(step), "+l"(count)
+                     :
+                     : "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+#undef TE_LUT_ADD
+}
+
+static inline void te_lut_accumulate(uint32_t *accumulators, const uint32_t *table, int32_t words,
+                                     int32_t tables, const uint8_t *index, int32_t channels)
+{
+    if (tables == 4) {
+        te_lut_accumulate_four(accumulators, table, words, index, channels);
+    } else {
+        te_lut_accumulate_c(accumulators, table, words, tables, index, channels);
     }
 }
 

@@ -25,7 +25,7 @@ DIGITS = {1: 8, 2: 4}
 BASES = {1: 2, 2: 3}
 MAXIMUM_CHUNK = 4
 """Tables at one time; the kernel's loop is unrolled for so many."""
-RESIDENT_MAXIMUM = 4096
+RESIDENT_MAXIMUM = 10240
 """Bytes of scratch that the indices of a whole layer may take; larger ones are made by chunk."""
 
 
