@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -104,6 +106,11 @@ def scale_array(
     rounding = ((1 << right) >> 1) + (np.int64(output.quantization.zero_point) << right)
     columns = (_wrapped(shifted), mantissas, rounding, step, right, -(right > 0).astype(np.int64))
     return Array("scale", "te_scale", np.stack([c.astype(np.int64) for c in columns], axis=1))
+
+
+def repeat_last(array: Array) -> Array:
+    """An array with its last element there once more."""
+    return replace(array, values=np.concatenate([array.values, array.values[-1:]]))
 
 
 def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int64]:

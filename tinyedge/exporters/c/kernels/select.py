@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyedge.exporters.c.kernels import lut, quad
+from tinyedge.exporters.c.kernels import lut, patch, quad
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.plain import plain_kernel
 from tinyedge.graph import operators as ops
@@ -23,7 +23,6 @@ def select_kernel(
     inputs, output = graph.inputs_of(operator), graph.tensors[operator.output]
     kernel = None
     if isinstance(operator, ops.Conv2D):
-        kernel = quad.conv1x1(operator, inputs[0], output, identifier, options) or lut.conv2d(
-            operator, inputs[0], output, identifier, options
-        )
+        for choose in (quad.conv1x1, lut.conv2d, patch.conv2d):
+            kernel = kernel or choose(operator, inputs[0], output, identifier, options)
     return kernel or plain_kernel(operator, inputs, output, identifier, options)

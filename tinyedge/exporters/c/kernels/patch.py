@@ -1,0 +1,64 @@
+"""Convolution with 8-bit weights, two channels at a time: ``te_conv2d_patch_s8``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyedge.exporters.c.kernels import layers
+from tinyedge.exporters.c.kernels.kernel import CodeOptions, Fields, Kernel
+from tinyedge.graph import operators as ops
+from tinyedge.graph.tensors import Tensor
+
+_STEP = 4
+_MAXIMUM_COLUMNS = 2**14
+"""Of products under 2**16, whose sum then stays under 2**30."""
+
+
+def conv2d(
+    operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel | None:
+    """The kernel for 8-bit weights without the DSP extension, or None where it does not apply."""
+    codes = operator.weights.codes
+    out, height, width, channels = codes.shape
+    columns = -(-height * width * channels // _STEP) * _STEP
+    if (
+        options.features.dsp
+        or operator.weights.bits != 8
+        or operator.dilation != (1, 1)
+        or columns > _MAXIMUM_COLUMNS
+    ):
+        return None
+    # Inputs are 128 above their values: their offset is -(zero point + 128).
+    rows = codes.reshape(out, -1).astype(np.int64)
+    steps = operator.weights.steps
+    sums = rows.sum(axis=1) * (1 if steps is None else steps.astype(np.int64))
+    bias = operator.bias - (source.quantization.zero_point + 128) * sums
+    if np.abs(bias).max(initial=0) > 2**30:
+        return None
+    scale = layers.scale_array(operator, source, output, bias.astype(np.int32))
+    if scale is None:
+        return None
+    packed = np.full((out + out % 2, columns), 128, dtype=np.uint8)
+    packed[:out, : rows.shape[1]] = rows + 128
+    pairs = packed.reshape(-1, 2, columns).transpose(0, 2, 1)
+    if out % 2:
+        scale = layers.repeat_last(scale)
+    fields: Fields = {
+        "input": layers.shape(source),
+        "output": layers.shape(output),
+        "window": layers.window(operator, (height, width), (1, 1)),
+        "activation": layers.activation(source, output, operator.clamp),
+        "packed": f"{identifier}_weights",
+        "scale": f"{identifier}_scale",
+        "columns": columns,
+    }
+    description = "pairs of output channels, a byte of each in turn, weight + 128"
+    return Kernel(
+        "te_conv2d_patch_s8",
+        "te_conv2d_patch",
+        fields,
+        (layers.packed_array(operator, np.ascontiguousarray(pairs).ravel(), description), scale),
+        "int8_pairs",
+        columns,
+        header="te_conv2d_patch_s8.h",
+    )
