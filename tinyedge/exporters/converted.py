@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ModelError
+from tinyedge.exporters.arena import arena_svg
 from tinyedge.exporters.c import CModel, CodeOptions, export_c
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.files import folder_aside
@@ -16,6 +17,7 @@ from tinyedge.graph.graph import GRAPH_FILE, Graph
 
 MANIFEST_FILE = "model.json"
 TFLITE_FILE = "model.tflite"
+ARENA_FILE = "arena.svg"
 SOURCE_FILES = ("model.c", "model.h")
 _VERSION = 1
 
@@ -67,7 +69,7 @@ def write_converted(
     notes: tuple[str, ...] = (),
     options: CodeOptions | None = None,
 ) -> ConvertedModel:
-    """Writes ``graph.npz``, ``model.c``, ``model.h``, ``model.tflite`` and ``model.json``.
+    """Writes ``graph.npz``, ``model.c``, ``model.h``, ``model.tflite``, ``model.json``, ``arena.svg``.
 
     All are written, or none.
 
@@ -89,6 +91,7 @@ def write_converted(
         for name, text in exported.files.items():
             (aside / name).write_text(text, encoding="utf-8")
         (aside / TFLITE_FILE).write_bytes(tflite)
+        (aside / ARENA_FILE).write_text(arena_svg(graph, exported.plan), encoding="utf-8")
         (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return ConvertedModel(folder, graph, manifest)
 
