@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyedge.exporters.c.kernels import lut, quad
+from tinyedge.exporters.c.kernels import depthwise, lut, quad
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.plain import plain_kernel
 from tinyedge.graph import operators as ops
@@ -26,4 +26,6 @@ def select_kernel(
         kernel = quad.conv1x1(
             operator, inputs[0], output, identifier, options
         ) or lut.conv2d(operator, inputs[0], output, identifier, options)
+    if isinstance(operator, ops.DepthwiseConv2D):
+        kernel = depthwise.depthwise_conv2d(operator, inputs[0], output, identifier, options)
     return kernel or plain_kernel(operator, inputs, output, identifier, options)
