@@ -162,4 +162,56 @@ static inline int32_t te_saturate_s8(int32_t value)
 #endif
 }
 
+#if defined(__GNUC__)
+#define TE_NOINLINE __attribute__((noinline))
+#else
+#define TE_NOINLINE
+#endif
+
+/* Bytes 0 and 2, or 1 and 3, of a word as signed numbers, each with 128 added, in two halves. */
+static inline uint32_t te_even_offset_bytes(uint32_t word)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(0x00800080u), "r"(word));
+    return result;
+#else
+    return (word ^ 0x00800080u) & 0x00ff00ffu;
+#endif
+}
+
+static inline uint32_t te_odd_offset_bytes(uint32_t word)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(0x00800080u), "r"(word));
+    return result;
+#else
+    return ((word ^ 0x80008000u) >> 8) & 0x00ff00ffu;
+#endif
+}
+
+/* The lower, or the upper, halves of two words: that of `low` becomes the lower one. */
+static inline uint32_t te_lower_halves(uint32_t low, uint32_t high)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(low), "r"(high));
+    return result;
+#else
+    return (low & 0xffffu) | high << 16;
+#endif
+}
+
+static inline uint32_t te_upper_halves(uint32_t low, uint32_t high)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(high), "r"(low));
+    return result;
+#else
+    return low >> 16 | (high & 0xffff0000u);
+#endif
+}
+
 #endif

@@ -1,0 +1,135 @@
+/* Sums of products for two output columns at once: a word holds both columns' values, and one
+ * multiplication by a weight adds to both 16-bit halves of a sum. */
+#ifndef TE_PAIR_H
+#define TE_PAIR_H
+
+#include "te_cpu.h"
+
+/* What both halves of a sum start from; the exporter proves that they stay in 0 to 0xffff. */
+#define TE_PAIR_ZERO 0x80008000u
+
+/* How the sums of one block of windows are found, channel by channel. */
+typedef struct {
+    int32_t row; /* words from one row of a channel to the next, and from its last to the next channel */
+    int32_t stride;
+    int32_t height;
+    int32_t width;
+    int32_t weights; /* bytes from one channel to the next */
+} te_pair_shape;
+
+/* `count` windows in each of some channels. */
+static inline void te_pair_sum(uint32_t *sums, int32_t count, const uint32_t *words,
+                               const int8_t *weights, int32_t channels, const te_pair_shape *shape)
+{
+    for (; channels > 0; channels--) {
+        const uint32_t *column = words;
+        for (int32_t i = 0; i < count; i++) {
+            const uint32_t *line = column;
+            const int8_t *weight = weights;
+            uint32_t sum = TE_PAIR_ZERO;
+            for (int32_t y = 0; y < shape->height; y++) {
+                const uint32_t *word = line;
+                for (const int8_t *last = weight + shape->width; weight != last; weight++) {
+                    sum += (uint32_t)*weight * *word++;
+                }
+                line += shape->row;
+            }
+            *sums++ = sum;
+            column += shape->stride;
+        }
+        words += shape->height * shape->row;
+        weights += shape->weights;
+    }
+}
+
+#if defined(TE_THUMB2)
+
+/* The sums of four windows are r3 to r6, of three r3 to r5. */
+#define TE_PAIR_WEIGHTS(row)                                                                       \
+    "ldrsb r10, [%[weights], #3 * " #row "]\n"                                                     \
+    "ldrsb r11, [%[weights], #3 * " #row " + 1]\n"                                                 \
+    "ldrsb r12, [%[weights], #3 * " #row " + 2]\n"
+#define TE_PAIR_ROW_OF_3(row, first, second)                                                       \
+    TE_PAIR_WEIGHTS(row)                                                                           \
+    "ldm %[words], {r6, r8, r9}\n"                                                                 \
+    "mla r3, r10, r6, " first "\n"                                                                 \
+    "mla r4, r10, r8, " second "\n"                                                                \
+    "mla r5, r10, r9, r5\n"                                                                        \
+    "mla r3, r11, r8, r3\n"                                                                        \
+    "mla r4, r11, r9, r4\n"                                                                        \
+    "mla r3, r12, r9, r3\n"                                                                        \
+    "ldrd r8, r9, [%[words], #12]\n"                                                               \
+    "mla r4, r12, r8, r4\n"                                                                        \
+    "mla r5, r11, r8, r5\n"                                                                        \
+    "mla r5, r12, r9, r5\n"                                                                        \
+    "add %[words], %[words], %[row]\n"
+#define TE_PAIR_ROW_OF_4(row, first, second)                                                       \
+    TE_PAIR_WEIGHTS(row)                                                                           \
+    "ldrd r8, r9, [%[words]]\n"                                                                    \
+    "mla r3, r10, r8, " first "\n"                                                                 \
+    "mla r4, r10, r9, " second "\n"                                                                \
+    "mla r3, r11, r9, r3\n"                                                                        \
+    "ldrd r8, r9, [%[words], #8]\n"                                                                \
+    "mla r3, r12, r8, r3\n"                                                                        \
+    "mla r4, r11, r8, r4\n"                                                                        \
+    "mla r5, r10, r8, r5\n"                                                                        \
+    "mla r4, r12, r9, r4\n"                                                                        \
+    "mla r5, r11, r9, r5\n"                                                                        \
+    "mla r6, r10, r9, r6\n"                                                                        \
+    "ldrd r8, r9, [%[words], #16]\n"                                                               \
+    "mla r5, r12, r8, r5\n"                                                                        \
+    "mla r6, r11, r8, r6\n"                                                                        \
+    "mla r6, r12, r9, r6\n"                                                                        \
+    "add %[words], %[words], %[row]\n"
+#define TE_PAIR_LOOP(start, add_row, store)                                                        \
+    __asm__ volatile("1:\n"                                                                        \
+                     "mov r5, #0x80008000\n" start add_row(0, "r5", "r5")                         \
+                         add_row(1, "r3", "r4") add_row(2, "r3", "r4") store                       \
+                     "add %[weights], %[weights], #15\n"                                           \
+                     "subs %[channels], %[channels], #1\n"                                         \
+                     "bne 1b\n"                                                                    \
+                     : [sums] "+r"(sums), [words] "+r"(words), [channels] "+r"(channels),          \
+                       [weights] "+r"(weights)                                                     \
+                     : [row] "r"(row)                                                              \
+                     : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "cc", "memory")
+
+/* The same for three or four windows of three by three cells, stride 1. */
+static inline void te_pair_sum_three(uint32_t *sums, int32_t count, const uint32_t *words,
+                                     const int8_t *weights, int32_t channels,
+                                     const te_pair_shape *shape)
+{
+    const int32_t row = shape->row * 4;
+    if (count == 4) {
+        TE_PAIR_LOOP("mov r6, r5\n", TE_PAIR_ROW_OF_4, "stm %[sums]!, {r3-r6}\n");
+    } else {
+        TE_PAIR_LOOP("", TE_PAIR_ROW_OF_3, "stm %[sums]!, {r3-r5}\n");
+    }
+}
+
+#else
+
+static inline void te_pair_sum_three(uint32_t *sums, int32_t count, const uint32_t *words,
+                                     const int8_t *weights, int32_t channels,
+                                     const te_pair_shape *shape)
+{
+    for (; channels > 0; channels--) {
+        const uint32_t *column = words;
+        for (int32_t i = 0; i < count; i++) {
+            const uint32_t *line = column++;
+            const int8_t *weight = weights;
+            uint32_t sum = TE_PAIR_ZERO;
+            for (int32_t y = 0; y < 3; y++) {
+                sum += (uint32_t)weight[0] * line[0] + (uint32_t)weight[1] * line[1] +
+                       (uint32_t)weight[2] * line[2];
+                line += shape->row;
+                weight += 3;
+            }
+            *sums++ = sum;
+        }
+        words += 3 * shape->row;
+        weights += 15;
+    }
+}
+
+#endif
+#endif

@@ -1,0 +1,205 @@
+"""Depthwise convolutions on this machine, and some on an emulated board, against the reference."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import require
+from tinyedge.boards import load_board
+from tinyedge.evaluation.session import emulated_device
+from tinyedge.exporters.c.kernels import CodeOptions
+from tinyedge.exporters.c.kernels.kernel import Objective
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.firmware.compilers import WARNINGS, available_compilers, host_compiler
+from tinyedge.firmware.twin import Twin, twin_include_flags, twin_sources
+from tinyedge.graph import operators as ops
+from tinyedge.graph import reference
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.tensors import WEIGHT_RANGES, Quantization, Tensor, Weights
+from tinyedge.targets import available_emulators
+
+SANITIZED_MAIN = Path(__file__).parents[1] / "firmware" / "sanitized_main.c"
+PAIR = "te_depthwise_conv2d_pair_s8"
+DUAL = "te_depthwise_conv2d_dual_s8"
+
+
+def depthwise(
+    shape: tuple[int, int, int],
+    kernel: ops.Pair = (3, 3),
+    stride: ops.Pair = (1, 1),
+    padding: ops.Padding | None = None,
+    bits: int = 2,
+    codes: int | None = None,
+    zero_points: ops.Pair = (-128, -128),
+    clamp: ops.Pair = ops.FULL_RANGE,
+    largest_step: int = 1,
+    seed: int = 0,
+) -> Graph:
+    """One layer whose outputs spread over the int8 range; all weights `codes`, if given."""
+    random = np.random.default_rng(seed)
+    low, high = WEIGHT_RANGES[bits]
+    size = (shape[2], *kernel)
+    weights = random.integers(low, high + 1, size)
+    if bits == 1:
+        weights = np.where(weights < 0, -1, 1)
+    if codes is not None:
+        weights = np.full(size, codes)
+    steps = None
+    if largest_step > 1:
+        steps = random.integers(1, largest_step + 1, shape[2]).astype(np.uint8)
+    scales = (0.01 * random.uniform(0.5, 1.5, shape[2])).astype(np.float32)
+    spread = np.sqrt(np.prod(kernel)) * max(np.abs(weights).mean(), 0.5) * 100 * largest_step
+    bias = random.normal(0, spread / 2, shape[2]).astype(np.int32)
+    if padding is None:
+        padding = ops.same_padding(shape[:2], kernel, stride)
+    operator = ops.DepthwiseConv2D(
+        name="layer",
+        inputs=("in",),
+        output="out",
+        weights=Weights(weights.astype(np.int8), bits, scales, steps),
+        bias=bias,
+        stride=stride,
+        padding=padding,
+        clamp=clamp,
+    )
+    source = Tensor("in", shape, Quantization(0.05, zero_points[0]))
+    target = Quantization(0.05 * 0.01 * spread / 60, zero_points[1])
+    output = Tensor("out", operator.output_shape([shape]), target)
+    return Graph("depthwise", {"in": source, "out": output}, (operator,), "in", "out")
+
+
+def samples(graph: Graph, seed: int = 0) -> np.ndarray:
+    """Random ones, and every extreme alone."""
+    tensor = graph.input_tensor
+    values = np.random.default_rng(seed).integers(-128, 128, (5, *tensor.shape))
+    values[0], values[1], values[2] = -128, 127, tensor.quantization.zero_point
+    return values.astype(np.int8)
+
+
+def converted(graph: Graph, folder: Path, optimize: Objective = "speed") -> ConvertedModel:
+    return write_converted(graph, folder, "test", options=CodeOptions(optimize=optimize))
+
+
+def kernel_of(model: ConvertedModel) -> str:
+    return str(model.manifest["layers"][0]["kernel"])
+
+
+def sanitized(model: ConvertedModel, values: np.ndarray, program: Path) -> np.ndarray:
+    """Runs samples through model and runtime under ASan and UBSan; any finding fails."""
+    require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
+    flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    sources = [SANITIZED_MAIN, *twin_sources(model)]
+    command = [*host_compiler().command, *WARNINGS, *flags, *twin_include_flags(model)]
+    subprocess.run([*command, *map(str, sources), "-o", str(program)], check=True)
+    result = subprocess.run(
+        [str(program)], input=values.tobytes(), capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    return np.frombuffer(result.stdout, np.int8).reshape(-1, *model.graph.output_tensor.shape)
+
+
+def random_case(seed: int) -> dict[str, Any]:
+    """Arguments of ``depthwise``."""
+    random = np.random.default_rng(seed)
+
+    def choose(*options: Any) -> Any:
+        return options[random.integers(len(options))]
+
+    kernel = choose((3, 3), (3, 3), (3, 3), (1, 1), (5, 5), (1, 3), (3, 1), (2, 4), (4, 3), (2, 3))
+    shape = tuple(int(n) for n in random.integers(1, (9, 24, 21)))
+    stride = choose((1, 1), (1, 1), (2, 2), (1, 2), (2, 1), (3, 3))
+    wide = (kernel[0] - 1, kernel[0] - 1, kernel[1] - 1, kernel[1] - 1)
+    fits = kernel[0] <= shape[0] and kernel[1] <= shape[1]
+    bits = choose(1, 2, 2, 4, 8)
+    return {
+        "shape": shape,
+        "kernel": kernel,
+        "stride": stride,
+        "padding": choose(None, None, wide, (0, 0, 0, 0)) if fits else wide,
+        "bits": bits,
+        "zero_points": choose((-128, -128), (-128, -128), (127, 3), (-5, -128), (0, 127)),
+        "clamp": choose(ops.FULL_RANGE, ops.FULL_RANGE, (-100, 90)),
+        "largest_step": 1 if bits == 8 else choose(1, 1, 15 if bits == 4 else 127),
+        "seed": seed,
+    }
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_random_layers_are_bit_exact(seed: int, tmp_path: Path) -> None:
+    graph = depthwise(**random_case(seed))
+    model = converted(graph, tmp_path, "size" if seed % 5 == 0 else "speed")
+    values = samples(graph, seed)
+    assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
+
+
+@pytest.mark.parametrize("seed", range(100, 116))
+def test_random_layers_are_clean_under_sanitizers(seed: int, tmp_path: Path) -> None:
+    graph = depthwise(**random_case(seed))
+    model = converted(graph, tmp_path / "model")
+    values = samples(graph, seed)
+    expected = reference.run(graph, values)
+    assert np.array_equal(sanitized(model, values, tmp_path / "program"), expected)
+
+
+@pytest.mark.parametrize(("bits", "codes"), [(1, 1), (1, -1), (2, 1), (4, 7), (4, -8), (8, -128)])
+@pytest.mark.parametrize("zero_point", [-128, 127])
+def test_extreme_weights_are_bit_exact(
+    bits: int, codes: int, zero_point: int, tmp_path: Path
+) -> None:
+    graph = depthwise(
+        (7, 11, 6), bits=bits, codes=codes, zero_points=(zero_point, 0), padding=(2, 2, 2, 2)
+    )
+    values = samples(graph)
+    model = converted(graph, tmp_path)
+    assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
+
+
+def test_sums_of_pairs_are_kept_where_sixteen_bits_hold_them(tmp_path: Path) -> None:
+    """-8 * 255 sixteen times is -32640; one more would not fit."""
+    fits = depthwise((9, 9, 4), (4, 4), bits=4, codes=-8)
+    exceeds = depthwise((9, 9, 4), (1, 17), bits=4, codes=-8)
+    for graph, expected in ((fits, True), (exceeds, False)):
+        model = converted(graph, tmp_path / str(expected))
+        assert kernel_of(model) == (PAIR if expected else DUAL)
+        values = samples(graph)
+        assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
+
+
+def test_output_overwrites_the_input(tmp_path: Path) -> None:
+    model = converted(depthwise((16, 16, 8)), tmp_path)
+    assert kernel_of(model) == PAIR
+    assert model.arena_bytes < 1.8 * 16 * 16 * 8 + 2048
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"shape": (6, 16, 8)},
+        {"shape": (7, 5, 16), "bits": 4},
+        {"shape": (5, 9, 6), "bits": 1, "zero_points": (3, 0)},
+        {"shape": (8, 10, 20), "stride": (2, 2)},
+        {"shape": (6, 12, 8), "largest_step": 127},
+        {"shape": (6, 13, 8), "bits": 8},
+        {"shape": (5, 16, 8), "bits": 8, "zero_points": (3, 5)},
+        {"shape": (7, 8, 5), "bits": 8, "stride": (2, 2)},
+        {"shape": (6, 14, 4), "bits": 8, "kernel": (5, 5), "clamp": (-20, 90)},
+    ],
+)
+def test_layers_are_bit_exact_on_an_emulated_board(
+    arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    board = load_board("netduinoplus2")
+    require(available_compilers(), "gcc")
+    require(available_emulators(board), "qemu")
+    graph = depthwise(**arguments)
+    values = samples(graph)
+    model = converted(graph, tmp_path)
+    with emulated_device(model, board, "qemu", "gcc") as emulated:
+        run = emulated.device.run(values)
+    assert np.array_equal(run.logits, reference.run(graph, values))

@@ -1,0 +1,115 @@
+"""Depthwise convolution over a ring of input rows.
+
+``te_depthwise_conv2d_pair_s8`` has two columns share a word and the product with a weight, where the
+proof below keeps their sums apart; ``te_depthwise_conv2d_dual_s8`` sums in 32 bits.
+
+Both hold inputs as ``x + 128``, which is never negative; what that adds to a sum is taken off the
+bias.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.exporters.c.kernels import layers
+from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Kernel
+from tinyedge.exporters.c.kernels.lut import _lead as row_lead
+from tinyedge.exporters.c.packing import densest, fastest
+from tinyedge.graph import operators as ops
+from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN
+from tinyedge.graph.tensors import Tensor
+
+HALF = 2**15
+"""What a half starts from, and so how far down a sum may go."""
+LARGEST_VALUE = INT8_MAX - INT8_MIN
+GROUP = 16
+"""Channels whose pairs of sums exist at one time."""
+BLOCK = 16
+"""Bytes of a channel's sums."""
+WORD = 4
+
+
+def _fits_half(weights: NDArray[np.int64]) -> bool:
+    """Whether 16 bits hold every sum of weights (out, ...) times values from 0 to 255."""
+    rows = weights.reshape(len(weights), -1)
+    highest = np.where(rows > 0, rows, 0).sum(axis=1) * LARGEST_VALUE
+    lowest = np.where(rows < 0, rows, 0).sum(axis=1) * LARGEST_VALUE
+    return bool(np.all(highest < HALF) and np.all(lowest >= -HALF))
+
+
+def depthwise_conv2d(
+    operator: ops.DepthwiseConv2D,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel | None:
+    """The kernel for a depthwise convolution, or None where only the plain one applies."""
+    codes = operator.weights.codes.astype(np.int64)
+    channels, height, width = codes.shape
+    if channels != source.shape[2] or operator.dilation != (1, 1):
+        return None
+    sums = operator.weights.integers.astype(np.int64).sum(axis=(1, 2))
+    offset = INT8_MIN - source.quantization.zero_point
+    scale = layers.scale_array(operator, source, output, operator.bias + sums * offset)
+    if scale is None:
+        return None
+    step = scale.values[:, 3].reshape(-1, 1, 1)
+
+    columns, stride = output.shape[1], operator.stride[1]
+    half, stepped = -(-columns // 2), False
+    scratch = -(-channels // WORD) * WORD
+    if _fits_half(codes):
+        function = "te_depthwise_conv2d_pair_s8"
+        stepped = bool(np.abs(codes * step).max() <= INT8_MAX) and _fits_half(codes * step)
+        start = HALF * (np.ones(channels, dtype=np.int64) if stepped else step.ravel())
+        scale = _with_bias(scale, scale.values[:, 0] - start)
+        words = (half - 1) * stride + width
+        scratch += BLOCK * min(channels, GROUP) + channels * (2 * height - 1) * width
+    elif np.abs(codes * step).max() <= layers.INT16_MAX:
+        function = "te_depthwise_conv2d_dual_s8"
+        words = ((2 * half if stride == 1 else columns) - 1) * stride // 2 + width // 2 + 1
+        row = 2 if width == 3 else 2 * (width // 2 + 1)
+        scratch += channels * (2 * height - 1) * row * WORD + height * width
+    else:
+        return None
+    scratch += channels * height * words * WORD
+
+    if options.optimize == "size":
+        packing = densest(operator.weights.codes, operator.weights.bits)
+    else:
+        packing = fastest(operator.weights.bits)
+    packed = packing.pack(operator.weights.codes)
+    return Kernel(
+        function,
+        "te_depthwise_ring",
+        {
+            "input": layers.shape(source),
+            "output": layers.shape(output),
+            "window": layers.window(operator, (height, width), (1, 1)),
+            "activation": layers.activation(source, output, operator.clamp),
+            "packed": f"{identifier}_weights",
+            "unpack": packing.unpack,
+            "scale": f"{identifier}_scale",
+            "words": words,
+            "half": half,
+            "stepped": int(stepped),
+        },
+        (
+            layers.packed_array(operator, packed, f"channel first, {packing.description}"),
+            scale,
+        ),
+        packing.name,
+        scratch,
+        (row_lead(operator, source.shape, output.shape),),
+        "te_depthwise_conv2d_ring.h",
+        (f"{packing.unpack}.c",),
+    )
+
+
+def _with_bias(scale: Array, bias: NDArray[np.int64]) -> Array:
+    """The same ``te_scale`` with another bias, modulo 2**32."""
+    values = scale.values.copy()
+    values[:, 0] = (bias + 2**31) % 2**32 - 2**31
+    return Array(scale.name, scale.ctype, values)
