@@ -23,14 +23,8 @@ def select_kernel(
     inputs, output = graph.inputs_of(operator), graph.tensors[operator.output]
     kernel = None
     if isinstance(operator, ops.Conv2D):
-<<<<<<< HEAD
         for choose in (quad.conv1x1, lut.conv2d, patch.conv2d):
             kernel = kernel or choose(operator, inputs[0], output, identifier, options)
-=======
-        kernel = quad.conv1x1(
-            operator, inputs[0], output, identifier, options
-        ) or lut.conv2d(operator, inputs[0], output, identifier, options)
     if isinstance(operator, ops.DepthwiseConv2D):
         kernel = depthwise.depthwise_conv2d(operator, inputs[0], output, identifier, options)
->>>>>>> depthwise
     return kernel or plain_kernel(operator, inputs, output, identifier, options)
