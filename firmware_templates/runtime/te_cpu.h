@@ -7,6 +7,9 @@
 #include <stdint.h>
 
 #include "te_fixed_point.h"
+#if !defined(__GNUC__)
+#include "te_memory.h"
+#endif
 
 /* TE_THUMB2: Cortex-M3 and up. TE_THUMB1: Cortex-M0. TE_DSP: the DSP extension (M4, M7, M33, M55).
  * TE_MVE: Helium (M55). None of them: C, on any machine. */
@@ -38,6 +41,56 @@ static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
     return ah * bh + (first >> 16) + (second >> 16) + ((second >> 15) & 1);
 #else
     return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+#endif
+}
+
+/* Four bytes as they lie in memory, at any address. */
+static inline uint32_t te_load_word(const void *bytes)
+{
+    uint32_t word;
+#if defined(__GNUC__)
+    __builtin_memcpy(&word, bytes, sizeof word); /* a call of memcpy would stay one under -fno-builtin */
+#else
+    memcpy(&word, bytes, sizeof word);
+#endif
+    return word;
+}
+
+/* The bytes 0 and 2, or 1 and 3, of a word as two signed 16-bit lanes. */
+static inline uint32_t te_even_bytes(uint32_t word)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("sxtb16 %0, %1" : "=r"(result) : "r"(word));
+    return result;
+#else
+    const uint32_t signs = word & 0x00800080u;
+    return (word & 0x00ff00ffu) | ((signs << 9) - (signs << 1));
+#endif
+}
+
+static inline uint32_t te_odd_bytes(uint32_t word)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(word));
+    return result;
+#else
+    return te_even_bytes(word >> 8);
+#endif
+}
+
+/* sum + low lane * low lane + high lane * high lane, modulo 2^32. */
+static inline int32_t te_smlad(uint32_t a, uint32_t b, int32_t sum)
+{
+#if defined(TE_DSP)
+    int32_t result;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum) : "cc");
+    return result;
+#else
+    const int32_t low = (int16_t)(a & 0xffffu) * (int16_t)(b & 0xffffu);
+    const int32_t high = (int16_t)(a >> 16) * (int16_t)(b >> 16);
+    return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high);
 #endif
 }
 
