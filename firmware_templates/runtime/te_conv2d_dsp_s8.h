@@ -5,12 +5,12 @@
 #include "te_dsp_dot.h"
 #include "te_runtime.h"
 
-/* Three output cells at a time: what their windows hold is widened to 16 bits, once for all output
- * channels. Cells go row by row, whatever the width; the output may overwrite what no later window
+/* Three output cells at a time, `groups` times: what their windows hold is widened to 16 bits, once for
+ * all output channels. Cells go row by row, whatever the width; the output may overwrite what no later window
  * holds. Weights as `dot` reads them, columns ordered (height, width, in).
  *
- * Scratch: 24 bytes for every step of four columns, and 4 more where the input channels are no
- * multiple of four. */
+ * Scratch: `groups` times 24 bytes for every step of four columns, and 4 bytes a step more where the
+ * input channels are no multiple of four. */
 typedef struct {
     te_shape input;
     te_shape output;
@@ -18,7 +18,9 @@ typedef struct {
     te_activation activation;
     te_weights weights; /* `bias` holds the input's offset; `unpack` is NULL */
     te_dsp_dot dot;
-    int32_t steps; /* whose sums `dot` holds for sure */
+    int32_t groups; /* at most TE_DSP_CELLS / TE_DSP_PIXELS */
+    int32_t steps;  /* of a window */
+    int32_t safe_steps; /* whose sums `dot` holds for sure */
 } te_conv2d_dsp;
 
 void te_conv2d_dsp_s8(const te_conv2d_dsp *layer, const int8_t *input, int8_t *output,

@@ -7,9 +7,6 @@
 #include <stdint.h>
 
 #include "te_fixed_point.h"
-#if !defined(__GNUC__)
-#include "te_memory.h"
-#endif
 
 /* TE_THUMB2: Cortex-M3 and up. TE_THUMB1: Cortex-M0. TE_DSP: the DSP extension (M4, M7, M33, M55).
  * TE_MVE: Helium (M55). None of them: C, on any machine. */
@@ -44,16 +41,21 @@ static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
 #endif
 }
 
-/* Four bytes as they lie in memory, at any address. */
+/* Loop bodies that should have the registers for themselves. */
+#define TE_NOINLINE __attribute__((noinline))
+
+/* Four bytes as they lie in memory, at any address: one load or store, where memcpy would stay a call
+ * under -fno-builtin. */
 static inline uint32_t te_load_word(const void *bytes)
 {
     uint32_t word;
-#if defined(__GNUC__)
-    __builtin_memcpy(&word, bytes, sizeof word); /* a call of memcpy would stay one under -fno-builtin */
-#else
-    memcpy(&word, bytes, sizeof word);
-#endif
+    __builtin_memcpy(&word, bytes, sizeof word);
     return word;
+}
+
+static inline void te_store_word(void *bytes, uint32_t word)
+{
+    __builtin_memcpy(bytes, &word, sizeof word);
 }
 
 /* The bytes 0 and 2, or 1 and 3, of a word as two signed 16-bit lanes. */

@@ -10,9 +10,11 @@
 
 #define TE_DSP_STEP 4
 #define TE_DSP_PIXELS 3
+#define TE_DSP_CELLS 12
 
-/* Gives the products of one pair of channels with one or three pixels: sums[channel of the pair][pixel],
- * and the address behind the weights. The words of three pixels alternate. `steps` is at least 1. */
+/* Gives the products of one pair of channels with one or three pixels: those of a in sums[pixel], of b
+ * in sums[TE_DSP_CELLS + pixel] for three pixels, in sums[1] for one; and the address behind the
+ * weights. The words of three pixels alternate. `steps` is at least 1. */
 typedef const uint8_t *(*te_dsp_dot)(const uint32_t *columns, const uint8_t *weights, int32_t steps,
                                      int32_t *sums);
 

@@ -47,7 +47,9 @@ te_dsp_dot3_int8(const uint32_t *columns __attribute__((unused)),
             "asr r9, r9, #8\n"
             "mov r0, r1\n"
             "pop {r3}\n"
-            "stm r3, {r4-r9}\n"
+            "stm r3, {r4-r6}\n"
+            "add r3, r3, #48\n" /* TE_DSP_CELLS sums */
+            "stm r3, {r7-r9}\n"
             "pop {r4-r12, pc}\n");
 }
 
@@ -67,7 +69,7 @@ const uint8_t *te_dsp_dot3_int8(const uint32_t *columns, const uint8_t *weights,
     }
     for (int32_t pixel = 0; pixel < TE_DSP_PIXELS; pixel++) {
         sums[pixel] = low[pixel];
-        sums[TE_DSP_PIXELS + pixel] =
+        sums[TE_DSP_CELLS + pixel] =
             (int32_t)((uint32_t)lanes[pixel] - (uint32_t)low[pixel]) >> 8;
     }
     return weights;

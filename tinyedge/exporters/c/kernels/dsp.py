@@ -20,6 +20,10 @@ STEP = 4
 """Columns whose activations are widened at once."""
 PIXELS = 3
 """Output cells of a convolution that are computed at once."""
+_MAXIMUM_GROUPS = 4
+"""How often ``PIXELS`` cells are computed before their outputs are scaled, all of a channel's in turn."""
+_GROUPS_BYTES = 1024
+"""Of scratch that more than one such group may take."""
 _LANES = (0, 2, 1, 3)
 """Columns of a step as two words hold them."""
 _SUM_BITS = {8: 24, 4: 20}
@@ -71,10 +75,10 @@ def _safe_steps(codes: NDArray[np.int8], bits: int) -> int:
         steps = -(-steps // 2)
 
 
-def _lead(operator: ops.Conv2D, source: Tensor, output: Tensor) -> int:
+def _lead(operator: ops.Conv2D, source: Tensor, output: Tensor, block: int) -> int:
     """How far beyond the input's address the output may start, where it overwrites the input.
 
-    The outputs of ``PIXELS`` cells are written after their windows were read; no later window may
+    The outputs of ``block`` cells are written after their windows were read; no later window may
     hold what they overwrite.
     """
     height, width, channels = source.shape
@@ -82,7 +86,7 @@ def _lead(operator: ops.Conv2D, source: Tensor, output: Tensor) -> int:
     columns = np.arange(output.shape[1]) * operator.stride[1] - operator.padding[2]
     cells = np.maximum(rows, 0)[:, np.newaxis] * width + np.maximum(columns, 0)
     needed = np.minimum.accumulate(cells.ravel()[::-1])[::-1] * channels
-    written = np.arange(PIXELS, needed.size, PIXELS)
+    written = np.arange(block, needed.size, block)
     slack = needed[written] - written * output.shape[2]
     return int(slack.min(initial=math.prod(source.shape)))
 
@@ -107,6 +111,9 @@ def conv2d(
         return None
     _, height, width, channels = codes.shape
     steps = -(-flat.shape[1] // STEP)
+    group_bytes = steps * STEP * 2 * PIXELS
+    cells = output.shape[0] * output.shape[1]
+    groups = max(1, min(_MAXIMUM_GROUPS, _GROUPS_BYTES // group_bytes, -(-cells // PIXELS)))
     dot = f"te_dsp_dot3_int{bits}"
     fields: Fields = {
         "input": layers.shape(source),
@@ -115,7 +122,9 @@ def conv2d(
         "activation": layers.activation(source, output, operator.clamp),
         "weights": layers.weights(operator, identifier),
         "dot": dot,
-        "steps": _safe_steps(flat, bits),
+        "groups": groups,
+        "steps": steps,
+        "safe_steps": _safe_steps(flat, bits),
     }
     description = f"output channels in pairs, steps of {STEP} columns, {bits} bits"
     return Kernel(
@@ -124,8 +133,8 @@ def conv2d(
         fields,
         layers.weight_arrays(operator, source, output, packed, description, bias),
         f"int{bits}_dsp",
-        steps * STEP * (2 * PIXELS + (1 if channels % STEP else 0)),
-        (_lead(operator, source, output),),
+        groups * group_bytes + (steps * STEP if channels % STEP else 0),
+        (_lead(operator, source, output, groups * PIXELS),),
         "te_conv2d_dsp_s8.h",
         (f"{dot}.c",),
     )
