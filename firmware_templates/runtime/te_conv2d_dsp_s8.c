@@ -1,33 +1,26 @@
 #include "te_conv2d_dsp_s8.h"
 
+#include "te_dsp_widen.h"
 #include "te_scale.h"
-#include "te_window.h"
 
 #define STEP_WORDS (2 * TE_DSP_PIXELS)
 
-/* A row of a window: columns before, inside and after the input. */
+/* The columns of a window: rows of padding, rows that lie on the input, padding. */
 typedef struct {
-    const int8_t *from;
-    int32_t before;
+    const int8_t *from; /* the first column inside */
+    int32_t pitch;      /* from row to row */
+    int32_t rows;
+    int32_t above; /* columns of the rows of padding */
+    int32_t below;
+    int32_t before; /* columns of one row */
     int32_t inside;
     int32_t after;
-} te_run;
+    int32_t first_row; /* where the row lies that `from` is in */
+    int32_t padding;
+    int32_t overread; /* whether up to three bytes behind a row may be read */
+} te_patch;
 
-/* Columns as 16 bits, among those of the other pixels; the runs are whole steps. */
-static uint32_t *widen(uint32_t *to, const int8_t *from, int32_t count)
-{
-    const int8_t *end = from + count;
-    while (from < end) {
-        const uint32_t word = te_load_word(from);
-        from += TE_DSP_STEP;
-        to[0] = te_even_bytes(word);
-        to[TE_DSP_PIXELS] = te_odd_bytes(word);
-        to += STEP_WORDS;
-    }
-    return to;
-}
-
-static uint32_t *widen_padding(uint32_t *to, int32_t padding, int32_t count)
+static TE_NOINLINE uint32_t *widen_padding(uint32_t *to, int32_t padding, int32_t count)
 {
     const uint32_t lanes = ((uint32_t)padding & 0xffffu) * 0x10001u;
     for (; count > 0; count -= TE_DSP_STEP) {
@@ -38,14 +31,30 @@ static uint32_t *widen_padding(uint32_t *to, int32_t padding, int32_t count)
     return to;
 }
 
-static TE_NOINLINE uint32_t *widen_run(uint32_t *to, const te_run *run, int32_t padding)
+/* Columns as 16 bits, among those of the other pixels; rows are whole steps. */
+static TE_NOINLINE void widen_patch(uint32_t *to, const te_patch *patch)
 {
-    to = widen_padding(to, padding, run->before);
-    to = widen(to, run->from, run->inside);
-    return widen_padding(to, padding, run->after);
+    const int32_t padding = patch->padding;
+    const int8_t *from = patch->from;
+    if (patch->above > 0) {
+        to = widen_padding(to, padding, patch->above);
+    }
+    for (int32_t rows = patch->rows; rows > 0; rows--) {
+        if (patch->before > 0) {
+            to = widen_padding(to, padding, patch->before);
+        }
+        to = te_dsp_widen(to, from, patch->inside, TE_DSP_PIXELS);
+        if (patch->after > 0) {
+            to = widen_padding(to, padding, patch->after);
+        }
+        from += patch->pitch;
+    }
+    if (patch->below > 0) {
+        (void)widen_padding(to, padding, patch->below);
+    }
 }
 
-static int8_t *copy_padding(int8_t *to, int32_t padding, int32_t count)
+static TE_NOINLINE int8_t *copy_padding(int8_t *to, int32_t padding, int32_t count)
 {
     for (; count > 0; count--) {
         *to++ = (int8_t)padding;
@@ -53,81 +62,105 @@ static int8_t *copy_padding(int8_t *to, int32_t padding, int32_t count)
     return to;
 }
 
-static TE_NOINLINE int8_t *copy_run(int8_t *to, const te_run *run, int32_t padding)
+/* By words, the last of which may hold less. */
+static int8_t *copy(int8_t *to, const int8_t *from, int32_t count, int32_t overread)
 {
-    const int8_t *from = run->from;
-    int32_t count = run->inside;
-    to = copy_padding(to, padding, run->before);
-    for (; count >= TE_DSP_STEP; count -= TE_DSP_STEP) {
+    int8_t *end = to + count;
+    int8_t *last = overread ? end : end - TE_DSP_STEP + 1;
+    while (to < last) {
         te_store_word(to, te_load_word(from));
         to += TE_DSP_STEP;
         from += TE_DSP_STEP;
     }
-    for (; count > 0; count--) {
+    while (to < end) {
         *to++ = *from++;
     }
-    return copy_padding(to, padding, run->after);
+    return end;
 }
 
-/* The window whose first cell is (top, left). Through `bytes`, unless that is NULL. */
-static void gather(const te_conv2d_dsp *layer, const int8_t *input, int32_t top, int32_t left,
-                   uint32_t *words, int8_t *bytes)
+/* Columns as they are, one after the other. */
+static TE_NOINLINE void copy_patch(int8_t *to, const te_patch *patch)
+{
+    const int32_t padding = patch->padding;
+    const int8_t *from = patch->from;
+    if (patch->above > 0) {
+        to = copy_padding(to, padding, patch->above);
+    }
+    for (int32_t rows = patch->rows; rows > 0; rows--) {
+        if (patch->before > 0) {
+            to = copy_padding(to, padding, patch->before);
+        }
+        to = copy(to, from, patch->inside, patch->overread);
+        if (patch->after > 0) {
+            to = copy_padding(to, padding, patch->after);
+        }
+        from += patch->pitch;
+    }
+    if (patch->below > 0) {
+        (void)copy_padding(to, padding, patch->below);
+    }
+}
+
+static int32_t limited(int32_t value, int32_t low, int32_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* How many of `cells` from `origin` on lie before the input, and how many on it. */
+static int32_t clip(int32_t origin, int32_t cells, int32_t size, int32_t *on)
+{
+    const int32_t before = limited(-origin, 0, cells);
+    *on = limited(size - origin, before, cells) - before;
+    return before;
+}
+
+/* The part of a patch that all windows share whose first row is `top`. */
+static void place_rows(te_patch *patch, const te_conv2d_dsp *layer, int32_t top)
+{
+    const int32_t height = layer->window.height;
+    const int32_t row = layer->window.width * layer->input.channels;
+    const int32_t before = clip(top, height, layer->input.height, &patch->rows);
+    const int32_t last = before + patch->rows;
+    patch->above = before * row;
+    patch->below = (height - last) * row;
+    patch->overread = top + last < layer->input.height && patch->pitch >= TE_DSP_STEP;
+    patch->first_row = (top + before) * patch->pitch;
+}
+
+/* The rest of it, for the window whose first column is `left`. */
+static void place_columns(te_patch *patch, const te_conv2d_dsp *layer, const int8_t *input,
+                          int32_t left)
 {
     const int32_t channels = layer->input.channels;
     const int32_t width = layer->window.width;
-    const int32_t height = layer->input.height;
-    const int32_t pitch = layer->input.width * channels;
-    const int32_t padding = -layer->activation.input_offset;
-    const te_span columns = te_inside(left, 1, width, layer->input.width);
-    const te_run outside = {input, width * channels, 0, 0};
-    te_run run = {input + top * pitch + (left + columns.first) * channels,
-                  columns.first * channels, (columns.last - columns.first) * channels,
-                  (width - columns.last) * channels};
-    if (run.inside <= 0) {
-        run = outside;
-    }
-    int8_t *byte = bytes;
-    uint32_t *word = words;
-    const int32_t bottom = top + layer->window.height;
-    for (int32_t row = top; row < bottom; row++) {
-        const te_run *chosen = row >= 0 && row < height ? &run : &outside;
-        if (bytes) {
-            byte = copy_run(byte, chosen, padding);
-        } else {
-            word = widen_run(word, chosen, padding);
-        }
-        run.from += pitch;
-    }
-    if (bytes) {
-        (void)widen(words, bytes, layer->steps * TE_DSP_STEP);
-    }
+    int32_t inside;
+    const int32_t before = clip(left, width, layer->input.width, &inside);
+    patch->before = before * channels;
+    patch->inside = inside * channels;
+    patch->after = (width - before - inside) * channels;
+    patch->from = input + patch->first_row + (left + before) * channels;
 }
 
-/* Bias, scaling and activation of one output channel. */
-static inline void finish(const te_conv2d_dsp *layer, int32_t channel, const int32_t *sums,
-                          int32_t cells, int8_t *output, int plain)
+/* Bias and scaling of one output channel; the activation waits, unless it is the int8 range. */
+static TE_NOINLINE void finish(const te_conv2d_dsp *layer, int32_t channel, const int32_t *sums,
+                               int32_t cells, int8_t *output)
 {
     const te_scale scale = te_scale_of(&layer->weights, &layer->activation, channel);
-    const te_activation activation = layer->activation;
     const int32_t channels = layer->output.channels;
     const int32_t *end = sums + cells;
     do {
-        *output = te_activated(&activation, plain,
-                               te_scaled(&scale, *sums++ * scale.step + scale.bias));
+        *output = (int8_t)te_saturate_s8(te_scaled(&scale, *sums++ * scale.step + scale.bias));
         output += channels;
     } while (sums < end);
 }
 
-static TE_NOINLINE void finish_plain(const te_conv2d_dsp *layer, int32_t channel,
-                                     const int32_t *sums, int32_t cells, int8_t *output)
+static void activate(const te_activation *activation, int8_t *output, int32_t count)
 {
-    finish(layer, channel, sums, cells, output, 1);
-}
-
-static TE_NOINLINE void finish_clamped(const te_conv2d_dsp *layer, int32_t channel,
-                                       const int32_t *sums, int32_t cells, int8_t *output)
-{
-    finish(layer, channel, sums, cells, output, 0);
+    const int32_t low = activation->clamp_min, high = activation->clamp_max;
+    for (; count > 0; count--) {
+        *output = te_clamp(*output, low, high);
+        output++;
+    }
 }
 
 /* Where the sums of a whole window may not fit. */
@@ -155,7 +188,6 @@ static TE_NOINLINE const uint8_t *dot_in_parts(const te_conv2d_dsp *layer, const
 static TE_NOINLINE void multiply(const te_conv2d_dsp *layer, const uint32_t *words, int32_t cells,
                                  int8_t *output)
 {
-    const int plain = te_is_plain(&layer->activation);
     const te_dsp_dot dot = layer->dot;
     const int32_t steps = layer->steps;
     const int32_t channels = layer->output.channels;
@@ -174,12 +206,7 @@ static TE_NOINLINE void multiply(const te_conv2d_dsp *layer, const uint32_t *wor
             weights = next;
             finished = sums;
         }
-        if (plain) {
-            finish_plain(layer, channel, finished, cells, output);
-        } else {
-            finish_clamped(layer, channel, finished, cells, output);
-        }
-        output++;
+        finish(layer, channel, finished, cells, output + channel);
     }
 }
 
@@ -194,7 +221,12 @@ void te_conv2d_dsp_s8(const te_conv2d_dsp *layer, const int8_t *input, int8_t *o
     if (layer->input.channels % TE_DSP_STEP != 0) {
         bytes = (int8_t *)(words + layer->groups * group_words);
     }
-    int32_t top = -window->padding_top, left = -window->padding_left;
+    te_patch patch;
+    patch.padding = -layer->activation.input_offset;
+    patch.pitch = layer->input.width * layer->input.channels;
+    int32_t top = -window->padding_top;
+    place_rows(&patch, layer, top);
+    int32_t left = -window->padding_left;
     const int32_t right = left + layer->output.width * window->stride_width;
     int32_t cells = layer->output.height * layer->output.width;
     while (cells > 0) {
@@ -202,7 +234,14 @@ void te_conv2d_dsp_s8(const te_conv2d_dsp *layer, const int8_t *input, int8_t *o
         uint32_t *group = words;
         int32_t pixel = 0;
         for (int32_t i = 0; i < count; i++) {
-            gather(layer, input, top, left, group + pixel, bytes);
+            place_columns(&patch, layer, input, left);
+            if (bytes) {
+                copy_patch(bytes, &patch);
+                (void)te_dsp_widen(group + pixel, bytes, layer->steps * TE_DSP_STEP,
+                                   TE_DSP_PIXELS);
+            } else {
+                widen_patch(group + pixel, &patch);
+            }
             if (++pixel == TE_DSP_PIXELS) {
                 pixel = 0;
                 group += group_words;
@@ -211,9 +250,13 @@ void te_conv2d_dsp_s8(const te_conv2d_dsp *layer, const int8_t *input, int8_t *o
             if (left == right) {
                 left = -window->padding_left;
                 top += window->stride_height;
+                place_rows(&patch, layer, top);
             }
         }
         multiply(layer, words, count, output);
+        if (!te_is_plain(&layer->activation)) {
+            activate(&layer->activation, output, count * layer->output.channels);
+        }
         output += count * layer->output.channels;
         cells -= count;
     }

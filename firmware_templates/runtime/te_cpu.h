@@ -82,6 +82,12 @@ static inline uint32_t te_odd_bytes(uint32_t word)
 #endif
 }
 
+/* Turned right; `bits` below 32. */
+static inline uint32_t te_turned(uint32_t word, uint32_t bits)
+{
+    return bits == 0 ? word : word >> bits | word << (32 - bits);
+}
+
 /* sum + low lane * low lane + high lane * high lane, modulo 2^32. */
 static inline int32_t te_smlad(uint32_t a, uint32_t b, int32_t sum)
 {

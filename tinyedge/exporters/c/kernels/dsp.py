@@ -133,7 +133,7 @@ def conv2d(
         fields,
         layers.weight_arrays(operator, source, output, packed, description, bias),
         f"int{bits}_dsp",
-        groups * group_bytes + (steps * STEP if channels % STEP else 0),
+        groups * group_bytes + ((steps + 1) * STEP if channels % STEP else 0),
         (_lead(operator, source, output, groups * PIXELS),),
         "te_conv2d_dsp_s8.h",
         (f"{dot}.c",),
