@@ -26,6 +26,7 @@ _GROUPS_BYTES = 1024
 """Of scratch that more than one such group may take."""
 _LANES = (0, 2, 1, 3)
 """Columns of a step as two words hold them."""
+_DESCRIPTION = f"output channels in pairs, steps of {STEP} columns, {{}} bits"
 _SUM_BITS = {8: 24, 4: 20}
 """Bits in which a sum is exact, by the bits of its weights."""
 
@@ -63,6 +64,21 @@ def pack_int4(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
     return words.astype("<u4").ravel().view(np.uint8)
 
 
+def _packed(
+    operator: ops.Weighted, source: Tensor, output: Tensor, options: CodeOptions
+) -> NDArray[np.uint8] | None:
+    """The weights as the kernels of this module read them; None where those do not apply."""
+    codes, bits = operator.weights.codes, operator.weights.bits
+    if (
+        not options.features.dsp
+        or bits not in _SUM_BITS
+        or not layers.scales_fast(operator, source, output)
+    ):
+        return None
+    flat = codes.reshape(len(codes), -1)
+    return pack_int8(flat) if bits == 8 else pack_int4(flat)
+
+
 def _safe_steps(codes: NDArray[np.int8], bits: int) -> int:
     """For how many steps, from any multiple of them on, sums are exact for any input."""
     steps = -(-codes.shape[1] // STEP)
@@ -95,21 +111,12 @@ def conv2d(
     operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
 ) -> Kernel | None:
     """The kernel for a convolution of 8-bit or 4-bit weights, or None where it does not apply."""
+    bias, packed = layers.folded_bias(operator, source), _packed(operator, source, output, options)
+    if bias is None or packed is None or operator.dilation != (1, 1):
+        return None
     codes, bits = operator.weights.codes, operator.weights.bits
-    bias = layers.folded_bias(operator, source)
-    if (
-        not options.features.dsp
-        or bits not in _SUM_BITS
-        or operator.dilation != (1, 1)
-        or bias is None
-        or not layers.scales_fast(operator, source, output)
-    ):
-        return None
-    flat = codes.reshape(len(codes), -1)
-    packed = pack_int8(flat) if bits == 8 else pack_int4(flat)
-    if packed is None:
-        return None
     _, height, width, channels = codes.shape
+    flat = codes.reshape(len(codes), -1)
     steps = -(-flat.shape[1] // STEP)
     group_bytes = steps * STEP * 2 * PIXELS
     cells = output.shape[0] * output.shape[1]
@@ -126,15 +133,50 @@ def conv2d(
         "steps": steps,
         "safe_steps": _safe_steps(flat, bits),
     }
-    description = f"output channels in pairs, steps of {STEP} columns, {bits} bits"
     return Kernel(
         "te_conv2d_dsp_s8",
         "te_conv2d_dsp",
         fields,
-        layers.weight_arrays(operator, source, output, packed, description, bias),
+        layers.weight_arrays(operator, source, output, packed, _DESCRIPTION.format(bits), bias),
         f"int{bits}_dsp",
         groups * group_bytes + ((steps + 1) * STEP if channels % STEP else 0),
         (_lead(operator, source, output, groups * PIXELS),),
         "te_conv2d_dsp_s8.h",
+        (f"{dot}.c",),
+    )
+
+
+def fully_connected(
+    operator: ops.FullyConnected,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel | None:
+    """The kernel for 8-bit or 4-bit weights, or None where it does not apply."""
+    bias, packed = layers.folded_bias(operator, source), _packed(operator, source, output, options)
+    if bias is None or packed is None:
+        return None
+    codes, bits = operator.weights.codes, operator.weights.bits
+    steps = -(-codes.shape[1] // STEP)
+    dot = f"te_dsp_dot1_int{bits}"
+    fields: Fields = {
+        "inputs": source.size,
+        "outputs": output.size,
+        "activation": layers.activation(source, output, operator.clamp),
+        "weights": layers.weights(operator, identifier),
+        "dot": dot,
+        "steps": steps,
+        "safe_steps": _safe_steps(codes, bits),
+    }
+    return Kernel(
+        "te_fully_connected_dsp_s8",
+        "te_fully_connected_dsp",
+        fields,
+        layers.weight_arrays(operator, source, output, packed, _DESCRIPTION.format(bits), bias),
+        f"int{bits}_dsp",
+        steps * STEP * 2,
+        (source.size,),
+        "te_fully_connected_dsp_s8.h",
         (f"{dot}.c",),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyedge.exporters.c.kernels import dsp, lut
+from tinyedge.exporters.c.kernels import dsp, lut, quad
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.plain import plain_kernel
 from tinyedge.graph import operators as ops
@@ -25,4 +25,7 @@ def select_kernel(
     if isinstance(operator, ops.Conv2D):
         kernel = lut.conv2d(operator, inputs[0], output, identifier, options)
         kernel = kernel or dsp.conv2d(operator, inputs[0], output, identifier, options)
+    elif isinstance(operator, ops.FullyConnected):
+        kernel = quad.fully_connected(operator, inputs[0], output, identifier, options)
+        kernel = kernel or dsp.fully_connected(operator, inputs[0], output, identifier, options)
     return kernel or plain_kernel(operator, inputs, output, identifier, options)
