@@ -17,7 +17,7 @@ typedef struct {
     int32_t after;
     int32_t first_row; /* where the row lies that `from` is in */
     int32_t padding;
-    int32_t overread; /* whether up to three bytes behind a row may be read */
+    int32_t bytewise; /* columns at the end of a row, behind which nothing may be read */
 } te_patch;
 
 static TE_NOINLINE uint32_t *widen_padding(uint32_t *to, int32_t padding, int32_t count)
@@ -62,20 +62,19 @@ static TE_NOINLINE int8_t *copy_padding(int8_t *to, int32_t padding, int32_t cou
     return to;
 }
 
-/* By words, the last of which may hold less. */
-static int8_t *copy(int8_t *to, const int8_t *from, int32_t count, int32_t overread)
+/* By words but for the last columns; if `bytewise` is 0, the last word may hold less. */
+static int8_t *copy(int8_t *to, const int8_t *from, int32_t count, int32_t bytewise)
 {
-    int8_t *end = to + count;
-    int8_t *last = overread ? end : end - TE_DSP_STEP + 1;
-    while (to < last) {
-        te_store_word(to, te_load_word(from));
-        to += TE_DSP_STEP;
-        from += TE_DSP_STEP;
+    int32_t i = 0;
+    for (; i < count - bytewise; i += TE_DSP_STEP) {
+        te_store_word(to + i, te_load_word(from + i));
     }
-    while (to < end) {
-        *to++ = *from++;
+    if (bytewise > 0) {
+        for (; i < count; i++) {
+            to[i] = from[i];
+        }
     }
-    return end;
+    return to + count;
 }
 
 /* Columns as they are, one after the other. */
@@ -90,7 +89,7 @@ static TE_NOINLINE void copy_patch(int8_t *to, const te_patch *patch)
         if (patch->before > 0) {
             to = copy_padding(to, padding, patch->before);
         }
-        to = copy(to, from, patch->inside, patch->overread);
+        to = copy(to, from, patch->inside, patch->bytewise);
         if (patch->after > 0) {
             to = copy_padding(to, padding, patch->after);
         }
@@ -123,7 +122,9 @@ static void place_rows(te_patch *patch, const te_conv2d_dsp *layer, int32_t top)
     const int32_t last = before + patch->rows;
     patch->above = before * row;
     patch->below = (height - last) * row;
-    patch->overread = top + last < layer->input.height && patch->pitch >= TE_DSP_STEP;
+    patch->bytewise = top + last < layer->input.height && patch->pitch >= TE_DSP_STEP
+                          ? 0
+                          : TE_DSP_STEP - 1;
     patch->first_row = (top + before) * patch->pitch;
 }
 

@@ -10,7 +10,11 @@
 
 #define TE_DSP_STEP 4
 #define TE_DSP_PIXELS 3
-#define TE_DSP_CELLS 12
+#define TE_DSP_CELLS 15
+
+/* A macro's value as text, for assembly. */
+#define TE_TEXT(macro) TE_TEXT_OF(macro)
+#define TE_TEXT_OF(value) #value
 
 /* Gives the products of one pair of channels with one or three pixels: those of a in sums[pixel], of b
  * in sums[TE_DSP_CELLS + pixel] for three pixels, in sums[1] for one; and the address behind the

@@ -48,7 +48,7 @@ te_dsp_dot3_int8(const uint32_t *columns __attribute__((unused)),
             "mov r0, r1\n"
             "pop {r3}\n"
             "stm r3, {r4-r6}\n"
-            "add r3, r3, #48\n" /* TE_DSP_CELLS sums */
+            "add r3, r3, #4 * " TE_TEXT(TE_DSP_CELLS) "\n"
             "stm r3, {r7-r9}\n"
             "pop {r4-r12, pc}\n");
 }

@@ -20,8 +20,8 @@ STEP = 4
 """Columns whose activations are widened at once."""
 PIXELS = 3
 """Output cells of a convolution that are computed at once."""
-_MAXIMUM_GROUPS = 4
-"""How often ``PIXELS`` cells are computed before their outputs are scaled, all of a channel's in turn."""
+_MAXIMUM_GROUPS = 5
+"""How often ``PIXELS`` cells are multiplied before the outputs of each channel are scaled."""
 _GROUPS_BYTES = 1024
 """Of scratch that more than one such group may take."""
 _LANES = (0, 2, 1, 3)
@@ -81,7 +81,7 @@ def _packed(
 
 def _safe_steps(codes: NDArray[np.int8], bits: int) -> int:
     """For how many steps, from any multiple of them on, sums are exact for any input."""
-    steps = -(-codes.shape[1] // STEP)
+    steps: int = -(-codes.shape[1] // STEP)
     largest = 2 ** (_SUM_BITS[bits] - 1) - 1
     while True:
         width = steps * STEP
@@ -97,7 +97,7 @@ def _lead(operator: ops.Conv2D, source: Tensor, output: Tensor, block: int) -> i
     The outputs of ``block`` cells are written after their windows were read; no later window may
     hold what they overwrite.
     """
-    height, width, channels = source.shape
+    _, width, channels = source.shape
     rows = np.arange(output.shape[0]) * operator.stride[0] - operator.padding[0]
     columns = np.arange(output.shape[1]) * operator.stride[1] - operator.padding[2]
     cells = np.maximum(rows, 0)[:, np.newaxis] * width + np.maximum(columns, 0)
