@@ -5,12 +5,12 @@
 #include "te_dsp_dot.h"
 #include "te_runtime.h"
 
-/* Three output cells at a time, `groups` times: what their windows hold is widened to 16 bits, once for
- * all output channels. Cells go row by row, whatever the width; the output may overwrite what no later window
- * holds. Weights as `dot` reads them, columns ordered (height, width, in).
+/* Three output cells at a time, `groups` times: what their windows hold is widened to 16 bits, once
+ * for all output channels. Cells go row by row, whatever the width; the output may overwrite what
+ * no later window holds. Weights as `dot` reads them, columns ordered (height, width, in).
  *
- * Scratch: `groups` times 24 bytes for every step of four columns, and 4 bytes a step more, and
- * 4, where the input channels are no multiple of four. */
+ * Scratch: `groups` times 24 bytes for every step of four columns, and 4 bytes a step more, and 4,
+ * where the input channels are no multiple of four. */
 typedef struct {
     te_shape input;
     te_shape output;

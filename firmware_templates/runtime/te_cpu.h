@@ -44,8 +44,8 @@ static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
 /* Loop bodies that should have the registers for themselves. */
 #define TE_NOINLINE __attribute__((noinline))
 
-/* Four bytes as they lie in memory, at any address: one load or store, where memcpy would stay a call
- * under -fno-builtin. */
+/* Four bytes as they lie in memory, at any address: one load or store, where memcpy would stay a
+ * call under -fno-builtin. */
 static inline uint32_t te_load_word(const void *bytes)
 {
     uint32_t word;

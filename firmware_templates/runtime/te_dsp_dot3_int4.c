@@ -5,8 +5,8 @@
 
 #if defined(TE_DSP)
 
-/* r4-r6 sum channel a, r7-r9 channel b, of three pixels; r3 is the mask. The end of the columns waits
- * on the stack, as all fourteen registers are in use. */
+/* r4-r6 sum channel a, r7-r9 channel b, of three pixels; r3 is the mask. The end of the columns
+ * waits on the stack, as all fourteen registers are in use. */
 #define TE_HALF(a, b)                                                                              \
     "ldm r0!, {r10, r11, r12}\n"                                                                   \
     "and lr, r3, r2" a "\n"                                                                        \

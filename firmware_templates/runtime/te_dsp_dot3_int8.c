@@ -3,8 +3,8 @@
 
 #if defined(TE_DSP)
 
-/* Fourteen registers are in use, one more than a compiler gives to inline assembly: r4-r6 sum the low
- * bytes, r7-r9 the lanes, of three pixels. The end of the columns waits on the stack. */
+/* Fourteen registers are in use, one more than a compiler gives to inline assembly: r4-r6 sum the
+ * low bytes, r7-r9 the lanes, of three pixels. The end of the columns waits on the stack. */
 #define TE_HALF(lanes)                                                                             \
     "ldm r0!, {r10, r11, r12}\n"                                                                   \
     "sxtb16 lr, " lanes "\n"                                                                       \

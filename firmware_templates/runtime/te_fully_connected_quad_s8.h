@@ -4,15 +4,16 @@
 
 #include "te_runtime.h"
 
-/* One `smlad` makes four products: two columns of two output channels a, b, whose weights share a lane
- * as (a + 1) + 2^14 * b. Its sum holds that of the a in its low 14 bits; these are moved elsewhere
- * before they overflow.
+/* One `smlad` makes four products: two columns of two output channels a, b, whose weights share a
+ * lane as (a + 1) + 2^14 * b. Its sum holds that of the a in its low 14 bits; these are moved
+ * elsewhere before they overflow.
  *
  * Columns come in steps of eight, four words as te_dsp_dot.h orders them; output channels in fours,
- * two pairs, each of one word a step. Turned right by 0, 4, 8 and 12 bits, the bits 0xc003c003 of it
- * are the lanes for the four words of columns.
+ * two pairs, each of one word a step. Turned right by 0, 4, 8 and 12 bits, the bits 0xc003c003 of
+ * it are the lanes for the four words of columns.
  *
- * The input is widened to scratch first, so the output may overwrite it. Scratch: 16 bytes a step. */
+ * The input is widened to scratch first, so the output may overwrite it. Scratch: 16 bytes a
+ * step. */
 typedef struct {
     int32_t inputs;
     int32_t outputs;
