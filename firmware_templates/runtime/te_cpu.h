@@ -22,11 +22,9 @@
 #define TE_MVE 1
 #endif
 
-#if defined(__GNUC__)
 #define TE_INLINE static inline __attribute__((always_inline))
-#else
-#define TE_INLINE static inline
-#endif
+/* Loop bodies that should have the registers for themselves. */
+#define TE_NOINLINE __attribute__((noinline))
 
 /* round(a * b / 2^32), halves up; b >= 0. */
 static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
@@ -85,26 +83,24 @@ static inline int32_t te_high_mul_add(int32_t sum, uint32_t a, int32_t b)
 #endif
 }
 
-/* Four bytes as they lie in memory, at any address. */
+/* Four bytes as they lie in memory, at any address: one load or store, where memcpy would stay a
+ * call under -fno-builtin. */
 static inline uint32_t te_load_word(const void *bytes)
 {
     uint32_t word;
-#if defined(__GNUC__)
-    __builtin_memcpy(&word, bytes, sizeof word); /* a call of memcpy would stay one under -fno-builtin */
-#else
-    memcpy(&word, bytes, sizeof word);
-#endif
+    __builtin_memcpy(&word, bytes, sizeof word);
     return word;
+}
+
+static inline void te_store_word(void *bytes, uint32_t word)
+{
+    __builtin_memcpy(bytes, &word, sizeof word);
 }
 
 /* The same, of bytes that lie on a word. */
 static inline uint32_t te_load_aligned(const void *bytes)
 {
-#if defined(__GNUC__)
     return te_load_word(__builtin_assume_aligned(bytes, 4));
-#else
-    return te_load_word(bytes);
-#endif
 }
 
 /* The bytes 0 and 2, or 1 and 3, of a word as two signed 16-bit lanes. */
@@ -129,6 +125,12 @@ static inline uint32_t te_odd_bytes(uint32_t word)
 #else
     return te_even_bytes(word >> 8);
 #endif
+}
+
+/* Turned right; `bits` below 32. */
+static inline uint32_t te_turned(uint32_t word, uint32_t bits)
+{
+    return bits == 0 ? word : word >> bits | word << (32 - bits);
 }
 
 /* sum + low lane * low lane + high lane * high lane, modulo 2^32. */
@@ -161,12 +163,6 @@ static inline int32_t te_saturate_s8(int32_t value)
     return te_clamp(value, -128, 127);
 #endif
 }
-
-#if defined(__GNUC__)
-#define TE_NOINLINE __attribute__((noinline))
-#else
-#define TE_NOINLINE
-#endif
 
 /* Bytes 0 and 2, or 1 and 3, of a word as signed numbers, each with 128 added, in two halves. */
 static inline uint32_t te_even_offset_bytes(uint32_t word)

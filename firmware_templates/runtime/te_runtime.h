@@ -11,7 +11,7 @@
 
 /* Where large constants and the arena go, so that a footprint can tell them apart. */
 #if defined(__ELF__)
-#define TE_WEIGHTS __attribute__((section(".rodata.te_weights")))
+#define TE_WEIGHTS __attribute__((section(".rodata.te_weights"), aligned(4)))
 #define TE_ARENA __attribute__((section(".bss.te_arena"), aligned(4)))
 #else
 #define TE_WEIGHTS

@@ -84,7 +84,7 @@ def channel_arrays(operator: ops.Weighted, source: Tensor, output: Tensor) -> tu
 
 
 def scale_array(
-    operator: ops.Weighted, source: Tensor, output: Tensor, bias: NDArray[np.int32] | None = None
+    operator: ops.Weighted, source: Tensor, output: Tensor, bias: NDArray[np.integer] | None = None
 ) -> Array | None:
     """``te_scale`` of every output channel, or None where a number of it does not fit.
 
@@ -118,15 +118,14 @@ def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return (values + 2**31) % 2**32 - 2**31
 
 
-def folded_bias(operator: ops.Weighted, source: Tensor) -> NDArray[np.int32] | None:
-    """The bias with the input's offset in it: ``bias - zero point * sum of weights``.
+def folded_scale(operator: ops.Weighted, source: Tensor, output: Tensor) -> Array | None:
+    """``te_scale`` for sums over raw inputs: the bias holds ``-zero point * sum of weights``.
 
-    None where that, or the sum over raw inputs that goes with it, does not fit in 32 bits.
+    None where a number of it does not fit.
     """
     integers = operator.weights.integers.astype(np.int64).reshape(len(operator.bias), -1)
     bias = operator.bias - source.quantization.zero_point * integers.sum(axis=1)
-    largest = np.abs(bias) + np.abs(integers).sum(axis=1) * -INT8_MIN
-    return bias.astype(np.int32) if np.all(largest <= INT32_MAX) else None
+    return scale_array(operator, source, output, bias)
 
 
 def lane_bound(codes: NDArray[np.signedinteger]) -> int:

@@ -81,11 +81,8 @@ def conv2d(
 ) -> Kernel | None:
     """The kernel for a convolution of binary or ternary weights, or None where it does not apply."""
     codes, bits = operator.weights.codes, operator.weights.bits
-    bias = layers.folded_bias(operator, source)
-    if bits not in DIGITS or operator.dilation != (1, 1) or bias is None:
-        return None
-    scale = layers.scale_array(operator, source, output, bias)
-    if scale is None:
+    scale = layers.folded_scale(operator, source, output)
+    if bits not in DIGITS or operator.dilation != (1, 1) or scale is None:
         return None
     out, height, width, channels = codes.shape
     groups = -(-channels // DIGITS[bits])

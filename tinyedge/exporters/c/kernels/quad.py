@@ -91,19 +91,18 @@ def conv1x1(
 ) -> Kernel | None:
     """The kernel for a convolution with windows of one cell, or None where it does not apply."""
     codes, bits = operator.weights.codes, operator.weights.bits
-    bias = layers.folded_bias(operator, source)
+    scale = layers.folded_scale(operator, source, output)
     if (
         not options.features.dsp
         or options.optimize == "size"
         or bits > 2
         or codes.shape[1:3] != (1, 1)
         or any(operator.padding)
-        or bias is None
+        or scale is None
     ):
         return None
-    scale = layers.scale_array(operator, source, output, bias)
     pairs = pack_pairs(codes[:, 0, 0, :])
-    if scale is None or pairs is None:
+    if pairs is None:
         return None
     fields: Fields = {
         "input": layers.shape(source),

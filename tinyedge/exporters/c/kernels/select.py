@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyedge.exporters.c.kernels import depthwise, lut, patch, quad
+from tinyedge.exporters.c.kernels import depthwise, dsp, fully_connected, lut, patch, quad
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.plain import plain_kernel
 from tinyedge.graph import operators as ops
@@ -23,8 +23,11 @@ def select_kernel(
     inputs, output = graph.inputs_of(operator), graph.tensors[operator.output]
     kernel = None
     if isinstance(operator, ops.Conv2D):
-        for choose in (quad.conv1x1, lut.conv2d, patch.conv2d):
+        for choose in (quad.conv1x1, lut.conv2d, dsp.conv2d, patch.conv2d):
             kernel = kernel or choose(operator, inputs[0], output, identifier, options)
+    if isinstance(operator, ops.FullyConnected):
+        for pick in (fully_connected.fully_connected, dsp.fully_connected):
+            kernel = kernel or pick(operator, inputs[0], output, identifier, options)
     if isinstance(operator, ops.DepthwiseConv2D):
         kernel = depthwise.depthwise_conv2d(operator, inputs[0], output, identifier, options)
     return kernel or plain_kernel(operator, inputs, output, identifier, options)

@@ -1,0 +1,40 @@
+/* Sums of products for cores with the DSP extension: `smlad` multiplies two pairs of 16-bit lanes.
+ *
+ * Columns (the products of one sum) come in steps of four. The activations of a step are two words,
+ * columns (0, 2) and (1, 3) in their lanes, as `sxtb16` gives them. Output channels come in pairs
+ * a, b; a pair's weights lie together, step by step. */
+#ifndef TE_DSP_DOT_H
+#define TE_DSP_DOT_H
+
+#include <stdint.h>
+
+#define TE_DSP_STEP 4
+#define TE_DSP_PIXELS 3
+#define TE_DSP_CELLS 15
+
+/* A macro's value as text, for assembly. */
+#define TE_TEXT(macro) TE_TEXT_OF(macro)
+#define TE_TEXT_OF(value) #value
+
+/* Gives the products of one pair of channels with one or three pixels: those of a in sums[pixel],
+ * of b in sums[TE_DSP_CELLS + pixel] for three pixels, in sums[1] for one; and the address behind
+ * the weights. The words of three pixels alternate. `steps` is at least 1. */
+typedef const uint8_t *(*te_dsp_dot)(const uint32_t *columns, const uint8_t *weights, int32_t steps,
+                                     int32_t *sums);
+
+/* 8 bits: a column's two weights are a lane a + 256 * b of 16 bits. The lane is multiplied as it
+ * is, and so is its low byte; the difference is 256 times the sum of b, exact in 24 bits. */
+const uint8_t *te_dsp_dot3_int8(const uint32_t *columns, const uint8_t *weights, int32_t steps,
+                                int32_t *sums);
+const uint8_t *te_dsp_dot1_int8(const uint32_t *columns, const uint8_t *weights, int32_t steps,
+                                int32_t *sums);
+
+/* 4 bits: one word a step. Turned right by 0, 4, 8 and 12 bits, its bits 0xf000f000 are the weights
+ * of a for columns (0, 2), of b for them, of a for (1, 3), of b for (1, 3), times 4096; the sums
+ * are exact in 20 bits. */
+const uint8_t *te_dsp_dot3_int4(const uint32_t *columns, const uint8_t *weights, int32_t steps,
+                                int32_t *sums);
+const uint8_t *te_dsp_dot1_int4(const uint32_t *columns, const uint8_t *weights, int32_t steps,
+                                int32_t *sums);
+
+#endif

@@ -1,0 +1,178 @@
+"""Convolution and matrix product by pairs of 16-bit lanes: ``te_conv2d_dsp_s8`` and others.
+
+The sums of two output channels share multiplications, and so wrap around at fewer than 32 bits. The
+exporter knows the weights, so it knows for how many columns (products of one sum) they do not.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.exporters.c.kernels import layers
+from tinyedge.exporters.c.kernels.kernel import CodeOptions, Fields, Kernel
+from tinyedge.graph import operators as ops
+from tinyedge.graph.tensors import Tensor
+
+STEP = 4
+"""Columns whose activations are widened at once."""
+PIXELS = 3
+"""Output cells of a convolution that are computed at once."""
+_MAXIMUM_GROUPS = 5
+"""How often ``PIXELS`` cells are multiplied before the outputs of each channel are scaled."""
+_GROUPS_BYTES = 1024
+"""Of scratch that more than one such group may take."""
+_LANES = (0, 2, 1, 3)
+"""Columns of a step as two words hold them."""
+_DESCRIPTION = f"output channels in pairs, steps of {STEP} columns, {{}} bits"
+_SUM_BITS = {8: 24, 4: 20}
+"""Bits in which a sum is exact, by the bits of its weights."""
+
+
+def _in_steps(codes: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Codes (out, columns) as (pairs of output channels, steps, 2, STEP), filled with zeros."""
+    out, columns = codes.shape
+    padded = np.zeros((-(-out // 2) * 2, -(-columns // STEP) * STEP), dtype=np.int64)
+    padded[:out, :columns] = codes
+    return padded.reshape(len(padded) // 2, 2, -1, STEP).transpose(0, 2, 1, 3)
+
+
+def pack_int8(codes: NDArray[np.int8]) -> NDArray[np.uint8] | None:
+    """Weights (out, columns) for ``te_dsp_dot3_int8``: lanes of ``a + 256 * b``.
+
+    None where such a lane does not fit in 16 bits: b = -128 beside a negative a.
+    """
+    steps = _in_steps(codes)[..., _LANES]
+    lanes = steps[:, :, 0] + 256 * steps[:, :, 1]
+    if lanes.min(initial=0) < -(2**15):
+        return None
+    return lanes.astype("<i2").ravel().view(np.uint8)
+
+
+def pack_int4(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Weights (out, columns) for ``te_dsp_dot3_int4``: one word a pair and step."""
+    nibbles = _in_steps(codes) & 15
+    a, b = nibbles[:, :, 0], nibbles[:, :, 1]
+    words = np.zeros(a.shape[:2], dtype=np.int64)
+    for turns, (channel, (low, high)) in enumerate(
+        [(a, (0, 2)), (b, (0, 2)), (a, (1, 3)), (b, (1, 3))]
+    ):
+        for column, position in ((low, 12), (high, 28)):
+            words |= channel[:, :, column] << (position + 4 * turns) % 32
+    return words.astype("<u4").ravel().view(np.uint8)
+
+
+def _packed(operator: ops.Weighted, options: CodeOptions) -> NDArray[np.uint8] | None:
+    """The weights as the kernels of this module read them; None where those do not apply."""
+    codes, bits = operator.weights.codes, operator.weights.bits
+    if not options.features.dsp or bits not in _SUM_BITS:
+        return None
+    flat = codes.reshape(len(codes), -1)
+    return pack_int8(flat) if bits == 8 else pack_int4(flat)
+
+
+def _safe_steps(codes: NDArray[np.int8], bits: int) -> int:
+    """For how many steps, from any multiple of them on, sums are exact for any input."""
+    steps: int = -(-codes.shape[1] // STEP)
+    largest = 2 ** (_SUM_BITS[bits] - 1) - 1
+    while True:
+        width = steps * STEP
+        parts = (codes[:, at : at + width] for at in range(0, codes.shape[1], width))
+        if all(layers.lane_bound(part) <= largest for part in parts):
+            return steps
+        steps = -(-steps // 2)
+
+
+def _lead(operator: ops.Conv2D, source: Tensor, output: Tensor, block: int) -> int:
+    """How far beyond the input's address the output may start, where it overwrites the input.
+
+    The outputs of ``block`` cells are written after their windows were read; no later window may
+    hold what they overwrite.
+    """
+    _, width, channels = source.shape
+    rows = np.arange(output.shape[0]) * operator.stride[0] - operator.padding[0]
+    columns = np.arange(output.shape[1]) * operator.stride[1] - operator.padding[2]
+    cells = np.maximum(rows, 0)[:, np.newaxis] * width + np.maximum(columns, 0)
+    needed = np.minimum.accumulate(cells.ravel()[::-1])[::-1] * channels
+    written = np.arange(block, needed.size, block)
+    slack = needed[written] - written * output.shape[2]
+    return int(slack.min(initial=math.prod(source.shape)))
+
+
+def conv2d(
+    operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel | None:
+    """The kernel for a convolution of 8-bit or 4-bit weights, or None where it does not apply."""
+    scale, packed = layers.folded_scale(operator, source, output), _packed(operator, options)
+    if scale is None or packed is None or operator.dilation != (1, 1):
+        return None
+    codes, bits = operator.weights.codes, operator.weights.bits
+    _, height, width, channels = codes.shape
+    flat = codes.reshape(len(codes), -1)
+    steps = -(-flat.shape[1] // STEP)
+    group_bytes = steps * STEP * 2 * PIXELS
+    cells = output.shape[0] * output.shape[1]
+    groups = max(1, min(_MAXIMUM_GROUPS, _GROUPS_BYTES // group_bytes, -(-cells // PIXELS)))
+    dot = f"te_dsp_dot3_int{bits}"
+    fields: Fields = {
+        "input": layers.shape(source),
+        "output": layers.shape(output),
+        "window": layers.window(operator, (height, width), (1, 1)),
+        "activation": layers.activation(source, output, operator.clamp),
+        "packed": f"{identifier}_weights",
+        "scale": f"{identifier}_scale",
+        "dot": dot,
+        "groups": groups,
+        "steps": steps,
+        "safe_steps": _safe_steps(flat, bits),
+    }
+    return Kernel(
+        "te_conv2d_dsp_s8",
+        "te_conv2d_dsp",
+        fields,
+        (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), scale),
+        f"int{bits}_dsp",
+        groups * group_bytes + ((steps + 1) * STEP if channels % STEP else 0),
+        (_lead(operator, source, output, groups * PIXELS),),
+        "te_conv2d_dsp_s8.h",
+        (f"{dot}.c",),
+    )
+
+
+def fully_connected(
+    operator: ops.FullyConnected,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel | None:
+    """The kernel for 8-bit or 4-bit weights, or None where it does not apply."""
+    scale, packed = layers.folded_scale(operator, source, output), _packed(operator, options)
+    if scale is None or packed is None:
+        return None
+    codes, bits = operator.weights.codes, operator.weights.bits
+    steps = -(-codes.shape[1] // STEP)
+    dot = f"te_dsp_dot1_int{bits}"
+    fields: Fields = {
+        "inputs": source.size,
+        "outputs": output.size,
+        "activation": layers.activation(source, output, operator.clamp),
+        "packed": f"{identifier}_weights",
+        "scale": f"{identifier}_scale",
+        "dot": dot,
+        "steps": steps,
+        "safe_steps": _safe_steps(codes, bits),
+    }
+    return Kernel(
+        "te_fully_connected_dsp_s8",
+        "te_fully_connected_dsp",
+        fields,
+        (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), scale),
+        f"int{bits}_dsp",
+        steps * STEP * 2,
+        (source.size,),
+        "te_fully_connected_dsp_s8.h",
+        (f"{dot}.c",),
+    )
