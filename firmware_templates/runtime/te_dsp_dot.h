@@ -29,6 +29,13 @@ const uint8_t *te_dsp_dot3_int8(const uint32_t *columns, const uint8_t *weights,
 const uint8_t *te_dsp_dot1_int8(const uint32_t *columns, const uint8_t *weights, int32_t steps,
                                 int32_t *sums);
 
+/* 8 bits, where a lane of both does not fit in 16 bits: of each step, a word of bytes of a, then one
+ * of b. */
+const uint8_t *te_dsp_dot3_int8_apart(const uint32_t *columns, const uint8_t *weights,
+                                      int32_t steps, int32_t *sums);
+const uint8_t *te_dsp_dot1_int8_apart(const uint32_t *columns, const uint8_t *weights,
+                                      int32_t steps, int32_t *sums);
+
 /* 4 bits: one word a step. Turned right by 0, 4, 8 and 12 bits, its bits 0xf000f000 are the weights
  * of a for columns (0, 2), of b for them, of a for (1, 3), of b for (1, 3), times 4096; the sums
  * are exact in 20 bits. */

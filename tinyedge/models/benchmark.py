@@ -1,6 +1,7 @@
 """Networks to measure kernels with: the shapes of known ones, random weights.
 
-Weights are uniform over their range, so ternary ones have a third of zeros. Scales are such that
+Weights are uniform over their range, so ternary ones have a third of zeros; those of 8 bits lack -128,
+as TensorFlow Lite's do. Scales are such that
 every layer's results spread over the int8 range. The shapes of ``resnet8`` and ``ds_cnn`` are those
 of MLPerf Tiny; ``stq`` is the layer table whose parameter count and sizes are those of arXiv
 2503.08973.
@@ -135,7 +136,7 @@ class NetworkBuilder:
         return name
 
     def _codes(self, shape: tuple[int, ...], bits: int) -> NDArray[np.int8]:
-        low, high = WEIGHT_RANGES[bits]
+        low, high = (-127, 127) if bits == 8 else WEIGHT_RANGES[bits]
         if bits == 1:
             return (self._random.integers(0, 2, shape) * 2 - 1).astype(np.int8)
         return self._random.integers(low, high + 1, shape).astype(np.int8)

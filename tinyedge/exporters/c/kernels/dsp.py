@@ -51,6 +51,11 @@ def pack_int8(codes: NDArray[np.int8]) -> NDArray[np.uint8] | None:
     return lanes.astype("<i2").ravel().view(np.uint8)
 
 
+def pack_int8_apart(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Weights (out, columns) for ``te_dsp_dot3_int8_apart``: bytes, a word of each channel in turn."""
+    return _in_steps(codes).astype(np.int8).ravel().view(np.uint8)
+
+
 def pack_int4(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
     """Weights (out, columns) for ``te_dsp_dot3_int4``: one word a pair and step."""
     nibbles = _in_steps(codes) & 15
@@ -64,13 +69,22 @@ def pack_int4(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
     return words.astype("<u4").ravel().view(np.uint8)
 
 
-def _packed(operator: ops.Weighted, options: CodeOptions) -> NDArray[np.uint8] | None:
-    """The weights as the kernels of this module read them; None where those do not apply."""
-    codes, bits = operator.weights.codes, operator.weights.bits
+def _packed(
+    operator: ops.Weighted, options: CodeOptions
+) -> tuple[NDArray[np.uint8], str, int] | None:
+    """The weights as a dot product of this module reads them, its suffix, and the safe steps.
+
+    None where there is none for them.
+    """
+    bits = operator.weights.bits
     if not options.features.dsp or bits not in _SUM_BITS:
         return None
-    flat = codes.reshape(len(codes), -1)
-    return pack_int8(flat) if bits == 8 else pack_int4(flat)
+    codes = operator.weights.codes.reshape(len(operator.weights.codes), -1)
+    if bits == 4:
+        return pack_int4(codes), "int4", _safe_steps(codes, bits)
+    if (packed := pack_int8(codes)) is not None:
+        return packed, "int8", _safe_steps(codes, bits)
+    return pack_int8_apart(codes), "int8_apart", -(-codes.shape[1] // STEP)
 
 
 def _safe_steps(codes: NDArray[np.int8], bits: int) -> int:
@@ -105,9 +119,10 @@ def conv2d(
     operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
 ) -> Kernel | None:
     """The kernel for a convolution of 8-bit or 4-bit weights, or None where it does not apply."""
-    scale, packed = layers.folded_scale(operator, source, output), _packed(operator, options)
-    if scale is None or packed is None or operator.dilation != (1, 1):
+    scale, found = layers.folded_scale(operator, source, output), _packed(operator, options)
+    if scale is None or found is None or operator.dilation != (1, 1):
         return None
+    packed, suffix, safe_steps = found
     codes, bits = operator.weights.codes, operator.weights.bits
     _, height, width, channels = codes.shape
     flat = codes.reshape(len(codes), -1)
@@ -115,7 +130,7 @@ def conv2d(
     group_bytes = steps * STEP * 2 * PIXELS
     cells = output.shape[0] * output.shape[1]
     groups = max(1, min(_MAXIMUM_GROUPS, _GROUPS_BYTES // group_bytes, -(-cells // PIXELS)))
-    dot = f"te_dsp_dot3_int{bits}"
+    dot = f"te_dsp_dot3_{suffix}"
     fields: Fields = {
         "input": layers.shape(source),
         "output": layers.shape(output),
@@ -126,14 +141,14 @@ def conv2d(
         "dot": dot,
         "groups": groups,
         "steps": steps,
-        "safe_steps": _safe_steps(flat, bits),
+        "safe_steps": safe_steps,
     }
     return Kernel(
         "te_conv2d_dsp_s8",
         "te_conv2d_dsp",
         fields,
         (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), scale),
-        f"int{bits}_dsp",
+        f"{suffix}_dsp",
         groups * group_bytes + ((steps + 1) * STEP if channels % STEP else 0),
         (_lead(operator, source, output, groups * PIXELS),),
         "te_conv2d_dsp_s8.h",
@@ -149,12 +164,13 @@ def fully_connected(
     options: CodeOptions,
 ) -> Kernel | None:
     """The kernel for 8-bit or 4-bit weights, or None where it does not apply."""
-    scale, packed = layers.folded_scale(operator, source, output), _packed(operator, options)
-    if scale is None or packed is None:
+    scale, found = layers.folded_scale(operator, source, output), _packed(operator, options)
+    if scale is None or found is None:
         return None
+    packed, suffix, safe_steps = found
     codes, bits = operator.weights.codes, operator.weights.bits
     steps = -(-codes.shape[1] // STEP)
-    dot = f"te_dsp_dot1_int{bits}"
+    dot = f"te_dsp_dot1_{suffix}"
     fields: Fields = {
         "inputs": source.size,
         "outputs": output.size,
@@ -163,14 +179,14 @@ def fully_connected(
         "scale": f"{identifier}_scale",
         "dot": dot,
         "steps": steps,
-        "safe_steps": _safe_steps(codes, bits),
+        "safe_steps": safe_steps,
     }
     return Kernel(
         "te_fully_connected_dsp_s8",
         "te_fully_connected_dsp",
         fields,
         (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), scale),
-        f"int{bits}_dsp",
+        f"{suffix}_dsp",
         steps * STEP * 2,
         (source.size,),
         "te_fully_connected_dsp_s8.h",
