@@ -1,6 +1,6 @@
+#include "te_cells.h"
 #include "te_fixed_point.h"
 #include "te_runtime.h"
-#include "te_window.h"
 
 /* round(total / count), halves away from zero. */
 static int32_t divide(int32_t total, int32_t count)
@@ -8,16 +8,25 @@ static int32_t divide(int32_t total, int32_t count)
     return total > 0 ? (total + count / 2) / count : (total - count / 2) / count;
 }
 
-static int8_t average(const te_pool2d *layer, const int8_t *plane, te_span rows, te_span columns)
+/* All channels of one window. */
+static void average(const te_pool2d *layer, const int8_t *cell, int32_t rows, int32_t columns,
+                    int8_t *output)
 {
-    int32_t sum = 0;
-    for (int32_t y = rows.first; y < rows.last; y++) {
-        for (int32_t x = columns.first; x < columns.last; x++) {
-            sum += plane[(y * layer->input.width + x) * layer->input.channels];
+    const int32_t channels = layer->input.channels, width = layer->input.width;
+    const int32_t count = rows * columns;
+    int32_t left = channels;
+    for (; left >= 4; left -= 4) {
+        int32_t sums[4];
+        te_sum_four(cell, rows, columns, channels, width, sums);
+        for (int32_t i = 0; i < 4; i++) {
+            *output++ = te_clamp(divide(sums[i], count), layer->clamp_min, layer->clamp_max);
         }
+        cell += 4;
     }
-    const int32_t count = (rows.last - rows.first) * (columns.last - columns.first);
-    return te_clamp(divide(sum, count), layer->clamp_min, layer->clamp_max);
+    for (; left > 0; left--) {
+        const int32_t sum = te_sum_one(cell++, rows, columns, channels, width);
+        *output++ = te_clamp(divide(sum, count), layer->clamp_min, layer->clamp_max);
+    }
 }
 
 void te_average_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output)
@@ -25,17 +34,15 @@ void te_average_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *o
     const te_window *window = &layer->window;
     for (int32_t y = 0; y < layer->output.height; y++) {
         const int32_t top = y * window->stride_height - window->padding_top;
-        te_span rows = te_inside(top, 1, window->height, layer->input.height);
-        rows.first += top;
-        rows.last += top;
+        const te_span rows = te_inside(top, 1, window->height, layer->input.height);
+        const int8_t *line =
+            input + (top + rows.first) * layer->input.width * layer->input.channels;
         for (int32_t x = 0; x < layer->output.width; x++) {
             const int32_t left = x * window->stride_width - window->padding_left;
-            te_span columns = te_inside(left, 1, window->width, layer->input.width);
-            columns.first += left;
-            columns.last += left;
-            for (int32_t channel = 0; channel < layer->input.channels; channel++) {
-                *output++ = average(layer, input + channel, rows, columns);
-            }
+            const te_span columns = te_inside(left, 1, window->width, layer->input.width);
+            average(layer, line + (left + columns.first) * layer->input.channels,
+                    rows.last - rows.first, columns.last - columns.first, output);
+            output += layer->input.channels;
         }
     }
 }

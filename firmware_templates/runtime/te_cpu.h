@@ -210,4 +210,63 @@ static inline uint32_t te_upper_halves(uint32_t low, uint32_t high)
 #endif
 }
 
+static inline void te_store_word(void *bytes, uint32_t word)
+{
+#if defined(__GNUC__)
+    __builtin_memcpy(bytes, &word, sizeof word);
+#else
+    memcpy(bytes, &word, sizeof word);
+#endif
+}
+
+/* Lanes + bytes 0 and 2, or 1 and 3, of a word as numbers without sign. */
+static inline uint32_t te_add_even_bytes(uint32_t lanes, uint32_t word)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("uxtab16 %0, %1, %2" : "=r"(result) : "r"(lanes), "r"(word));
+    return result;
+#else
+    return lanes + (word & 0x00ff00ffu);
+#endif
+}
+
+static inline uint32_t te_add_odd_bytes(uint32_t lanes, uint32_t word)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("uxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(lanes), "r"(word));
+    return result;
+#else
+    return lanes + (word >> 8 & 0x00ff00ffu);
+#endif
+}
+
+/* The larger one of each two signed bytes, and the smaller one. */
+static inline uint32_t te_max_bytes(uint32_t a, uint32_t b)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("ssub8 %0, %1, %2\n"
+            "sel %0, %1, %2"
+            : "=&r"(result)
+            : "r"(a), "r"(b)
+            : "cc");
+    return result;
+#else
+    uint32_t result = 0;
+    for (int32_t shift = 0; shift < 32; shift += 8) {
+        const uint32_t mask = 0xffu << shift;
+        const int8_t first = (int8_t)(a >> shift), second = (int8_t)(b >> shift);
+        result |= (first > second ? a : b) & mask;
+    }
+    return result;
+#endif
+}
+
+static inline uint32_t te_min_bytes(uint32_t a, uint32_t b)
+{
+    return ~te_max_bytes(~a, ~b);
+}
+
 #endif

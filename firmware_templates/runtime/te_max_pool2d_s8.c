@@ -1,17 +1,42 @@
-#include "te_fixed_point.h"
+#include "te_cpu.h"
 #include "te_runtime.h"
 #include "te_window.h"
 
-static int8_t largest(const te_pool2d *layer, const int8_t *plane, te_span rows, te_span columns)
+/* All channels of one window: `rows` rows of `columns` cells, of which the first is given. */
+static void largest(const te_pool2d *layer, const int8_t *cell, int32_t rows, int32_t columns,
+                    int8_t *output)
 {
-    int32_t best = INT8_MIN;
-    for (int32_t y = rows.first; y < rows.last; y++) {
-        for (int32_t x = columns.first; x < columns.last; x++) {
-            const int32_t value = plane[(y * layer->input.width + x) * layer->input.channels];
-            best = value > best ? value : best;
+    const int32_t channels = layer->input.channels;
+    const int32_t skip = (layer->input.width - columns) * channels;
+    const uint32_t low = (uint32_t)(uint8_t)layer->clamp_min * 0x01010101u;
+    const uint32_t high = (uint32_t)(uint8_t)layer->clamp_max * 0x01010101u;
+    int32_t left = channels;
+    for (; left >= 4; left -= 4) {
+        const int8_t *at = cell;
+        uint32_t best = low;
+        for (int32_t y = rows; y > 0; y--) {
+            for (int32_t x = columns; x > 0; x--) {
+                best = te_max_bytes(best, te_load_word(at));
+                at += channels;
+            }
+            at += skip;
         }
+        te_store_word(output, te_min_bytes(best, high));
+        output += 4;
+        cell += 4;
     }
-    return te_clamp(best, layer->clamp_min, layer->clamp_max);
+    for (; left > 0; left--) {
+        const int8_t *at = cell++;
+        int32_t best = layer->clamp_min;
+        for (int32_t y = rows; y > 0; y--) {
+            for (int32_t x = columns; x > 0; x--) {
+                best = *at > best ? *at : best;
+                at += channels;
+            }
+            at += skip;
+        }
+        *output++ = (int8_t)(best > layer->clamp_max ? layer->clamp_max : best);
+    }
 }
 
 void te_max_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output)
@@ -19,17 +44,15 @@ void te_max_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *outpu
     const te_window *window = &layer->window;
     for (int32_t y = 0; y < layer->output.height; y++) {
         const int32_t top = y * window->stride_height - window->padding_top;
-        te_span rows = te_inside(top, 1, window->height, layer->input.height);
-        rows.first += top;
-        rows.last += top;
+        const te_span rows = te_inside(top, 1, window->height, layer->input.height);
+        const int8_t *line =
+            input + (top + rows.first) * layer->input.width * layer->input.channels;
         for (int32_t x = 0; x < layer->output.width; x++) {
             const int32_t left = x * window->stride_width - window->padding_left;
-            te_span columns = te_inside(left, 1, window->width, layer->input.width);
-            columns.first += left;
-            columns.last += left;
-            for (int32_t channel = 0; channel < layer->input.channels; channel++) {
-                *output++ = largest(layer, input + channel, rows, columns);
-            }
+            const te_span columns = te_inside(left, 1, window->width, layer->input.width);
+            largest(layer, line + (left + columns.first) * layer->input.channels,
+                    rows.last - rows.first, columns.last - columns.first, output);
+            output += layer->input.channels;
         }
     }
 }

@@ -1,7 +1,7 @@
 """Depthwise convolution over a ring of input rows.
 
-``te_depthwise_conv2d_pair_s8`` has two columns share a word and the product with a weight, where the
-proof below keeps their sums apart; ``te_depthwise_conv2d_dual_s8`` sums in 32 bits.
+``te_depthwise_conv2d_pair_s8`` has two columns share a word and the product with a weight, where
+the proof below keeps their sums apart; ``te_depthwise_conv2d_dual_s8`` sums in 32 bits.
 
 Both hold inputs as ``x + 128``, which is never negative; what that adds to a sum is taken off the
 bias.
@@ -102,7 +102,7 @@ def depthwise_conv2d(
         ),
         packing.name,
         scratch,
-        (row_lead(operator, source.shape, output.shape),),
+        (row_lead(operator, source.shape, output.shape),),  # type: ignore[arg-type]
         "te_depthwise_conv2d_ring.h",
         (f"{packing.unpack}.c",),
     )
