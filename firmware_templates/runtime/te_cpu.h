@@ -210,15 +210,6 @@ static inline uint32_t te_upper_halves(uint32_t low, uint32_t high)
 #endif
 }
 
-static inline void te_store_word(void *bytes, uint32_t word)
-{
-#if defined(__GNUC__)
-    __builtin_memcpy(bytes, &word, sizeof word);
-#else
-    memcpy(bytes, &word, sizeof word);
-#endif
-}
-
 /* Lanes + bytes 0 and 2, or 1 and 3, of a word as numbers without sign. */
 static inline uint32_t te_add_even_bytes(uint32_t lanes, uint32_t word)
 {
