@@ -3,7 +3,7 @@
 #include "te_quad.h"
 
 #define ONES 0x00010001u
-#define BLOCK (2 * TE_QUAD_CELLS)
+#define BLOCK (4 * TE_QUAD_CELLS)
 
 /* Four channels of a cell as two words of two lanes, (0, 2) and (1, 3); takes them off `total`. */
 static inline int32_t widen_word(uint32_t word, uint32_t *to, int32_t total)
@@ -15,39 +15,37 @@ static inline int32_t widen_word(uint32_t word, uint32_t *to, int32_t total)
     return te_smlad(odd, ONES, te_smlad(even, ONES, total));
 }
 
-/* Up to four channels as the bytes of a word, filled up with zeros. */
+/* Fewer than four channels as the bytes of a word, filled up with zeros. */
 static uint32_t load_some(const int8_t *from, int32_t count)
 {
     uint32_t word = 0;
-    for (int32_t i = 0; i < 4 && i < count; i++) {
+    for (int32_t i = 0; i < count; i++) {
         word |= (uint32_t)(uint8_t)from[i] << (8 * i);
     }
     return word;
 }
 
-/* Widens a cell, and sums up the channels of each segment, negated. */
-static void widen(const te_conv1x1_quad *layer, const int8_t *cell, uint32_t *columns,
-                  int32_t *totals)
+/* Widens a cell, and gives what the sums of each segment start from. */
+static TE_NOINLINE void widen(const te_conv1x1_quad *layer, const int8_t *cell, uint32_t *columns,
+                              int32_t *starts)
 {
-    int32_t rest = layer->input.channels;
-    for (int32_t first = 0; first < layer->columns; first += layer->segment) {
-        const int32_t left = layer->columns - first;
-        const int32_t count = left < layer->segment ? left : layer->segment;
+    const int8_t *end = cell + layer->input.channels;
+    for (int32_t rest = layer->columns; rest > 0; rest -= layer->segment) {
+        const int32_t count = rest < layer->segment ? rest : layer->segment;
+        const int8_t *whole = end - cell >= count ? cell + count : end - (end - cell) % 4;
+        uint32_t *last = columns + count / 2 * TE_QUAD_CELLS;
         int32_t total = 0;
-        int32_t i = 0;
-        for (; i < count && rest >= 4; i += 4) {
+        for (; cell < whole; cell += 4) {
             total = widen_word(te_load_word(cell), columns, total);
             columns += 2 * TE_QUAD_CELLS;
-            cell += 4;
-            rest -= 4;
         }
-        for (; i < count; i += 4) {
-            total = widen_word(load_some(cell, rest), columns, total);
+        while (columns < last) {
+            total = widen_word(load_some(cell, (int32_t)(end - cell)), columns, total);
             columns += 2 * TE_QUAD_CELLS;
-            rest = 0;
+            cell = end;
         }
-        *totals = -total;
-        totals += BLOCK;
+        *starts = TE_QUAD_START - total;
+        starts += BLOCK;
     }
 }
 
@@ -83,9 +81,9 @@ static void finish_any(const te_conv1x1_quad *layer, const te_scale *scale, cons
     }
 }
 
-/* The outputs of four or eight cells whose sums fit in their fields. */
-static void compute_quick(const te_conv1x1_quad *layer, const uint32_t *columns,
-                          const int32_t *totals, int8_t *out, int32_t cells)
+/* The outputs of a multiple of four cells whose sums fit in their fields. */
+static TE_NOINLINE void compute_quick(const te_conv1x1_quad *layer, const uint32_t *columns,
+                                      const int32_t *starts, int8_t *out, int32_t cells)
 {
     const int32_t words = layer->columns / 8;
     const int32_t channels = layer->output.channels;
@@ -95,10 +93,10 @@ static void compute_quick(const te_conv1x1_quad *layer, const uint32_t *columns,
     const uint16_t *order = layer->order;
     for (int32_t pair = 0; pair < channels; pair += 2) {
         int32_t sums[BLOCK];
-        te_quad_dot4(packed, columns, words, totals, sums);
-        if (cells > TE_QUAD_CELLS) {
-            te_quad_dot4(packed, columns + layer->columns / 2 * TE_QUAD_CELLS, words,
-                         totals + TE_QUAD_CELLS, sums + TE_QUAD_CELLS);
+        const uint32_t *at = columns;
+        for (int32_t cell = 0; cell < cells; cell += TE_QUAD_CELLS) {
+            te_quad_dot4(packed, at, words, starts + cell, sums + cell);
+            at += words * 4 * TE_QUAD_CELLS;
         }
         finish(scale, activation, 0, sums, cells, out + order[0], channels);
         finish(scale + 1, activation, 1, sums, cells, out + order[1], channels);
@@ -109,7 +107,7 @@ static void compute_quick(const te_conv1x1_quad *layer, const uint32_t *columns,
 }
 
 /* The outputs of four cells, of which `count` exist, summed up segment by segment. */
-static void compute(const te_conv1x1_quad *layer, const uint32_t *columns, const int32_t *totals,
+static void compute(const te_conv1x1_quad *layer, const uint32_t *columns, const int32_t *starts,
                     int8_t *out, int32_t count)
 {
     const uint32_t *packed = layer->packed;
@@ -119,18 +117,21 @@ static void compute(const te_conv1x1_quad *layer, const uint32_t *columns, const
         int32_t lows[TE_QUAD_CELLS] = {0, 0, 0, 0};
         int32_t highs[TE_QUAD_CELLS] = {0, 0, 0, 0};
         const uint32_t *at = columns;
-        const int32_t *total = totals;
+        const int32_t *start = starts;
         for (int32_t rest = layer->columns; rest > 0; rest -= layer->segment) {
             const int32_t some = rest < layer->segment ? rest : layer->segment;
             int32_t sums[TE_QUAD_CELLS];
-            te_quad_dot4(packed, at, some / 8, total, sums);
+            te_quad_dot4(packed, at, some / 8, start, sums);
             for (int32_t cell = 0; cell < TE_QUAD_CELLS; cell++) {
-                lows[cell] += te_quad_low(sums[cell]);
+                lows[cell] += te_quad_low(sums[cell]) - TE_QUAD_START;
                 highs[cell] += te_quad_high(sums[cell]);
             }
             packed += some / 8;
             at += some / 2 * TE_QUAD_CELLS;
-            total += BLOCK;
+            start += BLOCK;
+        }
+        for (int32_t cell = 0; cell < TE_QUAD_CELLS; cell++) {
+            lows[cell] += TE_QUAD_START;
         }
         finish_any(layer, scale, lows, count, out + order[0]);
         finish_any(layer, scale + 1, highs, count, out + order[1]);
@@ -148,17 +149,19 @@ void te_conv1x1_quad_s8(const te_conv1x1_quad *layer, const int8_t *input, int8_
         (layer->stride_height * layer->input.width - layer->output.width * layer->stride_width) *
         layer->input.channels;
     const int32_t channels = layer->output.channels;
+    const int32_t group_words = layer->columns / 2 * TE_QUAD_CELLS;
     /* The exporter aligns scratch to words. */
     uint32_t *columns = (uint32_t *)(void *)scratch;
-    uint32_t *second = columns + layer->columns / 2 * TE_QUAD_CELLS;
-    int32_t *totals = (int32_t *)(void *)(second + layer->columns / 2 * TE_QUAD_CELLS);
+    int32_t *starts = (int32_t *)(void *)(columns + BLOCK / TE_QUAD_CELLS * group_words);
     int32_t x = 0;
     int32_t rest = layer->output.height * layer->output.width;
     while (rest > 0) {
-        const int32_t cells = rest < BLOCK ? TE_QUAD_CELLS : BLOCK;
+        const int32_t whole = rest / TE_QUAD_CELLS * TE_QUAD_CELLS;
+        const int32_t cells = whole == 0 ? TE_QUAD_CELLS : whole < BLOCK ? whole : BLOCK;
         for (int32_t cell = 0; cell < cells; cell++) {
-            uint32_t *to = cell < TE_QUAD_CELLS ? columns + cell : second + cell - TE_QUAD_CELLS;
-            widen(layer, input, to, totals + cell);
+            widen(layer, input,
+                  columns + cell / TE_QUAD_CELLS * group_words + cell % TE_QUAD_CELLS,
+                  starts + cell);
             if (cell + 1 < rest) { /* behind the last cell it is there again */
                 input += layer->stride_width * layer->input.channels;
                 x++;
@@ -168,13 +171,13 @@ void te_conv1x1_quad_s8(const te_conv1x1_quad *layer, const int8_t *input, int8_
                 }
             }
         }
-        if (quick && rest >= cells) {
-            compute_quick(layer, columns, totals, output, cells);
+        if (quick && whole > 0) {
+            compute_quick(layer, columns, starts, output, cells);
         } else {
-            compute(layer, columns, totals, output, rest < TE_QUAD_CELLS ? rest : TE_QUAD_CELLS);
-            if (cells > TE_QUAD_CELLS) {
-                compute(layer, second, totals + TE_QUAD_CELLS, output + TE_QUAD_CELLS * channels,
-                        TE_QUAD_CELLS);
+            for (int32_t cell = 0; cell < cells; cell += TE_QUAD_CELLS) {
+                const int32_t left = rest - cell;
+                compute(layer, columns + cell / TE_QUAD_CELLS * group_words, starts + cell,
+                        output + cell * channels, left < TE_QUAD_CELLS ? left : TE_QUAD_CELLS);
             }
         }
         output += cells * channels;

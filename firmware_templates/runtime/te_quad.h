@@ -3,9 +3,9 @@
  * A 16-bit weight holds two output channels, (a + 1) + 2^14 * b, so that multiplying it by an input
  * adds (a + 1) * x to the low field of a sum, 14 bits, and b * x to the high field. A pair of such
  * weights takes only the bits of TE_QUAD_MASK, and four pairs, rotated by 0, 4, 8 and 12 bits to the
- * left, one word: the weights of eight columns and two channels. A sum starts from minus the sum of
- * x, so that its low field ends as the sum of a * x; for how many columns that fits, the exporter
- * says. */
+ * left, one word: the weights of eight columns and two channels. A sum starts from TE_QUAD_START minus
+ * the sum of x, so that its low field ends as 2^13 + the sum of a * x, which is not negative and
+ * borrows nothing from the high field; for how many columns that fits, the exporter says. */
 #ifndef TE_QUAD_H
 #define TE_QUAD_H
 
@@ -13,16 +13,17 @@
 
 #define TE_QUAD_MASK 0xc003c003u
 #define TE_QUAD_CELLS 4
+#define TE_QUAD_START 0x2000
 
+/* 2^13 above the sum of the low channel. */
 static inline int32_t te_quad_low(int32_t sum)
 {
-    return (int32_t)((uint32_t)sum << 18) >> 18;
+    return (int32_t)((uint32_t)sum & 0x3fffu);
 }
 
-/* The low field may be negative, and has then borrowed from this one. */
 static inline int32_t te_quad_high(int32_t sum)
 {
-    return (int32_t)((uint32_t)sum + 0x2000u) >> 14;
+    return sum >> 14;
 }
 
 /* Adds the products of 8 * `words` columns to the sums of four cells. `columns` holds, for every two

@@ -111,5 +111,5 @@ def depthwise_conv2d(
 def _with_bias(scale: Array, bias: NDArray[np.int64]) -> Array:
     """The same ``te_scale`` with another bias, modulo 2**32."""
     values = scale.values.copy()
-    values[:, 0] = (bias + 2**31) % 2**32 - 2**31
+    values[:, 0] = layers.wrapped(bias)
     return Array(scale.name, scale.ctype, values)

@@ -104,7 +104,7 @@ def scale_array(
         return None
     shifted = (operator.bias if bias is None else bias).astype(np.int64) << left
     rounding = ((1 << right) >> 1) + (np.int64(output.quantization.zero_point) << right)
-    columns = (_wrapped(shifted), mantissas, rounding, step, right, -(right > 0).astype(np.int64))
+    columns = (wrapped(shifted), mantissas, rounding, step, right, -(right > 0).astype(np.int64))
     return Array("scale", "te_scale", np.stack([c.astype(np.int64) for c in columns], axis=1))
 
 
@@ -113,7 +113,7 @@ def repeat_last(array: Array) -> Array:
     return replace(array, values=np.concatenate([array.values, array.values[-1:]]))
 
 
-def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int64]:
+def wrapped(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Modulo 2**32, signed: a bias may overflow where the sum that goes with it undoes that."""
     return (values + 2**31) % 2**32 - 2**31
 

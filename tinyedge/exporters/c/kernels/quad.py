@@ -6,7 +6,7 @@ low field holds for any input: ``segment``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,11 @@ from tinyedge.graph.tensors import Tensor
 
 COLUMNS = 8
 """Columns whose weights, for two channels, share one word."""
-BLOCK = 8
+BLOCK = 16
 """Cells that are computed together."""
 _LOW_MAXIMUM = 2**13 - 1
 _HIGH_MAXIMUM = 2**17 - 1
+_START = 2**13
 _LANES = (0, 2, 1, 3)
 """Columns of four in the order of their lanes."""
 
@@ -124,7 +125,7 @@ def conv1x1(
         fields,
         (
             Array("weights", "uint32_t", pairs.words.ravel(), comment, weights=True),
-            Array("scale", "te_scale", scale.values[pairs.order]),
+            _in_order(scale, pairs.order),
             Array("order", "uint16_t", pairs.order),
         ),
         "ternary_quad",
@@ -134,10 +135,17 @@ def conv1x1(
     )
 
 
+def _in_order(scale: Array, order: NDArray[np.uint16]) -> Array:
+    """The scales of pairs of channels; the bias of low ones takes off what their field starts from."""
+    values = scale.values[order].copy()
+    values[::2, 0] = layers.wrapped(values[::2, 0] - _START * values[::2, 3])
+    return replace(scale, values=values)
+
+
 def _lead(operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...]) -> int:
     """How far outputs may lie beyond the inputs that they are written over.
 
-    Eight cells are read before their outputs are written, and not read again.
+    Up to 16 cells are read before their outputs are written, and not read again.
     """
     cells = np.arange(output[0] * output[1])
     rows, columns = np.divmod(cells, output[1])
