@@ -2,7 +2,7 @@
 #include "te_pair.h"
 
 /* Channels, and windows of each, whose sums are found and then scaled. */
-#define GROUP 16
+#define GROUP 32
 #define BLOCK 4
 
 typedef struct {
@@ -12,8 +12,9 @@ typedef struct {
     int8_t *weights; /* [channel][2 * height - 1][width] */
 } te_state;
 
-/* Weights times what a sum counts them, with all rows but the last once more behind them. */
-static void unpack(const te_state *state)
+/* Weights times what a sum counts them, with all rows but the last once more behind them. The codes are
+ * unpacked so far behind that no weight is written over one that is still needed. */
+static TE_NOINLINE void unpack(const te_state *state)
 {
     const te_depthwise_ring *layer = state->ring.layer;
     const int32_t channels = layer->output.channels;
@@ -21,16 +22,20 @@ static void unpack(const te_state *state)
     const int32_t again = count - layer->window.width;
     te_stream stream = {layer->packed, 0, 0};
     int8_t *at = state->weights;
-    const int8_t *codes =
-        layer->unpack(&stream, (uint32_t)(channels * count), at + channels * again);
+    const int8_t *code =
+        layer->unpack(&stream, (uint32_t)(channels * count), at + channels * again + count);
     for (int32_t channel = 0; channel < channels; channel++) {
         const int32_t step = layer->stepped ? layer->scale[channel].step : 1;
-        for (const int8_t *end = at + count; at != end;) {
-            *at++ = (int8_t)(*codes++ * step);
+        const int8_t *end = code + again;
+        while (code != end) {
+            const int8_t weight = (int8_t)(*code++ * step);
+            at[count] = weight;
+            *at++ = weight;
         }
-        for (const int8_t *end = at + again; at != end; at++) {
-            *at = at[-count];
+        for (end += layer->window.width; code != end;) {
+            *at++ = (int8_t)(*code++ * step);
         }
+        at += again;
     }
 }
 
@@ -131,7 +136,7 @@ static void lay_out(te_state *state, const te_depthwise_ring *layer, int8_t *scr
 }
 
 /* The windows from `first` on and those half a row behind them. */
-static void make_block(const te_state *state, int32_t first, int32_t windows, const int8_t *weights,
+static TE_NOINLINE void make_block(const te_state *state, int32_t first, int32_t windows, const int8_t *weights,
                        int8_t *output)
 {
     const te_depthwise_ring *layer = state->ring.layer;

@@ -25,8 +25,8 @@ typedef struct {
 
 /* Two output columns in the 16-bit halves of a word: one multiplication by a weight serves both. The
  * exporter proves that the halves hold every sum, and has taken the 0x8000 that they start from off
- * the bias. Scratch: 16 bytes for each of at most 16 channels; channels * (2 * height - 1) * width
- * bytes of weights. */
+ * the bias. Scratch: 16 bytes for each of at most 32 channels; channels * (2 * height - 1) * width
+ * bytes of weights; height * width bytes. */
 void te_depthwise_conv2d_pair_s8(const te_depthwise_ring *layer, const int8_t *input,
                                  int8_t *output, int8_t *scratch);
 

@@ -1,13 +1,32 @@
 #include "te_runtime.h"
 
+static inline int8_t weight(uint32_t code)
+{
+    return (int8_t)((int32_t)(code & 3u) - 1);
+}
+
 const int8_t *te_unpack_ternary(te_stream *stream, uint32_t count, int8_t *scratch)
 {
-    for (uint32_t i = 0; i < count; i++) {
+    int8_t *at = scratch;
+    const int8_t *end = scratch + count;
+    if (stream->count == 0) {
+        /* Whole bytes, as far as they go. */
+        const uint8_t *next = stream->next;
+        for (; end - at >= 4; at += 4) {
+            const uint32_t codes = *next++;
+            at[0] = weight(codes);
+            at[1] = weight(codes >> 2);
+            at[2] = weight(codes >> 4);
+            at[3] = weight(codes >> 6);
+        }
+        stream->next = next;
+    }
+    while (at != end) {
         if (stream->count == 0) {
             stream->rest = *stream->next++;
             stream->count = 4;
         }
-        scratch[i] = (int8_t)((int32_t)(stream->rest & 3u) - 1);
+        *at++ = weight(stream->rest);
         stream->rest >>= 2;
         stream->count--;
     }

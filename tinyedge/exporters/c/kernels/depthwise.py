@@ -23,7 +23,7 @@ from tinyedge.graph.tensors import Tensor
 HALF = 2**15
 """What a half starts from, and so how far down a sum may go."""
 LARGEST_VALUE = INT8_MAX - INT8_MIN
-GROUP = 16
+GROUP = 32
 """Channels whose pairs of sums exist at one time."""
 BLOCK = 16
 """Bytes of a channel's sums."""
@@ -67,6 +67,7 @@ def depthwise_conv2d(
         scale = _with_bias(scale, scale.values[:, 0] - start)
         words = (half - 1) * stride + width
         scratch += BLOCK * min(channels, GROUP) + channels * (2 * height - 1) * width
+        scratch += height * width
     elif np.abs(codes * step).max() <= layers.INT16_MAX:
         function = "te_depthwise_conv2d_dual_s8"
         words = ((2 * half if stride == 1 else columns) - 1) * stride // 2 + width // 2 + 1
