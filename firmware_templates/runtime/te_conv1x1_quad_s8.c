@@ -1,5 +1,6 @@
 #include "te_conv1x1_quad_s8.h"
 
+#include "te_memory.h"
 #include "te_quad.h"
 
 #define ONES 0x00010001u
@@ -57,17 +58,20 @@ TE_INLINE int8_t *finish_cell(const te_scale *scale, const te_activation *activa
     return out + step;
 }
 
-/* The outputs of one channel at a multiple of four cells, one every `step` bytes. */
+/* The outputs of one channel at some cells, one every `step` bytes. */
 TE_INLINE void finish(const te_scale *scale, const te_activation *activation, int high,
                       const int32_t *sums, int32_t cells, int8_t *out, int32_t step)
 {
     const te_scale own = *scale;
-    for (; cells > 0; cells -= 4) {
+    for (; cells >= 4; cells -= 4) {
         out = finish_cell(&own, activation, high, sums[0], out, step);
         out = finish_cell(&own, activation, high, sums[1], out, step);
         out = finish_cell(&own, activation, high, sums[2], out, step);
         out = finish_cell(&own, activation, high, sums[3], out, step);
         sums += 4;
+    }
+    for (; cells > 0; cells--) {
+        out = finish_cell(&own, activation, high, *sums++, out, step);
     }
 }
 
@@ -81,7 +85,7 @@ static void finish_any(const te_conv1x1_quad *layer, const te_scale *scale, cons
     }
 }
 
-/* The outputs of a multiple of four cells whose sums fit in their fields. */
+/* The outputs of some cells whose sums fit in their fields. */
 static TE_NOINLINE void compute_quick(const te_conv1x1_quad *layer, const uint32_t *columns,
                                       const int32_t *starts, int8_t *out, int32_t cells)
 {
@@ -150,32 +154,31 @@ void te_conv1x1_quad_s8(const te_conv1x1_quad *layer, const int8_t *input, int8_
         layer->input.channels;
     const int32_t channels = layer->output.channels;
     const int32_t group_words = layer->columns / 2 * TE_QUAD_CELLS;
+    const int32_t segments = (layer->columns + layer->segment - 1) / layer->segment;
     /* The exporter aligns scratch to words. */
     uint32_t *columns = (uint32_t *)(void *)scratch;
     int32_t *starts = (int32_t *)(void *)(columns + BLOCK / TE_QUAD_CELLS * group_words);
+    /* Of a group of four cells that are not all there, what is in the others counts for nothing. */
+    memset(scratch, 0, (size_t)(layer->columns + 2 * segments) * BLOCK * 2);
     int32_t x = 0;
     int32_t rest = layer->output.height * layer->output.width;
     while (rest > 0) {
-        const int32_t whole = rest / TE_QUAD_CELLS * TE_QUAD_CELLS;
-        const int32_t cells = whole == 0 ? TE_QUAD_CELLS : whole < BLOCK ? whole : BLOCK;
+        const int32_t cells = rest < BLOCK ? rest : BLOCK;
         for (int32_t cell = 0; cell < cells; cell++) {
             widen(layer, input,
                   columns + cell / TE_QUAD_CELLS * group_words + cell % TE_QUAD_CELLS,
                   starts + cell);
-            if (cell + 1 < rest) { /* behind the last cell it is there again */
-                input += layer->stride_width * layer->input.channels;
-                x++;
-                if (x == layer->output.width) {
-                    x = 0;
-                    input += next_row;
-                }
+            input += layer->stride_width * layer->input.channels;
+            if (++x == layer->output.width) {
+                x = 0;
+                input += next_row;
             }
         }
-        if (quick && whole > 0) {
+        if (quick) {
             compute_quick(layer, columns, starts, output, cells);
         } else {
             for (int32_t cell = 0; cell < cells; cell += TE_QUAD_CELLS) {
-                const int32_t left = rest - cell;
+                const int32_t left = cells - cell;
                 compute(layer, columns + cell / TE_QUAD_CELLS * group_words, starts + cell,
                         output + cell * channels, left < TE_QUAD_CELLS ? left : TE_QUAD_CELLS);
             }

@@ -33,28 +33,28 @@ static inline void te_quad_dot4(const uint32_t *packed, const uint32_t *columns,
 {
 #if defined(TE_DSP) && defined(__OPTIMIZE__)
     int32_t a = initial[0], b = initial[1], c = initial[2], d = initial[3];
-#define TE_QUAD_STEP(rotation)                                                                     \
-    "and r9, %[mask], r8, ror #" rotation "\n"                                                     \
+#define TE_QUAD_PAIR(turn)                                                                         \
+    "and r9, %[mask], r8" turn "\n"                                                                \
     "ldm %[columns]!, {r3-r6}\n"                                                                   \
     "smlad %[a], r3, r9, %[a]\n"                                                                   \
     "smlad %[b], r4, r9, %[b]\n"                                                                   \
     "smlad %[c], r5, r9, %[c]\n"                                                                   \
     "smlad %[d], r6, r9, %[d]\n"
-    __asm__ volatile("1:\n"
-                     "ldr r8, [%[packed]], #4\n"
-                     "and r9, %[mask], r8\n"
-                     "ldm %[columns]!, {r3-r6}\n"
-                     "smlad %[a], r3, r9, %[a]\n"
-                     "smlad %[b], r4, r9, %[b]\n"
-                     "smlad %[c], r5, r9, %[c]\n"
-                     "smlad %[d], r6, r9, %[d]\n" TE_QUAD_STEP("4") TE_QUAD_STEP("8")
-                         TE_QUAD_STEP("12") "subs %[words], %[words], #1\n"
-                                            "bne 1b\n"
+#define TE_QUAD_WORD                                                                               \
+    "ldr r8, [%[packed]], #4\n" TE_QUAD_PAIR("") TE_QUAD_PAIR(", ror #4")                          \
+        TE_QUAD_PAIR(", ror #8") TE_QUAD_PAIR(", ror #12")
+    __asm__ volatile("lsrs %[words], %[words], #1\n"
+                     "bcc 2f\n" TE_QUAD_WORD "2:\n"
+                     "beq 3f\n"
+                     "1:\n" TE_QUAD_WORD TE_QUAD_WORD "subs %[words], %[words], #1\n"
+                     "bne 1b\n"
+                     "3:\n"
                      : [packed] "+r"(packed), [columns] "+r"(columns), [words] "+r"(words),
                        [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d)
                      : [mask] "r"(TE_QUAD_MASK)
                      : "r3", "r4", "r5", "r6", "r8", "r9", "cc", "memory");
-#undef TE_QUAD_STEP
+#undef TE_QUAD_WORD
+#undef TE_QUAD_PAIR
     sums[0] = a;
     sums[1] = b;
     sums[2] = c;
