@@ -36,9 +36,15 @@ static TE_NOINLINE void widen(const te_conv1x1_quad *layer, const int8_t *cell, 
         const int8_t *whole = end - cell >= count ? cell + count : end - (end - cell) % 4;
         uint32_t *last = columns + count / 2 * TE_QUAD_CELLS;
         int32_t total = 0;
-        for (; cell < whole; cell += 4) {
+        for (; whole - cell >= 8; cell += 8) {
+            total = widen_word(te_load_word(cell), columns, total);
+            total = widen_word(te_load_word(cell + 4), columns + 2 * TE_QUAD_CELLS, total);
+            columns += 4 * TE_QUAD_CELLS;
+        }
+        if (cell < whole) {
             total = widen_word(te_load_word(cell), columns, total);
             columns += 2 * TE_QUAD_CELLS;
+            cell += 4;
         }
         while (columns < last) {
             total = widen_word(load_some(cell, (int32_t)(end - cell)), columns, total);
@@ -95,13 +101,11 @@ static TE_NOINLINE void compute_quick(const te_conv1x1_quad *layer, const uint32
     const uint32_t *packed = layer->packed;
     const te_scale *scale = layer->scale;
     const uint16_t *order = layer->order;
+    const int32_t groups = (cells + TE_QUAD_CELLS - 1) / TE_QUAD_CELLS;
     for (int32_t pair = 0; pair < channels; pair += 2) {
         int32_t sums[BLOCK];
-        const uint32_t *at = columns;
-        for (int32_t cell = 0; cell < cells; cell += TE_QUAD_CELLS) {
-            te_quad_dot4(packed, at, words, starts + cell, sums + cell);
-            at += words * 4 * TE_QUAD_CELLS;
-        }
+        te_quad_cells group = {starts, sums, groups};
+        te_quad_dot(packed, columns, words, &group);
         finish(scale, activation, 0, sums, cells, out + order[0], channels);
         finish(scale + 1, activation, 1, sums, cells, out + order[1], channels);
         packed += words;
@@ -125,7 +129,8 @@ static void compute(const te_conv1x1_quad *layer, const uint32_t *columns, const
         for (int32_t rest = layer->columns; rest > 0; rest -= layer->segment) {
             const int32_t some = rest < layer->segment ? rest : layer->segment;
             int32_t sums[TE_QUAD_CELLS];
-            te_quad_dot4(packed, at, some / 8, start, sums);
+            te_quad_cells group = {start, sums, 1};
+            te_quad_dot(packed, at, some / 8, &group);
             for (int32_t cell = 0; cell < TE_QUAD_CELLS; cell++) {
                 lows[cell] += te_quad_low(sums[cell]) - TE_QUAD_START;
                 highs[cell] += te_quad_high(sums[cell]);

@@ -147,11 +147,17 @@ TE_INLINE void finish(const te_conv2d_dsp *layer, te_scale_kind kind, int32_t ch
 {
     const te_scale scale = layer->scale[channel];
     const int32_t channels = layer->output.channels;
-    const int32_t *end = sums + cells;
-    do {
+    for (; cells >= TE_DSP_PIXELS; cells -= TE_DSP_PIXELS) {
+        output[0] = te_scaled_sum(&scale, &layer->activation, kind, sums[0]);
+        output[channels] = te_scaled_sum(&scale, &layer->activation, kind, sums[1]);
+        output[2 * channels] = te_scaled_sum(&scale, &layer->activation, kind, sums[2]);
+        output += TE_DSP_PIXELS * channels;
+        sums += TE_DSP_PIXELS;
+    }
+    for (; cells > 0; cells--) {
         *output = te_scaled_sum(&scale, &layer->activation, kind, *sums++);
         output += channels;
-    } while (sums < end);
+    }
 }
 
 static TE_NOINLINE void finish_relu(const te_conv2d_dsp *layer, int32_t channel,

@@ -137,9 +137,8 @@ static inline uint32_t te_turned(uint32_t word, uint32_t bits)
 static inline int32_t te_smlad(uint32_t a, uint32_t b, int32_t sum)
 {
 #if defined(TE_DSP)
-    int32_t result;
-    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum) : "cc");
-    return result;
+    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b) : "cc");
+    return sum;
 #else
     const int32_t low = (int16_t)(a & 0xffffu) * (int16_t)(b & 0xffffu);
     const int32_t high = (int16_t)(a >> 16) * (int16_t)(b >> 16);

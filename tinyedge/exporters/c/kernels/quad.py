@@ -132,6 +132,7 @@ def conv1x1(
         (pairs.columns * 2 + -(-pairs.columns // pairs.segment) * 4) * BLOCK,
         (_lead(operator, source.shape, output.shape),),
         "te_conv1x1_quad_s8.h",
+        ("te_quad_dot.c",),
     )
 
 
