@@ -10,7 +10,7 @@
 
 /* How the sums of one block of windows are found, channel by channel. */
 typedef struct {
-    int32_t row; /* words from one row of a channel to the next, and from its last to the next channel */
+    int32_t row; /* words from one row to the next, and from the last one to the next channel */
     int32_t stride;
     int32_t height;
     int32_t width;
@@ -44,42 +44,43 @@ static inline void te_pair_sum(uint32_t *sums, int32_t count, const uint32_t *wo
 
 #if defined(TE_THUMB2)
 
-/* The sums of four windows are r3 to r6, of three r3 to r5. */
-#define TE_PAIR_WEIGHTS(row)                                                                       \
-    "ldrsb r10, [%[weights], #3 * " #row "]\n"                                                     \
-    "ldrsb r11, [%[weights], #3 * " #row " + 1]\n"                                                 \
-    "ldrsb r12, [%[weights], #3 * " #row " + 2]\n"
+/* The sums of four windows are r3 to r6, of three r3 to r5. Of a row of weights, two at a time: r7, which
+ * some compilers keep for themselves, and five operands leave no more registers. */
 #define TE_PAIR_ROW_OF_3(row, first, second)                                                       \
-    TE_PAIR_WEIGHTS(row)                                                                           \
+    "ldrsb r10, [%[weights], #3 * " #row " + 0]\n"                                                 \
+    "ldrsb r11, [%[weights], #3 * " #row " + 1]\n"                                                 \
     "ldm %[words], {r6, r8, r9}\n"                                                                 \
     "mla r3, r10, r6, " first "\n"                                                                 \
     "mla r4, r10, r8, " second "\n"                                                                \
     "mla r5, r10, r9, r5\n"                                                                        \
+    "ldrsb r10, [%[weights], #3 * " #row " + 2]\n"                                                 \
     "mla r3, r11, r8, r3\n"                                                                        \
     "mla r4, r11, r9, r4\n"                                                                        \
-    "mla r3, r12, r9, r3\n"                                                                        \
+    "mla r3, r10, r9, r3\n"                                                                        \
     "ldrd r8, r9, [%[words], #12]\n"                                                               \
-    "mla r4, r12, r8, r4\n"                                                                        \
+    "mla r4, r10, r8, r4\n"                                                                        \
     "mla r5, r11, r8, r5\n"                                                                        \
-    "mla r5, r12, r9, r5\n"                                                                        \
+    "mla r5, r10, r9, r5\n"                                                                        \
     "add %[words], %[words], %[row]\n"
 #define TE_PAIR_ROW_OF_4(row, first, second)                                                       \
-    TE_PAIR_WEIGHTS(row)                                                                           \
+    "ldrsb r10, [%[weights], #3 * " #row " + 0]\n"                                                 \
+    "ldrsb r11, [%[weights], #3 * " #row " + 1]\n"                                                 \
     "ldrd r8, r9, [%[words]]\n"                                                                    \
     "mla r3, r10, r8, " first "\n"                                                                 \
     "mla r4, r10, r9, " second "\n"                                                                \
     "mla r3, r11, r9, r3\n"                                                                        \
     "ldrd r8, r9, [%[words], #8]\n"                                                                \
-    "mla r3, r12, r8, r3\n"                                                                        \
-    "mla r4, r11, r8, r4\n"                                                                        \
     "mla r5, r10, r8, r5\n"                                                                        \
-    "mla r4, r12, r9, r4\n"                                                                        \
-    "mla r5, r11, r9, r5\n"                                                                        \
     "mla r6, r10, r9, r6\n"                                                                        \
+    "ldrsb r10, [%[weights], #3 * " #row " + 2]\n"                                                 \
+    "mla r4, r11, r8, r4\n"                                                                        \
+    "mla r5, r11, r9, r5\n"                                                                        \
+    "mla r3, r10, r8, r3\n"                                                                        \
+    "mla r4, r10, r9, r4\n"                                                                        \
     "ldrd r8, r9, [%[words], #16]\n"                                                               \
-    "mla r5, r12, r8, r5\n"                                                                        \
     "mla r6, r11, r8, r6\n"                                                                        \
-    "mla r6, r12, r9, r6\n"                                                                        \
+    "mla r5, r10, r8, r5\n"                                                                        \
+    "mla r6, r10, r9, r6\n"                                                                        \
     "add %[words], %[words], %[row]\n"
 #define TE_PAIR_LOOP(start, add_row, store)                                                        \
     __asm__ volatile("1:\n"                                                                        \
@@ -91,7 +92,7 @@ static inline void te_pair_sum(uint32_t *sums, int32_t count, const uint32_t *wo
                      : [sums] "+r"(sums), [words] "+r"(words), [channels] "+r"(channels),          \
                        [weights] "+r"(weights)                                                     \
                      : [row] "r"(row)                                                              \
-                     : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "cc", "memory")
+                     : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "cc", "memory")
 
 /* The same for three or four windows of three by three cells, stride 1. */
 static inline void te_pair_sum_three(uint32_t *sums, int32_t count, const uint32_t *words,

@@ -16,7 +16,13 @@ from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c.kernels import CodeOptions
 from tinyedge.exporters.c.kernels.kernel import Objective
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import WARNINGS, available_compilers, host_compiler
+from tinyedge.firmware.compilers import (
+    COMPILERS,
+    WARNINGS,
+    CompilerName,
+    available_compilers,
+    host_compiler,
+)
 from tinyedge.firmware.twin import Twin, twin_include_flags, twin_sources
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
@@ -191,15 +197,16 @@ def test_output_overwrites_the_input(tmp_path: Path) -> None:
         {"shape": (6, 14, 4), "bits": 8, "kernel": (5, 5), "clamp": (-20, 90)},
     ],
 )
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_layers_are_bit_exact_on_an_emulated_board(
-    arguments: dict[str, Any], tmp_path: Path
+    arguments: dict[str, Any], compiler: CompilerName, tmp_path: Path
 ) -> None:
     board = load_board("netduinoplus2")
-    require(available_compilers(), "gcc")
+    require(available_compilers(), compiler)
     require(available_emulators(board), "qemu")
     graph = depthwise(**arguments)
     values = samples(graph)
     model = converted(graph, tmp_path)
-    with emulated_device(model, board, "qemu", "gcc") as emulated:
+    with emulated_device(model, board, "qemu", compiler) as emulated:
         run = emulated.device.run(values)
     assert np.array_equal(run.logits, reference.run(graph, values))
