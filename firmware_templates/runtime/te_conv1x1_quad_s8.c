@@ -26,7 +26,21 @@ static uint32_t load_some(const int8_t *from, int32_t count)
     return word;
 }
 
-/* Widens a cell, and gives what the sums of each segment start from. */
+/* Widens a cell of one segment and whole words, and gives what its sums start from. */
+static inline int32_t widen_whole(const int8_t *cell, int32_t channels, uint32_t *columns)
+{
+    const int8_t *end = cell + channels;
+    int32_t total = -TE_QUAD_START;
+    while (cell < end) {
+        total = widen_word(te_load_word(cell), columns, total);
+        total = widen_word(te_load_word(cell + 4), columns + 2 * TE_QUAD_CELLS, total);
+        columns += 4 * TE_QUAD_CELLS;
+        cell += 8;
+    }
+    return -total;
+}
+
+/* Widens any cell, and gives what the sums of each segment start from. */
 static TE_NOINLINE void widen(const te_conv1x1_quad *layer, const int8_t *cell, uint32_t *columns,
                               int32_t *starts)
 {
@@ -36,15 +50,9 @@ static TE_NOINLINE void widen(const te_conv1x1_quad *layer, const int8_t *cell, 
         const int8_t *whole = end - cell >= count ? cell + count : end - (end - cell) % 4;
         uint32_t *last = columns + count / 2 * TE_QUAD_CELLS;
         int32_t total = 0;
-        for (; whole - cell >= 8; cell += 8) {
-            total = widen_word(te_load_word(cell), columns, total);
-            total = widen_word(te_load_word(cell + 4), columns + 2 * TE_QUAD_CELLS, total);
-            columns += 4 * TE_QUAD_CELLS;
-        }
-        if (cell < whole) {
+        for (; cell < whole; cell += 4) {
             total = widen_word(te_load_word(cell), columns, total);
             columns += 2 * TE_QUAD_CELLS;
-            cell += 4;
         }
         while (columns < last) {
             total = widen_word(load_some(cell, (int32_t)(end - cell)), columns, total);
@@ -154,6 +162,8 @@ void te_conv1x1_quad_s8(const te_conv1x1_quad *layer, const int8_t *input, int8_
 {
     const int quick = te_scale_kind_of(&layer->activation) == TE_SCALE_RELU &&
                       layer->segment >= layer->columns;
+    const int whole =
+        layer->segment >= layer->columns && layer->input.channels == layer->columns;
     const int32_t next_row =
         (layer->stride_height * layer->input.width - layer->output.width * layer->stride_width) *
         layer->input.channels;
@@ -169,10 +179,14 @@ void te_conv1x1_quad_s8(const te_conv1x1_quad *layer, const int8_t *input, int8_
     int32_t rest = layer->output.height * layer->output.width;
     while (rest > 0) {
         const int32_t cells = rest < BLOCK ? rest : BLOCK;
+        uint32_t *to = columns;
         for (int32_t cell = 0; cell < cells; cell++) {
-            widen(layer, input,
-                  columns + cell / TE_QUAD_CELLS * group_words + cell % TE_QUAD_CELLS,
-                  starts + cell);
+            if (whole) {
+                starts[cell] = widen_whole(input, layer->columns, to);
+            } else {
+                widen(layer, input, to, starts + cell);
+            }
+            to += (cell + 1) % TE_QUAD_CELLS == 0 ? group_words - TE_QUAD_CELLS + 1 : 1;
             input += layer->stride_width * layer->input.channels;
             if (++x == layer->output.width) {
                 x = 0;
