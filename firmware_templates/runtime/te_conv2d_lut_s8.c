@@ -14,6 +14,7 @@ typedef struct {
     uint32_t *tables; /* [group of the chunk][entry][word] */
     uint8_t *indices; /* of the chunk, where they have to be made */
     int8_t *border;   /* a cell of zero points */
+    uint32_t offset;  /* minus the zero point in both lanes */
     int32_t live_rows;
     int32_t row_words;   /* of sums, in a live row */
     int32_t table_words; /* in a table */
@@ -28,15 +29,14 @@ static int32_t smaller(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-/* Pointers to the input cells of the eight lanes; outside the input, to the border. */
+/* Pointers to the cells of an input row for the eight lanes; outside the input, to the border. */
 static void find_cells(const te_state *state, const int8_t *input, int32_t row, int32_t offset,
                        const int8_t **cells)
 {
     const te_conv2d_lut *layer = state->layer;
     const int32_t step = layer->blocks * layer->window.stride_width;
-    const int32_t width = row < 0 || row >= layer->input.height ? 0
-                          : row == layer->input.height - 1      ? layer->input_last_width
-                                                                : layer->input.width;
+    const int32_t width =
+        row == layer->input.height - 1 ? layer->input_last_width : layer->input.width;
     int32_t column = offset - layer->window.padding_left;
     for (int32_t lane = 0; lane < TE_LUT_LANES; lane++) {
         cells[lane] = column >= 0 && column < width
@@ -48,22 +48,30 @@ static void find_cells(const te_state *state, const int8_t *input, int32_t row, 
 
 /* Channels of two cells as words of two lanes, one word of each addend. */
 static inline void pair_cells(const int8_t *low, const int8_t *high, int32_t digits,
-                              uint32_t *addend)
+                              uint32_t offset, uint32_t *addend)
 {
     for (; digits > 0; digits--) {
-        *addend = te_lut_word(*low++, *high++);
+        *addend = te_lut_word(*low++, *high++) + offset;
         addend += TE_LUT_WORDS;
     }
 }
 
 /* The same for four channels that lie on a word. */
-static inline void pair_words(const int8_t *low, const int8_t *high, uint32_t *addend)
+static inline void pair_words(const int8_t *low, const int8_t *high, uint32_t offset,
+                              uint32_t *addend)
 {
+#if defined(TE_THUMB1)
+    addend[0 * TE_LUT_WORDS] = te_lut_word(low[0], high[0]) + offset;
+    addend[1 * TE_LUT_WORDS] = te_lut_word(low[1], high[1]) + offset;
+    addend[2 * TE_LUT_WORDS] = te_lut_word(low[2], high[2]) + offset;
+    addend[3 * TE_LUT_WORDS] = te_lut_word(low[3], high[3]) + offset;
+#else
     const uint32_t a = te_load_aligned(low), b = te_load_aligned(high);
-    addend[0 * TE_LUT_WORDS] = te_lut_word((int8_t)a, (int8_t)b);
-    addend[1 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 8), (int8_t)(b >> 8));
-    addend[2 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 16), (int8_t)(b >> 16));
-    addend[3 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 24), (int8_t)(b >> 24));
+    addend[0 * TE_LUT_WORDS] = te_lut_word((int8_t)a, (int8_t)b) + offset;
+    addend[1 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 8), (int8_t)(b >> 8)) + offset;
+    addend[2 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 16), (int8_t)(b >> 16)) + offset;
+    addend[3 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 24), (int8_t)(b >> 24)) + offset;
+#endif
 }
 
 /* The table of the input channels [first, first + digits) at eight cells. */
@@ -73,15 +81,15 @@ static void build_table(const te_state *state, const int8_t *const *cells, int32
     const te_conv2d_lut *layer = state->layer;
     uint32_t addends[MAXIMUM_DIGITS * TE_LUT_WORDS];
     if (state->on_words) {
-        pair_words(cells[0] + first, cells[1] + first, addends);
-        pair_words(cells[2] + first, cells[3] + first, addends + 1);
-        pair_words(cells[4] + first, cells[5] + first, addends + 2);
-        pair_words(cells[6] + first, cells[7] + first, addends + 3);
+        pair_words(cells[0] + first, cells[1] + first, state->offset, addends);
+        pair_words(cells[2] + first, cells[3] + first, state->offset, addends + 1);
+        pair_words(cells[4] + first, cells[5] + first, state->offset, addends + 2);
+        pair_words(cells[6] + first, cells[7] + first, state->offset, addends + 3);
     } else {
         const int32_t digits = smaller(layer->digits, layer->input.channels - first);
         for (int32_t word = 0; word < TE_LUT_WORDS; word++) {
             pair_cells(cells[2 * word] + first, cells[2 * word + 1] + first, digits,
-                       addends + word);
+                       state->offset, addends + word);
         }
         for (int32_t i = digits * TE_LUT_WORDS; i < layer->digits * TE_LUT_WORDS; i++) {
             addends[i] = 0;
@@ -223,23 +231,23 @@ TE_INLINE void finish_lanes(const te_block *block, te_scale_kind kind)
     }
 }
 
-static void finish_relu(const te_block *block)
+static TE_NOINLINE void finish_relu(const te_block *block)
 {
     finish_lanes(block, TE_SCALE_RELU);
 }
 
-static void finish_plain(const te_block *block)
+static TE_NOINLINE void finish_plain(const te_block *block)
 {
     finish_lanes(block, TE_SCALE_PLAIN);
 }
 
-static void finish_clamped(const te_block *block)
+static TE_NOINLINE void finish_clamped(const te_block *block)
 {
     finish_lanes(block, TE_SCALE_CLAMP);
 }
 
 /* The same for sums of 32 bits. */
-static void finish_totals(const te_block *block, te_scale_kind kind)
+static TE_NOINLINE void finish_totals(const te_block *block, te_scale_kind kind)
 {
     for (int32_t channel = 0; channel < block->channels; channel++) {
         const int32_t *total = block->totals + channel * TE_LUT_LANES;
@@ -307,6 +315,7 @@ static void lay_out(te_state *state, const te_conv2d_lut *layer, int8_t *scratch
     at += layer->chunk * state->table_words;
     state->border = (int8_t *)at;
     state->indices = (uint8_t *)at + layer->input.channels;
+    state->offset = te_lut_word(layer->activation.input_offset, layer->activation.input_offset);
     memset(state->border, -layer->activation.input_offset, (size_t)layer->input.channels);
 }
 
@@ -331,15 +340,17 @@ void te_conv2d_lut_s8(const te_conv2d_lut *layer, const int8_t *input, int8_t *o
         if (newest * window->stride_height == origin && newest < layer->output.height) {
             clear(&state, newest % state.live_rows);
         }
+        const int32_t row = origin - window->padding_top;
+        const int inside = row >= 0 && row < layer->input.height;
         const uint8_t *weights = packed ? state.indices : layer->packed;
         state.stream = te_stream_of(layer->packed);
         int32_t passes = 0;
-        for (int32_t first = 0; first < state.groups; first += layer->chunk) {
+        for (int32_t first = 0; inside && first < state.groups; first += layer->chunk) {
             const int32_t groups = smaller(layer->chunk, state.groups - first);
             if (packed && !layer->resident) {
                 (void)make_indices(&state, first, groups, state.indices);
             }
-            add_chunk(&state, input, origin - window->padding_top, first, groups, weights);
+            add_chunk(&state, input, row, first, groups, weights);
             if (!packed || layer->resident) {
                 weights += window->height * window->width * layer->output.channels * groups;
             }

@@ -5,8 +5,8 @@
 #include "te_scale.h"
 
 /* Output channels are summed in 16-bit lanes, eight columns of a row at once; column x lies in block
- * x % blocks, lane x / blocks. An input row is used for all output rows that it contributes to, and
- * not read again: an output row may overwrite input rows that came before its last one.
+ * x % blocks, lane x / blocks. Inputs are summed without their zero point, so that padding adds nothing. An
+ * input row is used for all output rows that it contributes to, and not read again: an output row may overwrite input rows that came before its last one.
  *
  * Weights are one index a group of input channels, or the weights that indices are made of, ordered
  * (chunk, height, width, out, group in chunk); a chunk holds the groups whose tables exist at one
@@ -26,7 +26,7 @@ typedef struct {
     te_activation activation;
     const uint8_t *packed;
     te_unpack unpack;      /* NULL where `packed` holds indices */
-    const te_scale *scale; /* whose bias holds the input's offset */
+    const te_scale *scale;
     int32_t resident;      /* whether scratch holds the indices of all chunks at once */
     int32_t input_last_width;
     int32_t output_last_width;

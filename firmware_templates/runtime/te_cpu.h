@@ -34,18 +34,44 @@ static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
     __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
     return result;
 #elif defined(TE_THUMB1)
-    /* From products of 16 bits: there is no long multiplication. */
-    if (a == (int16_t)a) {
-        return (a * (b >> 16) + ((a * (b & 0xffff)) >> 16) + 0x8000) >> 16;
-    }
-    const int32_t ah = a >> 16, bh = b >> 16;
-    const uint32_t al = (uint32_t)a & 0xffffu, bl = (uint32_t)b & 0xffffu;
-    const int32_t first = ah * (int32_t)bl + (int32_t)((al * bl) >> 16);
-    const int32_t second = (int32_t)al * bh + (first & 0xffff);
-    return ah * bh + (first >> 16) + (second >> 16) + ((second >> 15) & 1);
+    /* From products of 16 bits: there is no long multiplication. The last shift leaves the bit that
+     * rounds in the carry. */
+    int32_t high, middle, part;
+    __asm__(".syntax unified\n"
+            "asrs %[high], %[a], #16\n"
+            "uxth %[a], %[a]\n"
+            "movs %[middle], %[b_low]\n"
+            "muls %[middle], %[a], %[middle]\n"
+            "lsrs %[middle], %[middle], #16\n"
+            "movs %[part], %[b_low]\n"
+            "muls %[part], %[high], %[part]\n"
+            "adds %[middle], %[middle], %[part]\n"
+            "muls %[high], %[b_high], %[high]\n"
+            "muls %[a], %[b_high], %[a]\n"
+            "asrs %[part], %[middle], #16\n"
+            "adds %[high], %[high], %[part]\n"
+            "uxth %[middle], %[middle]\n"
+            "adds %[a], %[a], %[middle]\n"
+            "lsrs %[part], %[a], #16\n"
+            "adcs %[high], %[part]\n"
+            : [a] "+l"(a), [high] "=&l"(high), [middle] "=&l"(middle), [part] "=&l"(part)
+            : [b_low] "l"(b & 0xffff), [b_high] "l"(b >> 16)
+            : "cc");
+    return high;
 #else
     return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
 #endif
+}
+
+/* The same where a mostly fits in 16 bits. */
+static inline int32_t te_rounding_high_mul_small(int32_t a, int32_t b)
+{
+#if defined(TE_THUMB1)
+    if (a == (int16_t)a) {
+        return (a * (b >> 16) + ((a * (b & 0xffff)) >> 16) + 0x8000) >> 16;
+    }
+#endif
+    return te_rounding_high_mul(a, b);
 }
 
 /* sum + round(a * b / 2^32), halves up; b >= 0. */
@@ -56,7 +82,7 @@ static inline int32_t te_rounding_high_mul_add(int32_t sum, int32_t a, int32_t b
     __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 #else
-    return sum + te_rounding_high_mul(a, b);
+    return sum + te_rounding_high_mul_small(a, b);
 #endif
 }
 

@@ -258,6 +258,8 @@ static inline void te_lut_accumulate_four(uint32_t *accumulators, const uint32_t
                      "mov r10, r2\n"
                      "adds r2, r2, r3\n"
                      "mov r11, r2\n"
+                     "lsls r4, r4, #4\n"
+                     "adds r4, r4, r0\n"
                      "mov lr, r4\n"
                      "1:\n"
                      "mov r12, r0\n"
@@ -265,10 +267,8 @@ static inline void te_lut_accumulate_four(uint32_t *accumulators, const uint32_t
                          TE_LUT_ADD("2", "r10") TE_LUT_ADD("3", "r11") "mov r0, r12\n"
                                                                        "stmia r0!, {r4-r7}\n"
                                                                        "adds r1, #4\n"
-                                                                       "mov r2, lr\n"
-                                                                       "subs r2, #1\n"
-                                                                       "mov lr, r2\n"
-                                                                       "bne 1b\n"
+                                                                       "cmp r0, lr\n"
+                                                                       "bcc 1b\n"
                      : "+l"(sums), "+l"(indices), "+l"(tables), "+l"(step), "+l"(count)
                      :
                      : "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");

@@ -207,6 +207,9 @@ void te_depthwise_conv2d_s8(const te_depthwise_conv2d *layer, const int8_t *inpu
 void te_fully_connected_s8(const te_fully_connected *layer, const int8_t *input, int8_t *output,
                            int8_t *scratch);
 void te_add_s8(const te_add *layer, const int8_t *first, const int8_t *second, int8_t *output);
+/* The same for inputs of one shape, by tables of all 256 values of each: 2048 bytes of scratch. */
+void te_add_lookup_s8(const te_add *layer, const int8_t *first, const int8_t *second,
+                      int8_t *output, int8_t *scratch);
 void te_mul_s8(const te_mul *layer, const int8_t *first, const int8_t *second, int8_t *output);
 void te_concatenation_s8(const te_concatenation *layer, const int8_t *const *inputs,
                          int8_t *output);

@@ -14,7 +14,7 @@ from tinyedge.graph.tensors import Tensor
 
 INT16_MAX = 2**15 - 1
 
-_LARGEST_RIGHT_SHIFT = 22
+LARGEST_RIGHT_SHIFT = 22
 """With which the output's zero point, shifted to the left, leaves room in 32 bits."""
 
 
@@ -100,7 +100,7 @@ def scale_array(
     steps = operator.weights.steps
     step = (np.ones_like(left) if steps is None else steps.astype(np.int64)) << left
     bound = operator.accumulator_bound(source.quantization) << left
-    if bound.max() > INT32_MAX or step.max() > INT16_MAX or right.max() > _LARGEST_RIGHT_SHIFT:
+    if bound.max() > INT32_MAX or step.max() > INT16_MAX or right.max() > LARGEST_RIGHT_SHIFT:
         return None
     shifted = (operator.bias if bias is None else bias).astype(np.int64) << left
     rounding = ((1 << right) >> 1) + (np.int64(output.quantization.zero_point) << right)
@@ -128,14 +128,18 @@ def folded_scale(operator: ops.Weighted, source: Tensor, output: Tensor) -> Arra
     return scale_array(operator, source, output, bias)
 
 
-def lane_bound(codes: NDArray[np.signedinteger]) -> int:
-    """The largest magnitude of ``sum(codes * x)`` for any int8 x; codes (out, ...), the worst row.
+def lane_bound(codes: NDArray[np.signedinteger], zero_point: int = 0) -> int:
+    """The largest magnitude of ``sum(codes * (x - zero_point))`` for any int8 x, in the worst row.
 
-    A positive code takes x = 127 upwards and -128 downwards, a negative one the reverse.
+    Args:
+        codes: (rows, ...).
+        zero_point: of x. A positive code takes the largest x upwards and the smallest downwards, a
+            negative one the reverse; padding adds zero, which lies between.
     """
     rows = codes.reshape(len(codes), -1).astype(np.int64)
     positive = np.where(rows > 0, rows, 0).sum(axis=1)
     negative = np.where(rows < 0, -rows, 0).sum(axis=1)
-    highest = INT8_MAX * positive - INT8_MIN * negative
-    lowest = -INT8_MIN * positive + INT8_MAX * negative
+    largest, smallest = INT8_MAX - zero_point, INT8_MIN - zero_point
+    highest = largest * positive - smallest * negative
+    lowest = largest * negative - smallest * positive
     return int(np.maximum(highest, lowest).max(initial=0))

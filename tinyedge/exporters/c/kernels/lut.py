@@ -54,20 +54,20 @@ def _indices(chunk: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
     return (digits.reshape(rows, -1, size) @ powers).astype(np.uint8).ravel()
 
 
-def _passes(codes: NDArray[np.int8], chunk_channels: int) -> int | None:
+def _passes(codes: NDArray[np.int8], chunk_channels: int, zero_point: int) -> int | None:
     """How many chunks of one input row 16 bits hold for sure.
 
     Returns:
         0 where they hold the whole sum, None where they do not even hold one chunk.
     """
-    if layers.lane_bound(codes) <= LANE_MAXIMUM:
+    if layers.lane_bound(codes, zero_point) <= LANE_MAXIMUM:
         return 0
     channels = codes.shape[3]
     chunks = -(-channels // chunk_channels)
     for passes in range(chunks, 0, -1):
         step = passes * chunk_channels
         bounds = (
-            layers.lane_bound(codes[:, line, :, first : first + step])
+            layers.lane_bound(codes[:, line, :, first : first + step], zero_point)
             for line in range(codes.shape[1])
             for first in range(0, channels, step)
         )
@@ -81,13 +81,13 @@ def conv2d(
 ) -> Kernel | None:
     """The kernel for a convolution of binary or ternary weights, or None where it does not apply."""
     codes, bits = operator.weights.codes, operator.weights.bits
-    scale = layers.folded_scale(operator, source, output)
+    scale = layers.scale_array(operator, source, output)
     if bits not in DIGITS or operator.dilation != (1, 1) or scale is None:
         return None
     out, height, width, channels = codes.shape
     groups = -(-channels // DIGITS[bits])
     chunk = min(groups, MAXIMUM_CHUNK if bits == 2 else 1)
-    passes = _passes(codes, chunk * DIGITS[bits])
+    passes = _passes(codes, chunk * DIGITS[bits], source.quantization.zero_point)
     if passes is None:
         return None
 

@@ -25,6 +25,10 @@ def plain_kernel(
     raise NotImplementedError(type(operator).__name__)
 
 
+_ADD_TABLES = 2 * 256 * 4
+"""Bytes of the terms of both inputs."""
+
+
 def _packing(operator: ops.Weighted, options: CodeOptions) -> Packing:
     weights = operator.weights
     if options.optimize == "size":
@@ -150,7 +154,11 @@ def _add(
         "output_offset": output.quantization.zero_point,
         **layers.clamp_range(operator.clamp),
     }
-    return Kernel("te_add_s8", "te_add", fields, leads=_elementwise_leads(operator, inputs))
+    leads = _elementwise_leads(operator, inputs)
+    slow = not options.features.thumb2  # multiplication to 64 bits takes many instructions
+    if slow and None not in leads and -layers.LARGEST_RIGHT_SHIFT <= result[1] < 0:
+        return Kernel("te_add_lookup_s8", "te_add", fields, scratch=_ADD_TABLES, leads=leads)
+    return Kernel("te_add_s8", "te_add", fields, leads=leads)
 
 
 @plain_kernel.register
