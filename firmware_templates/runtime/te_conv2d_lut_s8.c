@@ -61,10 +61,21 @@ static inline void pair_words(const int8_t *low, const int8_t *high, uint32_t of
                               uint32_t *addend)
 {
 #if defined(TE_THUMB1)
-    addend[0 * TE_LUT_WORDS] = te_lut_word(low[0], high[0]) + offset;
-    addend[1 * TE_LUT_WORDS] = te_lut_word(low[1], high[1]) + offset;
-    addend[2 * TE_LUT_WORDS] = te_lut_word(low[2], high[2]) + offset;
-    addend[3 * TE_LUT_WORDS] = te_lut_word(low[3], high[3]) + offset;
+#define TE_PAIR(channel, place)                                                                    \
+    "movs r3, #" channel "\n"                                                                      \
+    "ldrsb r4, [%[low], r3]\n"                                                                     \
+    "ldrsb r3, [%[high], r3]\n"                                                                    \
+    "lsls r3, r3, #16\n"                                                                           \
+    "adds r4, r4, r3\n"                                                                            \
+    "adds r4, r4, %[offset]\n"                                                                     \
+    "str r4, [%[addend], #" place "]\n"
+    __asm__ volatile(".syntax unified\n" TE_PAIR("0", "0") TE_PAIR("1", "16") TE_PAIR("2", "32")
+                         TE_PAIR("3", "48")
+                     :
+                     : [low] "l"(low), [high] "l"(high), [offset] "l"(offset),
+                       [addend] "l"(addend)
+                     : "r3", "r4", "cc", "memory");
+#undef TE_PAIR
 #else
     const uint32_t a = te_load_aligned(low), b = te_load_aligned(high);
     addend[0 * TE_LUT_WORDS] = te_lut_word((int8_t)a, (int8_t)b) + offset;
@@ -202,6 +213,136 @@ typedef struct {
     int8_t *out;
 } te_block;
 
+/* Bias, scaling and activation of one channel's sums of 32 bits. */
+static TE_NOINLINE void finish_channel(const te_block *block, const te_scale *scale,
+                                       const int32_t *sums, int8_t *out)
+{
+    const te_scale own = *scale;
+    const int32_t *end = sums + block->lanes;
+    const int32_t step = block->step;
+    while (sums < end) {
+        *out = te_scaled_sum(&own, block->activation, TE_SCALE_CLAMP, *sums++);
+        out += step;
+    }
+}
+
+static TE_NOINLINE void finish_totals(const te_block *block)
+{
+    for (int32_t channel = 0; channel < block->channels; channel++) {
+        finish_channel(block, &block->scale[channel], block->totals + channel * TE_LUT_LANES,
+                       block->out + channel);
+    }
+}
+
+#if defined(TE_THUMB1)
+
+/* Sums of one channel, and where their outputs go. */
+typedef struct {
+    const int32_t *end;
+    int32_t step;
+    int32_t relu;
+} te_lanes;
+
+/* What te_scaled_sum does, for the whole int8 range and a shift to the right. Here r6 and r7 hold the
+ * halves of the mantissa, and r3 becomes the high product as in te_rounding_high_mul; `sign` takes one
+ * off where that is negative. More registers are in use than a compiler gives to inline assembly. */
+#define TE_FINISH(label, saturated, sign)                                                          \
+    label ": ldmia r0!, {r2}\n"                                                                    \
+          "mov r3, r9\n"                                                                           \
+          "muls r2, r3, r2\n"                                                                      \
+          "add r2, r8\n"                                                                           \
+          "asrs r3, r2, #16\n"                                                                     \
+          "uxth r2, r2\n"                                                                          \
+          "movs r4, r6\n"                                                                          \
+          "muls r4, r2, r4\n"                                                                      \
+          "lsrs r4, r4, #16\n"                                                                     \
+          "movs r5, r6\n"                                                                          \
+          "muls r5, r3, r5\n"                                                                      \
+          "adds r4, r4, r5\n"                                                                      \
+          "muls r3, r7, r3\n"                                                                      \
+          "muls r2, r7, r2\n"                                                                      \
+          "asrs r5, r4, #16\n"                                                                     \
+          "adds r3, r3, r5\n"                                                                      \
+          "uxth r4, r4\n"                                                                          \
+          "adds r2, r2, r4\n"                                                                      \
+          "lsrs r2, r2, #16\n"                                                                     \
+          "adcs r3, r2\n" sign "add r3, r10\n"                                                    \
+          "mov r2, r11\n"                                                                          \
+          "asrs r3, r2\n"                                                                          \
+          "sxtb r2, r3\n"                                                                          \
+          "cmp r2, r3\n"                                                                           \
+          "beq " saturated "f\n"                                                                   \
+          "asrs r2, r3, #31\n"                                                                     \
+          "movs r3, #127\n"                                                                        \
+          "eors r2, r3\n" saturated ": strb r2, [r1]\n"                                           \
+          "add r1, r12\n"                                                                          \
+          "cmp r0, lr\n"                                                                           \
+          "bcc " label "b\n"
+
+__attribute__((naked, noinline)) static void
+finish_saturated(const te_scale *scale __attribute__((unused)),
+                 const int32_t *sums __attribute__((unused)), int8_t *out __attribute__((unused)),
+                 const te_lanes *lanes __attribute__((unused)))
+{
+    __asm__(".syntax unified\n"
+            "push {r4-r7, lr}\n"
+            "mov r4, r8\n"
+            "mov r5, r9\n"
+            "mov r6, r10\n"
+            "mov r7, r11\n"
+            "push {r4-r7}\n"
+            "ldr r4, [r0]\n"
+            "mov r8, r4\n"
+            "movs r4, #12\n"
+            "ldrsh r4, [r0, r4]\n"
+            "mov r9, r4\n"
+            "ldr r4, [r0, #8]\n"
+            "mov r10, r4\n"
+            "ldrb r4, [r0, #14]\n"
+            "mov r11, r4\n"
+            "ldr r7, [r0, #4]\n"
+            "uxth r6, r7\n"
+            "asrs r7, r7, #16\n"
+            "movs r0, r1\n"
+            "movs r1, r2\n"
+            "ldmia r3!, {r4, r5}\n"
+            "mov lr, r4\n"
+            "mov r12, r5\n"
+            "ldr r4, [r3]\n"
+            "cmp r4, #0\n"
+            "beq 3f\n" TE_FINISH("1", "2", "") "b 5f\n" TE_FINISH(
+                "3", "4", "asrs r2, r3, #31\nadds r3, r3, r2\n") "5: pop {r4-r7}\n"
+                                                                 "mov r8, r4\n"
+                                                                 "mov r9, r5\n"
+                                                                 "mov r10, r6\n"
+                                                                 "mov r11, r7\n"
+                                                                 "pop {r4-r7, pc}\n");
+}
+
+static TE_NOINLINE void finish_sums(const te_block *block)
+{
+    const te_scale_kind kind = te_scale_kind_of(block->activation);
+    const uint32_t *sum = block->sums;
+    for (int32_t channel = 0; channel < block->channels; channel++) {
+        const te_scale *scale = &block->scale[channel];
+        int8_t *out = block->out + channel;
+        int32_t lanes[TE_LUT_LANES];
+        for (int32_t lane = 0; lane < TE_LUT_LANES; lane += 2) {
+            const uint32_t word = *sum++;
+            lanes[lane] = te_lut_low(word);
+            lanes[lane + 1] = te_lut_high(word);
+        }
+        if (kind == TE_SCALE_CLAMP || scale->right == 0) {
+            finish_channel(block, scale, lanes, out);
+        } else {
+            const te_lanes given = {lanes + block->lanes, block->step, kind == TE_SCALE_RELU};
+            finish_saturated(scale, lanes, out, &given);
+        }
+    }
+}
+
+#else
+
 /* Bias, scaling and activation of the sums of a block. */
 TE_INLINE void finish_lanes(const te_block *block, te_scale_kind kind)
 {
@@ -246,23 +387,26 @@ static TE_NOINLINE void finish_clamped(const te_block *block)
     finish_lanes(block, TE_SCALE_CLAMP);
 }
 
-/* The same for sums of 32 bits. */
-static TE_NOINLINE void finish_totals(const te_block *block, te_scale_kind kind)
+static void finish_sums(const te_block *block)
 {
-    for (int32_t channel = 0; channel < block->channels; channel++) {
-        const int32_t *total = block->totals + channel * TE_LUT_LANES;
-        int8_t *out = block->out + channel;
-        for (int32_t lane = 0; lane < block->lanes; lane++) {
-            *out = te_scaled_sum(&block->scale[channel], block->activation, kind, *total++);
-            out += block->step;
-        }
+    switch (te_scale_kind_of(block->activation)) {
+    case TE_SCALE_RELU:
+        finish_relu(block);
+        break;
+    case TE_SCALE_PLAIN:
+        finish_plain(block);
+        break;
+    case TE_SCALE_CLAMP:
+        finish_clamped(block);
+        break;
     }
 }
+
+#endif
 
 static void finish_row(const te_state *state, int32_t y, int8_t *output)
 {
     const te_conv2d_lut *layer = state->layer;
-    const te_scale_kind kind = te_scale_kind_of(&layer->activation);
     const int32_t channels = layer->output.channels;
     const int32_t width =
         y == layer->output.height - 1 ? layer->output_last_width : layer->output.width;
@@ -275,13 +419,9 @@ static void finish_row(const te_state *state, int32_t y, int8_t *output)
         block.lanes = (width - first + layer->blocks - 1) / layer->blocks;
         if (state->totals) {
             block.totals = state->totals + (row + first * channels * TE_LUT_WORDS) * 2;
-            finish_totals(&block, kind);
-        } else if (kind == TE_SCALE_RELU) {
-            finish_relu(&block);
-        } else if (kind == TE_SCALE_PLAIN) {
-            finish_plain(&block);
+            finish_totals(&block);
         } else {
-            finish_clamped(&block);
+            finish_sums(&block);
         }
         block.sums += channels * TE_LUT_WORDS;
         block.out += channels;
