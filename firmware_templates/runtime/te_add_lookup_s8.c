@@ -11,9 +11,9 @@ static void fill(const te_add *layer, int which, int32_t sign, int32_t *terms)
 {
     for (int32_t i = 0; i < VALUES; i++) {
         const int32_t centred = (int8_t)i + layer->input_offset[which];
-        terms[i] = sign * 2 *
-                   te_multiply(centred * ((int32_t)1 << ADD_LEFT_SHIFT), layer->mantissa[which],
-                               layer->shift[which]);
+        const int32_t high = te_rounding_high_mul(centred * ((int32_t)2 << ADD_LEFT_SHIFT),
+                                                  layer->mantissa[which]);
+        terms[i] = sign * 2 * te_rounding_divide_by_pot(high, -layer->shift[which]);
     }
 }
 

@@ -29,6 +29,12 @@ static int32_t smaller(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
+/* Strides are mostly 1, and some cores divide slowly. */
+static int32_t divided(int32_t a, int32_t stride)
+{
+    return stride == 1 ? a : a / stride;
+}
+
 /* Pointers to the cells of an input row for the eight lanes; outside the input, to the border. */
 static void find_cells(const te_state *state, const int8_t *input, int32_t row, int32_t offset,
                        const int8_t **cells)
@@ -170,7 +176,7 @@ static void add_chunk(te_state *state, const int8_t *input, int32_t row, int32_t
     const int32_t origin = row + window->padding_top;
     const int8_t *cells[TE_LUT_LANES];
     /* The output rows that this one contributes to, and with which row of the window. */
-    const int32_t newest = origin / window->stride_height;
+    const int32_t newest = divided(origin, window->stride_height);
     const int32_t line = origin - newest * window->stride_height;
     const int32_t line_weights = window->width * channels * groups;
     for (int32_t offset = 0; offset <= last_offset; offset++) {
@@ -236,19 +242,20 @@ static TE_NOINLINE void finish_totals(const te_block *block)
 
 #if defined(TE_THUMB1)
 
-/* Sums of one channel, and where their outputs go. */
+/* Where the words of a channel end that have a low lane, and a high one, and how far the outputs of
+ * lanes lie apart: of both in a word, and of the same in the next. */
 typedef struct {
-    const int32_t *end;
-    int32_t step;
-    int32_t relu;
+    const uint32_t *low_end;
+    const uint32_t *high_end;
+    int32_t next_lane;
+    int32_t next_word;
 } te_lanes;
 
 /* What te_scaled_sum does, for the whole int8 range and a shift to the right. Here r6 and r7 hold the
- * halves of the mantissa, and r3 becomes the high product as in te_rounding_high_mul; `sign` takes one
- * off where that is negative. More registers are in use than a compiler gives to inline assembly. */
-#define TE_FINISH(label, saturated, sign)                                                          \
-    label ": ldmia r0!, {r2}\n"                                                                    \
-          "mov r3, r9\n"                                                                           \
+ * halves of the mantissa, and r3 becomes the high product as in te_rounding_high_mul. More registers
+ * are in use than a compiler gives to inline assembly. */
+#define TE_FINISH(label, saturated, lane)                                                          \
+    label ": ldmia r0!, {r2}\n" lane "mov r3, r9\n"                                                \
           "muls r2, r3, r2\n"                                                                      \
           "add r2, r8\n"                                                                           \
           "asrs r3, r2, #16\n"                                                                     \
@@ -266,7 +273,10 @@ typedef struct {
           "uxth r4, r4\n"                                                                          \
           "adds r2, r2, r4\n"                                                                      \
           "lsrs r2, r2, #16\n"                                                                     \
-          "adcs r3, r2\n" sign "add r3, r10\n"                                                    \
+          "adcs r3, r2\n"                                                                          \
+          "asrs r2, r3, #31\n"                                                                     \
+          "adds r3, r3, r2\n"                                                                      \
+          "add r3, r10\n"                                                                          \
           "mov r2, r11\n"                                                                          \
           "asrs r3, r2\n"                                                                          \
           "sxtb r2, r3\n"                                                                          \
@@ -281,7 +291,7 @@ typedef struct {
 
 __attribute__((naked, noinline)) static void
 finish_saturated(const te_scale *scale __attribute__((unused)),
-                 const int32_t *sums __attribute__((unused)), int8_t *out __attribute__((unused)),
+                 const uint32_t *sums __attribute__((unused)), int8_t *out __attribute__((unused)),
                  const te_lanes *lanes __attribute__((unused)))
 {
     __asm__(".syntax unified\n"
@@ -290,7 +300,7 @@ finish_saturated(const te_scale *scale __attribute__((unused)),
             "mov r5, r9\n"
             "mov r6, r10\n"
             "mov r7, r11\n"
-            "push {r4-r7}\n"
+            "push {r1-r7}\n"
             "ldr r4, [r0]\n"
             "mov r8, r4\n"
             "movs r4, #12\n"
@@ -305,39 +315,51 @@ finish_saturated(const te_scale *scale __attribute__((unused)),
             "asrs r7, r7, #16\n"
             "movs r0, r1\n"
             "movs r1, r2\n"
-            "ldmia r3!, {r4, r5}\n"
-            "mov lr, r4\n"
-            "mov r12, r5\n"
             "ldr r4, [r3]\n"
-            "cmp r4, #0\n"
-            "beq 3f\n" TE_FINISH("1", "2", "") "b 5f\n" TE_FINISH(
-                "3", "4", "asrs r2, r3, #31\nadds r3, r3, r2\n") "5: pop {r4-r7}\n"
-                                                                 "mov r8, r4\n"
-                                                                 "mov r9, r5\n"
-                                                                 "mov r10, r6\n"
-                                                                 "mov r11, r7\n"
-                                                                 "pop {r4-r7, pc}\n");
+            "mov lr, r4\n"
+            "ldr r4, [r3, #12]\n"
+            "mov r12, r4\n" TE_FINISH("1", "2", "sxth r2, r2\n") "pop {r0, r1, r2}\n"
+                                                                 "ldr r4, [r2, #4]\n"
+                                                                 "mov lr, r4\n"
+                                                                 "ldr r4, [r2, #8]\n"
+                                                                 "adds r1, r1, r4\n"
+                                                                 "cmp r0, lr\n"
+                                                                 "bcs 5f\n" TE_FINISH(
+                                                                     "3", "4",
+                                                                     "movs r3, #128\n"
+                                                                     "lsls r3, r3, #8\n"
+                                                                     "adds r2, r2, r3\n"
+                                                                     "asrs r2, r2, #16\n")
+            "5: pop {r4-r7}\n"
+            "mov r8, r4\n"
+            "mov r9, r5\n"
+            "mov r10, r6\n"
+            "mov r11, r7\n"
+            "pop {r4-r7, pc}\n");
 }
 
 static TE_NOINLINE void finish_sums(const te_block *block)
 {
     const te_scale_kind kind = te_scale_kind_of(block->activation);
     const uint32_t *sum = block->sums;
+    te_lanes lanes = {sum + (block->lanes + 1) / 2, sum + block->lanes / 2, block->step,
+                      2 * block->step};
     for (int32_t channel = 0; channel < block->channels; channel++) {
         const te_scale *scale = &block->scale[channel];
         int8_t *out = block->out + channel;
-        int32_t lanes[TE_LUT_LANES];
-        for (int32_t lane = 0; lane < TE_LUT_LANES; lane += 2) {
-            const uint32_t word = *sum++;
-            lanes[lane] = te_lut_low(word);
-            lanes[lane + 1] = te_lut_high(word);
-        }
         if (kind == TE_SCALE_CLAMP || scale->right == 0) {
-            finish_channel(block, scale, lanes, out);
+            int32_t sums[TE_LUT_LANES];
+            for (int32_t word = 0; word < TE_LUT_WORDS; word++) {
+                sums[2 * word] = te_lut_low(sum[word]);
+                sums[2 * word + 1] = te_lut_high(sum[word]);
+            }
+            finish_channel(block, scale, sums, out);
         } else {
-            const te_lanes given = {lanes + block->lanes, block->step, kind == TE_SCALE_RELU};
-            finish_saturated(scale, lanes, out, &given);
+            finish_saturated(scale, sum, out, &lanes);
         }
+        sum += TE_LUT_WORDS;
+        lanes.low_end += TE_LUT_WORDS;
+        lanes.high_end += TE_LUT_WORDS;
     }
 }
 
@@ -415,8 +437,10 @@ static void finish_row(const te_state *state, int32_t y, int8_t *output)
         &layer->activation, layer->scale, state->sums + row, 0, 0, channels,
         layer->blocks * channels, output + y * layer->output.width * channels,
     };
+    const int32_t whole = divided(width, layer->blocks);
+    const int32_t rest = width - whole * layer->blocks;
     for (int32_t first = 0; first < layer->blocks && first < width; first++) {
-        block.lanes = (width - first + layer->blocks - 1) / layer->blocks;
+        block.lanes = whole + (first < rest ? 1 : 0);
         if (state->totals) {
             block.totals = state->totals + (row + first * channels * TE_LUT_WORDS) * 2;
             finish_totals(&block);
@@ -476,7 +500,7 @@ void te_conv2d_lut_s8(const te_conv2d_lut *layer, const int8_t *input, int8_t *o
     }
     const int32_t rows = (layer->output.height - 1) * window->stride_height + window->height;
     for (int32_t origin = 0; origin < rows; origin++) {
-        const int32_t newest = origin / window->stride_height;
+        const int32_t newest = divided(origin, window->stride_height);
         if (newest * window->stride_height == origin && newest < layer->output.height) {
             clear(&state, newest % state.live_rows);
         }
@@ -503,8 +527,9 @@ void te_conv2d_lut_s8(const te_conv2d_lut *layer, const int8_t *input, int8_t *o
             }
         }
         const int32_t line = origin - (window->height - 1);
-        if (line >= 0 && line % window->stride_height == 0) {
-            finish_row(&state, line / window->stride_height, output);
+        const int32_t y = divided(line, window->stride_height);
+        if (line >= 0 && y * window->stride_height == line) {
+            finish_row(&state, y, output);
         }
     }
 }

@@ -3,7 +3,7 @@
 #include "te_memory.h"
 
 /* One row of a window: `count` bytes; outside the input they stand for zero. Gives their sum. */
-static int32_t gather_row(const te_conv2d_patch *layer, const int8_t *input, int32_t row,
+static TE_NOINLINE int32_t gather_row(const te_conv2d_patch *layer, const int8_t *input, int32_t row,
                           int32_t left, uint8_t *patch)
 {
     const int32_t channels = layer->input.channels;
@@ -16,8 +16,8 @@ static int32_t gather_row(const te_conv2d_patch *layer, const int8_t *input, int
     int32_t sum = 0;
     if (inside && first >= 0 && last <= width) {
         const int8_t *end = line + last;
-        for (line += first; line < end; line++) {
-            const uint8_t value = (uint8_t)(*line + 128);
+        for (line += first; line < end;) {
+            const uint8_t value = (uint8_t)*line++ ^ 0x80u;
             *patch++ = value;
             sum += value;
         }
@@ -80,8 +80,14 @@ static inline void dot_pair(const uint8_t *patch, const uint8_t *weights, int32_
     *sum_b = b;
 }
 
-static void compute_cell(const te_conv2d_patch *layer, te_scale_kind kind, const uint8_t *patch,
-                         int32_t total, int8_t *output)
+static TE_NOINLINE int8_t scaled(const te_scale *scale, const te_activation *activation,
+                                 int32_t sum)
+{
+    return te_scaled_sum(scale, activation, TE_SCALE_CLAMP, sum);
+}
+
+static TE_NOINLINE void compute_cell(const te_conv2d_patch *layer, const uint8_t *patch,
+                                     int32_t total, int8_t *output)
 {
     const te_activation *activation = &layer->activation;
     const te_scale *scale = layer->scale;
@@ -91,9 +97,9 @@ static void compute_cell(const te_conv2d_patch *layer, te_scale_kind kind, const
         uint32_t a = offset;
         uint32_t b = offset;
         dot_pair(patch, weights, layer->columns, &a, &b);
-        output[0] = te_scaled_sum(&scale[0], activation, kind, (int32_t)a);
+        output[0] = scaled(&scale[0], activation, (int32_t)a);
         if (rest > 1) {
-            output[1] = te_scaled_sum(&scale[1], activation, kind, (int32_t)b);
+            output[1] = scaled(&scale[1], activation, (int32_t)b);
         }
         output += 2;
         scale += 2;
@@ -105,7 +111,6 @@ void te_conv2d_patch_s8(const te_conv2d_patch *layer, const int8_t *input, int8_
                         int8_t *scratch)
 {
     const te_window *window = &layer->window;
-    const te_scale_kind kind = te_scale_kind_of(&layer->activation);
     const int32_t row_bytes = window->width * layer->input.channels;
     uint8_t *patch = (uint8_t *)scratch;
     memset(patch, 0, (size_t)layer->columns);
@@ -117,7 +122,7 @@ void te_conv2d_patch_s8(const te_conv2d_patch *layer, const int8_t *input, int8_
             for (int32_t row = 0; row < window->height; row++) {
                 total += gather_row(layer, input, top + row, left, patch + row * row_bytes);
             }
-            compute_cell(layer, kind, patch, total, output);
+            compute_cell(layer, patch, total, output);
             output += layer->output.channels;
         }
     }

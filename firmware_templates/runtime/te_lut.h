@@ -231,7 +231,7 @@ static inline void te_lut_accumulate(uint32_t *accumulators, const uint32_t *tab
 
 #elif defined(TE_THUMB1)
 
-/* Four tables at once: their addresses lie in r8 to r11. */
+/* Four tables and an even number of channels; the tables' addresses lie in r8 to r11. */
 static inline void te_lut_accumulate_four(uint32_t *accumulators, const uint32_t *table,
                                           int32_t words, const uint8_t *index, int32_t channels)
 {
@@ -245,6 +245,11 @@ static inline void te_lut_accumulate_four(uint32_t *accumulators, const uint32_t
     "ldmia r3!, {r0, r2}\n"                                                                        \
     "adds r6, r6, r0\n"                                                                            \
     "adds r7, r7, r2\n"
+#define TE_LUT_CHANNEL(a, b, c, d)                                                                 \
+    "mov r12, r0\n"                                                                                \
+    "ldmia r0!, {r4-r7}\n" TE_LUT_ADD(a, "r8") TE_LUT_ADD(b, "r9") TE_LUT_ADD(c, "r10")            \
+        TE_LUT_ADD(d, "r11") "mov r0, r12\n"                                                       \
+                             "stmia r0!, {r4-r7}\n"
     register uint32_t *sums __asm__("r0") = accumulators;
     register const uint8_t *indices __asm__("r1") = index;
     register const uint32_t *tables __asm__("r2") = table;
@@ -261,24 +266,21 @@ static inline void te_lut_accumulate_four(uint32_t *accumulators, const uint32_t
                      "lsls r4, r4, #4\n"
                      "adds r4, r4, r0\n"
                      "mov lr, r4\n"
-                     "1:\n"
-                     "mov r12, r0\n"
-                     "ldmia r0!, {r4-r7}\n" TE_LUT_ADD("0", "r8") TE_LUT_ADD("1", "r9")
-                         TE_LUT_ADD("2", "r10") TE_LUT_ADD("3", "r11") "mov r0, r12\n"
-                                                                       "stmia r0!, {r4-r7}\n"
-                                                                       "adds r1, #4\n"
-                                                                       "cmp r0, lr\n"
-                                                                       "bcc 1b\n"
+                     "1:\n" TE_LUT_CHANNEL("0", "1", "2", "3") TE_LUT_CHANNEL("4", "5", "6", "7")
+                         "adds r1, #8\n"
+                         "cmp r0, lr\n"
+                         "bcc 1b\n"
                      : "+l"(sums), "+l"(indices), "+l"(tables), "+l"(step), "+l"(count)
                      :
                      : "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+#undef TE_LUT_CHANNEL
 #undef TE_LUT_ADD
 }
 
 static inline void te_lut_accumulate(uint32_t *accumulators, const uint32_t *table, int32_t words,
                                      int32_t tables, const uint8_t *index, int32_t channels)
 {
-    if (tables == 4) {
+    if (tables == 4 && (channels & 1) == 0) {
         te_lut_accumulate_four(accumulators, table, words, index, channels);
     } else {
         te_lut_accumulate_c(accumulators, table, words, tables, index, channels);
