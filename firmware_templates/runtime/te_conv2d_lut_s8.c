@@ -178,6 +178,7 @@ static void add_chunk(te_state *state, const int8_t *input, int32_t row, int32_t
     /* The output rows that this one contributes to, and with which row of the window. */
     const int32_t newest = divided(origin, window->stride_height);
     const int32_t line = origin - newest * window->stride_height;
+    const int32_t newest_row = newest % state->live_rows;
     const int32_t line_weights = window->width * channels * groups;
     for (int32_t offset = 0; offset <= last_offset; offset++) {
         find_cells(state, input, row, offset, cells);
@@ -192,7 +193,7 @@ static void add_chunk(te_state *state, const int8_t *input, int32_t row, int32_t
             }
             uint32_t *sums = state->sums + block * channels * TE_LUT_WORDS;
             const uint8_t *index = weights + column * channels * groups + line * line_weights;
-            int32_t live_row = newest % state->live_rows;
+            int32_t live_row = newest_row;
             int32_t y = newest;
             for (int32_t i = line; i < window->height && y >= 0; i += window->stride_height) {
                 if (y < layer->output.height) {
