@@ -240,8 +240,8 @@ def test_help_is_quick(command: list[str]) -> None:
 def test_choices_are_those_of_the_code_behind_them() -> None:
     """The command line repeats them so as not to import that code."""
     from tinyedge import attacks, datasets, targets
-    from tinyedge.cli import check, convert, options
     from tinyedge.boards.cores import CORES
+    from tinyedge.cli import check, convert, options
     from tinyedge.cli import demo as demo_command
     from tinyedge.cli import run as run_command
     from tinyedge.evaluation import session, witnesses

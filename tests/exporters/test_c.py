@@ -33,7 +33,7 @@ def test_packing_takes_the_bits_it_says(name: str) -> None:
     codes = random.integers(low, high + 1, (7, 11)).astype(np.int8)
     if packing.bits == 1:
         codes = np.where(codes < 0, -1, 1).astype(np.int8)
-    nonzero = np.count_nonzero(codes)
+    nonzero = int(np.count_nonzero(codes))
     bits = {"binary": 77, "ternary": 154, "ternary_base3": 8 * -(-77 // 5), "int4": 308}
     bits |= {"int8": 616, "ternary_prefix": 77 + nonzero}
     assert packing.pack(codes).size == -(-bits[name] // 8)

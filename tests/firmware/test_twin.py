@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import require
-from tests.graph.random_graphs import RandomGraph
 from tests.exporters.options import OPTIONS
+from tests.graph.random_graphs import RandomGraph
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import WARNINGS, host_compiler

@@ -69,7 +69,7 @@ def write_converted(
     notes: tuple[str, ...] = (),
     options: CodeOptions | None = None,
 ) -> ConvertedModel:
-    """Writes ``graph.npz``, ``model.c``, ``model.h``, ``model.tflite``, ``model.json``, ``arena.svg``.
+    """Writes the folder: graph, C code, ``.tflite`` file, manifest and the arena's picture.
 
     All are written, or none.
 

@@ -20,7 +20,7 @@ CompilerName = Literal["gcc", "zig"]
 COMPILERS: tuple[CompilerName, ...] = ("gcc", "zig")
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wmissing-prototypes", "-Werror")
-_OPTIMIZATION = ("-O2", "-ffunction-sections", "-fdata-sections")
+_OPTIMIZATION = ("-O2", "-fomit-frame-pointer", "-ffunction-sections", "-fdata-sections")
 _FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-unwind-tables", "-g0")
 _ARM_GCC = "arm-none-eabi-gcc"
 _TIMEOUT_S = 300

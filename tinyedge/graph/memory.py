@@ -36,8 +36,8 @@ class Buffer:
 
 
 Leads = Mapping[tuple[str, str], int]
-"""For (input, output) buffers of one operator: how many bytes beyond the input's offset the output's
-may lie, at most, where both overlap."""
+"""For (input, output) buffers of one operator: how many bytes beyond the input's offset the
+output's may lie, at most, where both overlap."""
 
 
 @dataclass(frozen=True)

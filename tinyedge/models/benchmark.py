@@ -1,10 +1,9 @@
 """Networks to measure kernels with: the shapes of known ones, random weights.
 
-Weights are uniform over their range, so ternary ones have a third of zeros; those of 8 bits lack -128,
-as TensorFlow Lite's do. Scales are such that
-every layer's results spread over the int8 range. The shapes of ``resnet8`` and ``ds_cnn`` are those
-of MLPerf Tiny; ``stq`` is the layer table whose parameter count and sizes are those of arXiv
-2503.08973.
+Weights are uniform over their range, so ternary ones have a third of zeros; those of 8 bits lack
+-128, as TensorFlow Lite's do. Scales are such that every layer's results spread over the int8
+range. The shapes of ``resnet8`` and ``ds_cnn`` are those of MLPerf Tiny; ``stq`` is the layer table whose
+parameter count and sizes are those of arXiv 2503.08973.
 """
 
 from __future__ import annotations
@@ -121,7 +120,7 @@ class NetworkBuilder:
     ) -> str:
         """Adds an operator, its output's scale found by trial."""
         name = f"{kind.__name__.lower()}_{len(self._operators)}"
-        operator = kind(name=name, inputs=sources, output=name, **rest)  # type: ignore[arg-type]
+        operator = kind(name=name, inputs=sources, output=name, **rest)
         inputs = [self._tensors[source] for source in sources]
         arrays = [self._results[source] for source in sources]
         shape = operator.output_shape([tensor.shape for tensor in inputs])

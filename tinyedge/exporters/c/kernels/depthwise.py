@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from tinyedge.exporters.c.kernels import layers
 from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Kernel
-from tinyedge.exporters.c.kernels.lut import _lead as row_lead
 from tinyedge.exporters.c.packing import densest, fastest
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN
@@ -103,7 +102,7 @@ def depthwise_conv2d(
         ),
         packing.name,
         scratch,
-        (row_lead(operator, source.shape, output.shape),),  # type: ignore[arg-type]
+        (layers.row_lead(operator, height, source.shape, output.shape),),
         "te_depthwise_conv2d_ring.h",
         (f"{packing.unpack}.c",),
     )

@@ -52,7 +52,7 @@ def pack_int8(codes: NDArray[np.int8]) -> NDArray[np.uint8] | None:
 
 
 def pack_int8_apart(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """Weights (out, columns) for ``te_dsp_dot3_int8_apart``: bytes, a word of each channel in turn."""
+    """Weights (out, columns) for ``te_dsp_dot3_int8_apart``: words of each channel in turn."""
     return _in_steps(codes).astype(np.int8).ravel().view(np.uint8)
 
 

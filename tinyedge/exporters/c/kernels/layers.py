@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -126,6 +127,32 @@ def folded_scale(operator: ops.Weighted, source: Tensor, output: Tensor) -> Arra
     integers = operator.weights.integers.astype(np.int64).reshape(len(operator.bias), -1)
     bias = operator.bias - source.quantization.zero_point * integers.sum(axis=1)
     return scale_array(operator, source, output, bias)
+
+
+def row_lead(
+    operator: ops.Windowed, height: int, source: tuple[int, ...], output: tuple[int, ...]
+) -> int:
+    """How far an output row may lie beyond the input rows that it is written over.
+
+    Row y is written after the input row ``y * stride + height - 1 - padding`` was read, and nothing
+    up to that one is read again.
+
+    Args:
+        operator: with its stride and padding.
+        height: of the window.
+        source: shape of the input.
+        output: shape of the output.
+    """
+    source_row, output_row = source[1] * source[2], output[1] * output[2]
+    read = [y * operator.stride[0] + height - operator.padding[0] for y in range(output[0])]
+    return min(
+        (
+            max(rows, 0) * source_row - (y + 1) * output_row
+            for y, rows in enumerate(read)
+            if rows < source[0]
+        ),
+        default=math.prod(source),
+    )
 
 
 def lane_bound(codes: NDArray[np.signedinteger], zero_point: int = 0) -> int:

@@ -6,8 +6,6 @@ the exporter knows the weights, so it knows how many of them a lane holds for an
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,7 +77,7 @@ def _passes(codes: NDArray[np.int8], chunk_channels: int, zero_point: int) -> in
 def conv2d(
     operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
 ) -> Kernel | None:
-    """The kernel for a convolution of binary or ternary weights, or None where it does not apply."""
+    """The kernel for binary or ternary weights, or None where it does not apply."""
     codes, bits = operator.weights.codes, operator.weights.bits
     scale = layers.scale_array(operator, source, output)
     if bits not in DIGITS or operator.dilation != (1, 1) or scale is None:
@@ -92,7 +90,7 @@ def conv2d(
         return None
 
     source_shape, output_shape = source.shape, output.shape
-    lead = _lead(operator, source_shape, output_shape)
+    lead = layers.row_lead(operator, height, source_shape, output_shape)
     last_width = output_shape[1]
     flat = height == width == 1 and operator.stride == (1, 1) and not any(operator.padding)
     if flat:
@@ -100,7 +98,7 @@ def conv2d(
         rows = -(-cells // LANES)
         source_shape, output_shape = (rows, LANES, channels), (rows, LANES, out)
         last_width = cells - (rows - 1) * LANES
-        lead = _lead(operator, source_shape, output_shape)
+        lead = layers.row_lead(operator, height, source_shape, output_shape)
     blocks = -(-output_shape[1] // LANES)
     live_rows = (height - 1) // operator.stride[0] + 1
 
@@ -149,23 +147,4 @@ def conv2d(
         (lead,),
         "te_conv2d_lut_s8.h",
         (f"{packing.unpack}.c",) if packing else (),
-    )
-
-
-def _lead(operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...]) -> int:
-    """How far an output row may lie beyond the input rows that it is written over.
-
-    Row y is written after the input row ``y * stride + height - 1 - padding`` was read, and nothing
-    above that row is read again.
-    """
-    height = operator.weights.codes.shape[1]
-    source_row, output_row = source[1] * source[2], output[1] * output[2]
-    read = [y * operator.stride[0] + height - operator.padding[0] for y in range(output[0])]
-    return min(
-        (
-            max(rows, 0) * source_row - (y + 1) * output_row
-            for y, rows in enumerate(read)
-            if rows < source[0]
-        ),
-        default=math.prod(source),
     )

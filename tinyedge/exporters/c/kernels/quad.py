@@ -137,7 +137,7 @@ def conv1x1(
 
 
 def _in_order(scale: Array, order: NDArray[np.uint16]) -> Array:
-    """The scales of pairs of channels; the bias of low ones takes off what their field starts from."""
+    """The scales of pairs; the bias of low channels takes off what their field starts from."""
     values = scale.values[order].copy()
     values[::2, 0] = layers.wrapped(values[::2, 0] - _START * values[::2, 3])
     return replace(scale, values=values)
