@@ -2,8 +2,8 @@
 
 Weights are uniform over their range, so ternary ones have a third of zeros; those of 8 bits lack
 -128, as TensorFlow Lite's do. Scales are such that every layer's results spread over the int8
-range. The shapes of ``resnet8`` and ``ds_cnn`` are those of MLPerf Tiny; ``stq`` is the layer table whose
-parameter count and sizes are those of arXiv 2503.08973.
+range. The shapes of ``resnet8`` and ``ds_cnn`` are those of MLPerf Tiny; ``stq`` is the layer table
+whose parameter count and sizes are those of arXiv 2503.08973.
 """
 
 from __future__ import annotations

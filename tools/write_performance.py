@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Measures all benchmarks and writes docs/performance.md.
+
+    python tools/write_performance.py            some minutes; the same page on every machine
+    python tools/write_performance.py --check    fails if the page is not what would be written
+
+The figures are instruction counts, which do not depend on this machine; they change with the
+compiler, whose version the page names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bench_kernels import BOARDS, Row, measure, table
+
+from tinyedge.exporters.c import CodeOptions
+from tinyedge.firmware.compilers import cross_compiler
+from tinyedge.models.benchmark import BENCHMARKS
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+SAMPLES = 3
+NETWORKS = ("resnet8", "ds_cnn")
+# Instructions a MAC of TFLite-Micro with CMSIS-NN, int8, on the same emulated core: layers by calling
+# CMSIS-NN alone, networks with the interpreter; measured apart from this project, GCC 12.2 -O3.
+CMSIS_NN = {
+    "conv3x3-8x8-64-64": 1.76,
+    "conv3x3-16x16-32-32": 1.93,
+    "conv1x1-8x8-64-128": 2.11,
+    "depthwise3x3-16x16-64": 8.61,
+    "fully-connected-1024-256": 1.92,
+    "resnet8": 2.39,
+    "ds_cnn": 2.90,
+}
+
+TEXT = """# Performance
+
+Written by `python tools/write_performance.py`; do not edit. {compiler}, `-O2`, QEMU.
+
+Instructions, not cycles: QEMU counts them exactly (`-icount` and the core's timer), so that the
+figures are the same on every run and machine. `insn/MAC` counts dense multiply-accumulates: a weight
+of zero counts as one, and everything that an inference does is in it: padding, scaling,
+additions, means. Weights and inputs are random (seed 0, {samples} inputs, the first two all -128 and
+all 127); every output byte was compared with the numpy reference. Whole networks keep 8 bits in their
+first and last layer. No physical board was measured.
+
+## Against TFLite-Micro with CMSIS-NN, Cortex-M4
+
+| | ternary | 4 bits | 8 bits | CMSIS-NN int8 | ternary takes |
+|---|---:|---:|---:|---:|---:|
+{against}
+
+The right-hand figures are for int8 weights, GCC 12.2 `-O3`, the same emulated core; layers alone, networks with
+TFLite-Micro's interpreter. `tinyedge run --runtime tflm` compares whole networks side by side with a
+TFLite-Micro of your own ([tflite.md](tflite.md)).
+
+## Cortex-M4, for speed
+
+{speed}
+
+`code` is all machine code with harness and start-up, `runtime` the kernels' share, `bound` the bytes
+that no plan of the arena can do without. `stack` is the whole firmware's.
+
+## Cortex-M4, for size
+
+{size}
+
+Ternary weights take 1.6 bits (base 3), or 2 - z where more than 0.4 of them are zero (prefix code).
+
+## Other cores, ternary
+
+{cores}
+
+The Cortex-M0's code runs on QEMU's Cortex-M3, which executes it unchanged, one instruction for one.
+
+## How
+
+- **Tables of partial sums** (`te_conv2d_lut_s8`; binary and ternary convolution, any core). Four ternary
+  weights have 81 possible contributions to an output. All are summed up once for eight positions, in
+  16-bit lanes, and the packed weights are the index of their sum: eight instructions make 32 MACs.
+- **Four products in one multiplication** (`te_conv1x1_quad_s8`, `te_fully_connected_quad_s8`; DSP extension):
+  two columns and two output channels share a `smlad`.
+- **Two channels in one lane** (`te_conv2d_dsp_s8`, `te_fully_connected_dsp_s8`; 8 and 4 bits, DSP extension):
+  `a + 256 * b` is multiplied as it is, and so is its low byte; the difference holds b's sum.
+- **Two columns in one word** (`te_depthwise_conv2d_pair_s8`): one multiplication by a weight serves
+  both.
+- Kernels gather each input once, so most outputs are written over their inputs, and a network
+  needs little more than one buffer (`arena.svg` in a converted folder shows the plan).
+
+For how many products packed sums hold is worked out by the exporter from the actual weights, for any
+input; where they would not, the kernel takes them out in time, or another kernel is chosen.
+
+8-bit weights without the DSP extension (M0, M3) and 4-bit ones there are slower, as the
+plain C kernels compute them. The Cortex-M55 uses Helium for tables only, else its DSP extension.
+"""
+
+
+def against(rows: dict[tuple[str, int], Row]) -> str:
+    """The table that compares with CMSIS-NN."""
+    lines = []
+    for name, theirs in CMSIS_NN.items():
+        ours = [rows[name, bits].insn_per_mac for bits in (2, 4, 8)]
+        cells = " | ".join(f"{value:.2f}" for value in ours)
+        lines.append(f"| {name} | {cells} | {theirs:.2f} | {100 * ours[0] / theirs:.0f} % |")
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """Measures, and gives the page."""
+
+    def rows(names: tuple[str, ...], bits: tuple[int, ...], options: CodeOptions) -> list[Row]:
+        found = []
+        for width in bits:
+            for name in names:
+                print(f"{name}, {width} bits, {options}", file=sys.stderr)
+                found.append(measure(name, width, options, SAMPLES))
+        return found
+
+    speed = rows(tuple(BENCHMARKS), (2, 4, 8), CodeOptions())
+    others = [core for core in BOARDS if core != "cortex-m4"]
+    cores = [row for core in others for row in rows(NETWORKS, (2,), CodeOptions(core))]
+    size = rows((*NETWORKS, "stq"), (2,), CodeOptions(optimize="size"))
+    if wrong := [row for row in (*speed, *size, *cores) if row.mismatches]:
+        raise SystemExit(f"outputs differ from the reference: {wrong}")
+    return TEXT.format(
+        compiler=cross_compiler("cortex-m4", "gcc").version(),
+        samples=SAMPLES,
+        against=against({(row.name, row.weight_bits): row for row in speed}),
+        speed=table(speed, {}),
+        size=table(size, {}),
+        cores=table(cores, {}),
+    )
+
+
+def main() -> int:
+    """Writes or checks the page; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    arguments = parser.parse_args()
+    text = page()
+    if not arguments.check:
+        PAGE.write_text(text, encoding="utf-8")
+        return 0
+    if PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    print(f"{PAGE} is not what would be written", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
