@@ -371,12 +371,14 @@ def test_model_too_large_for_the_board(tmp_path: Path, capsys: pytest.CaptureFix
 def test_difference_between_host_and_device_is_exit_8(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A weight changed in the C code, as a faulty kernel would, is noticed."""
+    """A bias changed in the C code, as a faulty kernel would, is noticed."""
     run_json(capsys, "convert", demo.MODEL, "-o", tmp_path / "m")
     source = tmp_path / "m" / "model.c"
     text = source.read_text()
-    start = text.index("classifier_bias[10] = {") + len("classifier_bias[10] = {\n")
-    source.write_text(text[:start] + "100000, " + text[text.index(",", start) + 1 :])
+    start = text.index(
+        "{", text.index("classifier_scale[10] = {") + len("classifier_scale[10] = {")
+    )
+    source.write_text(text[:start] + "{200000" + text[text.index(",", start) :])
     clean = demo.clean_suite()
     np.savez(tmp_path / "d.npz", x=clean.inputs[:20], y=clean.labels[:20])
     arguments = ("run", tmp_path / "m", "--on", "twin", "--suite", tmp_path / "d.npz")

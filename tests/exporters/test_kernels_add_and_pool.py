@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
-from tests.exporters.test_kernels_depthwise import sanitized
+from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.converted import write_converted
@@ -78,7 +78,7 @@ def test_addition_is_clean_under_sanitizers(tmp_path: Path) -> None:
     values = pairs_of(graph)
     model = write_converted(graph, tmp_path / "model", "test")
     expected = reference.run(graph, values)
-    assert np.array_equal(sanitized(model, values, tmp_path / "program"), expected)
+    assert np.array_equal(run_sanitized(model, values, tmp_path / "program"), expected)
 
 
 POOLS: list[dict[str, Any]] = [
@@ -128,7 +128,7 @@ def test_pooling_is_bit_exact_and_clean(name: str, tmp_path: Path) -> None:
     model = write_converted(graph, tmp_path / "model", "test")
     expected = reference.run(graph, values)
     assert np.array_equal(Twin(model).run(values), expected)
-    assert np.array_equal(sanitized(model, values, tmp_path / "program"), expected)
+    assert np.array_equal(run_sanitized(model, values, tmp_path / "program"), expected)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
+from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c.kernels import CodeOptions
@@ -18,19 +17,16 @@ from tinyedge.exporters.c.kernels.kernel import Objective
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import (
     COMPILERS,
-    WARNINGS,
     CompilerName,
     available_compilers,
-    host_compiler,
 )
-from tinyedge.firmware.twin import Twin, twin_include_flags, twin_sources
+from tinyedge.firmware.twin import Twin
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import WEIGHT_RANGES, Quantization, Tensor, Weights
 from tinyedge.targets import available_emulators
 
-SANITIZED_MAIN = Path(__file__).parents[1] / "firmware" / "sanitized_main.c"
 PAIR = "te_depthwise_conv2d_pair_s8"
 DUAL = "te_depthwise_conv2d_dual_s8"
 
@@ -96,20 +92,6 @@ def kernel_of(model: ConvertedModel) -> str:
     return str(model.manifest["layers"][0]["kernel"])
 
 
-def sanitized(model: ConvertedModel, values: np.ndarray, program: Path) -> np.ndarray:
-    """Runs samples through model and runtime under ASan and UBSan; any finding fails."""
-    require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
-    flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = [SANITIZED_MAIN, *twin_sources(model)]
-    command = [*host_compiler().command, *WARNINGS, *flags, *twin_include_flags(model)]
-    subprocess.run([*command, *map(str, sources), "-o", str(program)], check=True)
-    result = subprocess.run(
-        [str(program)], input=values.tobytes(), capture_output=True, check=False
-    )
-    assert result.returncode == 0, result.stderr.decode()
-    return np.frombuffer(result.stdout, np.int8).reshape(-1, *model.graph.output_tensor.shape)
-
-
 def random_case(seed: int) -> dict[str, Any]:
     """Arguments of ``depthwise``."""
     random = np.random.default_rng(seed)
@@ -150,7 +132,7 @@ def test_random_layers_are_clean_under_sanitizers(seed: int, tmp_path: Path) -> 
     model = converted(graph, tmp_path / "model")
     values = samples(graph, seed)
     expected = reference.run(graph, values)
-    assert np.array_equal(sanitized(model, values, tmp_path / "program"), expected)
+    assert np.array_equal(run_sanitized(model, values, tmp_path / "program"), expected)
 
 
 @pytest.mark.parametrize(("bits", "codes"), [(1, 1), (1, -1), (2, 1), (4, 7), (4, -8), (8, -128)])

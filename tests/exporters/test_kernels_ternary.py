@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import require
-from tests.firmware.test_twin import sanitized
+from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c import CodeOptions, export_c
@@ -135,7 +135,7 @@ def test_extreme_sums_are_clean_under_sanitizers(bits: int, core: str, tmp_path:
         samples = extreme_inputs(graph)
         options = CodeOptions("cortex-m0" if core == "cortex-m0" else "cortex-m4")
         model = write_converted(graph, tmp_path / f"{index}", "test", options=options)
-        found = sanitized(model, samples, tmp_path / f"program{index}")
+        found = run_sanitized(model, samples, tmp_path / f"program{index}")
         assert np.array_equal(found, reference.run(graph, samples))
 
 

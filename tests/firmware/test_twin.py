@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import require
 from tests.exporters.options import OPTIONS
+from tests.firmware.sanitizers import run_sanitized
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import WARNINGS, host_compiler
-from tinyedge.firmware.twin import Twin, twin_include_flags, twin_sources
+from tinyedge.firmware.twin import Twin
 from tinyedge.graph import reference
-
-SANITIZED_MAIN = Path(__file__).parent / "sanitized_main.c"
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(OPTIONS))
@@ -49,26 +44,11 @@ def test_random_graphs_cover_every_operator_and_do_not_all_saturate() -> None:
     assert np.median(distinct) > 10
 
 
-def sanitized(model: ConvertedModel, samples: np.ndarray, program: Path) -> np.ndarray:
-    """Runs samples through model and runtime under ASan and UBSan; any finding fails."""
-    require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
-    flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = [SANITIZED_MAIN, *twin_sources(model)]
-    command = [*host_compiler().command, *WARNINGS, *flags, *twin_include_flags(model)]
-    subprocess.run([*command, *map(str, sources), "-o", str(program)], check=True)
-    result = subprocess.run(
-        [str(program)], input=samples.tobytes(), capture_output=True, check=False
-    )
-    assert result.returncode == 0, result.stderr.decode()
-    shape = model.graph.output_tensor.shape
-    return np.frombuffer(result.stdout, np.int8).reshape(-1, *shape)
-
-
 def test_demo_is_clean_under_sanitizers(
     demo_model: ConvertedModel, demo_samples: np.ndarray, tmp_path: Path
 ) -> None:
     expected = reference.run(demo_model.graph, demo_samples)
-    assert np.array_equal(sanitized(demo_model, demo_samples, tmp_path / "demo"), expected)
+    assert np.array_equal(run_sanitized(demo_model, demo_samples, tmp_path / "demo"), expected)
 
 
 @pytest.mark.parametrize("seed", range(1000, 1030))
@@ -78,7 +58,7 @@ def test_random_graphs_are_clean_under_sanitizers(seed: int, tmp_path: Path) -> 
     model = write_converted(built.graph, tmp_path / "model", "test", options=options)
     samples = built.inputs(12)
     expected = reference.run(built.graph, samples)
-    assert np.array_equal(sanitized(model, samples, tmp_path / "program"), expected)
+    assert np.array_equal(run_sanitized(model, samples, tmp_path / "program"), expected)
 
 
 def test_sanitized_program_notices_a_fault(demo_model: ConvertedModel, tmp_path: Path) -> None:
@@ -95,7 +75,7 @@ def test_sanitized_program_notices_a_fault(demo_model: ConvertedModel, tmp_path:
     model = ConvertedModel(broken, demo_model.graph, demo_model.manifest)
     samples = np.zeros((1, 28, 28, 1), np.int8)
     with pytest.raises(AssertionError, match=r"AddressSanitizer|runtime error"):
-        sanitized(model, samples, tmp_path / "program")
+        run_sanitized(model, samples, tmp_path / "program")
 
 
 def test_twin_of_the_demo_is_bit_exact(
