@@ -167,7 +167,7 @@ def extreme_layers() -> dict[str, tuple[Graph, str]]:
     graph = layer(ops.FullyConnected, (2500,), halves, 1, **options)
     cases["quad, channels of one sign"] = (graph, QUAD)
     codes = random.integers(-128, 1, (4, 1, 1, 40))
-    cases["b = -128 beside a < 0"] = (layer(ops.Conv2D, (3, 3, 40), codes, 8), "te_conv2d_s8")
+    cases["b = -128 beside a < 0"] = (layer(ops.Conv2D, (3, 3, 40), codes, 8), CONV)
     codes = np.zeros((2, 30), dtype=np.int64)
     codes[1, ::2] = -128
     cases["b = -128 beside a = 0"] = (layer(ops.FullyConnected, (30,), codes, 8), DENSE)

@@ -114,7 +114,7 @@ def test_code_with_a_warning_does_not_build(compiler: CompilerName, tmp_path: Pa
     with pytest.raises(ToolchainError, match=compiler):
         build_firmware(model, BOARD, compiler)
     assert sorted(path.name for path in model.folder.iterdir()) == sorted(
-        ["graph.npz", "model.c", "model.h", "model.json", "model.tflite"]
+        ["arena.svg", "graph.npz", "model.c", "model.h", "model.json", "model.tflite"]
     )
 
 
