@@ -80,7 +80,7 @@ def test_instructions_are_counted_and_repeatable(
     # A tick is 0.74 instructions: rounding, and where in a tick an inference begins.
     assert np.abs(counts[0] - counts[1]).max() <= 2
     macs = demo_model.manifest["macs"]
-    assert 3 * macs < counts[0].min() < 30 * macs
+    assert 0.5 * macs < counts[0].min() < 30 * macs
 
 
 @pytest.mark.parametrize("emulator", EMULATORS)
