@@ -11,8 +11,8 @@ from tinyedge.graph.operators import Reshape
 
 ALIGNMENT = 4
 """Bytes; every buffer starts on a word so that kernels may read words."""
-_ATTEMPTS = 200
-"""Orders of placing buffers that are tried where the first ones do not reach the lower bound."""
+_PLACEMENTS = 60_000
+"""Buffers placed in search of a better order, where the first orders do not reach the bound."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class MemoryPlan:
         scratch: byte offset of the scratch buffer of every operator that asked for one.
         buffers: all of them with their lifetimes, in the order of their birth.
         size: bytes of the whole arena.
-        lower_bound: bytes needed at the fullest moment; no plan can be smaller.
+        lower_bound: bytes needed at the fullest moment; no plan can be smaller. It may be out of
+            reach where many outputs in a row have to start before the inputs that they overwrite.
     """
 
     offsets: dict[str, int]
@@ -206,7 +207,7 @@ def _best(buffers: Sequence[Buffer], leads: Leads, lower_bound: int) -> dict[str
     ]
     best = min((_place(order, leads) for order in orders), key=size)
     shuffled, generator = list(by_size), random.Random(0)  # noqa: S311 - a search, not a secret
-    for _ in range(_ATTEMPTS):
+    for _ in range(_PLACEMENTS // len(buffers)):
         if size(best) == lower_bound:
             break
         attempt = list(shuffled)
