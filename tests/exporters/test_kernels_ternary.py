@@ -26,7 +26,7 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
-from tinyedge.models.benchmark import BENCHMARKS, ds_cnn, resnet8
+from tinyedge.models.benchmark import BENCHMARKS, NetworkBuilder, ds_cnn, resnet8
 from tinyedge.targets import available_emulators
 
 CORES = {
@@ -187,6 +187,17 @@ def test_arena_is_as_small_as_promised(graph: Graph, arena: int) -> None:
 def test_plans_stay_near_their_lower_bound(name: str, bits: int) -> None:
     plan = export_c(BENCHMARKS[name](bits)).plan
     assert plan.size <= plan.lower_bound * 1.05
+
+
+def test_plan_of_a_chain_reaches_its_bound() -> None:
+    """8-bit convolutions of one shape: each output starts a row before its input."""
+    build = NetworkBuilder("chain", (32, 32, 3))
+    at = build.conv("input", 16, (3, 3), 8)
+    for _ in range(8):
+        at = build.conv(at, 16, (3, 3), 8)
+    plan = export_c(build.graph(at)).plan
+    assert plan.size <= plan.lower_bound * 1.05
+    assert plan.size < 2 * 32 * 32 * 16
 
 
 def test_benchmark_prints_rows_and_compares(tmp_path: Path) -> None:

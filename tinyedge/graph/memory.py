@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.operators import Reshape
@@ -49,8 +50,8 @@ class MemoryPlan:
         scratch: byte offset of the scratch buffer of every operator that asked for one.
         buffers: all of them with their lifetimes, in the order of their birth.
         size: bytes of the whole arena.
-        lower_bound: bytes needed at the fullest moment; no plan can be smaller. It may be out of
-            reach where many outputs in a row have to start before the inputs that they overwrite.
+        lower_bound: bytes that the fullest moment needs, or a chain of outputs that have to start
+            before the inputs that they overwrite; no plan can be smaller.
     """
 
     offsets: dict[str, int]
@@ -92,9 +93,10 @@ def plan_memory(
             buffers.append(Buffer(scratch_names[name], _aligned(size), moment, moment))
 
     lower_bound = max(
-        _needed(moment, buffers, allowed) for moment in range(len(graph.operators) + 1)
+        *(_needed(moment, buffers, allowed) for moment in range(len(graph.operators) + 1)),
+        *_drifts(buffers, allowed),
     )
-    placed = _best(buffers, allowed, lower_bound)
+    placed = _best(buffers, set(scratch_names.values()), allowed, lower_bound)
     return MemoryPlan(
         offsets={name: placed[owned].offset for name, owned in owner.items()},
         scratch={name: placed[key].offset for name, key in scratch_names.items()},
@@ -161,6 +163,38 @@ def _needed(moment: int, buffers: Iterable[Buffer], leads: Leads) -> int:
     return sum(alive.values()) - sum(saved.values())
 
 
+def _drifts(buffers: Sequence[Buffer], leads: Leads) -> list[int]:
+    """Bytes that chains of outputs over inputs need, each output starting before its input.
+
+    In any plan a pair of a chain either overlaps, and the offset falls by its negative lead, or
+    lies apart, and both are needed at once. The best choice is found link by link.
+    """
+    by_name = {buffer.name: buffer for buffer in buffers}
+    following = dict(iter(leads))
+    bounds = []
+    for start in set(following) - {output for _, output in leads}:
+        chain = [start]
+        while chain[-1] in following:
+            chain.append(following[chain[-1]])
+        pairs = list(pairwise(chain))
+        apart = [
+            _needed(by_name[pair[1]].first, buffers, {k: v for k, v in leads.items() if k != pair})
+            for pair in pairs
+        ]
+        best: list[int] = []
+        for end in range(len(chain)):
+            choices, drift, widest = [], 0, 0
+            for first in range(end, -1, -1):
+                if first < end:
+                    drift = max(drift - leads[pairs[first]], 0)
+                widest = max(widest, by_name[chain[first]].size + drift)
+                before = max(best[first - 1], apart[first - 1]) if first else 0
+                choices.append(max(before, widest))
+            best.append(min(choices))
+        bounds.append(best[-1])
+    return bounds
+
+
 def _fits(buffer: Buffer, offset: int, other: Buffer, leads: Leads) -> bool:
     """Whether a buffer may lie at an offset beside one that was placed."""
     if offset + buffer.size <= other.offset or other.end <= offset:
@@ -193,7 +227,9 @@ def _place(order: Iterable[Buffer], leads: Leads) -> dict[str, Buffer]:
     return placed
 
 
-def _best(buffers: Sequence[Buffer], leads: Leads, lower_bound: int) -> dict[str, Buffer]:
+def _best(
+    buffers: Sequence[Buffer], scratch: Container[str], leads: Leads, lower_bound: int
+) -> dict[str, Buffer]:
     """The smallest of the plans that several orders give."""
 
     def size(placed: Mapping[str, Buffer]) -> int:
@@ -204,9 +240,14 @@ def _best(buffers: Sequence[Buffer], leads: Leads, lower_bound: int) -> dict[str
         by_size,
         sorted(buffers, key=lambda b: (b.first, -b.size, b.name)),
         sorted(buffers, key=lambda b: (b.first - b.last, -b.size, b.name)),
+        # From the end: where outputs have to start before the inputs that they overwrite, the last
+        # one lies lowest.
+        sorted(buffers, key=lambda b: (-b.first, -b.size, b.name)),
+        sorted(buffers, key=lambda b: (b.name in scratch, -b.first, -b.size, b.name)),
     ]
     best = min((_place(order, leads) for order in orders), key=size)
-    shuffled, generator = list(by_size), random.Random(0)  # noqa: S311 - a search, not a secret
+    shuffled = list(min(orders, key=lambda order: size(_place(order, leads))))
+    generator = random.Random(0)  # noqa: S311 - a search, not a secret
     for _ in range(_PLACEMENTS // len(buffers)):
         if size(best) == lower_bound:
             break
