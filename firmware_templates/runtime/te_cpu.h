@@ -63,17 +63,6 @@ static inline int32_t te_rounding_high_mul(int32_t a, int32_t b)
 #endif
 }
 
-/* The same where a mostly fits in 16 bits. */
-static inline int32_t te_rounding_high_mul_small(int32_t a, int32_t b)
-{
-#if defined(TE_THUMB1)
-    if (a == (int16_t)a) {
-        return (a * (b >> 16) + ((a * (b & 0xffff)) >> 16) + 0x8000) >> 16;
-    }
-#endif
-    return te_rounding_high_mul(a, b);
-}
-
 /* sum + round(a * b / 2^32), halves up; b >= 0. */
 static inline int32_t te_rounding_high_mul_add(int32_t sum, int32_t a, int32_t b)
 {
@@ -82,7 +71,7 @@ static inline int32_t te_rounding_high_mul_add(int32_t sum, int32_t a, int32_t b
     __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 #else
-    return sum + te_rounding_high_mul_small(a, b);
+    return sum + te_rounding_high_mul(a, b);
 #endif
 }
 

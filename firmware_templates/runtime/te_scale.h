@@ -46,7 +46,7 @@ TE_INLINE int8_t te_scaled(const te_scale *scale, const te_activation *activatio
             te_rounding_high_mul_add(scale->rounding, shifted, scale->mantissa) >> scale->right;
         return (int8_t)te_saturate_s8(value);
     }
-    int32_t value = te_rounding_high_mul_small(shifted, scale->mantissa);
+    int32_t value = te_rounding_high_mul(shifted, scale->mantissa);
     value += (value >> 31) & scale->away;
     value = (value + scale->rounding) >> scale->right;
     if (kind == TE_SCALE_CLAMP) {
