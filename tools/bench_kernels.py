@@ -78,7 +78,7 @@ class Row:
         flash: of the whole image.
         arena: bytes of activations and scratch.
         arena_lower_bound: bytes that no plan can do without.
-        stack_peak: bytes of stack ever in use.
+        stack_peak: bytes of stack ever in use, which differ by an interrupt's frame from run to run.
         samples: inferences that were compared.
         mismatches: output bytes that differ from the reference.
     """
@@ -158,7 +158,7 @@ def runtime_bytes(elf: Path, sources: list[str]) -> int:
 def table(rows: list[Row], before: dict[tuple[str, str, int, str], float]) -> str:
     """The rows as a Markdown table; an earlier run's counts beside them."""
     heads = ["name", "core", "bits", "for", "MACs", "insn/MAC", "code", "runtime", "weights"]
-    heads += ["flash", "arena", "bound", "stack", "mismatches"]
+    heads += ["flash", "arena", "bound", "mismatches"]
     heads += ["before", "change"] if before else []
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     for row in rows:
@@ -167,7 +167,7 @@ def table(rows: list[Row], before: dict[tuple[str, str, int, str], float]) -> st
         flash = row.flash
         for size in (flash.code, flash.runtime, flash.weights, flash.total, row.arena):
             cells.append(f"{size:,}")
-        cells += [f"{row.arena_lower_bound:,}", f"{row.stack_peak:,}", str(row.mismatches)]
+        cells += [f"{row.arena_lower_bound:,}", str(row.mismatches)]
         if before:
             known = before.get(row.key)
             change = f"{100 * (row.insn_per_mac / known - 1):+.1f} %" if known else "-"
