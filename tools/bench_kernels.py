@@ -78,7 +78,7 @@ class Row:
         flash: of the whole image.
         arena: bytes of activations and scratch.
         arena_lower_bound: bytes that no plan can do without.
-        stack_peak: bytes of stack ever in use, which differ by an interrupt's frame from run to run.
+        stack_peak: bytes of stack ever in use, an interrupt's frame more or less.
         samples: inferences that were compared.
         mismatches: output bytes that differ from the reference.
     """
