@@ -179,8 +179,15 @@ static void add_chunk(te_state *state, const int8_t *input, int32_t row, int32_t
     const int32_t newest = divided(origin, window->stride_height);
     const int32_t line = origin - newest * window->stride_height;
     const int32_t newest_row = newest % state->live_rows;
+    if (line >= window->height) {
+        return; /* between two windows */
+    }
     const int32_t line_weights = window->width * channels * groups;
     for (int32_t offset = 0; offset <= last_offset; offset++) {
+        if (offset - divided(offset, window->stride_width) * window->stride_width >=
+            window->width) {
+            continue;
+        }
         find_cells(state, input, row, offset, cells);
         for (int32_t i = 0; i < groups; i++) {
             build_table(state, cells, (first + i) * layer->digits,
@@ -491,6 +498,9 @@ void te_conv2d_lut_s8(const te_conv2d_lut *layer, const int8_t *input, int8_t *o
     te_state state;
     lay_out(&state, layer, scratch);
     const int packed = layer->unpack != 0;
+    for (int32_t live = 0; live < state.live_rows; live++) {
+        clear(&state, live); /* also those that are drained before they are first used */
+    }
     state.stream = te_stream_of(layer->packed);
     if (packed && layer->resident) {
         uint8_t *index = state.indices;

@@ -112,7 +112,7 @@ static inline void te_store_word(void *bytes, uint32_t word)
     __builtin_memcpy(bytes, &word, sizeof word);
 }
 
-/* The same, of bytes that lie on a word. */
+/* Four bytes that lie on a word. */
 static inline uint32_t te_load_aligned(const void *bytes)
 {
     return te_load_word(__builtin_assume_aligned(bytes, 4));
