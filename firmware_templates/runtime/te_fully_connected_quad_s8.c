@@ -1,6 +1,7 @@
 #include "te_fully_connected_quad_s8.h"
 
 #include "te_dsp_widen.h"
+#include "te_quad.h"
 
 #define STEP_WORDS 4
 #define CHANNELS 4
@@ -64,8 +65,6 @@ dot(const uint32_t *columns __attribute__((unused)), const uint8_t *weights __at
 
 #else
 
-#define MASK 0xc003c003u
-
 static int32_t low_field(int32_t sum)
 {
     return (int32_t)((((uint32_t)sum & 0x3fffu) ^ 0x2000u)) - 0x2000;
@@ -80,7 +79,7 @@ static const uint8_t *dot(const uint32_t *columns, const uint8_t *weights, int32
             const uint32_t word = te_load_word(weights);
             weights += sizeof word;
             for (uint32_t i = 0; i < STEP_WORDS; i++) {
-                packed[pair] = te_smlad(columns[i], te_turned(word, 4 * i) & MASK, packed[pair]);
+                packed[pair] = te_smlad(columns[i], te_turned(word, 4 * i) & TE_QUAD_MASK, packed[pair]);
             }
             if (steps % DRAINED_STEPS == 1) {
                 low[pair] += low_field(packed[pair]);

@@ -1,7 +1,8 @@
-"""Ternary products four at a time: ``te_conv1x1_quad_s8``; ``te_quad.h`` says how they are packed.
+"""Ternary products four at a time; ``te_quad.h`` says how two output channels share a word.
 
-The low field of a sum has 14 bits, the high one 18. From the weights follows how many columns the
-low field holds for any input: ``segment``.
+The low field of a sum has 14 bits, the high one 18. For convolution it follows from the weights how
+many columns the low field holds for any input; fully connected layers empty it after as many as it
+always holds.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from tinyedge.graph.tensors import Tensor
 COLUMNS = 8
 """Columns whose weights, for two channels, share one word."""
 BLOCK = 16
-"""Cells that are computed together."""
+"""Cells of a convolution that are computed together."""
+CHANNELS = 4
+"""Output channels of a fully connected layer that are computed together."""
+_NAMES = {1: "binary_quad", 2: "ternary_quad"}
 _LOW_MAXIMUM = 2**13 - 1
 _HIGH_MAXIMUM = 2**17 - 1
 _START = 2**13
@@ -44,6 +48,18 @@ class Pairs:
     segment: int
 
 
+def pack_words(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Words (pairs, columns / 8) of the weights (pairs, columns) of low and high channels.
+
+    Four pairs of lanes ``(low + 1) + 2**14 * high``, turned left by 0, 4, 8 and 12 bits.
+    """
+    lanes = ((low + 1) + (high << 14)).reshape(len(low), -1, 4)[:, :, _LANES] & 0xFFFF
+    pairs = lanes.reshape(len(low), -1, 4, 2).astype(np.uint64) @ np.array([1, 2**16], np.uint64)
+    turned = pairs << np.arange(0, 16, 4, dtype=np.uint64)
+    words: NDArray[np.uint64] = np.bitwise_or.reduce(turned | turned >> np.uint64(32), axis=2)
+    return words.astype(np.uint32)
+
+
 def pack_pairs(codes: NDArray[np.int8]) -> Pairs | None:
     """Packs weights (out, columns) of -1, 0 and 1, or gives None where a high field overflows.
 
@@ -60,17 +76,8 @@ def pack_pairs(codes: NDArray[np.int8]) -> Pairs | None:
         high = np.append(high, low[-1])
     if layers.lane_bound(padded[high]) > _HIGH_MAXIMUM:
         return None
-    digits = padded[low] + 1
-    lanes = digits + (padded[high] << 14)
-    ordered = lanes.reshape(half, -1, 4)[:, :, _LANES].reshape(half, -1, 4, 2) & 0xFFFF
-    pairs = ordered[..., 0] | ordered[..., 1] << 16
-    words = np.zeros(pairs.shape[:2], dtype=np.uint64)
-    for index in range(4):
-        pair = pairs[:, :, index].astype(np.uint64)
-        turn = np.uint64(4 * index)
-        words |= (pair << turn | pair >> (np.uint64(32) - turn)) & np.uint64(0xFFFFFFFF)
     return Pairs(
-        words.astype(np.uint32),
+        pack_words(padded[low], padded[high]),
         np.stack([low, high], axis=1).ravel().astype(np.uint16),
         columns,
         _segment(padded[low]),
@@ -87,6 +94,16 @@ def _segment(codes: NDArray[np.int64]) -> int:
     return COLUMNS
 
 
+def pack_fours(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Weights (out, columns) as the bytes of words: of two pairs of channels in turn."""
+    out, columns = codes.shape
+    padded = np.zeros((-(-out // CHANNELS) * CHANNELS, -(-columns // COLUMNS) * COLUMNS), np.int64)
+    padded[:out, :columns] = codes
+    words = pack_words(padded[::2], padded[1::2])
+    fours = words.reshape(-1, CHANNELS // 2, words.shape[1]).transpose(0, 2, 1)
+    return fours.astype("<u4").ravel().view(np.uint8)
+
+
 def conv1x1(
     operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
 ) -> Kernel | None:
@@ -96,7 +113,7 @@ def conv1x1(
     if (
         not options.features.dsp
         or options.optimize == "size"
-        or bits > 2
+        or bits not in _NAMES
         or codes.shape[1:3] != (1, 1)
         or any(operator.padding)
         or scale is None
@@ -128,7 +145,7 @@ def conv1x1(
             _in_order(scale, pairs.order),
             Array("order", "uint16_t", pairs.order),
         ),
-        "ternary_quad",
+        _NAMES[bits],
         (pairs.columns * 2 + -(-pairs.columns // pairs.segment) * 4) * BLOCK,
         (_lead(operator, source.shape, output.shape),),
         "te_conv1x1_quad_s8.h",
@@ -154,3 +171,45 @@ def _lead(operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...]
     unread = starts[BLOCK::BLOCK]
     written = (np.arange(len(unread)) + 1) * BLOCK * output[2]
     return int((unread - written).min(initial=source[0] * source[1] * source[2]))
+
+
+def fully_connected(
+    operator: ops.FullyConnected,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel | None:
+    """The kernel for ternary or binary weights, or None where it does not apply.
+
+    It stores 2 bits a weight. Where size matters more, the plain kernel reads fewer.
+    """
+    codes, bits = operator.weights.codes, operator.weights.bits
+    scale = layers.folded_scale(operator, source, output)
+    if (
+        not options.features.dsp
+        or options.optimize == "size"
+        or bits not in _NAMES
+        or scale is None
+    ):
+        return None
+    steps = -(-codes.shape[1] // COLUMNS)
+    fields: Fields = {
+        "inputs": source.size,
+        "outputs": output.size,
+        "activation": layers.activation(source, output, operator.clamp),
+        "packed": f"{identifier}_weights",
+        "scale": f"{identifier}_scale",
+        "steps": steps,
+    }
+    description = "output channels in fours, steps of 8 columns, 2 bits"
+    return Kernel(
+        "te_fully_connected_quad_s8",
+        "te_fully_connected_quad",
+        fields,
+        (layers.packed_array(operator, pack_fours(codes), description), scale),
+        _NAMES[bits],
+        steps * COLUMNS * 2,
+        (source.size,),
+        "te_fully_connected_quad_s8.h",
+    )

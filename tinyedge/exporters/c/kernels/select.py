@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from tinyedge.exporters.c.kernels import depthwise, dsp, fully_connected, lut, patch, quad
+from collections.abc import Callable
+
+from tinyedge.exporters.c.kernels import depthwise, dsp, lut, patch, quad
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.plain import plain_kernel
 from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import Graph
+
+_CANDIDATES: dict[type[ops.Operator], tuple[Callable[..., Kernel | None], ...]] = {
+    ops.Conv2D: (quad.conv1x1, lut.conv2d, dsp.conv2d, patch.conv2d),
+    ops.FullyConnected: (quad.fully_connected, dsp.fully_connected),
+    ops.DepthwiseConv2D: (depthwise.depthwise_conv2d,),
+}
+"""Fast kernels, the first that applies is taken; what none computes is left to the plain ones."""
 
 
 def select_kernel(
@@ -21,13 +30,9 @@ def select_kernel(
         options: what the code is made for.
     """
     inputs, output = graph.inputs_of(operator), graph.tensors[operator.output]
-    kernel = None
-    if isinstance(operator, ops.Conv2D):
-        for choose in (quad.conv1x1, lut.conv2d, dsp.conv2d, patch.conv2d):
-            kernel = kernel or choose(operator, inputs[0], output, identifier, options)
-    if isinstance(operator, ops.FullyConnected):
-        for pick in (fully_connected.fully_connected, dsp.fully_connected):
-            kernel = kernel or pick(operator, inputs[0], output, identifier, options)
-    if isinstance(operator, ops.DepthwiseConv2D):
-        kernel = depthwise.depthwise_conv2d(operator, inputs[0], output, identifier, options)
-    return kernel or plain_kernel(operator, inputs, output, identifier, options)
+    for kind, candidates in _CANDIDATES.items():
+        if isinstance(operator, kind):
+            for candidate in candidates:
+                if kernel := candidate(operator, inputs[0], output, identifier, options):
+                    return kernel
+    return plain_kernel(operator, inputs, output, identifier, options)
