@@ -69,6 +69,14 @@ class BoardError(TinyEdgeError):
     default_hint = "docs/boards.md lists every key"
 
 
+class ConfigError(TinyEdgeError):
+    """A training run's TOML file that is missing or wrong."""
+
+    exit_code = 3
+    code = "config"
+    default_hint = "docs/training.md lists every key"
+
+
 class DataError(TinyEdgeError):
     """Input arrays or data sets that are missing, damaged or of the wrong shape."""
 

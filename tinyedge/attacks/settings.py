@@ -3,22 +3,67 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-ATTACKS = ("fgsm", "pgd")
-"""Names of the attacks, all of them white-box and bounded in L-infinity."""
+Kind = Literal["white-box", "black-box", "transfer", "control"]
+Norm = Literal["Linf", "L2"]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack.
+
+    Attributes:
+        name: as the command line has it.
+        title: with its source.
+        kind: what it needs: gradients, answers of the model, another model, or nothing.
+        norm: that its change is measured in. An ``Linf`` attack spends ``epsilon``; an ``L2`` one
+            looks for the smallest change, and is judged by what lies within ``epsilon_l2``.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    norm: Norm
+
+
+ATTACKS = {
+    attack.name: attack
+    for attack in (
+        Attack("fgsm", "FGSM (arXiv 1412.6572)", "white-box", "Linf"),
+        Attack("pgd", "PGD (arXiv 1706.06083)", "white-box", "Linf"),
+        Attack("cw", "C&W L2 (arXiv 1608.04644)", "white-box", "L2"),
+        Attack("square", "Square (arXiv 1912.00049)", "black-box", "Linf"),
+        Attack("boundary", "Boundary (arXiv 1712.04248)", "black-box", "L2"),
+        Attack("zoo", "ZOO (arXiv 1708.03999)", "black-box", "L2"),
+        Attack("autoattack", "AutoAttack (arXiv 2003.01690)", "white-box", "Linf"),
+        Attack("transfer-fgsm", "FGSM on the surrogate", "transfer", "Linf"),
+        Attack("transfer-pgd", "PGD on the surrogate", "transfer", "Linf"),
+        Attack("noise", "uniform noise", "control", "Linf"),
+    )
+}
+"""All attacks by name."""
 
 
 @dataclass(frozen=True)
 class AttackSettings:
-    """Budget of the attacks, in units of the model's float input.
+    """Budgets of the attacks; lengths are in units of the model's float input.
 
     Attributes:
         epsilon: largest change of any input value (L-infinity).
         step: of each PGD iteration; a quarter of epsilon by default.
         iterations: of PGD.
-        restarts: random starts of PGD.
-        seed: of the random starts.
+        restarts: random starts of PGD, and of Square.
+        epsilon_l2: length of the change (L2) up to which an L2 attack counts as successful; by
+            default that of a change of half epsilon in every value.
+        cw_iterations, cw_searches: of C&W: descent steps, and steps of the search for the constant.
+        square_queries: of Square, a sample and restart.
+        boundary_iterations: of Boundary; each takes some 40 queries a sample.
+        zoo_iterations: of ZOO; each takes 256 queries a sample.
+        autoattack_iterations: of either APGD, with 5 restarts; Square has its own number.
+        temperature: that the logits are divided by in the loss of attacks by gradients. At that
+            which the model was trained with, its softmax does not saturate.
+        seed: of everything random.
         batch: samples at a time.
         clip: range that every sample stays in.
     """
@@ -27,6 +72,14 @@ class AttackSettings:
     step: float | None = None
     iterations: int = 20
     restarts: int = 1
+    epsilon_l2: float | None = None
+    cw_iterations: int = 30
+    cw_searches: int = 6
+    square_queries: int = 1000
+    boundary_iterations: int = 200
+    zoo_iterations: int = 100
+    autoattack_iterations: int = 100
+    temperature: float = 1.0
     seed: int = 0
     batch: int = 100
     clip: tuple[float, float] = (0.0, 1.0)
@@ -36,21 +89,40 @@ class AttackSettings:
         """Step of each PGD iteration."""
         return self.epsilon / 4 if self.step is None else self.step
 
-    def describe(self, attack: str) -> dict[str, Any]:
-        """What a report has to say of an attack."""
+    def l2_budget(self, values: int) -> float:
+        """Length up to which an L2 attack's change counts, for inputs of so many values."""
+        half = 0.5 * self.epsilon * float(values) ** 0.5
+        return half if self.epsilon_l2 is None else self.epsilon_l2
+
+    def describe(self, name: str, values: int) -> dict[str, Any]:
+        """What a report has to say of an attack on inputs of so many values."""
+        attack = ATTACKS[name]
+        linf = attack.norm == "Linf"
         described: dict[str, Any] = {
-            "attack": attack,
-            "norm": "Linf",
-            "epsilon": self.epsilon,
+            "attack": name,
+            "kind": attack.kind,
+            "norm": attack.norm,
+            "epsilon": self.epsilon if linf else self.l2_budget(values),
             "epsilon_unit": "float input",
             "clip": list(self.clip),
-            "gradient_of": "logits of the float model, straight-through quantizers",
+            "seed": self.seed,
         }
-        if attack == "pgd":
-            described |= {
-                "step": self.pgd_step,
-                "iterations": self.iterations,
-                "restarts": self.restarts,
-                "seed": self.seed,
-            }
-        return described
+        if attack.kind == "white-box":
+            described["gradient_of"] = "logits of the float model, straight-through quantizers"
+            described["temperature"] = self.temperature
+        return described | {
+            "pgd": self._pgd(),
+            "transfer-pgd": self._pgd(),
+            "cw": {"iterations": self.cw_iterations, "searches": self.cw_searches},
+            "square": {"queries": self.square_queries, "restarts": self.restarts},
+            "boundary": {"iterations": self.boundary_iterations},
+            "zoo": {"iterations": self.zoo_iterations},
+            "autoattack": {
+                "iterations": self.autoattack_iterations,
+                "restarts": 5,
+                "queries": self.square_queries,
+            },
+        }.get(name, {})
+
+    def _pgd(self) -> dict[str, Any]:
+        return {"step": self.pgd_step, "iterations": self.iterations, "restarts": self.restarts}

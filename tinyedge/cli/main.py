@@ -28,6 +28,7 @@ COMMANDS = (
     "build",
     "flash",
     "run",
+    "train",
     "attack",
     "arena",
     "boards",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.datasets import LabelledSamples
+from tinyedge.datasets import LabelledSamples, Split
+from tinyedge.datasets.folders import Published, find_or_download
 from tinyedge.errors import DataError
 
 CLASSES = (
@@ -25,24 +24,19 @@ CLASSES = (
     "Bag",
     "Ankle boot",
 )
-_DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-_PREFIX = {"train": "train", "test": "t10k"}
-
-
-def _folder(folder: Path | None) -> Path:
-    candidates = [folder] if folder else []
-    if not folder and (root := os.environ.get("TINYEDGE_DATA")):
-        candidates.append(Path(root) / "fashion-mnist")
-    if not folder:
-        candidates.append(_DEBIAN_FOLDER)
-    for candidate in candidates:
-        if candidate and (candidate / "t10k-images-idx3-ubyte.gz").is_file():
-            return candidate
-    raise DataError(
-        "Fashion-MNIST was not found in " + " or ".join(map(str, candidates)),
-        hint="put the four *-ubyte.gz files into $TINYEDGE_DATA/fashion-mnist, "
-        "or on Debian: apt-get install dataset-fashion-mnist",
-    )
+_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+FILES = {
+    "train": (
+        Published("train-images-idx3-ubyte.gz", _URL, "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        Published("train-labels-idx1-ubyte.gz", _URL, "md5:25c81989df183df01b3e8a0aad5dffbe"),
+    ),
+    "test": (
+        Published("t10k-images-idx3-ubyte.gz", _URL, "md5:bef4ecab320f06d8554ea6380940ec79"),
+        Published("t10k-labels-idx1-ubyte.gz", _URL, "md5:bb300cfdad3c16e7a12a480ee83cd310"),
+    ),
+}
+_PLACES = ("fashion-mnist", ".", Path("/usr/share/datasets/fashion-mnist"))
+"""Below ``$TINYEDGE_DATA``; the last is where Debian's package ``dataset-fashion-mnist`` has it."""
 
 
 def _read_idx(path: Path, header_bytes: int) -> NDArray[np.uint8]:
@@ -53,38 +47,24 @@ def _read_idx(path: Path, header_bytes: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=header_bytes)
 
 
-def load(
-    split: Literal["train", "test"], folder: Path | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Loads one split.
+def load(split: Split, folder: Path | None = None) -> LabelledSamples:
+    """The 60,000 training or 10,000 test images, uint8 (n, 28, 28, 1).
 
     Args:
-        split: ``train`` (60,000 images) or ``test`` (10,000 images).
-        folder: where the idx files lie; by default ``$TINYEDGE_DATA/fashion-mnist``, then the
-            folder of Debian's package ``dataset-fashion-mnist``.
-
-    Returns:
-        Images ``(n, 28, 28, 1)`` float32 in [0, 1] (multiples of 1/255), labels ``(n,)`` int64.
+        split: ``train`` or ``test``.
+        folder: where the idx files lie.
 
     Raises:
         DataError: the files are missing or damaged.
     """
-    root = _folder(folder)
-    images = _read_idx(root / f"{_PREFIX[split]}-images-idx3-ubyte.gz", 16)
-    labels = _read_idx(root / f"{_PREFIX[split]}-labels-idx1-ubyte.gz", 8)
+    paths = [find_or_download("Fashion-MNIST", file, folder, _PLACES) for file in FILES[split]]
+    images, labels = _read_idx(paths[0], 16), _read_idx(paths[1], 8)
     if images.size != labels.size * 28 * 28:
-        raise DataError(f"{root}: {images.size} pixels do not fit {labels.size} labels")
-    return (
-        (images.reshape(-1, 28, 28, 1) / 255.0).astype(np.float32),
+        raise DataError(f"{paths[0]}: {images.size} pixels do not fit {labels.size} labels")
+    part = {"train": "training set", "test": "test set"}[split]
+    return LabelledSamples(
+        images.reshape(-1, 28, 28, 1),
         labels.astype(np.int64),
+        CLASSES,
+        f"Fashion-MNIST, {part}",
     )
-
-
-def load_test_set(folder: Path | None) -> LabelledSamples:
-    """The 10,000 test images, as ``load`` gives them.
-
-    Raises:
-        DataError: the files are missing or damaged.
-    """
-    images, labels = load("test", folder)
-    return LabelledSamples(images, labels, CLASSES, "Fashion-MNIST, test set")

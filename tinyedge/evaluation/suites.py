@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -30,6 +31,7 @@ class Suite:
         labels: int64 (n,).
         float_logits: float32 (n, classes) of the float model, if it was at hand.
         settings: how the samples were made: attack, epsilon and its unit, steps, seed.
+        input_quantization: by which a device is to receive the inputs, if that was settled.
     """
 
     name: str
@@ -37,6 +39,26 @@ class Suite:
     labels: NDArray[np.int64]
     float_logits: NDArray[np.float32] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    input_quantization: Quantization | None = None
+
+    def dequantized(self) -> NDArray[np.float32]:
+        """The inputs after they were quantized to int8."""
+        assert self.input_quantization
+        quantized = self.input_quantization.quantize(self.inputs)
+        return self.input_quantization.dequantize(quantized).astype(np.float32)
+
+    def drawn(self, count: int, seed: int) -> Suite:
+        """So many samples, drawn without replacement, in the order they have here."""
+        order = np.random.default_rng(seed).permutation(len(self.labels))[:count]
+        index = np.sort(order)
+        logits = self.float_logits
+        return replace(
+            self,
+            inputs=self.inputs[index],
+            labels=self.labels[index],
+            float_logits=None if logits is None else logits[index],
+            settings=self.settings | {"drawn": count, "seed": seed},
+        )
 
     def first(self, count: int | None) -> Suite:
         """The first so many samples; all of them for None."""
@@ -92,7 +114,7 @@ def suite_of(
 
 
 def save_suites(path: Path, suites: list[Suite], source: dict[str, Any]) -> None:
-    """Writes suites: float inputs, labels, float logits and settings.
+    """Writes suites: inputs as floats and as the device receives them, labels, logits, settings.
 
     Args:
         path: the ``.npz`` file.
@@ -105,10 +127,20 @@ def save_suites(path: Path, suites: list[Suite], source: dict[str, Any]) -> None
         arrays[f"{suite.name}/y"] = suite.labels
         if suite.float_logits is not None:
             arrays[f"{suite.name}/float_logits"] = suite.float_logits
+        if suite.input_quantization:
+            arrays[f"{suite.name}/x_int8"] = suite.input_quantization.quantize(suite.inputs)
     description = {
         "version": _VERSION,
         "model": source,
-        "suites": [{"name": suite.name, "settings": suite.settings} for suite in suites],
+        "suites": [
+            {
+                "name": suite.name,
+                "settings": suite.settings,
+                "input_quantization": suite.input_quantization
+                and dataclasses.asdict(suite.input_quantization),
+            }
+            for suite in suites
+        ],
     }
     buffer = io.BytesIO()
     encoded = np.frombuffer(json.dumps(description).encode(), np.uint8)
@@ -136,6 +168,9 @@ def load_suites(path: Path) -> list[Suite]:
                 arrays[f"{record['name']}/y"],
                 arrays.get(f"{record['name']}/float_logits"),
                 record["settings"],
+                Quantization(**quantization)
+                if (quantization := record.get("input_quantization"))
+                else None,
             )
             for record in description["suites"]
         ]

@@ -1,0 +1,236 @@
+"""The classifier that attacks see: a float model, compiled, its kernels quantized once."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import MissingDependencyError
+from tinyedge.importers.qkeras.environment import qkeras
+from tinyedge.importers.qkeras.environment import tensorflow as tf
+from tinyedge.importers.qkeras.load import load_keras_model, logits_model
+from tinyedge.importers.qkeras.quantizers import ACTIVATION_QUANTIZERS, activation_grid, quantizer_name
+from tinyedge.models.kernels import quantized_kernels
+from tinyedge.training.kernels import deterministic
+
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from art.estimators.classification import TensorFlowV2Classifier
+except ImportError as error:
+    raise MissingDependencyError(
+        f"attacks need the Adversarial Robustness Toolbox, and '{error.name}' is not installed",
+        hint="pip install 'tinyedge[attack]'",
+    ) from error
+
+Float32 = NDArray[np.float32]
+Loss = Callable[[Any, Any], Any]
+"""From labels int32 (n,) and logits (n, classes) to losses (n,)."""
+
+_BATCH = 500
+"""Samples a call: more do not make it faster, and take memory."""
+
+
+def cross_entropy(labels: Any, logits: Any) -> Any:
+    """Cross entropy of the softmax at temperature 1."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def logits_ratio(labels: Any, logits: Any) -> Any:
+    """The difference of logits ratio (Croce and Hein 2020, arXiv 2003.01690, equation 6)."""
+    highest = tf.math.top_k(logits, 3)
+    own = tf.gather(logits, labels, batch_dims=1)
+    others = tf.where(highest.indices[:, 0] == labels, highest.values[:, 1], highest.values[:, 0])
+    spread = highest.values[:, 0] - highest.values[:, 2]
+    return -(own - others) / (spread + 1e-12)
+
+
+class FloatModel:
+    """A model file up to its logits, ready to be attacked.
+
+    QKeras' layers quantize their kernels anew in each call. Here they are constants, and quantized
+    activations are one operator each; the values are the same up to the order of float additions,
+    and so is the straight-through gradient.
+
+    Args:
+        path: of the model, as ``importers.qkeras`` takes it.
+
+    Attributes:
+        shape: of an input.
+        classes: number of logits.
+        parameters: of the model.
+    """
+
+    def __init__(self, path: Path) -> None:
+        model = logits_model(load_keras_model(path))
+        self.shape: tuple[int, ...] = tuple(model.input_shape[1:])
+        self.classes = int(model.output_shape[-1])
+        self.parameters = int(model.count_params())
+
+        def exact(x: Any) -> Any:
+            return model(x, training=False)
+
+        def frozen(x: Any) -> Any:
+            with _frozen_kernels(model), _lean_activations(model):
+                return model(x, training=False)
+
+        signature = [tf.TensorSpec((None, *self.shape), tf.float32)]
+        self.frozen = tf.function(frozen, input_signature=signature)
+        self._exact = tf.function(exact, input_signature=signature)
+
+    def logits(self, inputs: Float32) -> Float32:
+        """The logits as the model file gives them, float32 (n, classes)."""
+        return in_batches(self._exact, inputs)
+
+
+def in_batches(function: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[Any]:
+    """Applies a function of tensors to arrays, ``_BATCH`` samples at a time."""
+    starts = range(0, max(1, len(arrays[0])), _BATCH)
+    parts = [
+        function(*(tf.constant(array[start : start + _BATCH]) for array in arrays)).numpy()
+        for start in starts
+    ]
+    return np.concatenate(parts)
+
+
+@contextlib.contextmanager
+def _frozen_kernels(model: Any) -> Iterator[None]:
+    """Makes constants of what a model's layers make of their kernels."""
+    put, found = object.__setattr__, quantized_kernels(model)
+    try:
+        for site in found:
+            with tf.init_scope():
+                value = deterministic(site.quantizer, site.variable).numpy()
+            put(site.layer, site.attribute, partial(_constant, value))
+        yield
+    finally:
+        for site in found:
+            put(site.layer, site.attribute, site.quantizer)
+
+
+def _constant(value: Float32, _kernel: Any) -> Any:
+    return tf.constant(value)
+
+
+@contextlib.contextmanager
+def _lean_activations(model: Any) -> Iterator[None]:
+    """Replaces QKeras' activation quantizers, where TensorFlow has one operator for them."""
+    put = object.__setattr__
+    replaced = []
+    try:
+        for layer in model.layers:
+            if isinstance(layer, qkeras.QActivation) and (lean := _lean(layer)):
+                replaced.append((layer, layer.quantizer))
+                put(layer, "quantizer", lean)
+        yield
+    finally:
+        for layer, quantizer in replaced:
+            put(layer, "quantizer", quantizer)
+
+
+def _lean(layer: Any) -> Callable[[Any], Any] | None:
+    quantizer = layer.quantizer
+    if quantizer_name(quantizer) not in ACTIVATION_QUANTIZERS:
+        return None
+    grid = activation_grid(layer.name, quantizer)
+    steps = grid.clamp[1] - grid.clamp[0]
+    bits = (steps + 1).bit_length() - 1 if steps & 1 else (steps + 2).bit_length() - 1
+    narrow = steps == 2**bits - 2
+    if steps not in (2**bits - 1, 2**bits - 2) or not 2 <= bits <= 16:
+        return None
+    low, high = (float(value) for value in grid.quantization.dequantize(list(grid.clamp)))
+    rounded = partial(
+        tf.quantization.fake_quant_with_min_max_args,
+        min=low,
+        max=high,
+        num_bits=bits,
+        narrow_range=narrow,
+    )
+    if quantizer_name(quantizer) == "quantized_relu":
+        return rounded  # no gradient outside of its range, as in QKeras
+    return lambda x: x + tf.stop_gradient(rounded(x) - x)
+
+
+class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
+    """ART's view of a ``FloatModel``: logits, and gradients in one compiled call a batch.
+
+    Args:
+        model: to attack.
+        clip: range of the inputs.
+        loss: that attacks by gradients increase.
+        temperature: that the loss divides the logits by; the logits that attacks see are not.
+
+    Attributes:
+        queries: samples that logits were asked for.
+    """
+
+    def __init__(
+        self,
+        model: FloatModel,
+        clip: tuple[float, float],
+        loss: Loss = cross_entropy,
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__(
+            model=lambda x, training=False: model.frozen(tf.cast(x, tf.float32)),  # noqa: ARG005
+            nb_classes=model.classes,
+            input_shape=model.shape,
+            loss_object=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            clip_values=clip,
+        )
+        self.queries = 0
+        inputs = tf.TensorSpec((None, *model.shape), tf.float32)
+        labels = tf.TensorSpec((None,), tf.int32)
+
+        def gradient_of(value: Callable[[Any, Any], Any]) -> Any:
+            def gradient(x: Any, y: Any) -> Any:
+                with tf.GradientTape() as tape:
+                    tape.watch(x)
+                    total = tf.reduce_sum(value(y, model.frozen(x)))
+                return tape.gradient(total, x)
+
+            return tf.function(gradient, input_signature=[inputs, labels])
+
+        def jacobian(x: Any) -> Any:
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch(x)
+                columns = tf.unstack(model.frozen(x), num=model.classes, axis=1)
+            return tf.stack([tape.gradient(column, x) for column in columns], axis=1)
+
+        self._frozen = model.frozen
+        self._loss_gradient = gradient_of(lambda y, logits: loss(y, logits / temperature))
+        self._logit_gradient = gradient_of(lambda y, logits: tf.gather(logits, y, batch_dims=1))
+        self._jacobian = tf.function(jacobian, input_signature=[inputs])
+        self._losses = tf.function(
+            lambda x, y: loss(y, model.frozen(x) / temperature), input_signature=[inputs, labels]
+        )
+
+    def predict(self, x: Any, batch_size: int = 128, **_: Any) -> Float32:  # noqa: ARG002
+        self.queries += len(x)
+        return in_batches(self._frozen, np.asarray(x, dtype=np.float32))
+
+    def loss_gradient(self, x: Any, y: Any, **_: Any) -> Any:
+        labels = tf.argmax(y, axis=1, output_type=tf.int32)
+        if isinstance(x, tf.Tensor):
+            return self._loss_gradient(tf.cast(x, tf.float32), labels)
+        return in_batches(self._loss_gradient, np.asarray(x, dtype=np.float32), labels.numpy())
+
+    def class_gradient(self, x: Any, label: Any = None, **_: Any) -> Float32:
+        samples = np.asarray(x, dtype=np.float32)
+        if label is None:
+            return in_batches(self._jacobian, samples)
+        labels = np.broadcast_to(np.asarray(label, dtype=np.int32), (len(samples),))
+        return in_batches(self._logit_gradient, samples, labels)[:, np.newaxis]
+
+    def compute_loss(self, x: Any, y: Any, reduction: str = "none", **_: Any) -> Any:
+        labels = np.argmax(np.asarray(y), axis=1).astype(np.int32)
+        losses = in_batches(self._losses, np.asarray(x, dtype=np.float32), labels)
+        reduce = {"none": np.asarray, "mean": np.mean, "sum": np.sum}[reduction]
+        return reduce(losses)

@@ -1,0 +1,142 @@
+"""The TOML file of a training run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tinyedge.datasets import DatasetName
+from tinyedge.errors import ConfigError
+from tinyedge.schema import read_toml
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """Which samples.
+
+    Attributes:
+        name: of the data set.
+        channels: of images with colours; the paper takes ``grey``.
+        features: of speech.
+        folds: of cross-validation: the data set's own where it has some, else stratified by class.
+        fold: that is tested on, the others are trained on; without it the data set's own test set
+            is, and for a data set that has none fold 0.
+        limit: takes the first so many training samples.
+    """
+
+    name: DatasetName
+    channels: Literal["grey", "rgb"] = "grey"
+    features: Literal["mfcc", "logmel"] = "mfcc"
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    fold: Annotated[int, Field(ge=0, lt=20)] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> DataConfig:
+        if self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds}: the first is 0")
+        return self
+
+
+class ModelConfig(_Section):
+    """Which network; see ``tinyedge.models``."""
+
+    name: Literal["stq", "resnet8", "ds_cnn", "mobilenet_v2"]
+    precision: Literal["float", "int8", "binary", "ternary", "stq"] = "stq"
+    width: Annotated[float, Field(gt=0, le=4)] = 1.0
+    temperature: Annotated[float, Field(ge=1, le=1000)] = 1.0
+
+
+class TrainingConfig(_Section):
+    """How the network is trained.
+
+    Attributes:
+        scheme: of ternary and binary kernels: ``sampling`` draws every weight in every step as
+            QKeras does, ``portion`` quantizes a growing share of the filters, ``deterministic``
+            quantizes all.
+        learning_rate: at its highest; it falls as a half cosine to 0.
+        warm_up_epochs: in which it rises.
+    """
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)] = 128
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    warm_up_epochs: Annotated[float, Field(ge=0)] = 1.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    label_smoothing: Share = 0.05
+    scheme: Literal["deterministic", "sampling", "portion"] = "sampling"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+class AugmentationConfig(_Section):
+    """Random changes of training samples.
+
+    Attributes:
+        shift: by up to so many rows and columns.
+        mirror: half of them, left for right.
+        mask_rows: up to so many rows in a row, points in time of a spectrogram.
+        mixup: alpha of the Beta distribution by which samples are mixed; 0 does not mix.
+    """
+
+    shift: Annotated[int, Field(ge=0, le=16)] = 0
+    mirror: bool = False
+    mask_rows: Annotated[int, Field(ge=0)] = 0
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
+
+
+class JacobianConfig(_Section):
+    """Weight of the penalty on half the squared Frobenius norm of the logits' Jacobian."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.0
+
+
+class DistillationConfig(_Section):
+    """The teacher's model file, or a run's folder; its softmax has the student's temperature."""
+
+    teacher: Path
+
+
+class RunConfig(_Section):
+    """A training run, complete."""
+
+    data: DataConfig
+    model: ModelConfig
+    training: TrainingConfig
+    augmentation: AugmentationConfig = AugmentationConfig()
+    jacobian: JacobianConfig = JacobianConfig()
+    distillation: DistillationConfig | None = None
+
+    @model_validator(mode="after")
+    def _quantizers_fit(self) -> RunConfig:
+        if self.model.precision in ("float", "int8") and self.training.scheme == "portion":
+            raise ValueError(f"scheme 'portion' needs ternary or binary kernels, not those of "
+                             f"precision '{self.model.precision}'")
+        return self
+
+
+def read_config(path: Path) -> RunConfig:
+    """Reads a run's TOML file.
+
+    Raises:
+        ConfigError: it is missing or wrong; the message lists every fault with its key.
+    """
+    return read_toml(path, RunConfig, ConfigError)
+
+
+def write_config(config: RunConfig) -> str:
+    """The TOML text of a configuration, defaults included; ``read_config`` reads it back."""
+    # JSON's strings, numbers and truth values are TOML's too.
+    lines = []
+    for section, content in config.model_dump(mode="json", exclude_none=True).items():
+        values = [f"{key} = {json.dumps(value)}" for key, value in content.items()]
+        lines += [f"[{section}]", *values, ""]
+    return "\n".join(lines)

@@ -1,0 +1,209 @@
+"""Training steps, compiled, many of them in one call; checkpoints after every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.importers.qkeras.environment import tensorflow as tf
+from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.importers.qkeras.load import logits_model
+from tinyedge.training import augmentation, jacobian
+from tinyedge.training.config import AugmentationConfig, RunConfig
+from tinyedge.training.kernels import (
+    PORTIONS,
+    deterministic,
+    partly_quantized,
+    sampled,
+    training_kernels,
+)
+
+_STEPS_A_CALL = 25
+"""Training steps between two signs of progress."""
+_EVALUATION_BATCH = 250
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSamples:
+    """What a network is trained on.
+
+    Attributes:
+        x: (n, *shape), uint8 images that stand for 0 to 1, or float32.
+        y: int64 (n,).
+    """
+
+    x: NDArray[Any]
+    y: NDArray[np.int64]
+
+
+@dataclass
+class Epoch:
+    """What one epoch came to: training loss and accuracy, and of the penalty what it was."""
+
+    loss: float
+    accuracy: float
+    jacobian_squared: float | None = None
+    portion: float | None = None
+
+
+@dataclass
+class Trainer:
+    """Trains a model epoch by epoch.
+
+    Every random number of an epoch follows from the seed and the epoch alone, so that training
+    which is taken up again from a checkpoint goes on as if it had not stopped.
+
+    Attributes:
+        model: to train, ending in a softmax.
+        config: of the run.
+        samples: to train on.
+        teacher: from inputs to logits, for distillation.
+    """
+
+    model: Any
+    config: RunConfig
+    samples: TrainingSamples
+    teacher: Callable[[Any], Any] | None = None
+    checkpoint: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        training = self.config.training
+        self._logits = logits_model(self.model)
+        self._classes = int(self.model.output_shape[-1])
+        self._steps = max(1, len(self.samples.y) // training.batch)
+        total = self._steps * training.epochs
+        warm_up = round(self._steps * training.warm_up_epochs)
+        rate = tf_keras.optimizers.schedules.CosineDecay(
+            training.learning_rate / 100 if warm_up else training.learning_rate,
+            max(1, total - warm_up),
+            warmup_target=training.learning_rate if warm_up else None,
+            warmup_steps=warm_up,
+        )
+        if training.optimizer == "adam":
+            self._optimizer = tf_keras.optimizers.Adam(rate)
+        else:
+            self._optimizer = tf_keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+        self._optimizer.build(self.model.trainable_variables)
+        self.checkpoint = tf.train.Checkpoint(model=self.model, optimizer=self._optimizer)
+        self._x, self._y = tf.constant(self.samples.x), tf.constant(self.samples.y, tf.int32)
+        self._run = tf.function(self._run_steps)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return self._steps
+
+    def epoch(self, number: int, progress: Callable[[int], None] | None = None) -> Epoch:
+        """Trains for one epoch.
+
+        Args:
+            number: of the epoch, from 0.
+            progress: called with the number of steps done since the last call.
+        """
+        seed = self.config.training.seed
+        random = np.random.default_rng([seed, number])
+        order = tf.constant(random.permutation(len(self.samples.y)), tf.int32)
+        portion = portion_of(number, self.config.training.epochs)
+        totals = np.zeros(3)
+        for first in range(0, self._steps, _STEPS_A_CALL):
+            last = min(first + _STEPS_A_CALL, self._steps)
+            arguments = [tf.constant(value) for value in (number, first, last)]
+            totals += self._run(order, tf.constant(portion, tf.float32), *arguments).numpy()
+            if progress:
+                progress(last - first)
+        loss, correct, squared = totals / self._steps
+        training = self.config.training
+        return Epoch(
+            loss,
+            correct,
+            squared if self.config.jacobian.weight else None,
+            portion if training.scheme == "portion" else None,
+        )
+
+    def _run_steps(self, order: Any, portion: Any, epoch: Any, first: Any, last: Any) -> Any:
+        batch = self.config.training.batch
+        totals = tf.zeros([3])
+        for step in tf.range(first, last):
+            seed = tf.stack([self.config.training.seed, epoch * self._steps + step])
+            picked = order[step * batch : (step + 1) * batch]
+            totals += self._step(tf.gather(self._x, picked), tf.gather(self._y, picked), portion, seed)
+        return totals
+
+    def _step(self, x: Any, y: Any, portion: Any, seed: Any) -> Any:
+        fold = partial(tf.random.experimental.stateless_fold_in, seed)
+        config = self.config
+        temperature = config.model.temperature
+        x = augmented(as_floats(x), config.augmentation, fold)
+        targets = tf.one_hot(y, self._classes)
+        if config.training.label_smoothing:
+            smoothing = config.training.label_smoothing
+            targets = targets * (1.0 - smoothing) + smoothing / self._classes
+        if config.augmentation.mixup:
+            x, targets = augmentation.mix(x, targets, config.augmentation.mixup, fold(4))
+        if self.teacher is not None:
+            targets = tf.nn.softmax(self.teacher(x) / temperature)
+        kernel = {
+            "deterministic": deterministic,
+            "sampling": sampled,
+            "portion": partial(partly_quantized, portion=portion),
+        }[config.training.scheme]
+
+        def soft_logits(inputs: Any) -> Any:
+            return self._logits(inputs, training=True) / temperature
+
+        weights = self.model.trainable_variables
+        squared = tf.constant(0.0)
+        with tf.GradientTape() as tape, training_kernels(self.model, kernel, fold(8)):
+            if config.jacobian.weight:
+                logits, squared = jacobian.penalty(soft_logits, x, fold(9))
+            else:
+                logits = soft_logits(x)
+            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_mean(losses)
+            total = loss + 0.5 * config.jacobian.weight * squared
+            if config.training.weight_decay:
+                kernels = [w for w in weights if "kernel" in w.name]
+                total += config.training.weight_decay * tf.add_n(map(tf.nn.l2_loss, kernels))
+        gradients = tape.gradient(total, weights)
+        self._optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        correct = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), y)
+        return tf.stack([loss, tf.reduce_mean(tf.cast(correct, tf.float32)), squared])
+
+
+def portion_of(epoch: int, epochs: int) -> float:
+    """The share of quantized filters in an epoch: each of ``PORTIONS`` for a part of the epochs."""
+    return PORTIONS[min(epoch * len(PORTIONS) // epochs, len(PORTIONS) - 1)]
+
+
+def as_floats(x: Any) -> Any:
+    """Samples as the model takes them: uint8 pixels become 0 to 1."""
+    return tf.cast(x, tf.float32) / 255.0 if x.dtype == tf.uint8 else x
+
+
+def augmented(x: Any, config: AugmentationConfig, fold: Callable[[int], Any]) -> Any:
+    """Samples changed at random."""
+    if config.shift:
+        x = augmentation.shift(x, config.shift, fold(1))
+    if config.mirror:
+        x = augmentation.mirror(x, fold(2))
+    if config.mask_rows:
+        x = augmentation.mask_rows(x, config.mask_rows, fold(3))
+    return x
+
+
+def predict(model: Any, x: NDArray[Any]) -> NDArray[np.float32]:
+    """A model's outputs for samples, float32 (n, outputs), at inference.
+
+    Args:
+        model: a Keras model.
+        x: (n, *shape), uint8 images that stand for 0 to 1, or float32.
+    """
+    compiled = tf.function(lambda part: model(as_floats(part), training=False), reduce_retracing=True)
+    parts = range(0, len(x), _EVALUATION_BATCH)
+    found = [compiled(tf.constant(x[at : at + _EVALUATION_BATCH])).numpy() for at in parts]
+    return np.concatenate(found)
