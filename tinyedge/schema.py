@@ -34,11 +34,11 @@ def read_toml(path: Path, record: type[Record], error: type[TinyEdgeError]) -> R
     try:
         return TypeAdapter(record).validate_python(content)
     except ValidationError as invalid:
-        faults = "; ".join(_fault(fault, content, record) for fault in invalid.errors())
+        faults = "; ".join(_fault(fault, record) for fault in invalid.errors())
         raise error(f"{path}: {faults}") from invalid
 
 
-def _fault(fault: Mapping[str, Any], content: Mapping[str, Any], record: type[BaseModel]) -> str:
+def _fault(fault: Mapping[str, Any], record: type[BaseModel]) -> str:
     place = fault["loc"]
     said = f"{'.'.join(map(str, place)) or 'the whole'}: {fault['msg']}"
     if fault["type"] == "extra_forbidden":

@@ -39,7 +39,8 @@ def main() -> None:
         suite = load_suites(arguments.data)[0]
         x, y = suite.inputs, suite.labels
     else:
-        x, y = fashion_mnist.load("test")
+        test = fashion_mnist.load("test")
+        x, y = (test.x / 255.0).astype(np.float32), test.y
     x, y = x[: arguments.samples], y[: arguments.samples]
     calibration = arguments.calibration
     if arguments.model == demo.MODEL:

@@ -253,7 +253,7 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     assert tuple(CORES) == convert.CORES
     assert convert.OBJECTIVES == OBJECTIVES
     assert run_command.PLACES == session.PLACES
-    assert run_command.DATASETS == datasets.DATASETS
+    assert options.DATASETS == datasets.DATASETS
     assert check.WITNESSES == witnesses.WITNESSES
     assert set(demo_command.ATTACKS) <= set(attacks.ATTACKS)
 

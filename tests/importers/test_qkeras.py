@@ -234,7 +234,7 @@ def test_demo_agrees_with_qkeras_on_the_test_set() -> None:
     from tests.conftest import require
 
     try:
-        x, _ = fashion_mnist.load("test")
+        x = (fashion_mnist.load("test").x / 255.0).astype(np.float32)
         found = ["Fashion-MNIST"]
     except DataError:
         found = []

@@ -42,7 +42,7 @@ class BatchedBoundary(BoundaryAttack):  # type: ignore[misc]
             for sample, value in moved.items():
                 result[sample] = value
             # ART's end: no step towards the sample is adversarial, or the steps are tiny.
-            for position, sample in enumerate(active):
+            for position, sample in enumerate(active.tolist()):
                 if sample not in moved:
                     result[sample] = _nearest(x[sample], candidates[position])
             active = np.array(
@@ -152,7 +152,9 @@ class BatchedBoundary(BoundaryAttack):  # type: ignore[misc]
             classes = self._classes(np.concatenate(tried))
             ends = np.cumsum([len(part) for part in tried])[:-1]
             waiting = []
-            for position, part, predicted in zip(pending, tried, np.split(classes, ends), strict=True):
+            for position, part, predicted in zip(
+                pending, tried, np.split(classes, ends), strict=True
+            ):
                 sample = active[position]
                 adversarial = predicted != own[sample]
                 share = adversarial.mean()

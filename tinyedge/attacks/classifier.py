@@ -16,7 +16,11 @@ from tinyedge.errors import MissingDependencyError
 from tinyedge.importers.qkeras.environment import qkeras
 from tinyedge.importers.qkeras.environment import tensorflow as tf
 from tinyedge.importers.qkeras.load import load_keras_model, logits_model
-from tinyedge.importers.qkeras.quantizers import ACTIVATION_QUANTIZERS, activation_grid, quantizer_name
+from tinyedge.importers.qkeras.quantizers import (
+    ACTIVATION_QUANTIZERS,
+    activation_grid,
+    quantizer_name,
+)
 from tinyedge.models.kernels import quantized_kernels
 from tinyedge.training.kernels import deterministic
 
@@ -232,5 +236,9 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
     def compute_loss(self, x: Any, y: Any, reduction: str = "none", **_: Any) -> Any:
         labels = np.argmax(np.asarray(y), axis=1).astype(np.int32)
         losses = in_batches(self._losses, np.asarray(x, dtype=np.float32), labels)
-        reduce = {"none": np.asarray, "mean": np.mean, "sum": np.sum}[reduction]
-        return reduce(losses)
+        match reduction:
+            case "mean":
+                return losses.mean()
+            case "sum":
+                return losses.sum()
+        return losses

@@ -53,9 +53,7 @@ class Crafter:
         self.settings = settings
         self._model = model
         self._surrogate = surrogate
-        self._classifier = FrozenClassifier(
-            model, settings.clip, temperature=settings.temperature
-        )
+        self._classifier = FrozenClassifier(model, settings.clip, temperature=settings.temperature)
 
     def craft(
         self,
@@ -69,6 +67,13 @@ class Crafter:
         Raises:
             UsageError: the attack is unknown, or transfers from a surrogate that there is not.
         """
+        if attack in ATTACKS and ATTACKS[attack].kind == "transfer":
+            if self._surrogate is None:
+                raise UsageError(
+                    f"'{attack}' needs a model to transfer from", hint="name it with --surrogate"
+                )
+            own = attack.removeprefix("transfer-")
+            return Crafter(self._surrogate, self.settings).craft(own, inputs, labels, progress)
         np.random.seed(self.settings.seed)  # noqa: NPY002 - the generator that ART draws from
         tf.random.set_seed(self.settings.seed)
         random = np.random.default_rng(self.settings.seed)
@@ -116,12 +121,6 @@ class Crafter:
             return lambda x, _y: (
                 x + random.uniform(-settings.epsilon, settings.epsilon, x.shape)
             ).astype(np.float32)
-        if attack.startswith("transfer-"):
-            if self._surrogate is None:
-                raise UsageError(
-                    f"'{attack}' needs a model to transfer from", hint="name it with --surrogate"
-                )
-            return Crafter(self._surrogate, settings)._method(attack.removeprefix("transfer-"), random)
         common: dict[str, Any] = {"batch_size": settings.batch}
         linf = common | {"eps": settings.epsilon}
         method: Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,7 @@ _ZERO_GRADIENTS = 0.1
 _REMAINING = 0.1
 
 
-def judge(
-    model_path: Path, suites: Sequence[Suite], settings: AttackSettings
-) -> dict[str, Any]:
+def judge(model_path: Path, suites: Sequence[Suite], settings: AttackSettings) -> dict[str, Any]:
     """Measures suites, and checks for masked gradients.
 
     Args:
@@ -86,8 +85,9 @@ def _right(suite: Suite) -> NDArray[np.bool_]:
 
 
 def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> dict[str, Any]:
-    """Signs of masked gradients (Athalye et al. 2018, arXiv 1802.00420; Carlini et al. 2019, arXiv
-    1902.06705).
+    """Looks for signs of masked gradients.
+
+    After Athalye et al. 2018 (arXiv 1802.00420) and Carlini et al. 2019 (arXiv 1902.06705).
 
     Returns:
         ``findings``: a sentence each; ``believable``: whether there are none;
@@ -123,8 +123,8 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
         harm = {suite.name: clean - _right(suite).mean() for suite in (by_name["noise"], strongest)}
         if harm[strongest.name] > 0 and harm["noise"] > 0.5 * harm[strongest.name]:
             findings.append(
-                f"uniform noise does {100 * harm['noise'] / harm[strongest.name]:.0f} % of the harm "
-                f"that {strongest.name} does"
+                f"uniform noise does {100 * harm['noise'] / harm[strongest.name]:.0f} % of the "
+                f"harm that {strongest.name} does"
             )
     sweep = _sweep(model, suites[0].first(attacked), settings)
     if sweep[-1]["accuracy"] > _REMAINING:
@@ -163,8 +163,6 @@ def _zero_gradients(model: Any, clean: Suite, settings: AttackSettings) -> float
 
 def _sweep(model: Any, clean: Suite, settings: AttackSettings) -> list[dict[str, float]]:
     """Accuracy under PGD, by epsilon up to half of the input's range."""
-    from dataclasses import replace
-
     from tinyedge.attacks.craft import Crafter
 
     largest = (settings.clip[1] - settings.clip[0]) / 2

@@ -30,9 +30,7 @@ def attack_names(given: str, *, surrogate: bool) -> list[str]:
     """
     names = [name.strip() for name in given.split(",") if name.strip()]
     if names == ["all"]:
-        return [
-            name for name, attack in ATTACKS.items() if surrogate or attack.kind != "transfer"
-        ]
+        return [name for name, attack in ATTACKS.items() if surrogate or attack.kind != "transfer"]
     unknown = [name for name in names if name not in ATTACKS]
     if unknown or not names:
         raise UsageError(
@@ -110,9 +108,7 @@ def craft_suites(
     return suites
 
 
-def _fitting(
-    clean: Suite, shape: tuple[int, ...], classes: int, settings: AttackSettings
-) -> Suite:
+def _fitting(clean: Suite, shape: tuple[int, ...], classes: int, settings: AttackSettings) -> Suite:
     """The samples in the model's input shape.
 
     Raises:

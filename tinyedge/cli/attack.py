@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import PATH, output_options
+from tinyedge.cli.options import DATASETS, PATH, output_options
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
     from tinyedge.evaluation.suites import Suite
-
-DATASETS = ("cifar10", "digits", "fashion_mnist", "speech_commands", "svhn")
 
 
 @click.command("attack")
@@ -86,6 +84,7 @@ DATASETS = ("cifar10", "digits", "fashion_mnist", "speech_commands", "svhn")
 @click.pass_obj
 def command(
     output: Output,
+    /,
     model: Path,
     attacks: str,
     suite_file: Path,

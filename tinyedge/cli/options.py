@@ -12,6 +12,7 @@ from tinyedge.cli.output import Output
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+DATASETS = ("cifar10", "digits", "fashion_mnist", "speech_commands", "svhn")
 COMPILERS = ("gcc", "zig")
 EMULATORS = ("qemu", "unicorn")
 RUNTIMES = ("tinyedge", "tflm")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinyedge.cli.options import (
+    DATASETS,
     PATH,
     board_option,
     output_options,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from tinyedge.boards import Board
     from tinyedge.cli.firmware import Runtime
+    from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.compare import Executor
     from tinyedge.evaluation.session import EmulatedDevice, Place
     from tinyedge.evaluation.suites import Suite
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
 
 PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
-DATASETS = ("cifar10", "fashion_mnist", "speech_commands")
 
 
 @click.command("run")
@@ -92,7 +93,7 @@ def command(
     inputs: Path | None,
     outputs: Path | None,
     suite_file: Path | None,
-    dataset: str | None,
+    dataset: DatasetName | None,
     data_folder: Path | None,
     samples: int | None,
     pixels: tuple[float, float] | None,
@@ -239,7 +240,7 @@ def _suites(
     output: Output,
     model: ConvertedModel,
     suite_file: Path | None,
-    dataset: str | None,
+    dataset: DatasetName | None,
     data_folder: Path | None,
     count: int | None,
     pixels: tuple[float, float] | None,
@@ -252,7 +253,8 @@ def _suites(
         return [suite.first(count) for suite in load_suites(suite_file)]
     assert dataset
     with output.step(f"loading {dataset}"):
-        test_set = load_test_set(dataset, data_folder)
+        grey = model.graph.input_tensor.shape[-1] == 1
+        test_set = load_test_set(dataset, data_folder, channels="grey" if grey else "rgb")
     quantization = model.graph.input_tensor.quantization
     suite = suite_of(test_set, dataset, quantization, pixels, count)
     if "pixels" in suite.settings:

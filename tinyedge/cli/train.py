@@ -59,10 +59,15 @@ def command(
         test = record["test"]
         low, high = (100 * end for end in test["interval"])
         lines += [
-            f"accuracy {100 * test['accuracy']:.2f} % ({low:.2f} to {high:.2f}) on "
-            f"{test['samples']:,} samples: {test['source']}",
-            f"Jacobian of the logits: Frobenius norm {record['jacobian']['frobenius_mean']:.3g}, "
-            f"mean over {record['jacobian']['samples']} test samples",
+            (
+                f"accuracy {100 * test['accuracy']:.2f} % ({low:.2f} to {high:.2f}) on "
+                f"{test['samples']:,} samples: {test['source']}"
+            ),
+            (
+                "Jacobian of the logits: Frobenius norm "
+                f"{record['jacobian']['frobenius_mean']:.3g}, mean over "
+                f"{record['jacobian']['samples']} test samples"
+            ),
             f"{record['seconds']:,.0f} s; written to {place / MODEL}",
         ]
     if cross_validate:

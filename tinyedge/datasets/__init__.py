@@ -70,8 +70,11 @@ def load(
         DataError: its files are missing or damaged; says which to put where.
         MissingDependencyError: reading it takes a package that is not installed.
     """
-    options = {"speech_commands": {"features": features}, "cifar10": {"channels": channels}}
-    options["svhn"] = options["cifar10"]
+    options: dict[str, dict[str, Any]] = {
+        "cifar10": {"channels": channels},
+        "speech_commands": {"features": features},
+        "svhn": {"channels": channels},
+    }
     module = importlib.import_module(f"tinyedge.datasets.{name}")
     samples: LabelledSamples | None = module.load(split, folder, **options.get(name, {}))
     return samples

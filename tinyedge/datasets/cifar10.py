@@ -57,8 +57,8 @@ def load(split: Split, folder: Path | None, channels: Channels = "grey") -> Labe
         DataError: the file is missing or damaged.
         MissingDependencyError: Pillow is not installed.
     """
-    copy = find("CIFAR-10", JPEG_FILE, folder)
-    if copy and not find("CIFAR-10", ARCHIVE.name, folder):
+    copy = find(JPEG_FILE, folder)
+    if copy and not find(ARCHIVE.name, folder):
         path, title = copy, "CIFAR-10 (JPEG copy)"
     else:
         path, title = find_or_download("CIFAR-10", ARCHIVE, folder), "CIFAR-10"
@@ -87,7 +87,7 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {"_reconstruct", "ndarray", "dtype", "encode", "scalar"}
-        if name in allowed and module.split(".")[0] in {"numpy", "_codecs"}:
+        if name in allowed and module.split(".", maxsplit=1)[0] in {"numpy", "_codecs"}:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name} is not expected in it")
 

@@ -31,35 +31,26 @@ class Published:
     digest: str
 
 
-def _cache() -> Path:
-    """Where downloads are kept."""
+def cache() -> Path:
+    """Where downloads, and what takes long to compute from them, are kept."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "tinyedge" / "datasets"
 
 
-def find(
-    title: str,
-    name: str,
-    folder: Path | None,
-    places: Sequence[str | Path] = (".",),
-) -> Path | None:
-    """A file of a data set, wherever it already lies.
+def find(name: str, folder: Path | None, places: Sequence[str | Path] = (".",)) -> Path | None:
+    """A file of a data set, wherever it already lies; None if that is nowhere.
 
     Args:
-        title: of the data set, for messages.
         name: of the file.
         folder: the one to look in, if the user named one.
         places: below ``$TINYEDGE_DATA`` and the downloads, or absolute, in which the file may lie.
-
-    Raises:
-        DataError: a folder was named, and the file is not in it.
     """
     if folder is not None:
         if (folder / name).is_file():
             return folder / name
         return None
     roots = [Path(data)] if (data := os.environ.get("TINYEDGE_DATA")) else []
-    candidates = (root / place / name for root in (*roots, _cache()) for place in places)
+    candidates = (root / place / name for root in (*roots, cache()) for place in places)
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -74,11 +65,11 @@ def find_or_download(
     Raises:
         DataError: it lies nowhere and could not be downloaded whole; says where to put it.
     """
-    if path := find(title, file.name, folder, places):
+    if path := find(file.name, folder, places):
         return path
     if folder is not None:
         raise missing(title, file.name, folder)
-    path = _cache() / file.name
+    path = cache() / file.name
     try:
         content = _download(file)
     except OSError as error:

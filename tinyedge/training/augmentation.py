@@ -16,9 +16,7 @@ def shift(samples: Any, pixels: int, seed: Any) -> Any:
         seed: int32 (2,).
     """
     count, rows, columns = tf.shape(samples)[0], samples.shape[1], samples.shape[2]
-    offsets = tf.random.stateless_uniform(
-        [2, count, 1], seed, -pixels, pixels + 1, dtype=tf.int32
-    )
+    offsets = tf.random.stateless_uniform([2, count, 1], seed, -pixels, pixels + 1, dtype=tf.int32)
     at_row = tf.clip_by_value(offsets[0] + tf.range(rows)[None], 0, rows - 1)
     at_column = tf.clip_by_value(offsets[1] + tf.range(columns)[None], 0, columns - 1)
     shifted = tf.gather(samples, at_row, axis=1, batch_dims=1)

@@ -118,8 +118,10 @@ class RunConfig(_Section):
     @model_validator(mode="after")
     def _quantizers_fit(self) -> RunConfig:
         if self.model.precision in ("float", "int8") and self.training.scheme == "portion":
-            raise ValueError(f"scheme 'portion' needs ternary or binary kernels, not those of "
-                             f"precision '{self.model.precision}'")
+            raise ValueError(
+                f"scheme 'portion' needs ternary or binary kernels, not those of "
+                f"precision '{self.model.precision}'"
+            )
         return self
 
 

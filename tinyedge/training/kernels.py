@@ -79,16 +79,17 @@ def _sign(positive: Any) -> Any:
     return 2.0 * tf.cast(positive, tf.float32) - 1.0
 
 
-def partly_quantized(
-    quantizer: Any, kernel: Any, axis: int, seed: Any, *, portion: Any
-) -> Any:
+def partly_quantized(quantizer: Any, kernel: Any, axis: int, seed: Any, *, portion: Any) -> Any:
     """A share of the filters quantized, the others in full precision.
 
     The filters are drawn without replacement, each with a probability inversely proportional to
     its error ``||W - Q||_1 / ||W||_1`` (Dong et al. 2017, arXiv 1708.01001, equations 3 and 4).
 
     Args:
-        quantizer, kernel, axis, seed: as ``TrainingKernel`` takes them.
+        quantizer: as ``TrainingKernel`` takes it.
+        kernel: likewise.
+        axis: likewise.
+        seed: likewise.
         portion: share of quantized filters, a scalar tensor in [0, 1].
     """
     quantized = deterministic(quantizer, kernel, axis)

@@ -26,9 +26,7 @@ def recalibrate_normalization(model: Any, x: NDArray[Any]) -> None:
         x: (n, *shape), uint8 images that stand for 0 to 1, or float32; without augmentation.
     """
     normalizations = [
-        layer
-        for layer in model.layers
-        if isinstance(layer, tf_keras.layers.BatchNormalization)
+        layer for layer in model.layers if isinstance(layer, tf_keras.layers.BatchNormalization)
     ]
     momenta = [layer.momentum for layer in normalizations]
     seed = tf.constant([0, 0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import shutil
 import time
 import warnings
 from collections.abc import Callable
@@ -74,8 +75,8 @@ def train(
     """Trains a network and writes the run's folder.
 
     The folder holds ``run.toml`` (the configuration, complete), ``model.h5``, ``run.json`` (the
-    record), ``calibration.npz`` (training samples for ``tinyedge convert --calibration``), and until
-    training has ended ``checkpoint`` and ``history.json``.
+    record), ``calibration.npz`` (training samples for ``tinyedge convert --calibration``), and while
+    it is trained ``checkpoint`` and ``history.json``.
 
     Args:
         config: of the run.
@@ -130,6 +131,8 @@ def train(
     save_model(model, folder / MODEL)
     np.savez_compressed(folder / CALIBRATION, x=_calibration(data.train.x))
     write_atomically(folder / RECORD, (json.dumps(record, indent=1) + "\n").encode())
+    shutil.rmtree(folder / _CHECKPOINTS)
+    (folder / _HISTORY).unlink()
     return record
 
 
@@ -184,8 +187,8 @@ def _teacher(
     model = logits_model(load_keras_model(path))
     if tuple(model.input_shape[1:]) != shape or model.output_shape[-1] != classes:
         raise ModelError(
-            f"{path}: from {model.input_shape[1:]} to {model.output_shape[-1]} classes; the student "
-            f"needs a teacher from {shape} to {classes}"
+            f"{path}: from {model.input_shape[1:]} to {model.output_shape[-1]} classes; the "
+            f"student needs a teacher from {shape} to {classes}"
         )
     return lambda x: model(x, training=False)
 

@@ -17,6 +17,8 @@ from tinyedge.training import augmentation, jacobian
 from tinyedge.training.config import AugmentationConfig, RunConfig
 from tinyedge.training.kernels import (
     PORTIONS,
+    Scheme,
+    TrainingKernel,
     deterministic,
     partly_quantized,
     sampled,
@@ -131,7 +133,9 @@ class Trainer:
         for step in tf.range(first, last):
             seed = tf.stack([self.config.training.seed, epoch * self._steps + step])
             picked = order[step * batch : (step + 1) * batch]
-            totals += self._step(tf.gather(self._x, picked), tf.gather(self._y, picked), portion, seed)
+            totals += self._step(
+                tf.gather(self._x, picked), tf.gather(self._y, picked), portion, seed
+            )
         return totals
 
     def _step(self, x: Any, y: Any, portion: Any, seed: Any) -> Any:
@@ -147,11 +151,12 @@ class Trainer:
             x, targets = augmentation.mix(x, targets, config.augmentation.mixup, fold(4))
         if self.teacher is not None:
             targets = tf.nn.softmax(self.teacher(x) / temperature)
-        kernel = {
+        schemes: dict[Scheme, TrainingKernel] = {
             "deterministic": deterministic,
             "sampling": sampled,
             "portion": partial(partly_quantized, portion=portion),
-        }[config.training.scheme]
+        }
+        kernel = schemes[config.training.scheme]
 
         def soft_logits(inputs: Any) -> Any:
             return self._logits(inputs, training=True) / temperature
@@ -203,7 +208,9 @@ def predict(model: Any, x: NDArray[Any]) -> NDArray[np.float32]:
         model: a Keras model.
         x: (n, *shape), uint8 images that stand for 0 to 1, or float32.
     """
-    compiled = tf.function(lambda part: model(as_floats(part), training=False), reduce_retracing=True)
+    compiled = tf.function(
+        lambda part: model(as_floats(part), training=False), reduce_retracing=True
+    )
     parts = range(0, len(x), _EVALUATION_BATCH)
     found = [compiled(tf.constant(x[at : at + _EVALUATION_BATCH])).numpy() for at in parts]
     return np.concatenate(found)
