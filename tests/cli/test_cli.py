@@ -241,12 +241,13 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     """The command line repeats them so as not to import that code."""
     from tinyedge import attacks, datasets, targets
     from tinyedge.boards.cores import CORES
-    from tinyedge.cli import check, convert, options
+    from tinyedge.cli import check, convert, options, quantize
     from tinyedge.cli import demo as demo_command
     from tinyedge.cli import run as run_command
     from tinyedge.evaluation import session, witnesses
     from tinyedge.exporters.c import OBJECTIVES
     from tinyedge.firmware import compilers
+    from tinyedge.models import layers
 
     assert options.COMPILERS == compilers.COMPILERS
     assert options.EMULATORS == targets.EMULATORS
@@ -255,6 +256,7 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     assert run_command.PLACES == session.PLACES
     assert options.DATASETS == datasets.DATASETS
     assert check.WITNESSES == witnesses.WITNESSES
+    assert {*quantize.PRECISIONS, "float"} == set(layers.PRECISIONS)
     assert set(demo_command.ATTACKS) <= set(attacks.ATTACKS)
 
 

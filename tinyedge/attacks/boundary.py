@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from art.attacks.evasion import BoundaryAttack
 from numpy.typing import NDArray
 
 from tinyedge.attacks.classifier import Float32
+from tinyedge.attacks.environment import BoundaryAttack
 
 _BISECTIONS = 10
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.errors import MissingDependencyError
+from tinyedge.attacks.environment import TensorFlowV2Classifier
 from tinyedge.importers.qkeras.environment import qkeras
 from tinyedge.importers.qkeras.environment import tensorflow as tf
 from tinyedge.importers.qkeras.load import load_keras_model, logits_model
@@ -23,16 +22,6 @@ from tinyedge.importers.qkeras.quantizers import (
 )
 from tinyedge.models.kernels import quantized_kernels
 from tinyedge.training.kernels import deterministic
-
-try:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from art.estimators.classification import TensorFlowV2Classifier
-except ImportError as error:
-    raise MissingDependencyError(
-        f"attacks need the Adversarial Robustness Toolbox, and '{error.name}' is not installed",
-        hint="pip install 'tinyedge[attack]'",
-    ) from error
 
 Float32 = NDArray[np.float32]
 Loss = Callable[[Any, Any], Any]

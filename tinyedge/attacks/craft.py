@@ -6,15 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from art.attacks.evasion import (
-    AutoAttack,
-    AutoProjectedGradientDescent,
-    CarliniL2Method,
-    DeepFool,
-    FastGradientMethod,
-    ProjectedGradientDescent,
-    ZooAttack,
-)
 from numpy.typing import NDArray
 
 from tinyedge.attacks.boundary import BatchedBoundary
@@ -24,6 +15,15 @@ from tinyedge.attacks.classifier import (
     FrozenClassifier,
     cross_entropy,
     logits_ratio,
+)
+from tinyedge.attacks.environment import (
+    AutoAttack,
+    AutoProjectedGradientDescent,
+    CarliniL2Method,
+    DeepFool,
+    FastGradientMethod,
+    ProjectedGradientDescent,
+    ZooAttack,
 )
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.attacks.square import BatchedSquare

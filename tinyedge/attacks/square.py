@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from art.attacks.evasion import SquareAttack
-from art.utils import check_and_transform_label_format
 from numpy.typing import NDArray
 
 from tinyedge.attacks.classifier import Float32
+from tinyedge.attacks.environment import SquareAttack, check_and_transform_label_format
 
 
 class BatchedSquare(SquareAttack):  # type: ignore[misc]

@@ -29,6 +29,7 @@ COMMANDS = (
     "flash",
     "run",
     "train",
+    "quantize",
     "attack",
     "arena",
     "boards",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -69,6 +70,23 @@ def suite_table(suites: list[dict[str, Any]], place: str) -> Table:
             row.append(cost(suite))
         table.add_row(*row, style="bold red" if differs else "")
     return table
+
+
+def run_lines(record: dict[str, Any], folder: Path) -> list[str]:
+    """What a trained network came to."""
+    test, jacobian = record["test"], record["jacobian"]
+    low, high = (100 * end for end in test["interval"])
+    return [
+        (
+            f"accuracy {percent(test['accuracy'])} ({low:.2f} to {high:.2f}, 95 % interval) on "
+            f"{test['samples']:,} samples: {test['source']}"
+        ),
+        (
+            f"Jacobian of the logits: Frobenius norm {jacobian['frobenius_mean']:.3g}, mean over "
+            f"{jacobian['samples']} test samples"
+        ),
+        f"trained for {record['seconds']:,.0f} s; written to {folder}",
+    ]
 
 
 def cost(suite: dict[str, Any]) -> str:

@@ -37,13 +37,14 @@ def command(
 
     import numpy as np
 
+    from tinyedge.cli.tables import run_lines
     from tinyedge.files import write_atomically
     from tinyedge.training.config import read_config
 
     config = read_config(config_file)
     with output.step("loading TensorFlow"):
         from tinyedge.training.data import load_data
-        from tinyedge.training.run import MODEL, train
+        from tinyedge.training.run import train
     records, places = [], []
     for fold in range(config.data.folds) if cross_validate else [config.data.fold]:
         chosen = config.data.model_copy(update={"fold": fold})
@@ -56,20 +57,7 @@ def command(
     summary: dict[str, Any] = {"folder": str(folder), "runs": records}
     lines = [_sizes(records[0])]
     for place, record in zip(places, records, strict=True):
-        test = record["test"]
-        low, high = (100 * end for end in test["interval"])
-        lines += [
-            (
-                f"accuracy {100 * test['accuracy']:.2f} % ({low:.2f} to {high:.2f}) on "
-                f"{test['samples']:,} samples: {test['source']}"
-            ),
-            (
-                "Jacobian of the logits: Frobenius norm "
-                f"{record['jacobian']['frobenius_mean']:.3g}, mean over "
-                f"{record['jacobian']['samples']} test samples"
-            ),
-            f"{record['seconds']:,.0f} s; written to {place / MODEL}",
-        ]
+        lines += run_lines(record, place)
     if cross_validate:
         accuracies = [record["test"]["accuracy"] for record in records]
         summary["mean_accuracy"] = float(np.mean(accuracies))

@@ -64,7 +64,9 @@ def load(split: Split, folder: Path | None, channels: Channels = "grey") -> Labe
         path, title = find_or_download("CIFAR-10", ARCHIVE, folder), "CIFAR-10"
     try:
         images, labels, classes = (_from_jpeg if path is copy else _from_archive)(path, split)
-    except (KeyError, OSError, ValueError, tarfile.TarError, pickle.UnpicklingError) as error:
+    except MissingDependencyError:
+        raise
+    except Exception as error:  # unpickling raises whatever it meets
         raise DataError(f"{path}: damaged, or of another layout ({error})") from error
     if channels == "grey":
         images = grey(images)

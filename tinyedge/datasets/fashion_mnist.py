@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,9 @@ _PLACES = ("fashion-mnist", ".", Path("/usr/share/datasets/fashion-mnist"))
 def _read_idx(path: Path, header_bytes: int) -> NDArray[np.uint8]:
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+        return np.frombuffer(content, dtype=np.uint8, offset=header_bytes)
+    except (EOFError, OSError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    return np.frombuffer(content, dtype=np.uint8, offset=header_bytes)
 
 
 def load(split: Split, folder: Path | None = None) -> LabelledSamples:

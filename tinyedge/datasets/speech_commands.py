@@ -34,6 +34,7 @@ ARCHIVE = Published(
 TITLE = "Speech Commands v0.02"
 WORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 CLASSES = (*WORDS, "silence", "unknown")
+_SILENCE, _UNKNOWN = CLASSES.index("silence"), CLASSES.index("unknown")
 
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 _NOISE = "_background_noise_"
@@ -50,16 +51,17 @@ _BATCH = 256
 def load(split: Split, folder: Path | None, features: Features = "mfcc") -> LabelledSamples | None:
     """Clips of one second as MLPerf Tiny's features, float32 (n, 49, 10 or 40, 1).
 
-    From the archive, the test split are the clips of ``testing_list.txt`` and the training split
-    those in neither of the lists, in random order. Of the words without a class of their own, as
-    many are drawn into ``unknown`` as a class of one word has clips on average, rounded up. As many
-    seconds of ``silence`` are cut at random from the recordings of background noise: for training
-    from the first 80 % of every recording, for testing from the rest. They have no volume of
-    their own, as the features divide every clip by its maximum. Shorter clips end in zeros.
+    From the archive, the test split are the clips of ``testing_list.txt``, and the training split
+    those in neither of its lists, in random order. Clips shorter than a second are continued by
+    zeros. Of the words without a class of their own, as many clips are drawn into ``unknown`` as
+    the ten words have on average, rounded up. As many seconds of ``silence`` are cut at random
+    from the recordings of background noise: for training from the first 80 % of each, for testing
+    from the rest. Their volume is not varied, as the features are those of a clip divided by its
+    maximum. All draws have a fixed seed.
 
     The archive's features take minutes to compute and are kept beside the downloads.
 
-    ``gsc12-testset-features.npz`` is used where the archive lies nowhere: the 4,890 clips of the
+    Where the archive lies nowhere, ``gsc12-testset-features.npz`` is the 4,890 clips of the
     official test set. They come in one piece with five folds that no speaker has clips in two of.
 
     Args:
@@ -76,15 +78,16 @@ def load(split: Split, folder: Path | None, features: Features = "mfcc") -> Labe
         DataError: the file is missing or damaged.
         MissingDependencyError: TensorFlow, which computes the features, is not installed.
     """
-    extracted = find(_LISTS["test"], folder, (".", ARCHIVE.name.removesuffix(".tar.gz")))
-    archive = extracted.parent if extracted else find(ARCHIVE.name, folder)
-    if archive is None and (path := find(FEATURES_FILE, folder)):
+    if extracted := find(_LISTS["test"], folder, (".", ARCHIVE.name.removesuffix(".tar.gz"))):
+        return _from_archive(extracted.parent, split, features)
+    path = find(FEATURES_FILE, folder)
+    if path and not find(ARCHIVE.name, folder):
         return _from_features_file(path, features) if split == "test" else None
-    return _from_archive(archive or find_or_download(TITLE, ARCHIVE, folder), split, features)
+    return _from_archive(find_or_download(TITLE, ARCHIVE, folder), split, features)
 
 
 def _source(part: str, features: Features) -> str:
-    return f"{TITLE}, 12-class {part}, {features} with MLPerf Tiny's settings"
+    return f"{TITLE}, {part}, {features} with MLPerf Tiny's settings"
 
 
 def _from_features_file(path: Path, features: Features) -> LabelledSamples:
@@ -96,7 +99,7 @@ def _from_features_file(path: Path, features: Features) -> LabelledSamples:
         folds = arrays["fold"].astype(np.int64) if "fold" in arrays else None
     except (KeyError, OSError, ValueError) as error:
         raise DataError(f"{path}: damaged, or of another layout ({error})") from error
-    source = _source("official test set", features)
+    source = _source("official 12-class test set", features)
     return LabelledSamples(values, labels, classes, source, {"features": features}, folds)
 
 
@@ -125,7 +128,7 @@ def _from_archive(archive: Path, split: Split, features: Features) -> LabelledSa
         np.savez(content, x=values, y=labels)
         write_atomically(kept, content.getvalue())
     part = {"train": "training set", "test": "test set"}[split]
-    source = _source(f"{part} (silence and unknown drawn with seed {_SEED})", features)
+    source = _source(f"12-class {part}, silence and unknown drawn with seed {_SEED}", features)
     settings = {"features": features, "seed": _SEED}
     return LabelledSamples(values[..., np.newaxis], labels, CLASSES, source, settings)
 
@@ -155,7 +158,7 @@ def _computed(
         silence = _silence(stored, read, split, _mean_of_words(labels), random)
         clips = (_clip(_waveform(read(name))) for name in names)
         values = _features(itertools.chain(clips, silence), features)
-    labels += [CLASSES.index("silence")] * len(silence)
+    labels += [_SILENCE] * len(silence)
     # The same order from the archive as from a folder, and all classes among the first samples.
     by_name = np.append(np.argsort(names), np.arange(len(names), len(labels)))
     order = random.permutation(by_name)
@@ -191,15 +194,15 @@ def _drawn(
         clips &= listed["test"]
     else:
         clips -= listed["test"] | listed["validation"]
-    others = sorted(name for name in clips if _label(name) == CLASSES.index("unknown"))
+    others = sorted(name for name in clips if _label(name) == _UNKNOWN)
     count = _mean_of_words([_label(name) for name in clips])
-    left_out = set(random.permutation(others)[count:].tolist())
-    return [name for name in stored if name in clips - left_out]
+    clips -= set(random.permutation(others)[count:].tolist())
+    return [name for name in stored if name in clips]
 
 
 def _label(name: str) -> int:
     word = name.partition("/")[0]
-    return CLASSES.index(word if word in WORDS else "unknown")
+    return WORDS.index(word) if word in WORDS else _UNKNOWN
 
 
 def _mean_of_words(labels: Sequence[int]) -> int:
@@ -219,10 +222,9 @@ def _silence(
     Raises:
         ValueError: a recording is too short to be divided, or there is none.
     """
-    names = sorted(name for name in stored if name.startswith(_NOISE) and name.endswith(".wav"))
+    noise = [name for name in stored if name.startswith(_NOISE) and name.endswith(".wav")]
     recordings = []
-    for name in names:
-        whole = _waveform(read(name))
+    for _, whole in sorted((name, _waveform(read(name))) for name in noise):
         border = int(_NOISE_TRAINED_ON * len(whole))
         recordings.append(whole[:border] if split == "train" else whole[border:])
     cuts = []

@@ -43,7 +43,7 @@ CALIBRATION = "calibration.npz"
 _HISTORY = "history.json"
 _CHECKPOINTS = "checkpoint"
 _VERSION = 1
-_RECALIBRATION_SAMPLES = 5000
+RECALIBRATION_SAMPLES = 5000
 _CALIBRATION_SAMPLES = 64
 _JACOBIAN_SAMPLES = 200
 
@@ -74,9 +74,9 @@ def train(
 ) -> dict[str, Any]:
     """Trains a network and writes the run's folder.
 
-    The folder holds ``run.toml`` (the configuration, complete), ``model.h5``, ``run.json`` (the
-    record), ``calibration.npz`` (training samples for ``tinyedge convert --calibration``), and while
-    it is trained ``checkpoint`` and ``history.json``.
+    The folder holds ``run.toml`` (the configuration, complete), ``model.h5``, ``run.json``
+    (the record), ``calibration.npz`` (training samples for ``tinyedge convert --calibration``), and
+    during training ``checkpoint`` and ``history.json``.
 
     Args:
         config: of the run.
@@ -126,13 +126,36 @@ def train(
 
     if config.training.scheme == "portion":
         write_quantized(model)
-    recalibrate_normalization(model, subset(data.train.x, _RECALIBRATION_SAMPLES, 0))
-    record = _record(config, model, data, history)
+    recalibrate_normalization(model, subset(data.train.x, RECALIBRATION_SAMPLES, 0))
+    record = finish(config, model, data, history, folder)
+    shutil.rmtree(folder / _CHECKPOINTS)
+    (folder / _HISTORY).unlink()
+    return record
+
+
+def finish(
+    config: RunConfig,
+    model: Any,
+    data: TrainAndTest,
+    history: list[dict[str, Any]],
+    folder: Path,
+    about: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Measures a trained network and writes what is to stay in its folder; gives the record.
+
+    Args:
+        config: of the run.
+        model: the network.
+        data: that it was trained on, and is tested on.
+        history: of the epochs.
+        folder: of the run.
+        about: what the record is to say besides.
+    """
+    record = _record(config, model, data, history) | (about or {})
+    write_atomically(folder / CONFIG, write_config(config).encode())
     save_model(model, folder / MODEL)
     np.savez_compressed(folder / CALIBRATION, x=_calibration(data.train.x))
     write_atomically(folder / RECORD, (json.dumps(record, indent=1) + "\n").encode())
-    shutil.rmtree(folder / _CHECKPOINTS)
-    (folder / _HISTORY).unlink()
     return record
 
 
@@ -171,10 +194,19 @@ def _claim(folder: Path, config: RunConfig, *, resume: bool) -> None:
                 f"{folder}: this run exists", hint="--resume goes on with it; or name another one"
             )
         return
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder}: is not empty, and holds no run", hint="name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    new_folder(folder)
     write_atomically(path, text.encode())
+
+
+def new_folder(folder: Path) -> None:
+    """Makes a folder.
+
+    Raises:
+        UsageError: it exists and is not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: is not empty", hint="name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _teacher(

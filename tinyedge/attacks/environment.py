@@ -1,0 +1,47 @@
+"""The one place that imports the Adversarial Robustness Toolbox (ART)."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+from tinyedge.errors import MissingDependencyError
+from tinyedge.importers.qkeras import environment
+
+assert environment  # TensorFlow has to be imported by it first
+
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from art.attacks.evasion import (
+            AutoAttack,
+            AutoProjectedGradientDescent,
+            BoundaryAttack,
+            CarliniL2Method,
+            DeepFool,
+            FastGradientMethod,
+            ProjectedGradientDescent,
+            SquareAttack,
+            ZooAttack,
+        )
+        from art.estimators.classification import TensorFlowV2Classifier
+        from art.utils import check_and_transform_label_format
+except ImportError as error:
+    raise MissingDependencyError(
+        f"attacks need the Adversarial Robustness Toolbox, and '{error.name}' is not installed",
+        hint=f"{sys.executable} -m pip install 'tinyedge[attack]'",
+    ) from error
+
+__all__ = [
+    "AutoAttack",
+    "AutoProjectedGradientDescent",
+    "BoundaryAttack",
+    "CarliniL2Method",
+    "DeepFool",
+    "FastGradientMethod",
+    "ProjectedGradientDescent",
+    "SquareAttack",
+    "TensorFlowV2Classifier",
+    "ZooAttack",
+    "check_and_transform_label_format",
+]

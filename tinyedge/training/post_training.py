@@ -1,0 +1,79 @@
+"""Quantization after training: the control that quantization-aware training is compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tinyedge.errors import ModelError, UsageError
+from tinyedge.importers.qkeras.load import load_keras_model
+from tinyedge.models.layers import Precision
+from tinyedge.training.config import RunConfig
+from tinyedge.training.data import TrainAndTest
+from tinyedge.training.normalization import recalibrate_normalization, subset
+from tinyedge.training.run import MODEL, RECALIBRATION_SAMPLES, build, finish, new_folder
+
+
+def quantize_after_training(
+    run: Path,
+    config: RunConfig,
+    data: TrainAndTest,
+    precision: Precision,
+    folder: Path,
+    *,
+    recalibrate: bool,
+) -> dict[str, Any]:
+    """Puts the weights of a trained float network into its quantized sibling.
+
+    Every kernel is quantized as it is, by the quantizer that quantization-aware training of that
+    precision uses, with the scale of least error a channel.
+
+    Args:
+        run: folder of the float network's run.
+        config: of that run.
+        data: that it was trained and tested on.
+        precision: to quantize to.
+        folder: to write, like that of a run; has to be new.
+        recalibrate: measures batch normalization's statistics anew, on training samples.
+
+    Returns:
+        The record, as of a run, with ``post_training``.
+
+    Raises:
+        UsageError: the run's network is not a float one, or ``folder`` exists.
+        ModelError: the run's model is missing or is not of its configuration.
+    """
+    if config.model.precision != "float":
+        raise UsageError(
+            f"{run}: a network of precision '{config.model.precision}'", hint="name a float one"
+        )
+    if precision == "float":
+        raise UsageError("precision 'float' quantizes nothing")
+    trained = load_keras_model(run / MODEL)
+    shape, classes = tuple(trained.input_shape[1:]), int(trained.output_shape[-1])
+    new_folder(folder)
+    model = build(config, shape, classes, precision)
+    transfer_weights(trained, model)
+    if recalibrate:
+        recalibrate_normalization(model, subset(data.train.x, RECALIBRATION_SAMPLES, 0))
+    chosen = config.model.model_copy(update={"precision": precision})
+    about = {"post_training": {"from": run.name, "recalibrated": recalibrate}}
+    return finish(config.model_copy(update={"model": chosen}), model, data, [], folder, about)
+
+
+def transfer_weights(source: Any, target: Any) -> None:
+    """Copies weights between siblings, layer by layer, by name.
+
+    Raises:
+        ModelError: a layer of the target has weights that the source lacks.
+    """
+    for layer in target.layers:
+        if not layer.weights:
+            continue
+        try:
+            layer.set_weights(source.get_layer(layer.name).get_weights())
+        except ValueError as error:
+            raise ModelError(
+                f"layer '{layer.name}': no such weights in the model to quantize ({error})",
+                hint="both have to be siblings, as 'tinyedge train' makes them",
+            ) from error
