@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from tinyedge.importers.qkeras.environment import qkeras
 from tinyedge.importers.qkeras.environment import tensorflow as tf
+from tinyedge.importers.qkeras.quantizers import weight_codes
 from tinyedge.models.kernels import QuantizedKernel, quantized_kernels
 
 Scheme = Literal["deterministic", "sampling", "portion"]
@@ -162,4 +165,7 @@ def write_quantized(model: Any) -> None:
     """
     for site in quantized_kernels(model):
         if isinstance(site.quantizer, qkeras.ternary | qkeras.binary):
-            site.variable.assign(deterministic(site.quantizer, site.variable))
+            codes, scales = weight_codes(
+                site.layer.name, site.role, site.quantizer, site.variable
+            )
+            site.variable.assign((codes * scales).astype(np.float32))

@@ -93,14 +93,14 @@ def train(
         UsageError: the folder holds another run, or this one and ``resume`` is not set.
         ModelError: the teacher cannot be read, or does not fit.
     """
+    shape, classes = data.train.x.shape[1:], len(data.train.classes)
+    teacher = _teacher(config, shape, classes)
     _claim(folder, config, resume=resume)
     if resume and (folder / RECORD).is_file():
         record: dict[str, Any] = json.loads((folder / RECORD).read_text())
         return record
     tf_keras.utils.set_random_seed(config.training.seed)
-    shape, classes = data.train.x.shape[1:], len(data.train.classes)
     model = build(config, shape, classes)
-    teacher = _teacher(config, shape, classes)
     samples = TrainingSamples(data.train.x, data.train.y)
     trainer = Trainer(model, config, samples, teacher)
 
