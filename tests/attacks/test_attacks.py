@@ -1,46 +1,130 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.importers.keras_models import randomized, save
 from tinyedge import demo
-from tinyedge.attacks import AttackSettings
-from tinyedge.attacks.suites import craft_suites
+from tinyedge.attacks import ATTACKS, AttackSettings
+from tinyedge.attacks.classifier import FloatModel, FrozenClassifier, logits_ratio
+from tinyedge.attacks.judgement import judge
+from tinyedge.attacks.suites import attack_names, craft_suites
 from tinyedge.cli.output import Output
 from tinyedge.errors import DataError, ModelError, UsageError
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.suites import Suite, load_suites, save_suites
+from tinyedge.files import read_arrays
+from tinyedge.importers.qkeras import logits_function
+from tinyedge.importers.qkeras.environment import tensorflow as tf
+from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.models.networks import build_network
 
 QUIET = Output(verbosity=-1).progress
 CLEAN = demo.clean_suite()
-FIRST = Suite("clean", CLEAN.inputs[:40], CLEAN.labels[:40])
+FIRST = CLEAN.first(40)
+CHEAP = {
+    "iterations": 10,
+    "cw_iterations": 10,
+    "cw_searches": 3,
+    "square_queries": 100,
+    "boundary_iterations": 15,
+    "zoo_iterations": 50,
+    "autoattack_iterations": 5,
+}
 
 
 def craft(
-    clean: Suite = FIRST, attacks: tuple[str, ...] = ("fgsm", "pgd"), **rest: object
+    clean: Suite = FIRST, attacks: tuple[str, ...] = ("fgsm", "pgd"), **rest: Any
 ) -> list[Suite]:
-    settings = AttackSettings(**{"epsilon": 0.05, **rest})  # type: ignore[arg-type]
-    return craft_suites(demo.MODEL, clean, attacks, settings, 40, QUIET)
+    settings = AttackSettings(**{"epsilon": 0.05, **CHEAP, **rest})
+    return craft_suites(demo.MODEL, clean, attacks, settings, 40, QUIET, demo.MODEL)
 
 
-def test_attacks_keep_their_budget_and_do_harm() -> None:
-    clean, fgsm, pgd = craft()
-    for suite in (fgsm, pgd):
-        change = np.abs(suite.inputs - FIRST.inputs).max()
-        assert 0.049 < change <= 0.05 + 1e-6
-        assert suite.inputs.min() >= 0.0
-        assert suite.inputs.max() <= 1.0
-    accuracies = [accuracy(suite.float_logits, suite.labels) for suite in (clean, fgsm, pgd)]  # type: ignore[arg-type]
-    assert accuracies[0] > accuracies[1] >= accuracies[2]
-    assert accuracies[0] - accuracies[2] > 0.4
+@pytest.fixture(scope="module")
+def every() -> dict[str, Suite]:
+    """All attacks on 16 samples, with small budgets."""
+    return {suite.name: suite for suite in craft(FIRST.first(16), tuple(ATTACKS))}
 
 
-def test_same_seed_gives_the_same_samples() -> None:
-    first, again, other = (craft(attacks=("pgd",), seed=seed)[1].inputs for seed in (3, 3, 4))
-    assert np.array_equal(first, again)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_keep_their_budget_and_do_harm(name: str, every: dict[str, Suite]) -> None:
+    clean, suite = every["clean"], every[name]
+    change = suite.inputs - clean.inputs
+    assert 0.0 <= suite.inputs.min() <= suite.inputs.max() <= 1.0
+    if ATTACKS[name].norm == "Linf":
+        assert 0.049 < np.abs(change).max() <= 0.05 + 1e-6
+    if ATTACKS[name].kind == "black-box":
+        assert suite.settings["queries"] > 0
+    assert suite.settings["attack"] == name
+    assert accuracy(clean.float_logits, clean.labels) >= 0.9  # type: ignore[arg-type]
+    left = accuracy(suite.float_logits, suite.labels)  # type: ignore[arg-type]
+    assert left >= 0.8 if name == "noise" else left <= 0.7
+
+
+def test_smallest_changes_are_smaller_than_their_starting_points(every: dict[str, Suite]) -> None:
+    for name in ("cw", "boundary", "zoo"):
+        suite, clean = every[name], every["clean"]
+        assert suite.float_logits is not None
+        fooled = suite.float_logits.argmax(axis=1) != suite.labels
+        lengths = np.linalg.norm((suite.inputs - clean.inputs).reshape(16, -1), axis=1)
+        # Noise, where Boundary starts, is some 13 away.
+        assert np.median(lengths[fooled]) < 5.0
+
+
+@pytest.mark.parametrize("name", ["pgd", "square", "boundary", "noise"])
+def test_same_seed_gives_the_same_samples(name: str) -> None:
+    few = FIRST.first(8)
+    budget = {"boundary_iterations": 4, "square_queries": 10, "iterations": 3}
+    first, again, other = (craft(few, (name,), seed=s, **budget)[1].inputs for s in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_what_is_attacked_is_the_model_file() -> None:
+    model = FloatModel(demo.MODEL)
+    exact, shape, classes = logits_function(demo.MODEL)
+    assert (model.shape, model.classes) == (shape, classes)
+    np.testing.assert_array_equal(model.logits(FIRST.inputs), exact(FIRST.inputs))
+    frozen = FrozenClassifier(model, (0.0, 1.0))
+    found = frozen.predict(FIRST.inputs)
+    # Logits lie on a grid of 1/16; float sums in another order move few of them by a step.
+    assert np.abs(found - model.logits(FIRST.inputs)).max() <= 2 / 16
+    assert (found == model.logits(FIRST.inputs)).mean() > 0.9
+
+    x = tf.constant(FIRST.inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(FIRST.labels, exact(x)))
+    expected = tape.gradient(loss, x).numpy().reshape(40, -1)
+    gradient = frozen.loss_gradient(FIRST.inputs, np.eye(10)[FIRST.labels]).reshape(40, -1)
+    cosines = (gradient * expected).sum(axis=1) / (
+        np.linalg.norm(gradient, axis=1) * np.linalg.norm(expected, axis=1)
+    )
+    assert np.median(cosines) > 0.999
+
+
+def test_gradients_of_single_logits_are_rows_of_the_jacobian() -> None:
+    classifier = FrozenClassifier(FloatModel(demo.MODEL), (0.0, 1.0))
+    x, labels = FIRST.inputs[:5], np.array([3, 1, 4, 1, 5])
+    whole = classifier.class_gradient(x)
+    assert whole.shape == (5, 10, 28, 28, 1)
+    own = classifier.class_gradient(x, label=labels)
+    np.testing.assert_allclose(own[:, 0], whole[np.arange(5), labels], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(classifier.class_gradient(x, label=7)[:, 0], whole[:, 7], atol=1e-5)
+
+
+def test_logits_ratio_is_the_formula() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (20, 6)).astype(np.float32)
+    labels = np.arange(20) % 6
+    expected = []
+    for row, label in zip(logits, labels, strict=True):
+        ordered = np.sort(row)[::-1]
+        others = np.delete(row, label).max()
+        expected.append(-(row[label] - others) / (ordered[0] - ordered[2]))
+    np.testing.assert_allclose(logits_ratio(labels, logits), expected, rtol=1e-4)
 
 
 def test_suites_survive_their_file(tmp_path: Path) -> None:
@@ -49,9 +133,13 @@ def test_suites_survive_their_file(tmp_path: Path) -> None:
     for saved, loaded in zip(suites, load_suites(tmp_path / "suites.npz"), strict=True):
         assert saved.name == loaded.name
         assert saved.settings == loaded.settings
+        assert saved.input_quantization == loaded.input_quantization
         assert np.array_equal(saved.inputs, loaded.inputs)
         assert np.array_equal(saved.labels, loaded.labels)
         assert np.array_equal(saved.float_logits, loaded.float_logits)  # type: ignore[arg-type]
+    arrays = read_arrays(tmp_path / "suites.npz")
+    quantized = np.floor(suites[1].inputs.astype(np.float64) * 255 + 0.5) - 128
+    np.testing.assert_array_equal(arrays["fgsm/x_int8"], quantized.astype(np.int8))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +155,61 @@ def test_unfit_samples_are_refused(suite: Suite, error: type[Exception], message
         craft(suite)
 
 
-def test_unknown_attack_and_model_are_refused(tmp_path: Path) -> None:
+def test_unknown_attacks_and_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="deepfool"):
         craft(attacks=("deepfool",))
+    settings = AttackSettings(0.1)
     with pytest.raises(ModelError, match="no such file"):
-        craft_suites(tmp_path / "m.h5", FIRST, ("fgsm",), AttackSettings(0.1), 5, QUIET)
+        craft_suites(tmp_path / "m.h5", FIRST, ("fgsm",), settings, 5, QUIET)
+    with pytest.raises(UsageError, match="transfer"):
+        craft_suites(demo.MODEL, FIRST, ("transfer-pgd",), settings, 5, QUIET)
+    other = save(build_network("stq", "float", (8, 8, 1), 10, width=0.1), tmp_path / "other.h5")
+    with pytest.raises(UsageError, match=r"other\.h5"):
+        craft_suites(demo.MODEL, FIRST, ("transfer-pgd",), settings, 5, QUIET, other)
+
+
+def test_names_of_attacks() -> None:
+    assert attack_names("pgd, fgsm,pgd", surrogate=False) == ["pgd", "fgsm"]
+    assert attack_names("all", surrogate=True) == list(ATTACKS)
+    assert not [n for n in attack_names("all", surrogate=False) if n.startswith("transfer")]
+    for wrong in ("pgdd", "", ","):
+        with pytest.raises(UsageError):
+            attack_names(wrong, surrogate=True)
+
+
+def test_an_undefended_model_is_judged_believable(every: dict[str, Suite]) -> None:
+    suites = [every[name] for name in ("clean", "fgsm", "pgd", "cw", "noise")]
+    found = judge(demo.MODEL, suites, AttackSettings(epsilon=0.05, iterations=10))
+    assert found["masking"]["believable"], found["masking"]["findings"]
+    assert found["masking"]["zero_gradients"] == 0
+    accuracies = [point["accuracy"] for point in found["masking"]["pgd_sweep"]]
+    assert accuracies[-1] == 0
+    records = {record["name"]: record for record in found["suites"]}
+    assert records["clean"]["accuracy"]["input_quantized"] >= 0.9
+    assert records["cw"]["accuracy"]["within_epsilon"] >= records["cw"]["accuracy"]["float"]
+    assert records["pgd"]["change"]["linf_largest"] == pytest.approx(0.05, abs=1e-6)
+    assert records["pgd"]["samples"] == 16
+
+
+def test_masked_gradients_are_found(tmp_path: Path) -> None:
+    """Logits so large that their softmax has no gradient, as defensive distillation leaves them."""
+    layers = tf_keras.layers
+    inputs = layers.Input((8, 8, 1))
+    x = layers.Dense(4, name="logits")(layers.Flatten()(inputs))
+    x = layers.Softmax()(layers.Rescaling(1e4)(x))
+    path = save(randomized(tf_keras.Model(inputs, x)), tmp_path / "masked.h5")
+    images = np.random.default_rng(1).random((30, 8, 8, 1)).astype(np.float32)
+    labels = FloatModel(path).logits(images).argmax(axis=1)
+    clean = Suite("clean", images, labels)
+    attacks = ("fgsm", "pgd", "square", "noise")
+    settings = AttackSettings(epsilon=0.2, square_queries=200)
+    masked = judge(path, craft_suites(path, clean, attacks, settings, 30, QUIET), settings)
+    findings = " ".join(masked["masking"]["findings"])
+    assert not masked["masking"]["believable"]
+    assert masked["masking"]["zero_gradients"] > 0.5
+    assert "square is stronger than pgd" in findings
+    assert "zero" in findings
+    # Whoever divides the logits by the temperature is not misled.
+    adapted = AttackSettings(epsilon=0.2, square_queries=200, temperature=1e4)
+    judged = judge(path, craft_suites(path, clean, attacks, adapted, 30, QUIET), adapted)
+    assert judged["masking"]["believable"], judged["masking"]["findings"]

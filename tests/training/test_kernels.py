@@ -111,8 +111,8 @@ def test_kernels_are_replaced_for_the_block_alone() -> None:
     before = model(images, training=False).numpy()
     seen = []
 
-    def halved(quantizer: Any, kernel: Any, axis: int, own: Any) -> Any:
-        seen.append((quantizer, axis, tuple(own.numpy())))
+    def halved(quantizer: Any, kernel: Any, axis: int, seed: Any) -> Any:
+        seen.append((quantizer, axis, tuple(seed.numpy())))
         return 0.5 * deterministic(quantizer, kernel)
 
     with training_kernels(model, halved, seed(0)):

@@ -114,41 +114,40 @@ def _constant(value: Float32, _kernel: Any) -> Any:
 
 @contextlib.contextmanager
 def _lean_activations(model: Any) -> Iterator[None]:
-    """Replaces QKeras' activation quantizers, where TensorFlow has one operator for them."""
+    """Replaces QKeras' activation quantizers by few operators with the same values and gradient."""
     put = object.__setattr__
     replaced = []
     try:
         for layer in model.layers:
-            if isinstance(layer, qkeras.QActivation) and (lean := _lean(layer)):
+            if not isinstance(layer, qkeras.QActivation):
+                continue
+            if quantizer_name(layer.quantizer) in ACTIVATION_QUANTIZERS:
                 replaced.append((layer, layer.quantizer))
-                put(layer, "quantizer", lean)
+                put(layer, "quantizer", _lean(layer))
         yield
     finally:
         for layer, quantizer in replaced:
             put(layer, "quantizer", quantizer)
 
 
-def _lean(layer: Any) -> Callable[[Any], Any] | None:
+def _lean(layer: Any) -> Callable[[Any], Any]:
+    """Rounding to the grid of a ``QActivation``, halves to even as QKeras does."""
     quantizer = layer.quantizer
-    if quantizer_name(quantizer) not in ACTIVATION_QUANTIZERS:
-        return None
     grid = activation_grid(layer.name, quantizer)
-    steps = grid.clamp[1] - grid.clamp[0]
-    bits = (steps + 1).bit_length() - 1 if steps & 1 else (steps + 2).bit_length() - 1
-    narrow = steps == 2**bits - 2
-    if steps not in (2**bits - 1, 2**bits - 2) or not 2 <= bits <= 16:
-        return None
-    low, high = (float(value) for value in grid.quantization.dequantize(list(grid.clamp)))
-    rounded = partial(
-        tf.quantization.fake_quant_with_min_max_args,
-        min=low,
-        max=high,
-        num_bits=bits,
-        narrow_range=narrow,
-    )
-    if quantizer_name(quantizer) == "quantized_relu":
-        return rounded  # no gradient outside of its range, as in QKeras
-    return lambda x: x + tf.stop_gradient(rounded(x) - x)
+    step, (low, high) = grid.quantization.scale, np.array(grid.clamp) - grid.quantization.zero_point
+    rectified = quantizer_name(quantizer) == "quantized_relu"
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def rounded(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+        def gradient(upstream: Any) -> Any:
+            if not rectified:
+                return upstream  # QKeras lets it through outside of the range, too
+            inside = tf.logical_and(x > 0.0, x <= high * step)
+            return tf.where(inside, upstream, 0.0)
+
+        return tf.clip_by_value(tf.round(x / step), low, high) * step, gradient
+
+    return rounded
 
 
 class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Trains and attacks the networks of ``experiments/``; what is done already is not done again.
+
+    python tools/run_experiments.py                           # everything
+    python tools/run_experiments.py cifar10/float cifar10/stq # float first: others transfer from it
+
+Every ``experiments/DATASET/NAME.toml`` becomes a run in ``experiments/DATASET/NAME``: ``model.h5``,
+``run.json``, and ``attacks.json``, what ``tinyedge attack --json`` printed. Every float network is
+also quantized without training, with and without new statistics of batch normalization. A run that
+was interrupted goes on where it was. ``tools/write_results.py`` makes ``docs/results.md`` of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tinyedge.files import write_atomically
+
+ROOT = Path(__file__).parent.parent
+EXPERIMENTS = ROOT / "experiments"
+SAMPLES = 100
+SEED = 0
+CONTROLS = {"post-training": "--recalibrate", "post-training-raw": "--no-recalibrate"}
+"""Runs made of each float network by ``tinyedge quantize --precision stq``."""
+
+
+def tinyedge(*arguments: object) -> str:
+    """Runs a command from the project's folder; gives what it printed."""
+    command = [sys.executable, "-m", "tinyedge", *map(str, arguments)]
+    print("$", *command[1:], file=sys.stderr, flush=True)
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def attack(folder: Path, name: str, *options: object) -> None:
+    """Attacks a run, unless that is done."""
+    target = folder / name
+    if target.is_file():
+        return
+    suites = folder / "suites.npz"
+    common = ("--samples", SAMPLES, "--seed", SEED, "-o", suites, "--json")
+    found = json.loads(tinyedge("attack", folder.relative_to(ROOT), *common, *options))
+    suites.unlink()
+    write_atomically(target, json.dumps(found, indent=1) + "\n")
+
+
+def run(name: str) -> None:
+    """Trains, or quantizes, and attacks one network."""
+    folder = EXPERIMENTS / name
+    relative, surrogate = folder.relative_to(ROOT), folder.with_name("float")
+    if not (folder / "run.json").is_file():
+        if folder.name in CONTROLS:
+            option = CONTROLS[folder.name]
+            tinyedge("quantize", surrogate, "--precision", "stq", option, "-o", relative)
+        else:
+            tinyedge("train", f"{relative}.toml", "-o", relative, "--resume")
+    config = json.loads((folder / "run.json").read_text())["config"]
+    same_input = config["data"]["channels"] == "grey"
+    attack(
+        folder,
+        "attacks.json",
+        "--attacks",
+        "all",
+        *(("--surrogate", surrogate.relative_to(ROOT)) if same_input else ()),
+    )
+    if config["model"]["temperature"] != 1:
+        # As an attacker sees it who takes the softmax at temperature 1 for what was trained.
+        options = ("--attacks", "fgsm,pgd", "--temperature", 1)
+        attack(folder, "attacks-untempered.json", *options)
+
+
+def main() -> None:
+    """Runs what is named, or everything; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="DATASET/NAME")
+    names = parser.parse_args().names
+    if not names:
+        found = sorted(
+            str(path.relative_to(EXPERIMENTS).with_suffix(""))
+            for path in EXPERIMENTS.glob("*/*.toml")
+        )
+        floats = [name for name in found if name.endswith("/float")]
+        teachers = [name for name in found if name.endswith("/float-t50")]
+        controls = [name.replace("/float", f"/{each}") for name in floats for each in CONTROLS]
+        names = list(dict.fromkeys([*floats, *teachers, *found, *controls]))
+    for name in names:
+        run(name)
+
+
+if __name__ == "__main__":
+    main()
