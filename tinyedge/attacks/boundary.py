@@ -8,16 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.attacks.classifier import Float32
-from tinyedge.attacks.environment import BoundaryAttack
-
-_BISECTIONS = 10
+from tinyedge.attacks.environment import BoundaryAttack, check_and_transform_label_format
 
 
 class BatchedBoundary(BoundaryAttack):  # type: ignore[misc]
     """ART's Boundary attack (Brendel et al. 2018, arXiv 1712.04248), untargeted, in lock step.
 
     Every sample takes ART's steps with radii of its own, but candidates of all samples are
-    classified in one call.
+    classified in one call, and samples that are misclassified are left as they are.
 
     Attributes:
         random: draws starting points and steps.
@@ -25,10 +23,13 @@ class BatchedBoundary(BoundaryAttack):  # type: ignore[misc]
 
     random: np.random.Generator
 
-    def generate(self, x: Float32, y: Any = None, **_: Any) -> Float32:  # noqa: ARG002
+    def generate(self, x: Float32, y: Any = None, **_: Any) -> Float32:
         x = x.astype(np.float32)
-        own = self._classes(x)
+        own = check_and_transform_label_format(
+            y, nb_classes=self.estimator.nb_classes, return_one_hot=False
+        ).ravel()
         current, found = self._starting_points(x, own)
+        found &= self._classes(x) == own
         result = np.where(found[(..., *(None,) * (x.ndim - 1))], current, x)
         active = np.flatnonzero(found)
         delta = np.full(len(x), self.delta)
@@ -59,8 +60,7 @@ class BatchedBoundary(BoundaryAttack):  # type: ignore[misc]
     ) -> tuple[Float32, NDArray[np.bool_]]:
         """A point of another class for every sample, and whether there was any.
 
-        It is uniform noise, or where noise is of one class only, another sample; then moved
-        towards the sample by bisection.
+        It is uniform noise, or another sample where noise is of one class only.
         """
         low, high = self.estimator.clip_values
         noise = self.random.uniform(low, high, (self.init_size, *x.shape[1:])).astype(np.float32)
@@ -73,15 +73,7 @@ class BatchedBoundary(BoundaryAttack):  # type: ignore[misc]
                     start[sample] = points[self.random.choice(other)]
                     found[sample] = True
                     break
-        near, far = np.zeros(len(x)), np.ones(len(x))
-        expand = (..., *(None,) * (x.ndim - 1))
-        for _step in range(_BISECTIONS):
-            middle = (near + far) / 2
-            tried = (x + (start - x) * middle[expand]).astype(np.float32)
-            adversarial = self._classes(tried) != own
-            far = np.where(adversarial, middle, far)
-            near = np.where(adversarial, near, middle)
-        return (x + (start - x) * far[expand]).astype(np.float32), found
+        return start, found
 
     def _orthogonal(
         self,

@@ -75,8 +75,8 @@ class FloatModel:
                 return model(x, training=False)
 
         signature = [tf.TensorSpec((None, *self.shape), tf.float32)]
-        self.frozen = tf.function(frozen, input_signature=signature)
-        self._exact = tf.function(exact, input_signature=signature)
+        self.frozen = tf.function(frozen, input_signature=signature, autograph=False)
+        self._exact = tf.function(exact, input_signature=signature, autograph=False)
 
     def logits(self, inputs: Float32) -> Float32:
         """The logits as the model file gives them, float32 (n, classes)."""
@@ -147,7 +147,8 @@ def _lean(layer: Any) -> Callable[[Any], Any]:
 
         return tf.clip_by_value(tf.round(x / step), low, high) * step, gradient
 
-    return rounded
+    function: Callable[[Any], Any] = rounded
+    return function
 
 
 class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
@@ -161,6 +162,8 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
 
     Attributes:
         queries: samples that logits were asked for.
+        gradient: of the loss by the input, a compiled function of inputs float32 (n, *shape) and
+            labels int32 (n,).
     """
 
     def __init__(
@@ -181,14 +184,20 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
         inputs = tf.TensorSpec((None, *model.shape), tf.float32)
         labels = tf.TensorSpec((None,), tf.int32)
 
+        def losses(x: Any, y: Any) -> Any:
+            return loss(y, model.frozen(x) / temperature)
+
+        def logit(x: Any, y: Any) -> Any:
+            return tf.gather(model.frozen(x), y, batch_dims=1)
+
         def gradient_of(value: Callable[[Any, Any], Any]) -> Any:
             def gradient(x: Any, y: Any) -> Any:
                 with tf.GradientTape() as tape:
                     tape.watch(x)
-                    total = tf.reduce_sum(value(y, model.frozen(x)))
+                    total = tf.reduce_sum(value(x, y))
                 return tape.gradient(total, x)
 
-            return tf.function(gradient, input_signature=[inputs, labels])
+            return tf.function(gradient, input_signature=[inputs, labels], autograph=False)
 
         def jacobian(x: Any) -> Any:
             with tf.GradientTape(persistent=True) as tape:
@@ -197,12 +206,10 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
             return tf.stack([tape.gradient(column, x) for column in columns], axis=1)
 
         self._frozen = model.frozen
-        self._loss_gradient = gradient_of(lambda y, logits: loss(y, logits / temperature))
-        self._logit_gradient = gradient_of(lambda y, logits: tf.gather(logits, y, batch_dims=1))
-        self._jacobian = tf.function(jacobian, input_signature=[inputs])
-        self._losses = tf.function(
-            lambda x, y: loss(y, model.frozen(x) / temperature), input_signature=[inputs, labels]
-        )
+        self.gradient = gradient_of(losses)
+        self._logit_gradient = gradient_of(logit)
+        self._jacobian = tf.function(jacobian, input_signature=[inputs], autograph=False)
+        self._losses = tf.function(losses, input_signature=[inputs, labels], autograph=False)
 
     def predict(self, x: Any, batch_size: int = 128, **_: Any) -> Float32:  # noqa: ARG002
         self.queries += len(x)
@@ -211,8 +218,8 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
     def loss_gradient(self, x: Any, y: Any, **_: Any) -> Any:
         labels = tf.argmax(y, axis=1, output_type=tf.int32)
         if isinstance(x, tf.Tensor):
-            return self._loss_gradient(tf.cast(x, tf.float32), labels)
-        return in_batches(self._loss_gradient, np.asarray(x, dtype=np.float32), labels.numpy())
+            return self.gradient(tf.cast(x, tf.float32), labels)
+        return in_batches(self.gradient, np.asarray(x, dtype=np.float32), labels.numpy())
 
     def class_gradient(self, x: Any, label: Any = None, **_: Any) -> Float32:
         samples = np.asarray(x, dtype=np.float32)
@@ -221,9 +228,13 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
         labels = np.broadcast_to(np.asarray(label, dtype=np.int32), (len(samples),))
         return in_batches(self._logit_gradient, samples, labels)[:, np.newaxis]
 
+    def losses(self, x: Float32, labels: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The loss of every sample, float32 (n,)."""
+        return in_batches(self._losses, x, labels)
+
     def compute_loss(self, x: Any, y: Any, reduction: str = "none", **_: Any) -> Any:
         labels = np.argmax(np.asarray(y), axis=1).astype(np.int32)
-        losses = in_batches(self._losses, np.asarray(x, dtype=np.float32), labels)
+        losses = self.losses(np.asarray(x, dtype=np.float32), labels)
         match reduction:
             case "mean":
                 return losses.mean()

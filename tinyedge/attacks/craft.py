@@ -22,9 +22,9 @@ from tinyedge.attacks.environment import (
     CarliniL2Method,
     DeepFool,
     FastGradientMethod,
-    ProjectedGradientDescent,
     ZooAttack,
 )
+from tinyedge.attacks.pgd import CompiledPGD
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.attacks.square import BatchedSquare
 from tinyedge.errors import UsageError
@@ -35,6 +35,11 @@ _ZOO_STEP = 0.2
 """Of ZOO's numerical derivatives, as a share of the input's range: a small one vanishes in the
 quantization of the input."""
 
+_BOUNDARY_RADIUS = 0.3
+"""At the start, of steps along the sphere and towards the sample, as shares of the distance: from
+the border between two classes ART's 0.01 takes long to grow."""
+_BOUNDARY_CANDIDATES = 10
+"""Per step. Half of ART's gave the same distances after as many steps."""
 _STRETCHES = tuple(np.float32(1 + 0.005 * 2**step) for step in range(7))
 
 
@@ -128,7 +133,7 @@ class Crafter:
             case "fgsm":
                 method = FastGradientMethod(classifier, **linf)
             case "pgd":
-                method = ProjectedGradientDescent(
+                method = CompiledPGD(
                     classifier,
                     eps_step=settings.pgd_step,
                     max_iter=settings.iterations,
@@ -136,6 +141,7 @@ class Crafter:
                     verbose=False,
                     **linf,
                 )
+                method.random = random
             case "cw":
                 method = CarliniL2Method(
                     classifier,
@@ -152,6 +158,9 @@ class Crafter:
                 method = BatchedBoundary(
                     classifier,
                     targeted=False,
+                    delta=_BOUNDARY_RADIUS,
+                    epsilon=_BOUNDARY_RADIUS,
+                    sample_size=_BOUNDARY_CANDIDATES,
                     max_iter=settings.boundary_iterations,
                     verbose=False,
                     **common,

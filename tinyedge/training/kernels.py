@@ -165,7 +165,5 @@ def write_quantized(model: Any) -> None:
     """
     for site in quantized_kernels(model):
         if isinstance(site.quantizer, qkeras.ternary | qkeras.binary):
-            codes, scales = weight_codes(
-                site.layer.name, site.role, site.quantizer, site.variable
-            )
+            codes, scales = weight_codes(site.layer.name, site.role, site.quantizer, site.variable)
             site.variable.assign((codes * scales).astype(np.float32))
