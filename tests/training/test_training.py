@@ -108,6 +108,17 @@ def test_training_learns_and_reports(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert tested["suites"][0]["mismatched_logits"] == 0
     assert tested["suites"][0]["accuracy"]["device"] > 0.9
 
+    attack = ("attack", tmp_path / "run", "--samples", 30, "-o", tmp_path / "suites.npz")
+    judged = run_json(capsys, *attack, "--attacks", "fgsm,pgd,noise", "--iterations", 5)
+    clean, fgsm, pgd, noise = judged["suites"]
+    assert "fold 0 of 5" in clean["settings"]["data"]  # what the run was tested on
+    assert clean["samples"] == pgd["samples"] == 30
+    assert clean["accuracy"]["float"] >= fgsm["accuracy"]["float"] >= pgd["accuracy"]["float"]
+    assert noise["largest_change"] <= 8 / 255 + 1e-6
+    assert len(judged["masking"]["pgd_sweep"]) >= 4
+    streamed = ("run", tmp_path / "out", "--on", "twin", "--suite", tmp_path / "suites.npz")
+    assert [s["mismatched_logits"] for s in run_json(capsys, *streamed)["suites"]] == [0] * 4
+
 
 def test_portions_end_with_three_values_a_channel(tmp_path: Path) -> None:
     config = read_config(write(tmp_path, SECTIONS["portion"].replace("epochs = 2", "epochs = 4")))

@@ -56,15 +56,15 @@ def _record(model: Any, suite: Suite, clean: Suite) -> dict[str, Any]:
         },
         "settings": suite.settings,
     }
+    change = (suite.inputs - clean.inputs[:count]).reshape(count, -1)
+    record["largest_change"] = float(np.abs(change).max(initial=0.0))
     if suite is clean:
         return record
-    change = (suite.inputs - clean.inputs[:count]).reshape(count, -1)
     lengths = np.linalg.norm(change, axis=1)
     right = suite.float_logits.argmax(axis=1) == suite.labels
     before = _right(clean)[:count]
     broken = before & ~right
     record["change"] = {
-        "linf_largest": float(np.abs(change).max(initial=0.0)),
         "l2_mean": float(lengths.mean()),
         "l2_median_of_successes": float(np.median(lengths[broken])) if broken.any() else None,
         "samples_changed": int((lengths > 0).sum()),
