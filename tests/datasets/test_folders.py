@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -18,11 +19,11 @@ def publish(content: bytes | OSError, monkeypatch: pytest.MonkeyPatch) -> list[P
     """Lets downloads give the content, or fail; returns the list of those that follow."""
     downloads = []
 
-    def download(file: Published) -> bytes:
+    def download(file: Published, into: IO[bytes]) -> None:
         downloads.append(file)
         if isinstance(content, OSError):
             raise content
-        return content
+        into.write(content)
 
     monkeypatch.setattr(folders, "_download", download)
     return downloads
@@ -58,7 +59,7 @@ def test_a_wrong_checksum_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatc
     publish(b"changed", monkeypatch)
     with pytest.raises(DataError, match=r"md5 is .*, not "):
         find_or_download("Title", FILE, None)
-    assert not cache.exists()
+    assert list(cache.iterdir()) == []
 
 
 def test_a_failed_download_says_where_to_put_the_file(
@@ -68,7 +69,7 @@ def test_a_failed_download_says_where_to_put_the_file(
     with pytest.raises(DataError, match=r"Title: file\.bin: .*no network") as missing:
         find_or_download("Title", FILE, None)
     assert "TINYEDGE_DATA" in missing.value.hint
-    assert not cache.exists()
+    assert list(cache.iterdir()) == []
 
 
 def test_a_named_folder_is_not_supplemented(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import tempfile
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tinyedge.errors import DataError
-from tinyedge.files import write_atomically
 
 _TIMEOUT = 30.0
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -70,19 +71,21 @@ def find_or_download(
     if folder is not None:
         raise missing(title, file.name, folder)
     path = cache() / file.name
-    try:
-        content = _download(file)
-    except OSError as error:
-        raise missing(title, file.name, None, f"{file.url}{file.name}: {error}") from error
-    kind, expected = file.digest.split(":")
-    found = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
-    if found != expected:
-        raise DataError(
-            f"{file.url}{file.name}: {kind} is {found}, not {expected}",
-            hint="the download is damaged, or the file has changed",
-        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content)
+    kind, expected = file.digest.split(":")
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{file.name}.") as aside:
+        try:
+            _download(file, aside)
+        except OSError as error:
+            raise missing(title, file.name, None, f"{file.url}{file.name}: {error}") from error
+        aside.seek(0)
+        found = hashlib.file_digest(aside, kind).hexdigest()
+        if found != expected:
+            raise DataError(
+                f"{file.url}{file.name}: {kind} is {found}, not {expected}",
+                hint="the download is damaged, or the file has changed",
+            )
+        os.link(aside.name, path)
     return path
 
 
@@ -95,10 +98,7 @@ def missing(title: str, name: str, folder: Path | None, why: str = "") -> DataEr
     )
 
 
-def _download(file: Published) -> bytes:
-    request = urllib.request.urlopen(file.url + file.name, timeout=_TIMEOUT)  # noqa: S310 - ours
-    with request as response:
-        parts = []
-        while part := response.read(_CHUNK):
-            parts.append(part)
-    return b"".join(parts)
+def _download(file: Published, into: IO[bytes]) -> None:
+    url = file.url + file.name
+    with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:  # noqa: S310 - one of ours
+        shutil.copyfileobj(response, into)
