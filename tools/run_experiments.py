@@ -58,13 +58,13 @@ def run(name: str) -> None:
         else:
             tinyedge("train", f"{relative}.toml", "-o", relative, "--resume")
     config = json.loads((folder / "run.json").read_text())["config"]
-    same_input = config["data"]["channels"] == "grey"
+    transferred = config["data"]["channels"] == "grey" and folder != surrogate
     attack(
         folder,
         "attacks.json",
         "--attacks",
         "all",
-        *(("--surrogate", surrogate.relative_to(ROOT)) if same_input else ()),
+        *(("--surrogate", surrogate.relative_to(ROOT)) if transferred else ()),
     )
     if config["model"]["temperature"] != 1:
         # As an attacker sees it who takes the softmax at temperature 1 for what was trained.

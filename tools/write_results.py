@@ -124,6 +124,26 @@ def attack_table(runs: dict[str, Run]) -> list[str]:
     return lines
 
 
+def sweep_table(runs: dict[str, Run]) -> list[str]:
+    """Accuracy under PGD by epsilon."""
+    sweeps = {
+        name: {
+            point["epsilon"]: point["accuracy"] for point in run["attacks"]["masking"]["pgd_sweep"]
+        }
+        for name, run in runs.items()
+        if run["attacks"]
+    }
+    epsilons = sorted({epsilon for sweep in sweeps.values() for epsilon in sweep})
+    return [
+        f"| Network | {' | '.join(f'{epsilon:.4g}' for epsilon in epsilons)} |",
+        f"|---|{'---:|' * len(epsilons)}",
+        *(
+            f"| {TITLES[name]} | {' | '.join(percent(sweep.get(each)) for each in epsilons)} |"
+            for name, sweep in sweeps.items()
+        ),
+    ]
+
+
 def findings(runs: dict[str, Run]) -> list[str]:
     """What the masking check found, and lengths of smallest changes."""
     lines = []
@@ -241,6 +261,10 @@ def section(dataset: str, title: str) -> list[str]:
             ),
             "",
             *attack_table(runs),
+            "",
+            "Accuracy in % under PGD, by epsilon:",
+            "",
+            *sweep_table(runs),
             "",
             "Median L2 length of the smallest changes that were found:",
             "",

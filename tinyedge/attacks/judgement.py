@@ -16,7 +16,7 @@ from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.suites import Suite
 
-SWEEP = (1, 2, 4, 8, 16, 32)
+SWEEP = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
 """Multiples of epsilon that PGD is tried with, up to half of the input's range."""
 _SIGNIFICANT = 0.05
 _ZERO_GRADIENTS = 0.1
