@@ -5,10 +5,10 @@
 
 Both attack the same samples with the same budget, one after the other in one process: ART's own
 attack around ``TensorFlowV2Classifier(model)``, as ART's examples wrap it, its arguments left at
-their defaults where the budget does not say otherwise (but for C&W, which takes all samples at once,
-not one by one); and tinyedge's. Strength is the accuracy
-that is left by the model file itself, and for attacks that look for the smallest change its median
-length. Times include what each compiles on first use.
+their defaults where the budget does not say otherwise (but C&W takes all samples at once, not one
+by one); and tinyedge's. Strength is the accuracy that is left by the model file itself, and for
+attacks that look for the smallest change its median length. Times include what each compiles on
+first use.
 """
 
 from __future__ import annotations

@@ -57,8 +57,10 @@ def main() -> None:
 
     tf_keras.utils.set_random_seed(arguments.seed)
     tf.config.experimental.enable_op_determinism()
-    images, labels = fashion_mnist.load("train", arguments.data)
-    test_images, test_labels = fashion_mnist.load("test", arguments.data)
+    train = fashion_mnist.load("train", arguments.data)
+    test = fashion_mnist.load("test", arguments.data)
+    images, test_images = ((part.x / 255.0).astype(np.float32) for part in (train, test))
+    labels, test_labels = train.y, test.y
 
     options = tf.data.Options()
     options.autotune.enabled = False
