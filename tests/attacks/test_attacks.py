@@ -168,6 +168,22 @@ def test_unknown_attacks_and_models_are_refused(tmp_path: Path) -> None:
         craft_suites(demo.MODEL, FIRST, ("transfer-pgd",), settings, 5, QUIET, other)
 
 
+def test_inputs_need_not_be_images(tmp_path: Path) -> None:
+    layers = tf_keras.layers
+    inputs = layers.Input((12,))
+    model = tf_keras.Model(inputs, layers.Dense(4)(layers.Dense(16, "relu")(inputs)))
+    path = save(randomized(model), tmp_path / "vector.h5")
+    x = np.random.default_rng(2).random((10, 12)).astype(np.float32)
+    clean = Suite("clean", x, FloatModel(path).logits(x).argmax(axis=1))
+    names = attack_names("all", surrogate=False)
+    settings = AttackSettings(**{"epsilon": 0.3, **CHEAP})
+    for suite in craft_suites(path, clean, names, settings, 10, QUIET)[1:]:
+        assert suite.float_logits is not None
+        assert suite.inputs.shape == x.shape
+        left = accuracy(suite.float_logits, suite.labels)
+        assert suite.name == "noise" or left < 1.0, suite.name
+
+
 def test_names_of_attacks() -> None:
     assert attack_names("pgd, fgsm,pgd", surrogate=False) == ["pgd", "fgsm"]
     assert attack_names("all", surrogate=True) == list(ATTACKS)

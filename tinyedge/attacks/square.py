@@ -28,6 +28,9 @@ class BatchedSquare(SquareAttack):  # type: ignore[misc]
         labels = check_and_transform_label_format(
             y, nb_classes=self.estimator.nb_classes, return_one_hot=False
         ).ravel()
+        original_shape = x.shape
+        if x.ndim != 4:  # any other input is an image of one row
+            x = x.reshape(len(x), 1, -1, 1)
         best = x.astype(np.float32).copy()
         for _restart in range(self.nb_restarts):
             margins = self._margins(best, labels)
@@ -36,7 +39,7 @@ class BatchedSquare(SquareAttack):  # type: ignore[misc]
                 break
             found, fooled = self._restart(x[robust], labels[robust])
             best[robust[fooled]] = found[fooled]
-        return best
+        return best.reshape(original_shape)
 
     def _restart(self, x: Float32, labels: NDArray[np.int64]) -> tuple[Float32, NDArray[np.bool_]]:
         count, height, width, channels = x.shape
@@ -71,7 +74,7 @@ class BatchedSquare(SquareAttack):  # type: ignore[misc]
 
     def _margins(self, x: Float32, labels: NDArray[np.int64]) -> Float32:
         """By how much the true class's logit exceeds the largest other one, float32 (n,)."""
-        logits = self.estimator.predict(x)
+        logits = self.estimator.predict(x.reshape(len(x), *self.estimator.input_shape))
         at = np.arange(len(labels))
         own = logits[at, labels]
         others = logits.copy()
