@@ -176,7 +176,8 @@ def test_inputs_need_not_be_images(tmp_path: Path) -> None:
     x = np.random.default_rng(2).random((10, 12)).astype(np.float32)
     clean = Suite("clean", x, FloatModel(path).logits(x).argmax(axis=1))
     names = attack_names("all", surrogate=False)
-    settings = AttackSettings(**{"epsilon": 0.3, **CHEAP})
+    budget: dict[str, Any] = {"epsilon": 0.3, **CHEAP}
+    settings = AttackSettings(**budget)
     for suite in craft_suites(path, clean, names, settings, 10, QUIET)[1:]:
         assert suite.float_logits is not None
         assert suite.inputs.shape == x.shape
