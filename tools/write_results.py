@@ -300,7 +300,8 @@ def main() -> None:
             "Written by `python tools/write_results.py` from the records in `experiments/`, which "
             "`python tools/run_experiments.py` made: `experiments/DATASET/NAME.toml` is a run's "
             "configuration, seed included, the folder of that name holds its record, its model and what "
-            "`tinyedge attack --attacks all` found. Two cores of a server, no GPU."
+            "`tinyedge attack --attacks all` found. Two cores of a server, no GPU; other work ran "
+            "beside most runs, so minutes are upper bounds."
         ),
         "",
         (

@@ -20,7 +20,7 @@ from tinyedge.training.config import RunConfig, read_config, write_config
 from tinyedge.training.data import load_data
 from tinyedge.training.normalization import recalibrate_normalization
 from tinyedge.training.run import train
-from tinyedge.training.trainer import Trainer, TrainingSamples
+from tinyedge.training.trainer import Trainer
 
 PROGRESS = Output(verbosity=-1).progress
 BASE = """
@@ -216,7 +216,7 @@ def test_jacobian_penalty_makes_the_norm_smaller() -> None:
         penalized = config.model_copy(
             update={"jacobian": config.jacobian.model_copy(update={"weight": weight})}
         )
-        trainer = Trainer(model, penalized, TrainingSamples(data.train.x, data.train.y))
+        trainer = Trainer(model, penalized, data.train)
         for epoch in range(4):
             trainer.epoch(epoch)
         logits = logits_model(model)

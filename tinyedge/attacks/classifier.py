@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tinyedge.importers.qkeras.quantizers import (
     activation_grid,
     quantizer_name,
 )
-from tinyedge.models.kernels import quantized_kernels
+from tinyedge.models.kernels import quantized_kernels, replaced_quantizers
 from tinyedge.training.kernels import deterministic
 
 Float32 = NDArray[np.float32]
@@ -49,7 +50,7 @@ class FloatModel:
     """A model file up to its logits, ready to be attacked.
 
     QKeras' layers quantize their kernels anew in each call. Here they are constants, and quantized
-    activations are one operator each; the values are the same up to the order of float additions,
+    activations take fewer operators; the values are the same up to the order of float additions,
     and so is the straight-through gradient.
 
     Args:
@@ -58,14 +59,12 @@ class FloatModel:
     Attributes:
         shape: of an input.
         classes: number of logits.
-        parameters: of the model.
     """
 
     def __init__(self, path: Path) -> None:
         model = logits_model(load_keras_model(path))
         self.shape: tuple[int, ...] = tuple(model.input_shape[1:])
         self.classes = int(model.output_shape[-1])
-        self.parameters = int(model.count_params())
 
         def exact(x: Any) -> Any:
             return model(x, training=False)
@@ -93,19 +92,14 @@ def in_batches(function: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[A
     return np.concatenate(parts)
 
 
-@contextlib.contextmanager
-def _frozen_kernels(model: Any) -> Iterator[None]:
+def _frozen_kernels(model: Any) -> AbstractContextManager[None]:
     """Makes constants of what a model's layers make of their kernels."""
-    put, found = object.__setattr__, quantized_kernels(model)
-    try:
-        for site in found:
-            with tf.init_scope():
-                value = deterministic(site.quantizer, site.variable).numpy()
-            put(site.layer, site.attribute, partial(_constant, value))
-        yield
-    finally:
-        for site in found:
-            put(site.layer, site.attribute, site.quantizer)
+    with tf.init_scope():
+        frozen = [
+            (site, partial(_constant, deterministic(site.quantizer, site.variable).numpy()))
+            for site in quantized_kernels(model)
+        ]
+    return replaced_quantizers(frozen)
 
 
 def _constant(value: Float32, _kernel: Any) -> Any:

@@ -36,8 +36,8 @@ _ZOO_STEP = 0.2
 quantization of the input."""
 
 _BOUNDARY_RADIUS = 0.3
-"""At the start, of steps along the sphere and towards the sample, as shares of the distance: from
-the border between two classes ART's 0.01 takes long to grow."""
+"""At the start, of steps along the sphere and towards the sample, as shares of the distance: ART's
+0.01 takes tens of iterations to grow."""
 _BOUNDARY_CANDIDATES = 10
 """Per step. Half of ART's gave the same distances after as many steps."""
 _STRETCHES = tuple(np.float32(1 + 0.005 * 2**step) for step in range(7))

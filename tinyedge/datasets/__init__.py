@@ -15,6 +15,9 @@ DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
 """Names of all data sets; each is a module with a function ``load``."""
 
 Split = Literal["train", "test"]
+SPLITS: dict[Split, str] = {"train": "training set", "test": "test set"}
+"""What a split is called in ``LabelledSamples.source``."""
+
 Channels = Literal["grey", "rgb"]
 Features = Literal["mfcc", "logmel"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.datasets import Channels, LabelledSamples, Split
+from tinyedge.datasets import SPLITS, Channels, LabelledSamples, Split
 from tinyedge.datasets.folders import Published, find, find_or_download
 from tinyedge.datasets.images import grey
 from tinyedge.errors import DataError, MissingDependencyError
@@ -70,9 +70,10 @@ def load(split: Split, folder: Path | None, channels: Channels = "grey") -> Labe
         raise DataError(f"{path}: damaged, or of another layout ({error})") from error
     if channels == "grey":
         images = grey(images)
-    part = {"train": "training set", "test": "test set"}[split]
     settings = {"channels": channels}
-    return LabelledSamples(images, labels, classes, f"{title}, {part}, {channels}", settings)
+    return LabelledSamples(
+        images, labels, classes, f"{title}, {SPLITS[split]}, {channels}", settings
+    )
 
 
 Part = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.datasets import LabelledSamples, Split
+from tinyedge.datasets import SPLITS, LabelledSamples, Split
 from tinyedge.datasets.folders import Published, find_or_download
 from tinyedge.errors import DataError
 
@@ -62,10 +62,9 @@ def load(split: Split, folder: Path | None = None) -> LabelledSamples:
     images, labels = _read_idx(paths[0], 16), _read_idx(paths[1], 8)
     if images.size != labels.size * 28 * 28:
         raise DataError(f"{paths[0]}: {images.size} pixels do not fit {labels.size} labels")
-    part = {"train": "training set", "test": "test set"}[split]
     return LabelledSamples(
         images.reshape(-1, 28, 28, 1),
         labels.astype(np.int64),
         CLASSES,
-        f"Fashion-MNIST, {part}",
+        f"Fashion-MNIST, {SPLITS[split]}",
     )

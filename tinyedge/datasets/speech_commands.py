@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.datasets import Features, LabelledSamples, Split
+from tinyedge.datasets import SPLITS, Features, LabelledSamples, Split
 from tinyedge.datasets.features import SAMPLE_RATE, log_mel, mfcc
 from tinyedge.datasets.folders import Published, cache, find, find_or_download
 from tinyedge.errors import DataError
@@ -127,8 +127,9 @@ def _from_archive(archive: Path, split: Split, features: Features) -> LabelledSa
         content = io.BytesIO()
         np.savez(content, x=values, y=labels)
         write_atomically(kept, content.getvalue())
-    part = {"train": "training set", "test": "test set"}[split]
-    source = _source(f"12-class {part}, silence and unknown drawn with seed {_SEED}", features)
+    source = _source(
+        f"12-class {SPLITS[split]}, silence and unknown drawn with seed {_SEED}", features
+    )
     settings = {"features": features, "seed": _SEED}
     return LabelledSamples(values[..., np.newaxis], labels, CLASSES, source, settings)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.datasets import Channels, LabelledSamples, Split
+from tinyedge.datasets import SPLITS, Channels, LabelledSamples, Split
 from tinyedge.datasets.folders import Published, find_or_download
 from tinyedge.datasets.images import grey
 from tinyedge.errors import DataError, MissingDependencyError
@@ -50,6 +50,5 @@ def load(split: Split, folder: Path | None, channels: Channels = "grey") -> Labe
         raise DataError(f"{path}: damaged, or of another layout ({error})") from error
     if channels == "grey":
         images = grey(images)
-    part = {"train": "training set", "test": "test set"}[split]
     settings = {"channels": channels}
-    return LabelledSamples(images, labels, CLASSES, f"SVHN, {part}, {channels}", settings)
+    return LabelledSamples(images, labels, CLASSES, f"SVHN, {SPLITS[split]}, {channels}", settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,3 +49,19 @@ def quantized_kernels(model: Any) -> list[QuantizedKernel]:
         for role in roles
         if (quantizer := getattr(layer, f"{role}_quantizer_internal", None)) is not None
     ]
+
+
+@contextlib.contextmanager
+def replaced_quantizers(
+    replacements: Sequence[tuple[QuantizedKernel, Callable[[Any], Any]]],
+) -> Iterator[None]:
+    """Lets layers call other functions of their kernels, inside the ``with`` block."""
+    # A plain attribute: assigned as usual, Keras would begin to track it.
+    put = object.__setattr__
+    try:
+        for kernel, replacement in replacements:
+            put(kernel.layer, kernel.attribute, replacement)
+        yield
+    finally:
+        for kernel, _ in replacements:
+            put(kernel.layer, kernel.attribute, kernel.quantizer)

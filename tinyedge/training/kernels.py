@@ -18,7 +18,7 @@ import numpy as np
 from tinyedge.importers.qkeras.environment import qkeras
 from tinyedge.importers.qkeras.environment import tensorflow as tf
 from tinyedge.importers.qkeras.quantizers import weight_codes
-from tinyedge.models.kernels import QuantizedKernel, quantized_kernels
+from tinyedge.models.kernels import QuantizedKernel, quantized_kernels, replaced_quantizers
 
 Scheme = Literal["deterministic", "sampling", "portion"]
 
@@ -141,17 +141,15 @@ def training_kernels(model: Any, kernel: TrainingKernel, seed: Any) -> Iterator[
         kernel: replaces the quantizers.
         seed: int32 (2,); each kernel gets its own, derived from it.
     """
-    found = quantized_kernels(model)
-    # A plain attribute: assigned as usual, Keras would begin to track it.
-    put = object.__setattr__
-    try:
-        for number, site in enumerate(found):
-            own = tf.random.experimental.stateless_fold_in(seed, number)
-            put(site.layer, site.attribute, partial(_apply, kernel, site, own))
+    replacements = [
+        (
+            site,
+            partial(_apply, kernel, site, tf.random.experimental.stateless_fold_in(seed, number)),
+        )
+        for number, site in enumerate(quantized_kernels(model))
+    ]
+    with replaced_quantizers(replacements):
         yield
-    finally:
-        for site in found:
-            put(site.layer, site.attribute, site.quantizer)
 
 
 def _apply(kernel: TrainingKernel, site: QuantizedKernel, seed: Any, value: Any) -> Any:

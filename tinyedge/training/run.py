@@ -32,7 +32,7 @@ from tinyedge.training.data import TrainAndTest
 from tinyedge.training.jacobian import frobenius_norms
 from tinyedge.training.kernels import write_quantized
 from tinyedge.training.normalization import recalibrate_normalization, subset
-from tinyedge.training.trainer import Trainer, TrainingSamples, as_floats, predict
+from tinyedge.training.trainer import Trainer, as_floats, predict
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -101,8 +101,7 @@ def train(
         return record
     tf_keras.utils.set_random_seed(config.training.seed)
     model = build(config, shape, classes)
-    samples = TrainingSamples(data.train.x, data.train.y)
-    trainer = Trainer(model, config, samples, teacher)
+    trainer = Trainer(model, config, data.train, teacher)
 
     finished = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(trainer=trainer.checkpoint, finished=finished)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.datasets import LabelledSamples
 from tinyedge.importers.qkeras.environment import tensorflow as tf
 from tinyedge.importers.qkeras.environment import tf_keras
 from tinyedge.importers.qkeras.load import logits_model
@@ -28,19 +29,6 @@ from tinyedge.training.kernels import (
 _STEPS_A_CALL = 25
 """Training steps between two signs of progress."""
 _EVALUATION_BATCH = 250
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSamples:
-    """What a network is trained on.
-
-    Attributes:
-        x: (n, *shape), uint8 images that stand for 0 to 1, or float32.
-        y: int64 (n,).
-    """
-
-    x: NDArray[Any]
-    y: NDArray[np.int64]
 
 
 @dataclass
@@ -69,7 +57,7 @@ class Trainer:
 
     model: Any
     config: RunConfig
-    samples: TrainingSamples
+    samples: LabelledSamples
     teacher: Callable[[Any], Any] | None = None
     checkpoint: Any = field(init=False)
 
