@@ -19,8 +19,8 @@ from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as sch
 from tests.importers import keras_models as km
 from tests.importers import tflite_models as tm
 from tinyedge.errors import ModelError, TinyEdgeError
-from tinyedge.evaluation import witnesses
-from tinyedge.evaluation.witnesses import compare, random_inputs
+from tinyedge.evaluation.witnesses import Subject, compare, random_inputs, tflite
+from tinyedge.evaluation.witnesses.tflite import LiteRTWitness, MicroWitness
 from tinyedge.exporters.c import export_c
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.exporters.tflite import export_tflite
@@ -72,7 +72,7 @@ def test_converted_models_are_reproduced(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(Twin(model).run(samples).reshape(expected.shape), expected)
     exported = Interpreter(model.tflite.read_bytes()).run(samples)[0]
     np.testing.assert_array_equal(exported.reshape(expected.shape), expected)
-    tensors = compare(graph, "tflite-micro", samples, layers=True, folder=tmp_path)
+    tensors = compare(MicroWitness(Subject(graph)), samples, layers=True).tensors
     assert [tensor.name for tensor in tensors if tensor.differing] == []
     assert_round_trip(graph, tmp_path)
 
@@ -129,16 +129,16 @@ def test_qkeras_models_export(name: str, tmp_path: Path) -> None:
     path = km.save(km.randomized(km.EXACT_MODELS[name]()), tmp_path / "model.h5")
     graph = import_model(path).graph
     samples = random_inputs(graph, 20, seed=2)
-    tensors = compare(graph, "tflite-micro", samples, layers=True, folder=tmp_path)
+    tensors = compare(MicroWitness(Subject(graph)), samples, layers=True).tensors
     assert len(tensors) == len(graph.operators)
     assert [tensor.name for tensor in tensors if tensor.differing] == []
     assert_round_trip(graph, tmp_path)
 
 
-def test_demo_exports(demo_model: ConvertedModel, tmp_path: Path) -> None:
+def test_demo_exports(demo_model: ConvertedModel) -> None:
     graph = demo_model.graph
     samples = random_inputs(graph, 1000, seed=3)
-    (output,) = compare(graph, "tflite-micro", samples, folder=tmp_path)
+    (output,) = compare(MicroWitness(Subject(graph)), samples).tensors
     assert (output.values, output.differing) == (10_000, 0)
     again = import_model(demo_model.tflite).graph
     assert again.hash == graph.hash
@@ -146,16 +146,16 @@ def test_demo_exports(demo_model: ConvertedModel, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kernels", ["litert-reference", "litert-optimized"])
-def test_exports_load_in_litert(kernels: Any, demo_model: ConvertedModel, tmp_path: Path) -> None:
+def test_exports_load_in_litert(kernels: Any, demo_model: ConvertedModel) -> None:
     """Its kernels round otherwise now and then; most bytes are the same."""
     samples = random_inputs(demo_model.graph, 100, seed=3)
-    (output,) = compare(demo_model.graph, kernels, samples, folder=tmp_path)
+    (output,) = compare(LiteRTWitness(Subject(demo_model.graph), kernels), samples).tensors
     assert output.differing < output.values // 2
     assert output.largest < 8
 
 
 def test_a_fault_is_found_in_its_layer(
-    demo_model: ConvertedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo_model: ConvertedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the weights of one layer changed on one side, the first difference is that layer's."""
     graph = demo_model.graph
@@ -167,12 +167,12 @@ def test_a_fault_is_found_in_its_layer(
     faulty = replace(operator, weights=replace(operator.weights, codes=codes))
     operators = (*graph.operators[:position], faulty, *graph.operators[position + 1 :])
     monkeypatch.setattr(
-        witnesses,
+        tflite,
         "export_tflite",
         lambda given, outputs: export_tflite(replace(given, operators=operators), outputs),
     )
     samples = random_inputs(graph, 5, seed=0)
-    tensors = compare(graph, "tflite-micro", samples, layers=True, folder=tmp_path)
+    tensors = compare(MicroWitness(Subject(graph)), samples, layers=True).tensors
     assert next(tensor.name for tensor in tensors if tensor.differing) == operator.output
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import PATH, output_options
+from tinyedge.cli.options import DATASETS, PATH, conversion_options, output_options
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.evaluation.witnesses import Witness
+    from tinyedge.evaluation.witnesses import Comparison, WitnessName
+    from tinyedge.graph.graph import Graph
 
-WITNESSES = ("twin", "tflite-micro", "litert-reference", "litert-optimized")
+WITNESSES = ("twin", "tflite-micro", "litert-reference", "litert-optimized", "qkeras", "hls4ml")
 
 
 @click.command("check")
@@ -24,8 +25,9 @@ WITNESSES = ("twin", "tflite-micro", "litert-reference", "litert-optimized")
     type=click.Choice(WITNESSES),
     default="tflite-micro",
     show_default=True,
-    help="The other implementation: the C code on this machine, TFLite-Micro's interpreter, or "
-    "LiteRT (TensorFlow Lite) with its reference or its optimized kernels.",
+    help="The other implementation: the C code on this machine, TFLite-Micro's interpreter, LiteRT "
+    "(TensorFlow Lite) with its reference or its optimized kernels, the QKeras model itself, or "
+    "hls4ml's C++ for it.",
 )
 @click.option("--samples", type=click.IntRange(1), help="Default: 100, or all of --inputs.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
@@ -35,86 +37,149 @@ WITNESSES = ("twin", "tflite-micro", "litert-reference", "litert-optimized")
     metavar="FILE",
     help="Samples (.npy or .npz), instead of random ones.",
 )
-@click.option("--layers", is_flag=True, help="Compare the output of every layer.")
+@click.option("--dataset", type=click.Choice(DATASETS), help="Or the test set of a data set.")
+@click.option(
+    "--data",
+    "data_folder",
+    type=PATH,
+    metavar="DIR",
+    help="Where the data set's files lie. Default: $TINYEDGE_DATA.",
+)
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Compare the output of every layer; 'qkeras' and 'hls4ml' always do.",
+)
+@click.option(
+    "--converted",
+    type=PATH,
+    metavar="DIR",
+    help="Compare the graph that 'tinyedge convert' wrote there, instead of converting MODEL anew.",
+)
+@click.option(
+    "--project",
+    type=PATH,
+    metavar="DIR",
+    help="Compile the hls4ml project there, as it is, instead of a new one (with --with hls4ml).",
+)
+@conversion_options
 @output_options
 @click.pass_obj
 def command(
     output: Output,
     model: Path,
-    witness: Witness,
+    witness: WitnessName,
     samples: int | None,
     seed: int,
     inputs: Path | None,
+    dataset: Any,
+    data_folder: Path | None,
     layers: bool,  # noqa: FBT001
+    converted: Path | None,
+    project: Path | None,
+    calibration: Path | None,
+    input_range: tuple[float, float] | None,
 ) -> None:
     """Compare the numpy reference of MODEL with another implementation, byte by byte.
 
-    MODEL is anything that 'tinyedge convert' takes or writes. A .tflite file whose ends are int8 is
-    given to TFLite-Micro as it is; with --layers, and for other models, it is our export. The twin
-    and TFLite-Micro have to agree on every byte (exit code 8 where they do not); LiteRT's kernels
-    round otherwise now and then, and the share is reported.
+    MODEL is anything that 'tinyedge convert' takes or writes; 'qkeras' and 'hls4ml' take a QKeras
+    model. A .tflite file whose ends are int8 is given to TFLite-Micro as it is; with --layers, and
+    for other models, it is our export. The twin and TFLite-Micro have to agree on every byte (exit
+    code 8 where they do not). The others round otherwise now and then, and the share is reported;
+    exit code 8 says that one layer's weights differ, or that by itself it is more than a step off.
     """
     import tempfile
 
+    from tinyedge.cli.conversion import imported_model
     from tinyedge.errors import ThresholdError, UsageError
     from tinyedge.evaluation import witnesses
-    from tinyedge.evaluation.suites import read_inputs
-    from tinyedge.importers import import_model, is_tflite_model
+    from tinyedge.exporters.converted import load_converted
+    from tinyedge.importers import is_keras_model, is_tflite_model
 
     if layers and witness == "twin":
         raise UsageError("--layers: the twin shows only its output; name another --with")
+    if inputs and dataset:
+        raise UsageError("--inputs and --dataset exclude each other")
+    if project and witness != "hls4ml":
+        raise UsageError("--project goes with --with hls4ml")
     with output.step(f"reading {model.name}"):
-        graph = import_model(model).graph
-    tensor = graph.input_tensor
-    if inputs:
-        given = read_inputs(inputs, tensor.shape, tensor.quantization)[:samples]
-    else:
-        given = witnesses.random_inputs(graph, samples or 100, seed)
+        imported = imported_model(model, calibration, input_range)
+    graph = load_converted(converted).graph if converted else imported.graph
+    if set(graph.tensors) != set(imported.graph.tensors):
+        raise UsageError(f"--converted {converted}: of another model than {model}")
+    given, about = _samples(output, graph, inputs, dataset, data_folder, samples, seed)
     original = None
-    if witness == "tflite-micro" and is_tflite_model(model):
+    if witness == "tflite-micro" and is_tflite_model(model) and not layers:
         from tinyedge.tflm.interpreter import Interpreter
 
         content = model.read_bytes()
         original = content if Interpreter(content).input_type == "int8" else None
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        output.progress(f"running on {witness}", len(given)) as advance,
-    ):
-        tensors = witnesses.compare(
-            graph,
-            witness,
-            given,
-            layers=layers,
-            folder=Path(folder),
-            original=original,
-            progress=advance,
-        )
-    record, failing = _record(tensors), next((t.name for t in tensors if t.differing), None)
+    subject = witnesses.Subject(
+        graph, model if is_keras_model(model) else None, imported.origins, original, project
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        with output.step(f"making {witness} ready"):
+            opened = witnesses.open_witness(witness, subject, Path(folder))
+        with output.progress(f"running on {witness}", len(given)) as advance:
+            layers = layers or witness in ("qkeras", "hls4ml")
+            found = witnesses.compare(opened, given, layers=layers, progress=advance)
     failure = None
-    if failing is not None and witness in witnesses.EXACT:
-        failure = ThresholdError(f"numpy and {witness} differ, first in '{failing}'")
+    if found.fault is not None:
+        failure = ThresholdError(f"numpy and {witness} differ, first in '{found.fault}'")
+    record = _record(found)
     output.result(
         {
             "with": witness,
-            "ran": "file" if original and not layers else "export",
+            "ran": "file" if original else "export",
             "samples": len(given),
-            "seed": None if inputs else seed,
-            "inputs": str(inputs) if inputs else "random",
-            "tensors": record,
-            "first_difference": failing,
+            **about,
+            **record,
         },
-        _table(record, f"{witness}, {len(given)} samples"),
+        *_tables(record, f"{witness}, {len(given)} samples"),
         failure=failure,
     )
 
 
-def _record(tensors: list[Any]) -> list[dict[str, Any]]:
+def _samples(
+    output: Output,
+    graph: Graph,
+    inputs: Path | None,
+    dataset: Any,
+    folder: Path | None,
+    count: int | None,
+    seed: int,
+) -> tuple[Any, dict[str, Any]]:
+    """The int8 samples, and what is said of them."""
+    from tinyedge.datasets import load_test_set
+    from tinyedge.evaluation.suites import read_inputs, suite_of
+    from tinyedge.evaluation.witnesses import random_inputs
+
+    tensor = graph.input_tensor
+    if inputs:
+        samples = read_inputs(inputs, tensor.shape, tensor.quantization)[:count]
+        return samples, {"seed": None, "inputs": str(inputs)}
+    if dataset:
+        with output.step(f"loading {dataset}"):
+            grey = tensor.shape[-1] == 1
+            test_set = load_test_set(dataset, folder, channels="grey" if grey else "rgb")
+        suite = suite_of(test_set, dataset, tensor.quantization, count=count or 100)
+        samples = tensor.quantization.quantize(suite.inputs)
+        return samples, {"seed": None, "inputs": suite.settings["data"]}
+    return random_inputs(graph, count or 100, seed), {"seed": seed, "inputs": "random"}
+
+
+def _record(found: Comparison) -> dict[str, Any]:
     import dataclasses
 
-    return [dataclasses.asdict(tensor) for tensor in tensors]
+    return {
+        "tensors": [dataclasses.asdict(tensor) for tensor in found.tensors],
+        "weights": [dataclasses.asdict(layer) for layer in found.weights],
+        "first_difference": next((t.name for t in found.tensors if t.differing), None),
+        "fault": found.fault,
+    }
 
 
-def _table(tensors: list[dict[str, Any]], title: str) -> Any:
+def _tables(record: dict[str, Any], title: str) -> list[Any]:
     from rich.table import Table
 
     from tinyedge.cli.tables import percent
@@ -122,16 +187,32 @@ def _table(tensors: list[dict[str, Any]], title: str) -> Any:
     table = Table(title=f"numpy and {title}", title_justify="left")
     for heading in ("tensor", "operator"):
         table.add_column(heading, overflow="fold")
-    for heading in ("values", "differing", "largest", "same largest element"):
+    own = any(tensor["own_differing"] is not None for tensor in record["tensors"])
+    headings = ["values", "differing", "largest", "same largest element"]
+    for heading in headings + ["differing by itself", "largest by itself"] * own:
         table.add_column(heading, justify="right")
-    for tensor in tensors:
-        table.add_row(
+    for tensor in record["tensors"]:
+        row = [
             tensor["name"],
             tensor["kind"],
             f"{tensor['values']:,}",
             f"{tensor['differing']:,}",
             str(tensor["largest"]),
             percent(tensor["agreement"]),
-            style="bold red" if tensor["differing"] else "",
+        ]
+        if own:
+            itself = (tensor["own_differing"], tensor["own_largest"])
+            row += ["-" if value is None else f"{value:,}" for value in itself]
+        style = "bold red" if tensor["name"] == record["fault"] else ""
+        table.add_row(*row, style=style if tensor["differing"] else "")
+    if not record["weights"]:
+        return [table]
+    weights = Table(title="weights that differ", title_justify="left")
+    for heading in ("layer", "weights", "biases", "some of them: index, ours, theirs"):
+        weights.add_column(heading, overflow="fold")
+    for layer in record["weights"]:
+        shown = "; ".join(
+            f"{tuple(index)} {ours:.5g} {theirs:.5g}" for index, ours, theirs in layer["examples"]
         )
-    return table
+        weights.add_row(layer["name"], f"{layer['differing']:,}", f"{layer['biases']:,}", shown)
+    return [table, weights]

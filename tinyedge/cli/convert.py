@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tinyedge.cli.options import PATH, output_options
+from tinyedge.cli.options import PATH, conversion_options, output_options
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
     from tinyedge.boards.cores import CoreName
     from tinyedge.exporters.c import Objective
+    from tinyedge.importers import ImportResult
 
 CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 OBJECTIVES = ("speed", "size")
+TARGETS = ("c", "hls4ml")
+BACKENDS = ("vitis", "vivado")
+IO_TYPES = ("parallel", "stream")
+ARITHMETICS = ("exact", "plain")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def hls4ml_options(command: Command) -> Command:
+    """What goes with --to hls4ml; None where not given."""
+    for decorate in (
+        click.option(
+            "--clock-period",
+            type=click.FloatRange(0, min_open=True),
+            metavar="NS",
+            help="Of the FPGA's clock. Default: 5.",
+        ),
+        click.option("--part", help="FPGA part number. Default: hls4ml's."),
+        click.option(
+            "--reuse-factor",
+            type=click.IntRange(1),
+            help="How often a multiplier works in one result of a layer. Default: 1.",
+        ),
+        click.option(
+            "--arithmetic",
+            type=click.Choice(ARITHMETICS),
+            help="Scale sums exactly as the microcontroller does, with multipliers of up to 31 "
+            "bits and two roundings, or plainly, with fewer bits and one. Default: exact.",
+        ),
+        click.option(
+            "--io",
+            "io_type",
+            type=click.Choice(IO_TYPES),
+            help="Whole tensors in parallel, or one pixel after the other. Default: parallel.",
+        ),
+        click.option(
+            "--backend",
+            type=click.Choice(BACKENDS),
+            help="Whose tools the project is for. Default: vitis.",
+        ),
+    ):
+        command = decorate(command)
+    return command
 
 
 @click.command("convert")
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder to write.")
 @click.option(
-    "--calibration",
-    type=PATH,
-    metavar="FILE",
-    help="Real inputs (.npy, or .npz with x), for activations without a quantizer.",
+    "--to",
+    "target",
+    type=click.Choice(TARGETS),
+    default=TARGETS[0],
+    show_default=True,
+    help="C and .tflite for microcontrollers, or an hls4ml project for an FPGA.",
 )
-@click.option(
-    "--input-range",
-    type=float,
-    nargs=2,
-    metavar="LOW HIGH",
-    help="Range of the inputs. Default: that of --calibration, else 0 1.",
-)
+@conversion_options
 @click.option(
     "--core",
     type=click.Choice(CORES),
@@ -48,40 +89,47 @@ OBJECTIVES = ("speed", "size")
     show_default=True,
     help="Choose kernels and packings for speed, or for the size of the flash image.",
 )
+@hls4ml_options
 @output_options
 @click.pass_obj
 def command(
     output: Output,
+    /,
     model: Path,
     folder: Path,
+    target: str,
     calibration: Path | None,
     input_range: tuple[float, float] | None,
     core: CoreName,
     optimize: Objective,
+    **hls4ml: Any,
 ) -> None:
-    """Convert MODEL to packed C, a .tflite file and a saved graph.
+    """Convert MODEL to packed C, a .tflite file and a saved graph; or to an hls4ml project.
 
     MODEL is a QKeras model (.h5, .keras or a SavedModel folder), a fully int8 .tflite file, or a
-    graph that was saved before.
+    graph that was saved before. An hls4ml project is made from a QKeras model only.
     """
+    from tinyedge.cli.conversion import imported_model
     from tinyedge.cli.tables import layer_table
     from tinyedge.errors import UsageError
-    from tinyedge.evaluation.suites import read_calibration
     from tinyedge.exporters.c import CodeOptions
     from tinyedge.exporters.converted import write_converted
-    from tinyedge.importers import import_model, is_keras_model
 
-    if input_range and not input_range[0] < input_range[1]:
-        raise UsageError("--input-range: LOW has to be below HIGH")
-    if (calibration or input_range) and model.exists() and not is_keras_model(model):
-        raise UsageError("--calibration and --input-range go with QKeras models")
-    samples = read_calibration(calibration) if calibration else None
+    options = CodeOptions(core, optimize)
+    given = {name: value for name, value in hls4ml.items() if value is not None}
+    if target == "hls4ml" and options != CodeOptions():
+        raise UsageError("--core and --optimize go with --to c")
+    if target != "hls4ml" and given:
+        named = ", ".join(f"--{name.removesuffix('_type').replace('_', '-')}" for name in given)
+        raise UsageError(f"{named}: goes with --to hls4ml")
     with output.step(f"reading {model.name}"):
-        imported = import_model(model, samples, input_range or None)
+        imported = imported_model(model, calibration, input_range)
+    if target == "hls4ml":
+        _convert_to_hls4ml(output, model, imported, folder, given)
+        return
     made_by = ["tinyedge convert", model.name]
     made_by += ["--calibration", calibration.name] if calibration else []
     made_by += ["--input-range", *map(str, input_range)] if input_range else []
-    options = CodeOptions(core, optimize)
     made_by += ["--core", core] if core != CodeOptions.core else []
     made_by += ["--optimize", optimize] if optimize != CodeOptions.optimize else []
     converted = write_converted(imported.graph, folder, " ".join(made_by), imported.notes, options)
@@ -95,4 +143,29 @@ def command(
     )
     output.result(
         {"folder": str(folder), "model": manifest}, layer_table(manifest["layers"]), summary
+    )
+
+
+def _convert_to_hls4ml(
+    output: Output,
+    model: Path,
+    imported: ImportResult,
+    folder: Path,
+    options: dict[str, Any],
+) -> None:
+    from tinyedge.cli.resources import resource_table
+    from tinyedge.errors import UsageError
+    from tinyedge.exporters.hls4ml.project import write_project
+    from tinyedge.importers import is_keras_model
+
+    if not is_keras_model(model):
+        raise UsageError("--to hls4ml takes a QKeras model (.h5, .keras, SavedModel)")
+    with output.step("writing the hls4ml project"):
+        project = write_project(model, imported, folder, **options)
+    for note in project.notes:
+        output.remark(f"note: {note}")
+    output.result(
+        {"folder": str(folder), "project": project.record},
+        resource_table(project.record["resources"]),
+        f"written to {folder}",
     )

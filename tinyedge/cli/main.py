@@ -32,6 +32,7 @@ COMMANDS = (
     "quantize",
     "attack",
     "arena",
+    "resources",
     "boards",
     "doctor",
 )

@@ -53,6 +53,27 @@ def board_option(*, required: bool = False) -> Callable[[Command], Command]:
     )
 
 
+def conversion_options(command: Command) -> Command:
+    """--calibration and --input-range."""
+    for decorate in (
+        click.option(
+            "--input-range",
+            type=float,
+            nargs=2,
+            metavar="LOW HIGH",
+            help="Range of the inputs. Default: that of --calibration, else 0 1.",
+        ),
+        click.option(
+            "--calibration",
+            type=PATH,
+            metavar="FILE",
+            help="Real inputs (.npy, or .npz with x), for activations without a quantizer.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 def toolchain_options(command: Command) -> Command:
     """--compiler and --emulator."""
     return click.option(

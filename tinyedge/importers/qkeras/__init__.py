@@ -52,7 +52,8 @@ def import_qkeras(
     nodes = fuse(trace(model))
     notes = assign_grids(nodes, calibration, input_range)
     source = {"file": path.name, "sha256": file_hash(path), "producer": "QKeras"}
-    return ImportResult(lower(nodes, path.stem, source, notes), tuple(notes))
+    graph, origins = lower(nodes, path.stem, source, notes)
+    return ImportResult(graph, tuple(notes), origins)
 
 
 def logits_function(path: Path) -> tuple[Callable[[Any], Any], tuple[int, ...], int]:

@@ -16,6 +16,13 @@ def fuse(nodes: list[n.Node]) -> list[n.Node]:
     return nodes
 
 
+def _merge(nodes: list[n.Node], node: n.Node, source: n.Node) -> None:
+    """Takes a node out whose work its source does now."""
+    source.layers += node.layers
+    source.value_of = node.value_of
+    _remove(nodes, node, source)
+
+
 def _remove(nodes: list[n.Node], node: n.Node, replacement: n.Node) -> None:
     """Takes a node out; whoever used its value uses the replacement's."""
     last = nodes[-1] is node
@@ -45,7 +52,7 @@ def _fold_affine(nodes: list[n.Node]) -> bool:
         else:
             continue
         source.spread = node.spread
-        _remove(nodes, node, source)
+        _merge(nodes, node, source)
         return True
     return False
 
@@ -69,6 +76,7 @@ def _hoist_activation(nodes: list[n.Node]) -> bool:
         if isinstance(middle.inputs[0], n.Input) or middle.inputs[0].grid:
             continue
         _remove(nodes, node, middle)
+        middle.value_of, node.value_of = node.value_of, None
         source = middle.inputs[0]
         node.inputs, node.shape = [source], source.shape
         middle.inputs = [node]
@@ -85,18 +93,22 @@ def _fold_activation(nodes: list[n.Node]) -> bool:
             continue
         source = node.inputs[0]
         if node.grid and (known := _known_grid(source)) and _covers(node.grid, known):
-            _remove(nodes, node, source)
+            _merge(nodes, node, source)
             return True
         if not consumers.single(source) or source.grid:
             continue
         if isinstance(source, n.Input) and node.grid:
             source.grid = n.Grid(node.grid.quantization)
             return True
+        if isinstance(source, n.Mean) and node.grid and node.grid.clamp == (-128, 127):
+            source.grid = node.grid  # a mean has a scale of its own, and saturates as int8 does
+            _merge(nodes, node, source)
+            return True
         if isinstance(source, n.Linear | n.Affine | n.Add | n.Activation):
             low, high = zip(source.bounds, node.bounds, strict=True)
             source.bounds = (max(low), min(high))
             source.grid = _bounded(node.grid, source.bounds) if node.grid else None
-            _remove(nodes, node, source)
+            _merge(nodes, node, source)
             return True
     return False
 

@@ -41,23 +41,33 @@ def trace(model: Any) -> list[n.Node]:
     values: dict[int, n.Node] = {}
     result: list[n.Node] = []
     used: dict[str, int] = {}
-    by_depth = model._nodes_by_depth  # noqa: SLF001 - Keras has no public way to its calls
-    calls = [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
     output = model.outputs[0]
-    for call in calls:
+    for call in layer_calls(model):
         layer = call.layer
         inputs = [values[id(tensor)] for tensor in call.keras_inputs]
         built = _build(layer, inputs, call, output)
         count = used[layer.name] = used.get(layer.name, 0) + 1
+        suffix = f"/call{count}" if count > 1 else ""
         for node in built:
-            if count > 1 and node not in inputs:
-                node.name = f"{node.name}/call{count}"
-        result += [node for node in built if node not in inputs]
+            if node not in inputs:
+                part = node.name + suffix
+                node.value_of = part if node.name != layer.name else f"{part}/inner"
+                if node is built[-1]:
+                    node.value_of = layer.name + suffix
+                node.name = part
+                node.layers = (node.value_of,)
+                result.append(node)
         values[id(call.outputs)] = built[-1]
     logits = values[id(output)]
     needed = _ancestors(logits)
     ordered = [node for node in result if id(node) in needed and node is not logits]
     return [*ordered, logits]
+
+
+def layer_calls(model: Any) -> list[Any]:
+    """The calls of a model's layers (Keras' nodes) in execution order."""
+    by_depth = model._nodes_by_depth  # noqa: SLF001 - Keras has no public way to its calls
+    return [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
 
 
 def _ancestors(node: n.Node) -> set[int]:
@@ -117,7 +127,8 @@ def _out_size(
     return sizes[0], sizes[1]
 
 
-def _bias(layer: Any, channels: int) -> n.Float64:
+def layer_bias(layer: Any, channels: int) -> n.Float64:
+    """The quantized bias of a layer (channels,), zeros where it has none."""
     if not layer.use_bias:
         return np.zeros(channels)
     bias = layer.bias
@@ -207,7 +218,7 @@ def _input(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
 def _conv2d(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     if layer.groups != 1:
         raise ModelError(f"layer '{layer.name}': QConv2D with {layer.groups} groups")
-    bias = _bias(layer, layer.filters)
+    bias = layer_bias(layer, layer.filters)
     quantizer = layer.kernel_quantizer_internal
     node = _linear(
         layer, inputs[0], "conv2d", "kernel", quantizer, layer.kernel, name=layer.name, bias=bias
@@ -226,7 +237,7 @@ def _depthwise(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
         layer.depthwise_quantizer_internal,
         layer.depthwise_kernel,
         name=layer.name,
-        bias=_bias(layer, channels),
+        bias=layer_bias(layer, channels),
     )
     return _with_activation(layer, [node])
 
@@ -250,7 +261,7 @@ def _separable(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
         layer.pointwise_quantizer_internal,
         layer.pointwise_kernel,
         name=f"{layer.name}/pointwise",
-        bias=_bias(layer, layer.filters),
+        bias=layer_bias(layer, layer.filters),
         windowed=False,
     )
     return _with_activation(layer, [depthwise, pointwise])
@@ -273,7 +284,7 @@ def _dense(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
         kind="dense",
         codes=codes.T,
         scales=_per_channel(layer, "kernel", scales.T),
-        bias=_bias(layer, layer.units),
+        bias=layer_bias(layer, layer.units),
     )
     return _with_activation(layer, [node])
 
@@ -294,24 +305,34 @@ def _relu(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     ]
 
 
+def normalization(layer: Any) -> tuple[n.Float64, n.Float64]:
+    """Scale and offset, each (channels,), of batch normalization with its moving statistics."""
+    mean, variance = (
+        np.asarray(value, np.float64) for value in (layer.moving_mean, layer.moving_variance)
+    )
+    gamma = np.asarray(layer.gamma, np.float64) if layer.scale else np.ones_like(mean)
+    beta = np.asarray(layer.beta, np.float64) if layer.center else np.zeros_like(mean)
+    scale = gamma / np.sqrt(variance + layer.epsilon)
+    return scale, beta - mean * scale
+
+
 @_builds("BatchNormalization")
 def _batch_normalization(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     axis = layer.axis if isinstance(layer.axis, int) else next(iter(layer.axis))
     if axis not in (-1, len(inputs[0].shape)):
         raise ModelError(f"layer '{layer.name}': BatchNormalization over axis {layer.axis}")
-    channels = inputs[0].shape[-1]
-    gamma = np.asarray(layer.gamma, np.float64) if layer.scale else np.ones(channels)
-    beta = np.asarray(layer.beta, np.float64) if layer.center else np.zeros(channels)
-    variance = np.asarray(layer.moving_variance, np.float64)
-    scale = gamma / np.sqrt(variance + layer.epsilon)
+    scale, offset = normalization(layer)
+    mean, variance = (
+        np.asarray(value, np.float64) for value in (layer.moving_mean, layer.moving_variance)
+    )
     return [
         n.Affine(
             name=layer.name,
             inputs=inputs,
             shape=inputs[0].shape,
             scale=scale,
-            offset=beta - np.asarray(layer.moving_mean, np.float64) * scale,
-            spread=(beta, np.abs(scale) * np.sqrt(variance)),
+            offset=offset,
+            spread=(scale * mean + offset, np.abs(scale) * np.sqrt(variance)),
         )
     ]
 
@@ -368,18 +389,23 @@ def _average_pooling(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     return [_pool(layer, inputs[0], "average")]
 
 
+def averaging_factor(layer: Any, area: int) -> float:
+    """What QKeras' quantized reciprocal of the window's area makes of an average."""
+    if layer.average_quantizer is None:
+        return 1.0
+    return float(np.squeeze(np.asarray(layer.average_quantizer_internal(1.0 / area)))) * area
+
+
 def _averaging_factor(layer: Any, area: int, source: n.Node) -> list[n.Node]:
-    """What QKeras' quantized reciprocal of the window's area does to an average."""
     if layer.average_quantizer is None:
         return []
-    factor = float(np.squeeze(np.asarray(layer.average_quantizer_internal(1.0 / area)))) * area
     channels = source.shape[-1]
     return [
         n.Affine(
             name=f"{layer.name}/factor",
             inputs=[source],
             shape=source.shape,
-            scale=np.full(channels, factor),
+            scale=np.full(channels, averaging_factor(layer, area)),
             offset=np.zeros(channels),
         )
     ]

@@ -16,7 +16,7 @@ from tinyedge.importers.qkeras.environment import tf_keras
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps TensorFlow's and Keras' remarks about loading off the terminal."""
     absl = logging.getLogger("absl")
     level = absl.level
@@ -37,7 +37,7 @@ def load_keras_model(path: Path) -> Any:
     """
     if not path.exists():
         raise ModelError(f"{path}: no such file")
-    with _quiet():
+    with quiet():
         from qkeras.utils import _add_supported_quantized_objects
 
         objects: dict[str, Any] = {}

@@ -14,10 +14,13 @@ from tinyedge.graph.graph import Graph
 from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.qkeras import nodes as n
+from tinyedge.importers.result import Origin
 
 _BIAS_LIMIT = 2**30
 _CONSTANT_RESOLUTION = 2.0**-10
 """Step of the bias of a channel without weights, in steps of the output."""
+_BIAS_RESOLUTION = 2.0**-10
+"""Largest step of a bias, in steps of the output, where the weights leave room for a finer one."""
 
 
 @dataclass
@@ -44,8 +47,14 @@ class _Builder:
         return name
 
 
-def lower(nodes: list[n.Node], name: str, source: dict[str, Any], notes: list[str]) -> Graph:
+def lower(
+    nodes: list[n.Node], name: str, source: dict[str, Any], notes: list[str]
+) -> tuple[Graph, dict[str, Origin]]:
     """Makes the integer graph of nodes whose grids are all assigned; may add to ``notes``.
+
+    Returns:
+        The graph, and where each of its tensors comes from; those that only prepare another's
+        computation come from nowhere.
 
     Raises:
         ModelError: the graph does not check, with the operator's name.
@@ -53,7 +62,7 @@ def lower(nodes: list[n.Node], name: str, source: dict[str, Any], notes: list[st
     builder = _Builder(notes=notes)
     for node in nodes:
         _lower(builder, node)
-    return simplify(
+    graph = simplify(
         Graph(
             name,
             builder.tensors,
@@ -63,6 +72,8 @@ def lower(nodes: list[n.Node], name: str, source: dict[str, Any], notes: list[st
             source,
         )
     )
+    origins = {builder.names[id(node)]: Origin(node.layers, node.value_of) for node in nodes}
+    return graph, {name: origins[name] for name in graph.tensors if name in origins}
 
 
 def _lower(builder: _Builder, node: n.Node) -> None:
@@ -187,7 +198,9 @@ def _quantized(
     """Weights with positive scales and an int32 bias.
 
     A negative scale (batch normalization with a negative gamma) goes into the codes. A channel that
-    nothing but its bias reaches gets weights of zero and a fine scale of its own.
+    nothing but its bias reaches gets weights of zero and a fine scale of its own. The unit of a
+    bias is that of the products; where this is coarse, as few bits a weight make it, the weights
+    become multiples of a power of two (``Weights.steps``), and the unit is as much finer.
     """
     per_channel = (-1, *[1] * (codes.ndim - 1))
     signed = np.where(scales.reshape(per_channel) < 0, -codes, codes)
@@ -207,8 +220,28 @@ def _quantized(
     signed[constant] = 0
     magnitude = np.where(constant, target.scale * _CONSTANT_RESOLUTION / source.scale, magnitude)
 
+    finer = _finer(signed, source.scale * magnitude / target.scale, bias)
+    signed *= finer.reshape(per_channel)
+    magnitude /= finer
     float_scales = magnitude.astype(np.float32)
     quantized_bias = np.rint(bias / (source.scale * float_scales.astype(np.float64)))
     limited = np.clip(quantized_bias, -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)
     narrow = signed.astype(np.int8)
     return Weights.narrowest(narrow, float_scales), limited
+
+
+def _finer(
+    codes: NDArray[np.int16], unit: NDArray[np.float64], bias: NDArray[np.float64]
+) -> NDArray[np.int16]:
+    """Powers of two (out,) to multiply weights by, so that a bias has a fine enough unit.
+
+    Args:
+        codes: (out, ...).
+        unit: of each channel's bias, in steps of the output.
+        bias: (out,); a channel without one needs no finer unit.
+    """
+    largest = np.abs(codes.reshape(len(codes), -1)).max(axis=1, initial=0)
+    room = np.floor(np.log2(INT8_MAX / np.maximum(largest, 1)))
+    needed = np.ceil(np.log2(np.maximum(unit / _BIAS_RESOLUTION, 1.0)))
+    exponents = np.where((bias == 0) | (largest == 0), 0.0, np.minimum(room, needed))
+    return np.exp2(np.maximum(exponents, 0.0)).astype(np.int16)

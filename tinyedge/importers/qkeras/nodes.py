@@ -42,6 +42,9 @@ class Node:
         shape: of its value.
         grid: of its value; None until ``ranges`` assigns one, unless a quantizer set it.
         bounds: limits of a ReLU without a quantizer; infinite by default.
+        layers: the Keras layers whose work it does, in order; a layer that becomes several nodes
+            has parts ``layer/part``.
+        value_of: the one of them whose value it is; None where the model has no such value.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Node:
     shape: tuple[int, ...]
     grid: Grid | None = None
     bounds: tuple[float, float] = (-np.inf, np.inf)
+    layers: tuple[str, ...] = ()
+    value_of: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)

@@ -1,0 +1,78 @@
+"""TensorFlow Lite's interpreters, on the model's ``.tflite`` export or on the file it came from."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from tinyedge.errors import MissingDependencyError
+from tinyedge.evaluation.witnesses.witness import Int8, Progress, Seen, Subject, Witness
+from tinyedge.exporters.tflite import export_tflite
+
+
+class MicroWitness(Witness):
+    """TFLite-Micro's reference kernels."""
+
+    exact: ClassVar[bool] = True
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(subject)
+        self._original = subject.original
+
+    def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
+        from tinyedge.tflm.interpreter import Interpreter
+
+        whole = names == [self.graph.output] and self._original is not None
+        model = self._original if whole else export_tflite(self.graph, names)
+        assert model is not None
+        values = Interpreter(model).run(samples, len(names), progress)
+        return [Seen(value) for value in values]
+
+
+class LiteRTWitness(Witness):
+    """LiteRT (TensorFlow Lite), whose kernels round otherwise now and then.
+
+    Args:
+        subject: what to compute.
+        kernels: which of its kernels.
+    """
+
+    exact: ClassVar[bool] = False
+
+    def __init__(
+        self, subject: Subject, kernels: Literal["litert-reference", "litert-optimized"]
+    ) -> None:
+        super().__init__(subject)
+        self._kernels = kernels
+
+    def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
+        try:
+            from ai_edge_litert import interpreter as litert
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"this needs LiteRT, which is TensorFlow Lite's interpreter ({error})",
+                hint=f"{sys.executable} -m pip install 'tinyedge[tflite]'",
+            ) from error
+
+        resolvers = {
+            "litert-reference": litert.OpResolverType.BUILTIN_REF,
+            "litert-optimized": litert.OpResolverType.AUTO,
+        }
+        interpreter: Any = litert.Interpreter(
+            model_content=export_tflite(self.graph, names),
+            experimental_op_resolver_type=resolvers[self._kernels],
+        )
+        interpreter.allocate_tensors()
+        outputs = [details["index"] for details in interpreter.get_output_details()]
+        source = interpreter.get_input_details()[0]["index"]
+        results: list[list[Int8]] = [[] for _ in outputs]
+        for sample in samples:
+            interpreter.set_tensor(source, sample[np.newaxis])
+            interpreter.invoke()
+            for result, index in zip(results, outputs, strict=True):
+                result.append(interpreter.get_tensor(index)[0])
+            if progress:
+                progress(1)
+        return [Seen(np.stack(result)) for result in results]

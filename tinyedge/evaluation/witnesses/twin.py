@@ -1,0 +1,26 @@
+"""The model's C code on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from tinyedge.evaluation.witnesses.witness import Int8, Progress, Seen, Subject, Witness
+from tinyedge.exporters.converted import write_converted
+from tinyedge.firmware.twin import Twin
+
+
+class TwinWitness(Witness):
+    """The host twin; it shows its output only."""
+
+    exact: ClassVar[bool] = True
+
+    def __init__(self, subject: Subject, folder: Path) -> None:
+        super().__init__(subject)
+        self._twin = Twin(write_converted(subject.graph, folder, "tinyedge check"))
+
+    def shows(self) -> list[str]:
+        return [self.graph.output]
+
+    def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
+        return [Seen(self._twin.run(samples, progress)) for _ in names]

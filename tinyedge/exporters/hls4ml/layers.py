@@ -1,0 +1,268 @@
+"""Keras layers, one function a kind, into layers that hls4ml reads right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinyedge.exporters.hls4ml.faults import pad_maximum
+from tinyedge.exporters.hls4ml.precision import GUARD_BITS, Float64
+from tinyedge.exporters.hls4ml.rewriter import Rewriter, Value, before_activation
+from tinyedge.importers.qkeras.environment import qkeras, tf_keras
+from tinyedge.importers.qkeras.layers import averaging_factor, layer_bias, normalization
+from tinyedge.importers.qkeras.load import is_softmax
+
+layers = tf_keras.layers
+
+Rewrite = Callable[[Rewriter, Any, list[Value]], Value]
+_REWRITES: dict[str, Rewrite] = {}
+_AFFINE = ("BatchNormalization", "Rescaling")
+
+
+def _rewrites(*kinds: str) -> Callable[[Rewrite], Rewrite]:
+    def register(rewrite: Rewrite) -> Rewrite:
+        _REWRITES.update(dict.fromkeys(kinds, rewrite))
+        return rewrite
+
+    return register
+
+
+def rewrite_layer(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    """Writes a layer anew.
+
+    Raises:
+        ModelError: hls4ml cannot do it.
+    """
+    if is_softmax(layer):
+        return inputs[0]
+    kind = type(layer).__name__
+    if kind not in _REWRITES:
+        raise to.fail(layer, "")
+    if kind not in _AFFINE:
+        inputs = [to.applied(value) for value in inputs]
+    return _REWRITES[kind](to, layer, inputs)
+
+
+def supported_layers() -> list[str]:
+    """The names of all layers that hls4ml can be given."""
+    return sorted([*_REWRITES, "InputLayer"])
+
+
+def _own_activation(to: Rewriter, layer: Any, value: Value) -> Value:
+    """The activation that a layer has as an argument."""
+    if before_activation(layer) == layer.name:
+        return value
+    return to.activation(layer, layer.activation, to.applied(value), layer.name)
+
+
+def _windows(to: Rewriter, layer: Any) -> dict[str, Any]:
+    if any(np.ravel(layer.dilation_rate) != 1):
+        raise to.fail(layer, "with a dilation")
+    return {"strides": layer.strides, "padding": layer.padding, "use_bias": False}
+
+
+@_rewrites("QConv2D")
+def _conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    windows = _windows(to, layer)
+
+    def make(name: str, quantizer: Any) -> Any:
+        return qkeras.QConv2D(
+            layer.filters, layer.kernel_size, kernel_quantizer=quantizer, name=name, **windows
+        )
+
+    value = to.product(
+        layer,
+        inputs[0],
+        "kernel",
+        layer.kernel_quantizer_internal,
+        layer.kernel,
+        make,
+        bias=layer_bias(layer, layer.filters),
+    )
+    return _own_activation(to, layer, value)
+
+
+def _depthwise(to: Rewriter, layer: Any, source: Value, part: str, bias: Any) -> Value:
+    if layer.depth_multiplier != 1:
+        raise to.fail(layer, f"with a depth multiplier of {layer.depth_multiplier}")
+    windows = _windows(to, layer)
+
+    def make(name: str, quantizer: Any) -> Any:
+        return qkeras.QDepthwiseConv2D(
+            layer.kernel_size, depthwise_quantizer=quantizer, name=name, **windows
+        )
+
+    quantizer = layer.depthwise_quantizer_internal
+    kernel = layer.depthwise_kernel
+    return to.product(
+        layer, source, "depthwise kernel", quantizer, kernel, make, part=part, bias=bias
+    )
+
+
+@_rewrites("QDepthwiseConv2D")
+def _depthwise_conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    channels = inputs[0].tensor.shape[-1]
+    value = _depthwise(to, layer, inputs[0], "", layer_bias(layer, channels))
+    return _own_activation(to, layer, value)
+
+
+@_rewrites("QSeparableConv2D")
+def _separable_conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    middle = to.applied(_depthwise(to, layer, inputs[0], "depthwise", None))
+
+    def make(name: str, quantizer: Any) -> Any:
+        return qkeras.QConv2D(
+            layer.filters, 1, kernel_quantizer=quantizer, name=name, use_bias=False
+        )
+
+    value = to.product(
+        layer,
+        middle,
+        "pointwise kernel",
+        layer.pointwise_quantizer_internal,
+        layer.pointwise_kernel,
+        make,
+        bias=layer_bias(layer, layer.filters),
+    )
+    return _own_activation(to, layer, value)
+
+
+@_rewrites("QDense")
+def _dense(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    def make(name: str, quantizer: Any) -> Any:
+        return qkeras.QDense(layer.units, kernel_quantizer=quantizer, use_bias=False, name=name)
+
+    value = to.product(
+        layer,
+        inputs[0],
+        "kernel",
+        layer.kernel_quantizer_internal,
+        layer.kernel,
+        make,
+        bias=layer_bias(layer, layer.units),
+    )
+    return _own_activation(to, layer, value)
+
+
+@_rewrites("QActivation", "Activation")
+def _activation(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    activation = getattr(layer, "quantizer", None) or layer.activation
+    return to.activation(layer, activation, inputs[0], layer.name)
+
+
+@_rewrites("ReLU")
+def _relu(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    if layer.max_value is not None and math.isfinite(layer.max_value):
+        raise to.fail(layer, f"with a maximum ({layer.max_value})")
+    return to.activation(layer, "relu", inputs[0], layer.name)
+
+
+@_rewrites("BatchNormalization")
+def _batch_normalization(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    return _affine(to, layer, inputs[0], *normalization(layer))
+
+
+@_rewrites("Rescaling")
+def _rescaling(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    channels = inputs[0].tensor.shape[-1]
+    scale, offset = (
+        np.broadcast_to(np.asarray(value, np.float64), channels)
+        for value in (layer.scale, layer.offset)
+    )
+    return _affine(to, layer, inputs[0], scale, offset)
+
+
+def _affine(to: Rewriter, layer: Any, source: Value, scale: Float64, offset: Float64) -> Value:
+    if len(source.tensor.shape) not in (2, 4):
+        raise to.fail(layer, f"of a value of shape {tuple(source.tensor.shape[1:])}")
+    return to.affine(layer.name, source, scale, offset)
+
+
+@_rewrites("Add")
+def _add(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    inputs = [
+        value if value.unit == 1.0 else to.converted(f"{layer.name}/term{index}", value, 1.0)
+        for index, value in enumerate(inputs)
+    ]
+    total = inputs[0]
+    for index, value in enumerate(inputs[1:], 1):
+        last = index == len(inputs) - 1
+        origin = f"{layer.name}/sum" if last else f"{layer.name}/partial{index}"
+        origin = layer.name if last and not to.is_final(layer.name) else origin
+        made = layers.Add(name=to.name(origin))
+        total = to.emit(made, [total.tensor, value.tensor], total.range.plus(value.range))
+    return to.to_grid(layer.name, total)
+
+
+@_rewrites("MaxPooling2D", "GlobalMaxPooling2D", "ZeroPadding2D", "Flatten", "Reshape")
+def _same_grid(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    source, name = inputs[0], to.name(layer.name)
+    made, tensor = type(layer).from_config({**layer.get_config(), "name": name}), source.tensor
+    if getattr(layer, "padding", "") == "same" and not source.range.signed:
+        made, tensor = pad_maximum(layer, tensor, name)
+    value = to.emit(made, tensor, source.range, source.unit, on_grid=source.on_grid)
+    if "Pooling" in type(layer).__name__:
+        to.types[made.name]["accum"] = source.range.type()
+    return value
+
+
+def _factor(layer: Any, area: int) -> float:
+    return averaging_factor(layer, area) if type(layer).__name__.startswith("Q") else 1.0
+
+
+def _before_factor(layer: Any, area: int) -> str:
+    """What an average is called before the factor and the activation that QKeras may apply."""
+    inner = _factor(layer, area) != 1.0 or before_activation(layer) != layer.name
+    return f"{layer.name}/inner" if inner else layer.name
+
+
+def _average(to: Rewriter, made: Any, source: Value, area: int) -> Value:
+    """An average with guard bits."""
+    fraction = source.range.fraction + max(GUARD_BITS, area.bit_length() + 2)
+    average = source.range.with_fraction(fraction)
+    value = to.emit(made, source.tensor, average, source.unit)
+    to.types[made.name]["accum"] = average.times(area).type()
+    return value
+
+
+def _averaged(to: Rewriter, layer: Any, value: Value, area: int) -> Value:
+    """The factor and the activation that QKeras may apply to an average."""
+    if (factor := _factor(layer, area)) != 1.0:
+        activated = before_activation(layer) != layer.name
+        origin = f"{layer.name}/factor" if activated else layer.name
+        scale = np.full(value.tensor.shape[-1], factor)
+        value = to.affine(origin, value, scale, 0 * scale)
+    return _own_activation(to, layer, value)
+
+
+@_rewrites("AveragePooling2D", "QAveragePooling2D")
+def _average_pooling(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    area = math.prod(layer.pool_size)
+    origin = _before_factor(layer, area)
+    made = layers.AveragePooling2D(
+        layer.pool_size, layer.strides, layer.padding, name=to.name(f"{origin}/average")
+    )
+    value = to.exact_average(origin, _average(to, made, inputs[0], area), inputs[0])
+    return _averaged(to, layer, value, area)
+
+
+@_rewrites("GlobalAveragePooling2D", "QGlobalAveragePooling2D")
+def _global_average(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
+    area = math.prod(inputs[0].tensor.shape[1:3])
+    origin = _before_factor(layer, area)
+    made = layers.GlobalAveragePooling2D(
+        keepdims=layer.keepdims, name=to.name(f"{layer.name}/average")
+    )
+    value = _average(to, made, inputs[0], area)
+    value = to.exact_mean(origin, f"{layer.name}/inner", value, area)
+    return _averaged(to, layer, to.to_grid(origin, value), area)
+
+
+@_rewrites(
+    "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "ActivityRegularization"
+)
+def _training_only(_to: Rewriter, _layer: Any, inputs: list[Value]) -> Value:
+    return inputs[0]

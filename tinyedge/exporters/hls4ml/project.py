@@ -1,0 +1,284 @@
+"""An hls4ml project: the folder that the vendor's tools take, and what is to be known of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import tinyedge
+from tinyedge.errors import ModelError
+from tinyedge.exporters.hls4ml.environment import XnorPrecisionType, hls4ml, silence
+from tinyedge.exporters.hls4ml.faults import read_layers
+from tinyedge.exporters.hls4ml.resources import LayerResources, estimate_resources
+from tinyedge.exporters.hls4ml.rewrite import Rewritten, rewrite
+from tinyedge.exporters.hls4ml.rewriter import Arithmetic
+from tinyedge.files import folder_aside
+from tinyedge.importers.qkeras.load import load_keras_model, logits_model, quiet
+from tinyedge.importers.result import ImportResult
+from tinyedge.templates import render_template
+
+Backend = Literal["vitis", "vivado"]
+IOType = Literal["parallel", "stream"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+IO_TYPES: tuple[IOType, ...] = get_args(IOType)
+
+TOP = "model"
+"""Name of hls4ml's project and of the top function."""
+RECORD_FILE = "tinyedge.json"
+_VERSION = 1
+_UNUSED_PRECISION = "fixed<32,16>"
+"""hls4ml's default; every layer has types of its own."""
+_BACKEND_NAMES = {"vitis": "Vitis", "vivado": "Vivado"}
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Constants of a layer.
+
+    Attributes:
+        file: ``firmware/weights/FILE.h`` is what the vendor's tools read, ``FILE.txt`` what a
+            simulation reads.
+        shape: in which they lie there.
+        binary: whether 0 stands for -1.
+    """
+
+    file: str
+    shape: tuple[int, ...]
+    binary: bool
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """A layer of the project.
+
+    Attributes:
+        name: in the project, of the layer's function and of its traced output.
+        kind: hls4ml's.
+        shape: of the output.
+        types: fixed-point types by hls4ml's names: result, accum, weight, scale, bias.
+        unit: real value of a one: the step of an int8 grid where that is no power of two, else 1.
+        value_of: the layer of the model whose value the output is, or None.
+        codes_of: the layer of the model whose integer weights it multiplies with, or None.
+        weights: its constants by hls4ml's names: weight, scale, bias.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    types: dict[str, str]
+    unit: float
+    value_of: str | None
+    codes_of: str | None
+    weights: dict[str, Constants]
+
+
+@dataclass(frozen=True)
+class Project:
+    """An hls4ml project that ``write_project`` wrote.
+
+    Attributes:
+        folder: where it lies.
+        model: the file name of the model and the hash of its integer graph.
+        settings: backend, part, clock period in ns, I/O type, reuse factor.
+        input_shape, output_shape: without the batch.
+        layers: in order.
+        resources: estimates; see ``estimate_resources``.
+        notes: of the import, and of what hls4ml does otherwise.
+        versions: of tinyedge and hls4ml.
+    """
+
+    folder: Path
+    model: dict[str, str]
+    settings: dict[str, Any]
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    layers: tuple[LayerRecord, ...]
+    resources: tuple[LayerResources, ...]
+    notes: tuple[str, ...]
+    versions: dict[str, str]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What ``tinyedge.json`` holds."""
+        return {"version": _VERSION, **{k: v for k, v in asdict(self).items() if k != "folder"}}
+
+
+def write_project(
+    path: Path,
+    imported: ImportResult,
+    folder: Path,
+    *,
+    backend: Backend = "vitis",
+    io_type: IOType = "parallel",
+    arithmetic: Arithmetic = "exact",
+    reuse_factor: int = 1,
+    part: str | None = None,
+    clock_period: float = 5.0,
+) -> Project:
+    """Writes an hls4ml project for a QKeras model; all of it, or nothing.
+
+    Args:
+        path: the model file.
+        imported: what ``import_model`` made of it, whose grids set the precision.
+        folder: made if needed; other files in it stay.
+        backend: whose tools the project is for.
+        io_type: whole tensors in parallel, or one pixel after the other.
+        arithmetic: see ``rewrite``.
+        reuse_factor: how often a multiplier is used in one inference of a layer.
+        part: FPGA part number; None takes hls4ml's default.
+        clock_period: in ns.
+
+    Raises:
+        ModelError: hls4ml cannot do a layer, which is named.
+        MissingDependencyError: hls4ml is not installed.
+    """
+    with quiet():
+        model = logits_model(load_keras_model(path))
+        rewritten = rewrite(model, imported.graph, imported.origins, arithmetic)
+    settings: dict[str, Any] = {
+        "backend": backend,
+        "io_type": io_type,
+        "arithmetic": arithmetic,
+        "reuse_factor": reuse_factor,
+        "clock_period_ns": clock_period,
+    }
+    with folder_aside(folder) as aside:
+        with silence():
+            graph = _model_graph(rewritten, aside, settings, part)
+            graph.write()
+        settings["part"] = graph.config.config["Part"]
+        project = Project(
+            folder,
+            {"file": path.name, "hash": imported.graph.hash},
+            settings,
+            tuple(imported.graph.input_tensor.shape),
+            tuple(imported.graph.output_tensor.shape),
+            tuple(_layer_records(graph, rewritten)),
+            tuple(estimate_resources(imported.graph)),
+            imported.notes,
+            {"tinyedge": tinyedge.__version__, "hls4ml": str(hls4ml.__version__)},
+        )
+        _clean(aside, folder)
+        (aside / RECORD_FILE).write_text(json.dumps(project.record, indent=1) + "\n")
+        readme = render_template("hls4ml/README.md.j2", {"project": project, "top": TOP})
+        (aside / "README.md").write_text(readme)
+    return project
+
+
+def _model_graph(
+    rewritten: Rewritten, folder: Path, settings: dict[str, Any], part: str | None
+) -> Any:
+    """hls4ml's graph of a rewritten model; raises ModelError where it refuses one."""
+    model = rewritten.model
+    config = hls4ml.utils.config.create_config(
+        output_dir=str(folder),
+        project_name=TOP,
+        backend=_BACKEND_NAMES[settings["backend"]],
+        io_type=f"io_{settings['io_type']}",
+        part=part,
+        clock_period=settings["clock_period_ns"],
+    )
+    reuse = {"ReuseFactor": settings["reuse_factor"]}
+    try:
+        layers, inputs, outputs = read_layers(model)
+        config["HLSConfig"] = {
+            "Model": {
+                "Precision": _UNUSED_PRECISION,
+                "Strategy": "Latency" if settings["reuse_factor"] == 1 else "Resource",
+                **reuse,
+            },
+            "LayerName": {
+                layer["name"]: {
+                    "Precision": rewritten.precision.get(layer["name"], {"result": "auto"}),
+                    "Trace": True,
+                    **reuse,
+                }
+                for layer in layers
+            },
+        }
+        graph = hls4ml.model.graph.ModelGraph.from_layer_list(config, layers, inputs, outputs)
+    except Exception as error:  # hls4ml raises plain exceptions
+        raise ModelError(f"hls4ml refuses the model: {error}") from error
+    graph.config.trace_output = True  # so that a simulation can show every layer
+    return graph
+
+
+def _layer_records(graph: Any, rewritten: Rewritten) -> list[LayerRecord]:
+    origins = {name: origin for origin, name in rewritten.names.items()}
+    return [
+        LayerRecord(
+            name=layer.name,
+            kind=layer.class_name,
+            shape=tuple(int(size) for size in layer.get_output_variable().shape),
+            types={
+                name.removesuffix("_t"): _type_name(held.precision)
+                for name, held in layer.types.items()
+                if name not in ("table_t", "index_t")
+            },
+            unit=rewritten.units.get(layer.name, 1.0),
+            value_of=origins.get(layer.name),
+            codes_of=rewritten.products.get(layer.name),
+            weights={
+                name: Constants(
+                    held.name,
+                    tuple(int(size) for size in held.data.shape),
+                    name == "weight" and isinstance(held.type.precision, XnorPrecisionType),
+                )
+                for name, held in layer.weights.items()
+            },
+        )
+        for layer in graph.get_layers()
+    ]
+
+
+def _type_name(precision: Any) -> str:
+    """A type as hls4ml writes it, without the modes that are the default anyway."""
+    return re.sub(r",TRN,WRAP,0>|,0>", ">", str(precision))
+
+
+def _clean(folder: Path, final: Path) -> None:
+    """Takes the name of the folder that a project was written to out of it."""
+    config = folder / "hls4ml_config.yml"
+    config.write_text(config.read_text().replace(str(folder), str(final)))
+    for name in ("build_lib.sh",):
+        (folder / name).chmod(0o755)
+
+
+def read_project(folder: Path) -> Project:
+    """Reads a project's record.
+
+    Raises:
+        ModelError: the folder is none that ``write_project`` wrote, or its record is damaged.
+    """
+    hint = "write it with 'tinyedge convert MODEL --to hls4ml -o DIR'"
+    path = folder / RECORD_FILE
+    if not path.is_file():
+        raise ModelError(f"{folder}: not an hls4ml project of tinyedge", hint=hint)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.pop("version") != _VERSION:
+            raise ModelError(f"{path}: of another version of tinyedge", hint=hint)
+        layers = tuple(_decode_layer(layer) for layer in record.pop("layers"))
+        resources = tuple(LayerResources(**each) for each in record.pop("resources"))
+        return Project(
+            folder=folder,
+            input_shape=tuple(record.pop("input_shape")),
+            output_shape=tuple(record.pop("output_shape")),
+            notes=tuple(record.pop("notes")),
+            layers=layers,
+            resources=resources,
+            **record,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: damaged ({error})", hint=hint) from error
+
+
+def _decode_layer(record: dict[str, Any]) -> LayerRecord:
+    weights = {
+        name: Constants(held["file"], tuple(held["shape"]), held["binary"])
+        for name, held in record["weights"].items()
+    }
+    return LayerRecord(**{**record, "shape": tuple(record["shape"]), "weights": weights})
