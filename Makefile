@@ -13,7 +13,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/tinyedge demo
 
 test: $(VENV)/dev.stamp system-tools lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.evaluation.witnesses.witness import Int8, Progress, RealWeights, Seen, Witness
+from tinyedge.evaluation.witnesses.witness import (
+    Int8,
+    Progress,
+    RealWeights,
+    Seen,
+    Standard,
+    Witness,
+)
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
@@ -67,25 +74,23 @@ class Comparison:
     Attributes:
         tensors: in the order they are computed; the output is the last.
         weights: of the layers whose weights or biases differ.
-        exact: whether the witness has to agree on every byte.
+        standard: of the witness.
     """
 
     tensors: list[TensorComparison]
     weights: list[WeightComparison]
-    exact: bool
+    standard: Standard
 
     @property
     def fault(self) -> str | None:
-        """The first tensor that a layer at fault writes, or None.
-
-        Of a witness that has to be exact, the first that differs. Of another, which rounds
-        otherwise, the first layer whose weights differ, or that by itself is more than one step
-        apart.
-        """
-        weights = {layer.name for layer in self.weights}
+        """The first tensor that a layer at fault writes, by the witness' standard, or None."""
+        if self.standard == "none":
+            return None
+        if self.standard == "bytes":
+            return next((tensor.name for tensor in self.tensors if tensor.differing), None)
+        weights = [layer.name for layer in self.weights]
         for tensor in self.tensors:
-            wrong = tensor.name in weights or (tensor.own_largest or 0) > 1
-            if tensor.differing if self.exact else wrong:
+            if tensor.name in weights or (tensor.own_largest or 0) > 1:
                 return tensor.name
         return next(iter(weights), None)
 
@@ -139,7 +144,7 @@ def compare(
     seen |= {name: Seen(value[np.newaxis]) for name, value in graph.constants.items()}
     tensors = []
     for name in names:
-        own = None if witness.exact else _own_difference(graph, writers[name], seen)
+        own = None if witness.standard != "steps" else _own_difference(graph, writers[name], seen)
         difference = _difference(np.concatenate(expected[name]), found[name].values)
         tensors.append(
             TensorComparison(
@@ -151,7 +156,7 @@ def compare(
             )
         )
     weights = _compare_weights(graph, witness.weights()) if layers else []
-    return Comparison(tensors, weights, witness.exact)
+    return Comparison(tensors, weights, witness.standard)
 
 
 def _difference(expected: Int8, found: Int8) -> dict[str, Any]:

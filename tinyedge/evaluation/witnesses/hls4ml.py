@@ -7,12 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinyedge.errors import ModelError
 from tinyedge.evaluation.witnesses.witness import (
     Float64,
     Int8,
     Progress,
     RealWeights,
     Seen,
+    Standard,
     Subject,
     Witness,
 )
@@ -31,20 +33,17 @@ from tinyedge.importers.result import ImportResult, Origin
 class Hls4mlWitness(Witness):
     """An hls4ml project, made for the purpose or made before, compiled with g++.
 
-    What is made for the purpose streams: such C++ compiles in seconds whatever the size of images.
+    What is made for the purpose streams, if it can: such C++ compiles in seconds whatever the size
+    of images.
     """
 
-    exact: ClassVar[bool] = False
+    standard: ClassVar[Standard] = "steps"
 
     def __init__(self, subject: Subject, folder: Path) -> None:
         super().__init__(subject)
-        if subject.project:
-            self._project = read_project(subject.project)
-        else:
-            imported = ImportResult(subject.graph, (), subject.origins)
-            self._project = write_project(
-                subject.keras_file("hls4ml"), imported, folder / "written", io_type="stream"
-            )
+        self._project = (
+            read_project(subject.project) if subject.project else _written(subject, folder)
+        )
         self._simulation = Simulation(self._project, folder)
         self._origins = subject.origins
         self._layers = {layer.value_of: layer for layer in self._project.layers if layer.value_of}
@@ -66,13 +65,14 @@ class Hls4mlWitness(Witness):
         unit_of = [units[name] for name in layers]
         reals = self.graph.input_tensor.quantization.dequantize(samples)
         parts: dict[str, list[Seen]] = {name: [] for name in names}
-        for output, values in self._simulation.run(reals, layers):
-            given = [value * unit for value, unit in zip(values, unit_of, strict=True)]
-            given.append(output * self._project.layers[-1].unit)
-            for name, value in zip([*traced, self.graph.output], given, strict=True):
+        unit_of.append(self._project.layers[-1].unit)
+        for values in self._simulation.run(reals, layers):
+            for name, value, unit in zip(
+                [*traced, self.graph.output], values, unit_of, strict=True
+            ):
                 if name in parts:
                     tensor = self.graph.tensors[name]
-                    parts[name].append(Seen.of_reals(value[np.newaxis], tensor))
+                    parts[name].append(Seen.of_reals(value[np.newaxis] * unit, tensor))
             if progress:
                 progress(1)
         return [Seen.joined(parts[name]) for name in names]
@@ -109,18 +109,26 @@ class Hls4mlWitness(Witness):
         return [layer for layer in found if "scale" in layer.weights]
 
 
+def _written(subject: Subject, folder: Path) -> Project:
+    path = subject.keras_file("hls4ml")
+    imported = ImportResult(subject.graph, (), subject.origins)
+    try:
+        return write_project(path, imported, folder / "written", io_type="stream")
+    except ModelError:
+        return write_project(path, imported, folder / "written", io_type="parallel")
+
+
 def _codes(project: Project, layer: LayerRecord, operator: ops.Weighted) -> Float64:
     """Integer weights, laid out as the graph's."""
     constants = layer.weights["weight"]
     codes = _read(project, constants)
     if constants.binary:
         codes = 2 * codes - 1
-    wanted = operator.weights.codes.shape
-    if isinstance(operator, ops.DepthwiseConv2D):  # (rows, columns, in, 1)
-        return codes.reshape(codes.shape[:3]).transpose(2, 0, 1)
-    if project.settings["reuse_factor"] == 1 or constants.shape == wanted:
+    if project.settings["reuse_factor"] == 1:  # else hls4ml has the output channel first
         codes = np.moveaxis(codes, -1, 0)
-    return codes.reshape(wanted)
+    if isinstance(operator, ops.DepthwiseConv2D):  # (1, rows, columns, channels)
+        codes = np.moveaxis(codes, -1, 0)
+    return codes.reshape(operator.weights.codes.shape)
 
 
 def _read(project: Project, constants: Constants) -> Float64:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tinyedge.evaluation.witnesses.witness import Int8, Progress, Seen, Subject, Witness
+from tinyedge.evaluation.witnesses.witness import (
+    Int8,
+    Progress,
+    Seen,
+    Standard,
+    Subject,
+    Witness,
+)
 from tinyedge.importers.qkeras.environment import tf_keras
 from tinyedge.importers.qkeras.load import load_keras_model, logits_model
 
@@ -14,7 +21,7 @@ _BATCH = 64
 class QKerasWitness(Witness):
     """QKeras, given the same inputs that int8 can hold."""
 
-    exact: ClassVar[bool] = False
+    standard: ClassVar[Standard] = "steps"
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)

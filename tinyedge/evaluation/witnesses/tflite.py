@@ -8,14 +8,21 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tinyedge.errors import MissingDependencyError
-from tinyedge.evaluation.witnesses.witness import Int8, Progress, Seen, Subject, Witness
+from tinyedge.evaluation.witnesses.witness import (
+    Int8,
+    Progress,
+    Seen,
+    Standard,
+    Subject,
+    Witness,
+)
 from tinyedge.exporters.tflite import export_tflite
 
 
 class MicroWitness(Witness):
     """TFLite-Micro's reference kernels."""
 
-    exact: ClassVar[bool] = True
+    standard: ClassVar[Standard] = "bytes"
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
@@ -39,7 +46,7 @@ class LiteRTWitness(Witness):
         kernels: which of its kernels.
     """
 
-    exact: ClassVar[bool] = False
+    standard: ClassVar[Standard] = "none"
 
     def __init__(
         self, subject: Subject, kernels: Literal["litert-reference", "litert-optimized"]

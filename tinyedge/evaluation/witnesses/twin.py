@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from tinyedge.evaluation.witnesses.witness import Int8, Progress, Seen, Subject, Witness
+from tinyedge.evaluation.witnesses.witness import (
+    Int8,
+    Progress,
+    Seen,
+    Standard,
+    Subject,
+    Witness,
+)
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.twin import Twin
 
@@ -13,7 +20,7 @@ from tinyedge.firmware.twin import Twin
 class TwinWitness(Witness):
     """The host twin; it shows its output only."""
 
-    exact: ClassVar[bool] = True
+    standard: ClassVar[Standard] = "bytes"
 
     def __init__(self, subject: Subject, folder: Path) -> None:
         super().__init__(subject)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from tinyedge.importers.result import Origin
 Int8 = NDArray[np.int8]
 Float64 = NDArray[np.float64]
 Progress = Callable[[int], None]
+
+Standard = Literal["bytes", "steps", "none"]
 
 _ON_GRID = 1e-3
 """How far from an int8 step, in steps, a value lies that is on the grid but for rounding."""
@@ -101,10 +103,11 @@ class Witness(ABC):
     """Another implementation of a model.
 
     Attributes:
-        exact: whether it has to agree on every byte.
+        standard: what is a fault: any byte that differs; a layer that by itself is more than a step
+            off, or has other weights; or nothing, as its rounding is its own affair.
     """
 
-    exact: ClassVar[bool]
+    standard: ClassVar[Standard]
 
     def __init__(self, subject: Subject) -> None:
         self.graph = subject.graph

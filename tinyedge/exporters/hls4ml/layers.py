@@ -22,6 +22,12 @@ _REWRITES: dict[str, Rewrite] = {}
 _AFFINE = ("BatchNormalization", "Rescaling")
 
 
+def _check_pool(to: Rewriter, layer: Any) -> None:
+    """Raises ModelError for windows that overlap or leave gaps, which streams cannot do."""
+    if to.stream and tuple(layer.pool_size) != tuple(layer.strides):
+        raise to.fail(layer, "with strides other than its window in streams")
+
+
 def _rewrites(*kinds: str) -> Callable[[Rewrite], Rewrite]:
     def register(rewrite: Rewrite) -> Rewrite:
         _REWRITES.update(dict.fromkeys(kinds, rewrite))
@@ -125,6 +131,7 @@ def _separable_conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
         layer.pointwise_quantizer_internal,
         layer.pointwise_kernel,
         make,
+        part="pointwise" if before_activation(layer) != layer.name else "",
         bias=layer_bias(layer, layer.filters),
     )
     return _own_activation(to, layer, value)
@@ -201,8 +208,13 @@ def _add(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
 def _same_grid(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
     source, name = inputs[0], to.name(layer.name)
     made, tensor = type(layer).from_config({**layer.get_config(), "name": name}), source.tensor
-    if getattr(layer, "padding", "") == "same" and not source.range.signed:
-        made, tensor = pad_maximum(layer, tensor, name)
+    if hasattr(layer, "pool_size"):
+        _check_pool(to, layer)
+    if getattr(layer, "padding", "") == "same":
+        if not source.range.signed:
+            made, tensor = pad_maximum(layer, tensor, name)
+        elif to.stream:
+            raise to.fail(layer, "with padding, of values that may be negative, in streams")
     value = to.emit(made, tensor, source.range, source.unit, on_grid=source.on_grid)
     if "Pooling" in type(layer).__name__:
         to.types[made.name]["accum"] = source.range.type()
@@ -241,6 +253,9 @@ def _averaged(to: Rewriter, layer: Any, value: Value, area: int) -> Value:
 @_rewrites("AveragePooling2D", "QAveragePooling2D")
 def _average_pooling(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
     area = math.prod(layer.pool_size)
+    _check_pool(to, layer)
+    if to.stream and layer.padding == "same":
+        raise to.fail(layer, "with padding in streams")
     origin = _before_factor(layer, area)
     made = layers.AveragePooling2D(
         layer.pool_size, layer.strides, layer.padding, name=to.name(f"{origin}/average")

@@ -137,7 +137,9 @@ def write_project(
     """
     with quiet():
         model = logits_model(load_keras_model(path))
-        rewritten = rewrite(model, imported.graph, imported.origins, arithmetic)
+        rewritten = rewrite(
+            model, imported.graph, imported.origins, arithmetic, stream=io_type == "stream"
+        )
     settings: dict[str, Any] = {
         "backend": backend,
         "io_type": io_type,

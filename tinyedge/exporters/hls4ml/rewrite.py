@@ -42,7 +42,12 @@ class Rewritten:
 
 
 def rewrite(
-    model: Any, graph: Graph, origins: dict[str, Origin], arithmetic: Arithmetic
+    model: Any,
+    graph: Graph,
+    origins: dict[str, Origin],
+    arithmetic: Arithmetic,
+    *,
+    stream: bool,
 ) -> Rewritten:
     """Writes a model anew in layers that hls4ml reads right.
 
@@ -52,11 +57,12 @@ def rewrite(
         origins: of the graph's tensors in the model.
         arithmetic: ``exact`` scales sums as the graph does: with multipliers of 31 bits, rounding
             twice. ``plain`` does it with as many bits as are worth it, rounding once.
+        stream: whether layers pass one pixel after the other.
 
     Raises:
         ModelError: hls4ml cannot do a layer, which is named.
     """
-    to = Rewriter(graph, origins, arithmetic)
+    to = Rewriter(graph, origins, arithmetic, stream=stream)
     values: dict[int, Value] = {}
     inputs: list[Any] = []
     seen: set[str] = set()

@@ -69,9 +69,13 @@ class Rewriter:
         graph: the integer graph.
         origins: of its tensors in the model.
         arithmetic: see ``rewrite``.
+        stream: whether layers pass one pixel after the other.
     """
 
-    def __init__(self, graph: Graph, origins: dict[str, Origin], arithmetic: Arithmetic) -> None:
+    def __init__(
+        self, graph: Graph, origins: dict[str, Origin], arithmetic: Arithmetic, *, stream: bool
+    ) -> None:
+        self.stream = stream
         self._graph = graph
         self._input = graph.input_tensor.quantization
         self._exact = arithmetic == "exact"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,8 @@ from tinyedge.exporters.hls4ml.project import TOP, Project
 
 Float32 = NDArray[np.float32]
 
-
-class _Traced(ctypes.Structure):
-    _fields_ = (("name", ctypes.c_char_p), ("data", ctypes.c_void_p))
+_WORKER = Path(__file__).with_name("simulation_worker.py")
+_BRIDGE = f"{TOP}_bridge.cpp"
 
 
 class Simulation:
@@ -35,43 +36,63 @@ class Simulation:
 
     def __init__(self, project: Project, folder: Path) -> None:
         self._project = project
-        library = _compile(project.folder, folder / "project")
-        self._library = ctypes.CDLL(str(library))
-        count = len(
-            re.findall(r"trace_outputs->insert", (library.parents[1] / _BRIDGE).read_text())
-        )
-        self._library.allocate_trace_storage.argtypes = [ctypes.c_size_t]
-        self._library.allocate_trace_storage(ctypes.sizeof(ctypes.c_float))
-        traced = (_Traced * count)()
-        self._library.collect_trace_output(traced)
-        self._traced = {each.name.decode(): int(each.data) for each in traced}
+        self._library = _compile(project.folder, folder / "project")
+        bridge = (self._library.parents[1] / _BRIDGE).read_text(encoding="utf-8")
+        self._traced = re.findall(r'trace_outputs->insert\(.*?"(\w+)"', bridge)
 
     def names(self) -> set[str]:
         """The layers whose values can be seen."""
         return {layer.name for layer in self._project.layers} & set(self._traced)
 
-    def run(self, samples: Float32, names: list[str]) -> Iterator[tuple[Float32, list[Float32]]]:
+    def run(self, samples: Float32, names: list[str]) -> Iterator[list[Float32]]:
         """Computes samples (n, *input shape) one by one.
 
         Yields:
-            The output, and the values of the named layers, flat.
+            The values of the named layers, flat, and behind them the output.
+
+        Raises:
+            ToolchainError: the code stops, for example by an assertion.
         """
         sizes = {layer.name: int(np.prod(layer.shape)) for layer in self._project.layers}
-        output = np.empty(int(np.prod(self._project.output_shape)), np.float32)
-        top = getattr(self._library, f"{TOP}_float")
-        for sample in samples:
-            given = np.ascontiguousarray(sample, np.float32)
-            top(given.ctypes.data_as(ctypes.c_void_p), output.ctypes.data_as(ctypes.c_void_p))
-            yield (
-                output.copy(),
-                [
-                    np.frombuffer(ctypes.string_at(self._traced[name], 4 * sizes[name]), np.float32)
-                    for name in names
-                ],
-            )
+        inputs, outputs = (
+            int(np.prod(shape)) for shape in (self._project.input_shape, self._project.output_shape)
+        )
+        command = [sys.executable, _WORKER, self._library, f"{TOP}_float", len(self._traced)]
+        command += [inputs, outputs, *(f"{name}:{sizes[name]}" for name in names)]
+        with (
+            tempfile.TemporaryFile() as errors,
+            subprocess.Popen(
+                list(map(str, command)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=self._library.parents[1],
+            ) as worker,
+        ):
+            assert worker.stdin
+            assert worker.stdout
+            try:
+                for sample in samples:
+                    worker.stdin.write(np.ascontiguousarray(sample, np.float32).tobytes())
+                    worker.stdin.flush()
+                    output = _read(worker.stdout, outputs)
+                    yield [*(_read(worker.stdout, sizes[name]) for name in names), output]
+            except (BrokenPipeError, EOFError) as error:
+                worker.wait()
+                errors.seek(0)
+                last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
+                raise ToolchainError(
+                    f"{self._project.folder}: hls4ml's code stopped: {' '.join(last)}"
+                ) from error
+            finally:
+                worker.kill()
 
 
-_BRIDGE = f"{TOP}_bridge.cpp"
+def _read(stream: IO[bytes], count: int) -> Float32:
+    content = stream.read(4 * count)
+    if len(content) < 4 * count:
+        raise EOFError
+    return np.frombuffer(content, np.float32)
 
 
 def _compile(source: Path, folder: Path) -> Path:
@@ -86,4 +107,4 @@ def _compile(source: Path, folder: Path) -> Path:
     if done.returncode or not libraries:
         last = "\n".join(done.stderr.strip().splitlines()[-5:])
         raise ToolchainError(f"{source}: g++ fails:\n{last}")
-    return libraries[0]
+    return libraries[0].resolve()

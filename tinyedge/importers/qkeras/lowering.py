@@ -62,18 +62,34 @@ def lower(
     builder = _Builder(notes=notes)
     for node in nodes:
         _lower(builder, node)
-    graph = simplify(
-        Graph(
-            name,
-            builder.tensors,
-            tuple(builder.operators),
-            builder.names[id(nodes[0])],
-            builder.names[id(nodes[-1])],
-            source,
-        )
+    whole = Graph(
+        name,
+        builder.tensors,
+        tuple(builder.operators),
+        builder.names[id(nodes[0])],
+        builder.names[id(nodes[-1])],
+        source,
     )
-    origins = {builder.names[id(node)]: Origin(node.layers, node.value_of) for node in nodes}
-    return graph, {name: origins[name] for name in graph.tensors if name in origins}
+    graph = simplify(whole)
+    return graph, _origins(whole, graph, {builder.names[id(node)]: node for node in nodes})
+
+
+def _origins(whole: Graph, graph: Graph, nodes: dict[str, n.Node]) -> dict[str, Origin]:
+    """Where the tensors of a simplified graph come from: a clamp may have joined its source."""
+    clamps = {
+        operator.inputs[0]: operator.output
+        for operator in whole.operators
+        if isinstance(operator, ops.Requantize)
+    }
+    layers: dict[str, tuple[str, ...]] = {}
+    for name, node in nodes.items():
+        kept = name
+        while kept not in graph.tensors and kept in clamps:
+            kept = clamps[kept]
+        layers[kept] = layers.get(kept, ()) + node.layers
+    return {
+        name: Origin(layers[name], nodes[name].value_of) for name in graph.tensors if name in nodes
+    }
 
 
 def _lower(builder: _Builder, node: n.Node) -> None:
