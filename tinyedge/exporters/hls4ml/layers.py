@@ -215,7 +215,9 @@ def _same_grid(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
             made, tensor = pad_maximum(layer, tensor, name)
         elif to.stream:
             raise to.fail(layer, "with padding, of values that may be negative, in streams")
-    value = to.emit(made, tensor, source.range, source.unit, on_grid=source.on_grid)
+    mixes = type(layer).__name__ in ("Flatten", "Reshape")
+    values = source.range.of_all_channels() if mixes else source.range
+    value = to.emit(made, tensor, values, source.unit, on_grid=source.on_grid)
     if "Pooling" in type(layer).__name__:
         to.types[made.name]["accum"] = source.range.type()
     return value

@@ -75,6 +75,11 @@ class FixedRange:
         """The same range in other steps."""
         return FixedRange(self.low, self.high, fraction)
 
+    def of_all_channels(self) -> FixedRange:
+        """The range of any channel's values."""
+        low, high = np.array([self.low.min()]), np.array([self.high.max()])
+        return FixedRange(low, high, self.fraction)
+
     def times(self, factor: float) -> FixedRange:
         """A multiple, in the same steps."""
         return FixedRange(self.low * factor, self.high * factor, self.fraction)

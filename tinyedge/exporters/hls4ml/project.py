@@ -242,11 +242,10 @@ def _type_name(precision: Any) -> str:
 
 
 def _clean(folder: Path, final: Path) -> None:
-    """Takes the name of the folder that a project was written to out of it."""
+    """Puts the final folder's name into a project that was written aside."""
     config = folder / "hls4ml_config.yml"
     config.write_text(config.read_text().replace(str(folder), str(final)))
-    for name in ("build_lib.sh",):
-        (folder / name).chmod(0o755)
+    (folder / "build_lib.sh").chmod(0o755)
 
 
 def read_project(folder: Path) -> Project:

@@ -332,7 +332,7 @@ class Rewriter:
         made = layers.BatchNormalization(epsilon=0.0, name=self.name(origin))
         scale_bits = scale_fraction(scale, source.range, step)
         fraction = result_fraction(step)
-        if not offset.any() and np.array_equal(scale, np.exp2(np.rint(np.log2(scale)))):
+        if not offset.any() and (np.frexp(scale)[0] == 0.5).all():
             fraction = scale_bits + source.range.fraction  # powers of two only shift: exact
         result = source.range.affine(scale, offset, fraction)
         value = self.emit(made, source.tensor, result, unit)
