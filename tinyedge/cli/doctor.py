@@ -16,6 +16,7 @@ PACKAGES = {
     "unicorn": "an emulator that pip brings",
     "tflite_micro": "TFLite-Micro's interpreter, to compare with",
     "ai_edge_litert": "LiteRT, to compare with",
+    "hls4ml": "FPGA projects, and another implementation to compare with",
     "PIL": "data sets of JPEG images",
 }
 _EXTRAS = {
@@ -27,6 +28,7 @@ _EXTRAS = {
     "unicorn": "emulator",
     "tflite_micro": "tflite",
     "ai_edge_litert": "tflite",
+    "hls4ml": "hls4ml",
     "PIL": "data",
 }
 
@@ -53,6 +55,7 @@ def command(output: Output) -> None:
         ("arm-none-eabi-gcc", "compiling firmware", "gcc-arm-none-eabi"),
         ("qemu-system-arm", "emulating boards, counting instructions", "qemu-system-arm"),
         ("cc", "the host twin", "gcc"),
+        ("g++", "running hls4ml's projects on this machine", "g++"),
         ("dfu-util", "flashing STM32 boards", "dfu-util"),
     ):
         found = shutil.which(program) is not None
@@ -70,6 +73,7 @@ def command(output: Output) -> None:
         "craft attacks": {"tensorflow", "tf_keras", "qkeras", "art"} <= present,
         "build firmware": bool({"arm-none-eabi-gcc", "ziglang"} & present),
         "emulate a board": bool({"qemu-system-arm", "unicorn"} & present),
+        "compare with hls4ml": {"tensorflow", "qkeras", "hls4ml", "g++"} <= present,
         "run the host twin": bool({"cc", "ziglang"} & present),
     }
     record = {
