@@ -138,3 +138,26 @@ def test_its_streams_do_not_pad_averages(tmp_path: Path) -> None:
         "assert(CONFIG_T::pad_top == 0"
         in (code / "nnet_utils" / "nnet_pooling_stream.h").read_text()
     )
+
+
+def test_it_takes_a_dilation_for_nothing() -> None:
+    layer = qkeras.QConv2D(
+        2, 3, dilation_rate=2, kernel_quantizer="ternary(alpha=1.0)", name="wide"
+    )
+    model = km.sequential((9, 9, 1), layer)
+    read = next(each for each in read_layers(model)[0] if each["name"] == "wide")
+    assert model.output_shape[1] == 5
+    assert read["out_height"] == 7
+
+
+def test_its_code_stops_at_a_depth_multiplier(tmp_path: Path) -> None:
+    layer = qkeras.QDepthwiseConv2D(
+        3, depth_multiplier=2, depthwise_quantizer="ternary(alpha=1.0)", name="twice"
+    )
+    graph = graph_of(km.sequential((6, 6, 2), layer), tmp_path)
+    with silence():
+        graph.write()
+    folder = Path(graph.config.get_output_dir()) / "firmware"
+    assert "n_filt = 4" in (folder / "parameters.h").read_text()
+    code = (folder / "nnet_utils" / "nnet_sepconv2d_latency.h").read_text()
+    assert "only a depth multiplier of 1" in code

@@ -126,8 +126,11 @@ def _codes(project: Project, layer: LayerRecord, operator: ops.Weighted) -> Floa
         codes = 2 * codes - 1
     if project.settings["reuse_factor"] == 1:  # else hls4ml has the output channel first
         codes = np.moveaxis(codes, -1, 0)
-    if isinstance(operator, ops.DepthwiseConv2D):  # (1, rows, columns, channels)
-        codes = np.moveaxis(codes, -1, 0)
+    if isinstance(operator, ops.DepthwiseConv2D):
+        # (1, rows, columns, channels), or (channels, rows, columns, in) with one input for each
+        codes = np.moveaxis(codes, -1, 0) if len(codes) == 1 else codes.sum(axis=-1)
+    if isinstance(operator, ops.Conv2D | ops.DepthwiseConv2D):
+        codes = codes[:, :: operator.dilation[0], :: operator.dilation[1]]
     return codes.reshape(operator.weights.codes.shape)
 
 

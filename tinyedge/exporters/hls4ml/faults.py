@@ -9,6 +9,8 @@
 - It takes ``symmetric`` of ``quantized_bits`` for nothing: ``saturation`` puts it into the type.
 - It pads the maximum of unsigned values with half their range: ``pad_maximum``.
 - It allows no layer of the name ``input``, and makes a C++ name of every layer's: ``safe_name``.
+- It takes a dilation for nothing, and its code stops at a depth multiplier: ``dilated`` and
+  ``expanded`` write the zeros into the kernel.
 - Its streams divide every average by the whole window, padding and all: ``layers`` refuses those.
 """
 
@@ -18,6 +20,9 @@ import json
 import re
 from collections.abc import Collection
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.exporters.hls4ml.environment import hls4ml
 from tinyedge.importers.qkeras.environment import tf_keras
@@ -45,6 +50,28 @@ def safe_name(name: str, taken: Collection[str]) -> str:
 def saturation(modes: str, *, symmetric: bool) -> str:
     """Rounding and saturation of a type, without its smallest value if that is not to be taken."""
     return f"{modes}_SYM" if symmetric else modes
+
+
+def dilated(kernel: NDArray[Any], rate: tuple[int, int]) -> NDArray[Any]:
+    """A kernel (rows, columns, ...) with the zeros that a dilation leaves between its cells."""
+    rows, columns = kernel.shape[:2]
+    shape = ((rows - 1) * rate[0] + 1, (columns - 1) * rate[1] + 1, *kernel.shape[2:])
+    result = np.zeros(shape, kernel.dtype)
+    result[:: rate[0], :: rate[1]] = kernel
+    return result
+
+
+def expanded(kernel: NDArray[Any]) -> NDArray[Any]:
+    """A depthwise kernel (rows, columns, in, multiplier) as that of a convolution.
+
+    Returns:
+        (rows, columns, in, in * multiplier), zero where an output has nothing of an input.
+    """
+    *window, channels, multiplier = kernel.shape
+    result = np.zeros((*window, channels, channels, multiplier), kernel.dtype)
+    every = np.arange(channels)
+    result[:, :, every, every] = kernel
+    return result.reshape(*window, channels, channels * multiplier)
 
 
 def pad_maximum(layer: Any, tensor: Any, name: str) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.exporters.hls4ml.faults import pad_maximum
+from tinyedge.exporters.hls4ml.faults import dilated, expanded, pad_maximum
 from tinyedge.exporters.hls4ml.precision import GUARD_BITS, Float64
 from tinyedge.exporters.hls4ml.rewriter import Rewriter, Value, before_activation
 from tinyedge.importers.qkeras.environment import qkeras, tf_keras
@@ -64,19 +64,24 @@ def _own_activation(to: Rewriter, layer: Any, value: Value) -> Value:
     return to.activation(layer, layer.activation, to.applied(value), layer.name)
 
 
-def _windows(to: Rewriter, layer: Any) -> dict[str, Any]:
-    if any(np.ravel(layer.dilation_rate) != 1):
-        raise to.fail(layer, "with a dilation")
+def _windows(layer: Any) -> dict[str, Any]:
     return {"strides": layer.strides, "padding": layer.padding, "use_bias": False}
+
+
+def _dilation(layer: Any) -> Callable[[Any], Any] | None:
+    rows, columns = layer.dilation_rate
+    return None if rows == columns == 1 else lambda codes: dilated(codes, (rows, columns))
 
 
 @_rewrites("QConv2D")
 def _conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
-    windows = _windows(to, layer)
-
-    def make(name: str, quantizer: Any) -> Any:
+    def make(codes: Any, name: str, quantizer: Any) -> Any:
         return qkeras.QConv2D(
-            layer.filters, layer.kernel_size, kernel_quantizer=quantizer, name=name, **windows
+            layer.filters,
+            codes.shape[:2],
+            kernel_quantizer=quantizer,
+            name=name,
+            **_windows(layer),
         )
 
     value = to.product(
@@ -87,30 +92,41 @@ def _conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
         layer.kernel,
         make,
         bias=layer_bias(layer, layer.filters),
+        spread=_dilation(layer),
     )
     return _own_activation(to, layer, value)
 
 
 def _depthwise(to: Rewriter, layer: Any, source: Value, part: str, bias: Any) -> Value:
-    if layer.depth_multiplier != 1:
-        raise to.fail(layer, f"with a depth multiplier of {layer.depth_multiplier}")
-    windows = _windows(to, layer)
+    spread = _dilation(layer)
+    several = layer.depth_multiplier > 1
 
-    def make(name: str, quantizer: Any) -> Any:
-        return qkeras.QDepthwiseConv2D(
-            layer.kernel_size, depthwise_quantizer=quantizer, name=name, **windows
-        )
+    def expand(codes: Any) -> Any:
+        return expanded(spread(codes) if spread else codes)
 
-    quantizer = layer.depthwise_quantizer_internal
-    kernel = layer.depthwise_kernel
+    def make(codes: Any, name: str, quantizer: Any) -> Any:
+        common = {"name": name, **_windows(layer)}
+        if several:
+            filters, window = codes.shape[-1], codes.shape[:2]
+            return qkeras.QConv2D(filters, window, kernel_quantizer=quantizer, **common)
+        return qkeras.QDepthwiseConv2D(codes.shape[:2], depthwise_quantizer=quantizer, **common)
+
     return to.product(
-        layer, source, "depthwise kernel", quantizer, kernel, make, part=part, bias=bias
+        layer,
+        source,
+        "depthwise kernel",
+        layer.depthwise_quantizer_internal,
+        layer.depthwise_kernel,
+        make,
+        part=part,
+        bias=bias,
+        spread=expand if several else spread,
     )
 
 
 @_rewrites("QDepthwiseConv2D")
 def _depthwise_conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
-    channels = inputs[0].tensor.shape[-1]
+    channels = inputs[0].tensor.shape[-1] * layer.depth_multiplier
     value = _depthwise(to, layer, inputs[0], "", layer_bias(layer, channels))
     return _own_activation(to, layer, value)
 
@@ -119,7 +135,7 @@ def _depthwise_conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
 def _separable_conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
     middle = to.applied(_depthwise(to, layer, inputs[0], "depthwise", None))
 
-    def make(name: str, quantizer: Any) -> Any:
+    def make(_codes: Any, name: str, quantizer: Any) -> Any:
         return qkeras.QConv2D(
             layer.filters, 1, kernel_quantizer=quantizer, name=name, use_bias=False
         )
@@ -139,7 +155,7 @@ def _separable_conv2d(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
 
 @_rewrites("QDense")
 def _dense(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
-    def make(name: str, quantizer: Any) -> Any:
+    def make(_codes: Any, name: str, quantizer: Any) -> Any:
         return qkeras.QDense(layer.units, kernel_quantizer=quantizer, use_bias=False, name=name)
 
     value = to.product(
@@ -162,8 +178,9 @@ def _activation(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
 
 @_rewrites("ReLU")
 def _relu(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
-    if layer.max_value is not None and math.isfinite(layer.max_value):
-        raise to.fail(layer, f"with a maximum ({layer.max_value})")
+    bounded = layer.max_value is not None and math.isfinite(layer.max_value)
+    if bounded and not to.is_final(layer.name):  # else the top of its int8 grid is the bound
+        raise to.fail(layer, f"with a maximum ({layer.max_value}) before a quantizer")
     return to.activation(layer, "relu", inputs[0], layer.name)
 
 

@@ -354,6 +354,7 @@ class Rewriter:
         make: Callable[..., Any],
         part: str = "",
         bias: Float64 | None = None,
+        spread: Callable[[Any], Any] | None = None,
     ) -> Value:
         """A product with integer weights, then scale and bias.
 
@@ -363,9 +364,10 @@ class Rewriter:
             role: which kernel of the layer, for messages.
             quantizer: of the kernel.
             kernel: the float kernel.
-            make: makes the layer from its name and its quantizer.
+            make: makes the layer from its integer kernel, its name and its quantizer.
             part: of the layer, where it becomes several.
             bias: (out,), or None.
+            spread: writes zeros into the kernel for what hls4ml has no word for, or None.
         """
         origin = f"{layer.name}/{part}" if part else before_activation(layer)
         codes, scales = weight_codes(layer.name, role, quantizer, kernel)
@@ -376,7 +378,12 @@ class Rewriter:
         else:  # (..., out)
             rows = np.moveaxis(codes, -1, 0)
             scale = scales.reshape(-1, scales.shape[-1])[0]
-        made = make(name=f"{self.name(origin)}_codes", quantizer=_integer_quantizer(quantizer))
+        given = codes if spread is None else spread(codes)
+        made = make(
+            given,
+            name=f"{self.name(origin)}_codes",
+            quantizer=_integer_quantizer(quantizer, zeros=spread is not None),
+        )
         self.products[made.name] = origin
         sums = source.range.through(rows)
         largest = np.abs(rows.reshape(len(rows), -1)).max(axis=1).astype(np.float64)
@@ -385,7 +392,7 @@ class Rewriter:
         # hls4ml's layer for the linear activation that every Keras layer has; it goes, if it
         # changes nothing.
         self.types[f"{made.name}_linear"] = {"result": sums.type()}
-        made.set_weights([codes.astype(np.float32)])
+        made.set_weights([given.astype(np.float32)])
         offset = np.zeros(len(scale)) if bias is None else bias
         return self.affine(origin, value, np.array(scale), offset)
 
@@ -430,10 +437,10 @@ def _layer_name(value: Value) -> str:
     return str(value.tensor._keras_history.layer.name)  # noqa: SLF001 - as Keras itself does
 
 
-def _integer_quantizer(quantizer: Any) -> Any:
-    """A quantizer that leaves the codes of another as they are."""
+def _integer_quantizer(quantizer: Any, *, zeros: bool) -> Any:
+    """A quantizer that leaves the codes of another as they are, and zeros between them."""
     name = quantizer_name(quantizer)
-    if "ternary" in name:
+    if "ternary" in name or ("binary" in name and zeros):
         return qkeras.ternary(alpha=1.0, threshold=0.5)
     if "binary" in name:
         return qkeras.binary(alpha=1.0)
