@@ -205,6 +205,17 @@ def test_what_hls4ml_cannot_do_is_refused_before_anything_is_written(
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.h5"]
 
 
+def test_large_images_in_parallel_are_remarked_on(tmp_path: Path) -> None:
+    model = km.sequential((32, 32, 3), km.conv(4, padding="same"), km.signed(), km.conv(2))
+    path = km.save(km.randomized(model), tmp_path / "model.h5")
+    imported = import_model(path)
+    assert any(
+        "--io stream" in note for note in write_project(path, imported, tmp_path / "p").notes
+    )
+    streamed = write_project(path, imported, tmp_path / "s", io_type="stream")
+    assert streamed.notes == imported.notes
+
+
 def test_shared_layers_are_refused(tmp_path: Path) -> None:
     inputs = layers.Input((4,))
     shared = qkeras.QDense(4, kernel_quantizer="ternary(alpha='auto')", name="shared")

@@ -16,6 +16,8 @@ from tinyedge.exporters.hls4ml.resources import LayerResources, estimate_resourc
 from tinyedge.exporters.hls4ml.rewrite import Rewritten, rewrite
 from tinyedge.exporters.hls4ml.rewriter import Arithmetic
 from tinyedge.files import folder_aside
+from tinyedge.graph import operators as ops
+from tinyedge.graph.graph import Graph
 from tinyedge.importers.qkeras.load import load_keras_model, logits_model, quiet
 from tinyedge.importers.result import ImportResult
 from tinyedge.templates import render_template
@@ -29,6 +31,8 @@ TOP = "model"
 """Name of hls4ml's project and of the top function."""
 RECORD_FILE = "tinyedge.json"
 _VERSION = 1
+_MANY_COPIES = 30_000
+"""Statements of generated C++; 150,000 took g++ over ten minutes."""
 _UNUSED_PRECISION = "fixed<32,16>"
 """hls4ml's default; every layer has types of its own."""
 _BACKEND_NAMES = {"vitis": "Vitis", "vivado": "Vivado"}
@@ -160,7 +164,7 @@ def write_project(
             tuple(imported.graph.output_tensor.shape),
             tuple(_layer_records(graph, rewritten)),
             tuple(estimate_resources(imported.graph)),
-            imported.notes,
+            (*imported.notes, *_size_notes(imported.graph, io_type)),
             {"tinyedge": tinyedge.__version__, "hls4ml": str(hls4ml.__version__)},
         )
         _clean(aside, folder)
@@ -168,6 +172,21 @@ def write_project(
         readme = render_template("hls4ml/README.md.j2", {"project": project, "top": TOP})
         (aside / "README.md").write_text(readme)
     return project
+
+
+def _size_notes(graph: Graph, io_type: IOType) -> list[str]:
+    """A warning where parallel I/O makes code that no compiler is quick with."""
+    copied = sum(
+        graph.macs_of(operator) // len(operator.weights.codes)
+        for operator in graph.operators
+        if isinstance(operator, ops.Conv2D)
+    )
+    if io_type == "stream" or copied <= _MANY_COPIES:
+        return []
+    return [
+        f"parallel I/O copies {copied:,} values of convolutions' windows one by one, which takes "
+        "long to compile; --io stream does not"
+    ]
 
 
 def _model_graph(
