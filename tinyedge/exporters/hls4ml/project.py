@@ -183,10 +183,11 @@ def _size_notes(graph: Graph, io_type: IOType) -> list[str]:
     )
     if io_type == "stream" or copied <= _MANY_COPIES:
         return []
-    return [
+    note = (
         f"parallel I/O copies {copied:,} values of convolutions' windows one by one, which takes "
         "long to compile; --io stream does not"
-    ]
+    )
+    return [note]
 
 
 def _model_graph(
