@@ -22,12 +22,6 @@ _REWRITES: dict[str, Rewrite] = {}
 _AFFINE = ("BatchNormalization", "Rescaling")
 
 
-def _check_pool(to: Rewriter, layer: Any) -> None:
-    """Raises ModelError for windows that overlap or leave gaps, which streams cannot do."""
-    if to.stream and tuple(layer.pool_size) != tuple(layer.strides):
-        raise to.fail(layer, "with strides other than its window in streams")
-
-
 def _rewrites(*kinds: str) -> Callable[[Rewrite], Rewrite]:
     def register(rewrite: Rewrite) -> Rewrite:
         _REWRITES.update(dict.fromkeys(kinds, rewrite))
@@ -50,11 +44,6 @@ def rewrite_layer(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
     if kind not in _AFFINE:
         inputs = [to.applied(value) for value in inputs]
     return _REWRITES[kind](to, layer, inputs)
-
-
-def supported_layers() -> list[str]:
-    """The names of all layers that hls4ml can be given."""
-    return sorted([*_REWRITES, "InputLayer"])
 
 
 def _own_activation(to: Rewriter, layer: Any, value: Value) -> Value:
@@ -219,6 +208,12 @@ def _add(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
         made = layers.Add(name=to.name(origin))
         total = to.emit(made, [total.tensor, value.tensor], total.range.plus(value.range))
     return to.to_grid(layer.name, total)
+
+
+def _check_pool(to: Rewriter, layer: Any) -> None:
+    """Raises ModelError for windows that overlap or leave gaps, which streams cannot do."""
+    if to.stream and tuple(layer.pool_size) != tuple(layer.strides):
+        raise to.fail(layer, "with strides other than its window in streams")
 
 
 @_rewrites("MaxPooling2D", "GlobalMaxPooling2D", "ZeroPadding2D", "Flatten", "Reshape")
