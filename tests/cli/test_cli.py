@@ -246,6 +246,7 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     from tinyedge.cli import run as run_command
     from tinyedge.evaluation import session, witnesses
     from tinyedge.exporters.c import OBJECTIVES
+    from tinyedge.exporters.hls4ml import project, rewriter
     from tinyedge.firmware import compilers
     from tinyedge.models import layers
 
@@ -253,6 +254,9 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     assert options.EMULATORS == targets.EMULATORS
     assert tuple(CORES) == convert.CORES
     assert convert.OBJECTIVES == OBJECTIVES
+    assert convert.BACKENDS == project.BACKENDS
+    assert convert.IO_TYPES == project.IO_TYPES
+    assert convert.ARITHMETICS == rewriter.ARITHMETICS
     assert run_command.PLACES == session.PLACES
     assert options.DATASETS == datasets.DATASETS
     assert check.WITNESSES == witnesses.WITNESSES

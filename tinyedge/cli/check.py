@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import DATASETS, PATH, conversion_options, output_options
+from tinyedge.cli.options import (
+    DATASETS,
+    PATH,
+    conversion_options,
+    data_folder_option,
+    output_options,
+)
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
@@ -38,13 +44,7 @@ WITNESSES = ("twin", "tflite-micro", "litert-reference", "litert-optimized", "qk
     help="Samples (.npy or .npz), instead of random ones.",
 )
 @click.option("--dataset", type=click.Choice(DATASETS), help="Or the test set of a data set.")
-@click.option(
-    "--data",
-    "data_folder",
-    type=PATH,
-    metavar="DIR",
-    help="Where the data set's files lie. Default: $TINYEDGE_DATA.",
-)
+@data_folder_option
 @click.option(
     "--layers",
     is_flag=True,

@@ -53,6 +53,17 @@ def board_option(*, required: bool = False) -> Callable[[Command], Command]:
     )
 
 
+def data_folder_option(command: Command) -> Command:
+    """--data."""
+    return click.option(
+        "--data",
+        "data_folder",
+        type=PATH,
+        metavar="DIR",
+        help="Where the data set's files lie. Default: $TINYEDGE_DATA.",
+    )(command)
+
+
 def conversion_options(command: Command) -> Command:
     """--calibration and --input-range."""
     for decorate in (

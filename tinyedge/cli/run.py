@@ -12,6 +12,7 @@ from tinyedge.cli.options import (
     DATASETS,
     PATH,
     board_option,
+    data_folder_option,
     output_options,
     tflm_options,
     toolchain_options,
@@ -64,13 +65,7 @@ PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
     type=click.Choice(DATASETS),
     help="The test set of a data set, instead of --suite.",
 )
-@click.option(
-    "--data",
-    "data_folder",
-    type=PATH,
-    metavar="DIR",
-    help="Where the data set's files lie. Default: $TINYEDGE_DATA.",
-)
+@data_folder_option
 @click.option("--samples", type=click.IntRange(1), help="The first so many of each suite.")
 @click.option(
     "--pixels",

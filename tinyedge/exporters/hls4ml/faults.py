@@ -11,7 +11,8 @@
 - It allows no layer of the name ``input``, and makes a C++ name of every layer's: ``safe_name``.
 - It takes a dilation for nothing, and its code stops at a depth multiplier: ``dilated`` and
   ``expanded`` write the zeros into the kernel.
-- Its streams divide every average by the whole window, padding and all: ``layers`` refuses those.
+- Its streams have no pooling with padding, and find that out when they run: ``layers`` refuses
+  it, but for maxima, which ``pad_maximum`` pads.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def write_project(
         )
         _clean(aside, folder)
         (aside / RECORD_FILE).write_text(json.dumps(project.record, indent=1) + "\n")
-        readme = render_template("hls4ml/README.md.j2", {"project": project, "top": TOP})
+        readme = render_template("hls4ml/README.md.j2", {"project": project})
         (aside / "README.md").write_text(readme)
     return project
 
