@@ -205,6 +205,14 @@ def test_what_hls4ml_cannot_do_is_refused_before_anything_is_written(
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.h5"]
 
 
+def test_a_maximum_inside_a_grid_is_refused(tmp_path: Path) -> None:
+    """Behind a quantizer a ReLU keeps its grid, whose top its maximum then is not."""
+    model = km.sequential((9, 9, 3), km.conv(), km.signed(), layers.ReLU(0.5, name="cut"))
+    path = km.save(km.randomized(model), tmp_path / "model.h5")
+    with pytest.raises(ModelError, match=r"'cut'.*maximum"):
+        write_project(path, import_model(path), tmp_path / "written")
+
+
 def test_large_images_in_parallel_are_remarked_on(tmp_path: Path) -> None:
     model = km.sequential((32, 32, 3), km.conv(4, padding="same"), km.signed(), km.conv(2))
     path = km.save(km.randomized(model), tmp_path / "model.h5")

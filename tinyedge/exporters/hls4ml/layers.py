@@ -168,8 +168,8 @@ def _activation(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
 @_rewrites("ReLU")
 def _relu(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
     bounded = layer.max_value is not None and math.isfinite(layer.max_value)
-    if bounded and not to.is_final(layer.name):  # else the top of its int8 grid is the bound
-        raise to.fail(layer, f"with a maximum ({layer.max_value}) before a quantizer")
+    if bounded and not to.saturates_at_bound(layer.name):
+        raise to.fail(layer, f"with a maximum ({layer.max_value}) inside the range of a quantizer")
     return to.activation(layer, "relu", inputs[0], layer.name)
 
 

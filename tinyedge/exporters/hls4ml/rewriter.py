@@ -103,6 +103,12 @@ class Rewriter:
             for name, origin in origins.items()
             if origin.value_of
         }
+        clamps = {each.output: getattr(each, "clamp", (-128, 127)) for each in graph.operators}
+        self._cut = {
+            origin.value_of
+            for name, origin in origins.items()
+            if clamps.get(name, (0, 127))[1] < 127
+        }
         self.types: dict[str, dict[str, str]] = {}
         self.names: dict[str, str] = {}
         self.products: dict[str, str] = {}
@@ -150,6 +156,10 @@ class Rewriter:
     def is_final(self, origin: str) -> bool:
         """Whether the integer graph has this value in int8."""
         return origin in self._final
+
+    def saturates_at_bound(self, origin: str) -> bool:
+        """Whether the integer graph has this value in int8, up to the very top of its grid."""
+        return self.is_final(origin) and origin not in self._cut
 
     def grid(self, origin: str) -> FixedRange:
         """The int8 values that it has there, in their unit."""
