@@ -152,7 +152,8 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
         model: to attack.
         clip: range of the inputs.
         loss: that attacks by gradients increase.
-        temperature: that the loss divides the logits by; the logits that attacks see are not.
+        temperature: that the logits are divided by, so that a network trained at it is attacked at
+            the scale that attacks' constants are made for (C&W's, and the softmax of the others).
 
     Attributes:
         queries: samples that logits were asked for.
@@ -167,8 +168,11 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
         loss: Loss = cross_entropy,
         temperature: float = 1.0,
     ) -> None:
+        def logits(x: Any) -> Any:
+            return model.frozen(x) / temperature
+
         super().__init__(
-            model=lambda x, training=False: model.frozen(tf.cast(x, tf.float32)),  # noqa: ARG005
+            model=lambda x, training=False: logits(tf.cast(x, tf.float32)),  # noqa: ARG005
             nb_classes=model.classes,
             input_shape=model.shape,
             loss_object=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -179,10 +183,10 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
         labels = tf.TensorSpec((None,), tf.int32)
 
         def losses(x: Any, y: Any) -> Any:
-            return loss(y, model.frozen(x) / temperature)
+            return loss(y, logits(x))
 
         def logit(x: Any, y: Any) -> Any:
-            return tf.gather(model.frozen(x), y, batch_dims=1)
+            return tf.gather(logits(x), y, batch_dims=1)
 
         def gradient_of(value: Callable[[Any, Any], Any]) -> Any:
             def gradient(x: Any, y: Any) -> Any:
@@ -196,10 +200,10 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
         def jacobian(x: Any) -> Any:
             with tf.GradientTape(persistent=True) as tape:
                 tape.watch(x)
-                columns = tf.unstack(model.frozen(x), num=model.classes, axis=1)
+                columns = tf.unstack(logits(x), num=model.classes, axis=1)
             return tf.stack([tape.gradient(column, x) for column in columns], axis=1)
 
-        self._frozen = model.frozen
+        self._logits = tf.function(logits, input_signature=[inputs], autograph=False)
         self.gradient = gradient_of(losses)
         self._logit_gradient = gradient_of(logit)
         self._jacobian = tf.function(jacobian, input_signature=[inputs], autograph=False)
@@ -207,7 +211,7 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
 
     def predict(self, x: Any, batch_size: int = 128, **_: Any) -> Float32:  # noqa: ARG002
         self.queries += len(x)
-        return in_batches(self._frozen, np.asarray(x, dtype=np.float32))
+        return in_batches(self._logits, np.asarray(x, dtype=np.float32))
 
     def loss_gradient(self, x: Any, y: Any, **_: Any) -> Any:
         labels = tf.argmax(y, axis=1, output_type=tf.int32)

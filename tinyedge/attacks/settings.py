@@ -61,8 +61,8 @@ class AttackSettings:
         boundary_iterations: of Boundary; each takes some 40 queries a sample.
         zoo_iterations: of ZOO; each takes 256 queries a sample.
         autoattack_iterations: of either APGD, with 5 restarts; Square has its own number.
-        temperature: that the logits are divided by in the loss of attacks by gradients. At that
-            which the model was trained with, its softmax does not saturate.
+        temperature: that attacks divide the logits by. At that which the model was trained with,
+            its softmax does not saturate, and C&W's constant weighs what it does elsewhere.
         seed: of everything random.
         batch: samples at a time.
         clip: range that every sample stays in.

@@ -69,8 +69,7 @@ if TYPE_CHECKING:
 @click.option(
     "--temperature",
     type=click.FloatRange(0, min_open=True),
-    help="That the loss of attacks by gradients divides the logits by. Default: that a run was "
-    "trained with, else 1.",
+    help="That attacks divide the logits by. Default: that a run was trained with, else 1.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
