@@ -246,23 +246,28 @@ static void answer_request(const te_frame_header *request, const uint8_t *payloa
     }
 }
 
+static void serve(te_frame_decoder *decoder, uint8_t byte)
+{
+    te_frame_header request;
+    switch (te_frame_receive(decoder, byte, &request)) {
+    case TE_FRAME_COMPLETE:
+        answer_request(&request, frame + TE_FRAME_HEADER_SIZE);
+        break;
+    case TE_FRAME_DAMAGED:
+        damaged_frames++;
+        send_damaged();
+        break;
+    case TE_FRAME_PENDING:
+        break;
+    }
+}
+
 void te_server_run(void)
 {
     te_frame_decoder decoder;
     te_frame_decoder_init(&decoder, frame, sizeof frame);
     boots++;
     for (;;) {
-        te_frame_header request;
-        switch (te_frame_receive(&decoder, te_receive_byte(), &request)) {
-        case TE_FRAME_COMPLETE:
-            answer_request(&request, frame + TE_FRAME_HEADER_SIZE);
-            break;
-        case TE_FRAME_DAMAGED:
-            damaged_frames++;
-            send_damaged();
-            break;
-        case TE_FRAME_PENDING:
-            break;
-        }
+        serve(&decoder, te_receive_byte());
     }
 }

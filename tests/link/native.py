@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 
 import numpy as np
@@ -20,13 +22,12 @@ from tinyedge.firmware.twin import twin_include_flags, twin_sources
 from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
-from tinyedge.targets.target import start_emulator
 from tinyedge.templates import render_template
 
 BOARD = load_board("netduinoplus2")
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _HARNESS = ("te_frame.c", "te_crc32.c", "te_receive.c", "te_server.c")
-_HERE = Path(__file__).parent
+_COUNTING = Path(__file__).parent / "native_platform.c"
 
 
 def dense_model(folder: Path, inputs: int, seed: int = 0) -> ConvertedModel:
@@ -58,9 +59,10 @@ def random_samples(model: ConvertedModel, count: int, seed: int = 0) -> np.ndarr
 def compile_native(
     model: ConvertedModel,
     folder: Path,
-    main: Path = _HERE / "native_platform.c",
+    main: Path = _COUNTING,
     link: LinkMemory | None = None,
     flags: tuple[str, ...] = SANITIZERS,
+    without: tuple[str, ...] = (),
 ) -> Path:
     """Compiles the harness with a model and a platform; gives the program."""
     require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
@@ -72,8 +74,11 @@ def compile_native(
     folder.mkdir(parents=True, exist_ok=True)
     for name in [*_HARNESS, *(name for name in files if name.endswith(".h"))]:
         (folder / name).write_text(files[name])
-    sources = [main, *(folder / name for name in _HARNESS), *twin_sources(model)]
+    harness = [folder / name for name in _HARNESS if name not in without]
+    sources = [main, *harness, *twin_sources(model)]
     command = [*host_compiler().command, *WARNINGS, "-D_GNU_SOURCE", "-g", *flags, f"-I{folder}"]
+    if main == _COUNTING:
+        command.append("-Wl,--wrap=tinyedge_model_invoke")
     program = folder / "native"
     arguments = [*command, *twin_include_flags(model), *map(str, sources), "-o", str(program)]
     subprocess.run(arguments, check=True, cwd=folder)
@@ -81,14 +86,26 @@ def compile_native(
 
 
 class NativeDevice(AbstractContextManager["NativeDevice"]):
-    """The program, running; ``reset`` starts it anew, at another port."""
+    """The program, running; ``reset`` starts it anew, at another port.
+
+    Attributes:
+        port: for a client.
+    """
 
     def __init__(self, program: Path) -> None:
         self._program = program
+        self._log = TemporaryFile()  # noqa: SIM115 - closed at exit
         self._start()
 
+    @property
+    def inferences(self) -> int:
+        """How many there were, over all resets."""
+        return os.fstat(self._log.fileno()).st_size
+
     def _start(self) -> None:
-        self._process = start_emulator([str(self._program)], subprocess.PIPE)
+        self._process = subprocess.Popen(
+            [str(self._program)], stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
         assert self._process.stdout
         self.port = f"socket://127.0.0.1:{int(self._process.stdout.readline())}"
 
@@ -106,5 +123,8 @@ class NativeDevice(AbstractContextManager["NativeDevice"]):
     ) -> None:
         died = self._process.poll()
         self._process.kill()
-        _, errors = self._process.communicate()
+        self._process.communicate()
+        self._log.seek(0)
+        errors = self._log.read().lstrip(b"i").decode()
+        self._log.close()
         assert died is None, errors

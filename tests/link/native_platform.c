@@ -11,9 +11,22 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "model.h"
 #include "te_platform.h"
 #include "te_receive.h"
 #include "te_server.h"
+
+/* A byte to stderr for every inference, wherever it leads: they are counted even if we are killed. */
+void __real_tinyedge_model_invoke(void);
+void __wrap_tinyedge_model_invoke(void);
+
+void __wrap_tinyedge_model_invoke(void)
+{
+    __real_tinyedge_model_invoke();
+    if (write(STDERR_FILENO, "i", 1) != 1) {
+        exit(1);
+    }
+}
 
 static int server;
 static int line = -1;

@@ -165,7 +165,7 @@ def test_another_model_is_refused_before_the_first_sample(target: Target, tmp_pa
 
 def test_silence_is_an_error() -> None:
     with Client("loop://", 115200, timeout_s=0.5) as client:
-        with pytest.raises(LinkError, match="no sign of the device in 0.5 s"):
+        with pytest.raises(LinkError, match="no sign of the device"):
             client.stats()
         assert client.statistics.retransmissions
 

@@ -58,8 +58,8 @@ class Device:
         serial port falls into an inference.
         """
         size = self.model.graph.output_tensor.size
-        at_once = 1 if self.target.process else None
-        for number, answer in self.client.stream(samples, at_once):
+        ahead = self.target.process is None
+        for number, answer in self.client.stream(samples, ahead=ahead):
             if answer.logits.size != size:
                 raise LinkError(f"{answer.logits.size} logits instead of {size}")
             yield number, answer

@@ -34,7 +34,7 @@ _HELLO_REPEAT_S = 0.25
 _LONGEST_WAIT_S = 0.25
 _SHORTEST_OVERDUE_S = 0.2
 _LARGEST_BACKOFF = 8.0
-_LONGEST_PAUSE_S = 1.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _FIRST_OWN_SEQUENCE = 0x4000_0000
 """Of requests that the caller does not number."""
 
@@ -113,6 +113,9 @@ class Client(AbstractContextManager["Client"]):
     What is lost is sent again, and answered from the device's memory if it was computed. A line
     that breaks is opened again; a device that was reset gets again what it had not answered.
 
+    While the device computes a sample, the next one is sent to it all but its last byte: that
+    follows when the answer has come, so that a device that is reset loses one result at most.
+
     Args:
         port: a serial device (``/dev/ttyACM0``, ``COM3``) or a URL (``socket://HOST:PORT``).
         baud: bits per second; of no meaning to emulators.
@@ -137,6 +140,7 @@ class Client(AbstractContextManager["Client"]):
         self._sequence = _FIRST_OWN_SEQUENCE
         self._hello: Hello | None = None
         self._base: bytes | None = None
+        self._unended: Request | None = None
         self._clock = _Clock()
         self._reader = FrameReader()
         self._response_time = _ResponseTime(timeout_s / 8)
@@ -178,15 +182,14 @@ class Client(AbstractContextManager["Client"]):
         return answer
 
     def stream(
-        self, samples: Iterable[tuple[int, NDArray[np.int8]]], in_flight: int | None = None
+        self, samples: Iterable[tuple[int, NDArray[np.int8]]], *, ahead: bool = True
     ) -> Iterator[tuple[int, Answer]]:
         """Computes samples on the device; gives each sample's number and answer as they come.
 
         Args:
             samples: numbers below 2**30, each once in a session, and int8 of the model's input
                 shape. Taken as there is room for them.
-            in_flight: sends at most so many ahead of their answers; as many as the device can
-                take by default.
+            ahead: whether the next sample is sent while the device computes.
 
         Raises:
             LinkError: the device is silent or away for too long, or holds another firmware when
@@ -197,7 +200,7 @@ class Client(AbstractContextManager["Client"]):
             Request(Message.INFER, sequence, sample.tobytes(), hello.answer_size)
             for sequence, sample in samples
         )
-        window = Window(requests, hello.buffer, hello.answers, in_flight)
+        window = Window(requests, hello.buffer, hello.answers, ahead=ahead)
         for request, payload in self._persist(window):
             answer = Answer.parse(payload)
             if answer.input_crc != zlib.crc32(request.payload):
@@ -239,7 +242,7 @@ class Client(AbstractContextManager["Client"]):
             LinkError: it stays away for too long.
         """
         deadline = time.monotonic() + self.timeout_s
-        pause = 0.05
+        pause = _SHORTEST_PAUSE_S
         while True:
             self._line.close()
             time.sleep(pause)
@@ -254,7 +257,7 @@ class Client(AbstractContextManager["Client"]):
 
     def _greet(self) -> Hello:
         """Says hello; raises OSError if the connection breaks."""
-        self._base = None
+        self._base = self._unended = None
         self._reader = FrameReader()
         request = Request(Message.HELLO, self._next_sequence())
         [(_, payload)] = self._exchange(Window(iter([request])), _HELLO_DEADLINE_S)
@@ -277,6 +280,7 @@ class Client(AbstractContextManager["Client"]):
         while not window.done:
             while request := window.next_to_send():
                 self._transmit(window, request)
+            self._end_frame(window)
             if self._clock.now > heard + timeout_s:
                 raise LinkError(f"{self.port}: no sign of the device in {timeout_s:g} s")
             for frame in self._receive(window, heard + timeout_s):
@@ -294,11 +298,21 @@ class Client(AbstractContextManager["Client"]):
         if kind == Message.INFER and self._hello and self._hello.changes:
             kind, payload = self._as_changes(request)
         encoded = DELIMITER + Frame(kind, self._session, request.sequence, payload).encode()
+        if self._unended:  # our first byte ends it
+            self._unended.sent_at = self._clock.tick()
+        self._unended = request if window.oldest else None
         self.statistics.requests += request.attempts == 0
         self.statistics.retransmissions += request.attempts > 0
         self.statistics.bytes_sent += len(encoded)
         window.sent(request, len(encoded), self._clock.tick())
-        self._line.write(encoded)
+        self._line.write(encoded[: -len(DELIMITER)] if self._unended else encoded)
+
+    def _end_frame(self, window: Window) -> None:
+        """Lets the device begin with the next request once nothing else is on its way."""
+        if self._unended and self._unended is window.oldest:
+            self._unended.sent_at = self._clock.tick()
+            self._unended = None
+            self._line.write(DELIMITER)
 
     def _as_changes(self, request: Request) -> tuple[Message, bytes]:
         """A sample as changes to the last one that was sent as a whole, if they are small."""

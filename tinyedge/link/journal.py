@@ -77,13 +77,17 @@ class Journal(AbstractContextManager["Journal"]):
         self._synced = time.monotonic()
         check_writable(path)
         if path.exists():
-            file = self._open()
-            header = self._read(identity) if resume else None
+            self._file = self._open()
+            try:
+                header = self._read(identity) if resume else None
+            except BaseException:
+                self._file.close()
+                raise
             if header:
                 self.session = int(header["session"])
-                self._file = file
             else:
-                file.close()
+                self._file.close()
+                self._file = None
 
     def __exit__(
         self,
@@ -132,6 +136,7 @@ class Journal(AbstractContextManager["Journal"]):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
+                file.close()
                 raise FileError(
                     f"{self.path}: another run writes to this journal",
                     hint="wait for it, or name another one with --journal",

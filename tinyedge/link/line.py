@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -86,6 +87,9 @@ class _SerialLine:
             if holders := _holders(port):
                 raise OSError(holders)
         self._serial = serial.serial_for_url(port, **options)
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            # Some USB chips keep an answer for 16 ms, in case more comes.
+            self._serial.set_low_latency_mode(True)
 
     def read(self, timeout_s: float) -> bytes:
         self._serial.timeout = timeout_s

@@ -196,6 +196,13 @@ class Proxy(AbstractContextManager["Proxy"]):
             for line in ways:
                 selector.register(line, selectors.EVENT_READ)
             while not self._stop:
+                if self.cut_after is not None and self._room() == 0:
+                    self.cut_after = None
+                    self.cuts += 1
+                    for way, _ in ways.values():
+                        way.clear()
+                    self.on_cut()
+                    return
                 wait = min(way.due_in_s() for way, _ in ways.values())
                 ready = selector.select(min(wait, _POLL_S))
                 for line in [line for line in ways if any(line is key.fileobj for key, _ in ready)]:
@@ -206,13 +213,6 @@ class Proxy(AbstractContextManager["Proxy"]):
                 for way, other in ways.values():
                     if due := way.take():
                         other.sendall(due)
-                if self.cut_after is not None and self._room() == 0:
-                    self.cut_after = None
-                    self.cuts += 1
-                    for way, _ in ways.values():
-                        way.clear()
-                    self.on_cut()
-                    return
 
     def _room(self) -> int:
         """Bytes that may be taken at once: to a cut, not one more."""

@@ -60,7 +60,7 @@ class Request:
 
 
 class Window:
-    """Requests, sent ahead of their answers as far as the device can take them.
+    """Requests: one that the device works on, and the next one, sent ahead.
 
     The device answers in the order in which it hears: an answer also tells that what was sent
     before it is lost.
@@ -69,7 +69,7 @@ class Window:
         requests: taken as there is room for them.
         buffer: bytes that the device receives while it computes.
         remembered: answers that it remembers, one for each remainder of the numbers.
-        at_once: sends at most so many ahead of their answers.
+        ahead: whether to send one ahead.
     """
 
     def __init__(
@@ -77,12 +77,13 @@ class Window:
         requests: Iterator[Request],
         buffer: int = 0,
         remembered: int = 1,
-        at_once: int | None = None,
+        *,
+        ahead: bool = False,
     ) -> None:
         self._requests = requests
         self._buffer = buffer
         self._remembered = remembered
-        self._at_once = min(at_once or remembered, remembered)
+        self._at_once = 2 if ahead else 1
         self._fresh = next(requests, None)
         self._again: deque[Request] = deque()
         self._flying: dict[int, Request] = {}  # in the order of their transmission
@@ -119,14 +120,13 @@ class Window:
         return request
 
     def _has_room(self, request: Request) -> bool:
-        if request is self._fresh:
-            if len(self._flying) >= self._at_once:
-                return False
-            places = {number % self._remembered for number in self._flying}
-            if request.sequence % self._remembered in places:
-                return False  # its answer would displace one that may have to be repeated
         if not self._flying:
             return True
+        if len(self._flying) >= self._at_once:
+            return False
+        places = {number % self._remembered for number in self._flying}
+        if request.sequence % self._remembered in places:
+            return False  # its answer would displace one that may have to be repeated
         on_the_wire = sum(each.size for each in self._flying.values())
         return on_the_wire + request.largest_size <= self._buffer
 

@@ -1,0 +1,51 @@
+"""The device's parser under garbage and damage, watched by sanitizers, and its coverage."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.conftest import require
+from tests.link.native import SANITIZERS, compile_native, dense_model
+
+MAIN = Path(__file__).parent / "fuzz_frames.c"
+EXECUTIONS = int(os.environ.get("TINYEDGE_FUZZ_EXECUTIONS", "300000"))
+"""10,000,000 take some minutes."""
+
+
+def test_no_wrong_payload_is_accepted_and_nothing_is_undefined(tmp_path: Path) -> None:
+    program = compile_fuzz(tmp_path, *SANITIZERS, "-O2")
+    command = [str(program), "1", str(EXECUTIONS)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{EXECUTIONS} executions")
+
+
+def test_the_fuzzer_reaches_the_parser(tmp_path: Path) -> None:
+    require([name for name in ("gcov",) if shutil.which(name)], "gcov")
+    program = compile_fuzz(tmp_path, "-O0", "--coverage")
+    subprocess.run([str(program), "1", "20000"], cwd=program.parent, check=True, text=True)
+    for name in ("te_frame.c", "te_server.c", "te_receive.c"):
+        covered = coverage(program.parent, name)
+        assert covered >= 95, f"{name}: {covered} % of the lines"
+
+
+def compile_fuzz(folder: Path, *flags: str) -> Path:
+    model = dense_model(folder / "model", 40)
+    return compile_native(model, folder / "fuzz", MAIN, flags=flags, without=("te_server.c",))
+
+
+def coverage(folder: Path, name: str) -> float:
+    """Percentage of a file's lines that were run."""
+    for data in folder.glob("*.gcda"):
+        command = ["gcov", "-n", str(data.name)]
+        report = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        found = re.search(
+            rf"File '(?:[^']*/)?{re.escape(name)}'\nLines executed:([\d.]+)%", report.stdout
+        )
+        if found:
+            return float(found[1])
+    raise AssertionError(f"no coverage of {name}")
