@@ -88,12 +88,17 @@ def compile_native(
 class NativeDevice(AbstractContextManager["NativeDevice"]):
     """The program, running; ``reset`` starts it anew, at another port.
 
+    Args:
+        program: from ``compile_native``.
+        compute_us: microseconds that an inference takes.
+
     Attributes:
         port: for a client.
     """
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, compute_us: int = 0) -> None:
         self._program = program
+        self._environment = os.environ | {"TINYEDGE_COMPUTE_US": str(compute_us)}
         self._log = TemporaryFile()  # noqa: SIM115 - closed at exit
         self._start()
 
@@ -104,7 +109,11 @@ class NativeDevice(AbstractContextManager["NativeDevice"]):
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
-            [str(self._program)], stdout=subprocess.PIPE, stderr=self._log, text=True
+            [str(self._program)],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=self._environment,
         )
         assert self._process.stdout
         self.port = f"socket://127.0.0.1:{int(self._process.stdout.readline())}"

@@ -16,13 +16,18 @@
 #include "te_receive.h"
 #include "te_server.h"
 
-/* A byte to stderr for every inference, wherever it leads: they are counted even if we are killed. */
+/* A byte to stderr for every inference, wherever it leads: they are counted even if we are killed.
+ * An inference takes TINYEDGE_COMPUTE_US more than it does. */
 void __real_tinyedge_model_invoke(void);
 void __wrap_tinyedge_model_invoke(void);
 
 void __wrap_tinyedge_model_invoke(void)
 {
+    const char *more = getenv("TINYEDGE_COMPUTE_US");
     __real_tinyedge_model_invoke();
+    if (more) {
+        usleep((useconds_t)atoi(more));
+    }
     if (write(STDERR_FILENO, "i", 1) != 1) {
         exit(1);
     }

@@ -101,7 +101,10 @@ def test_a_line_that_is_too_bad_is_given_up_without_a_false_result(
 
 @pytest.mark.parametrize("kind", ["cut", "reset"])
 def test_interrupted_at_every_byte_of_a_session(small: Setup, kind: str) -> None:
-    """Of a session of three samples; one more may be computed only where memory was lost."""
+    """Of a session of three samples; nothing is computed again unless memory was lost.
+
+    Then it is what the socket, other than a serial port, had held back: up to two answers.
+    """
     with NativeDevice(small.program) as device:
         with Proxy(device.port) as proxy, Client(proxy.port, 0) as client:
             fleet(small.model, client)[0](small.samples)
@@ -123,7 +126,7 @@ def test_interrupted_at_every_byte_of_a_session(small: Setup, kind: str) -> None
                 assert proxy.cuts == 1, after
                 assert client.statistics.reconnections >= 1, after
             computed = device.inferences - before
-            assert 3 <= computed <= (4 if kind == "reset" else 3), after
+            assert 3 <= computed <= (5 if kind == "reset" else 3), after
 
 
 def test_journal_cut_at_every_byte_is_resumed(small: Setup, tmp_path: Path) -> None:
@@ -200,7 +203,7 @@ def test_boards_share_the_samples_and_take_over_from_each_other(image: Setup) ->
     assert sum(computed) == 1000
     assert all(computed)
     # What the third had computed when its line was cut is lost with it.
-    assert 1000 <= inferences <= 1001
+    assert 1000 <= inferences <= 1002
 
 
 def test_the_last_board_that_fails_is_an_error(image: Setup) -> None:

@@ -113,8 +113,8 @@ class Client(AbstractContextManager["Client"]):
     What is lost is sent again, and answered from the device's memory if it was computed. A line
     that breaks is opened again; a device that was reset gets again what it had not answered.
 
-    While the device computes a sample, the next one is sent to it all but its last byte: that
-    follows when the answer has come, so that a device that is reset loses one result at most.
+    While the device computes a sample, the next one is sent. So a device that is reset loses the
+    result that it was sending, and one more only where the line holds results back.
 
     Args:
         port: a serial device (``/dev/ttyACM0``, ``COM3``) or a URL (``socket://HOST:PORT``).
@@ -140,7 +140,6 @@ class Client(AbstractContextManager["Client"]):
         self._sequence = _FIRST_OWN_SEQUENCE
         self._hello: Hello | None = None
         self._base: bytes | None = None
-        self._unended: Request | None = None
         self._clock = _Clock()
         self._reader = FrameReader()
         self._response_time = _ResponseTime(timeout_s / 8)
@@ -257,7 +256,7 @@ class Client(AbstractContextManager["Client"]):
 
     def _greet(self) -> Hello:
         """Says hello; raises OSError if the connection breaks."""
-        self._base = self._unended = None
+        self._base = None
         self._reader = FrameReader()
         request = Request(Message.HELLO, self._next_sequence())
         [(_, payload)] = self._exchange(Window(iter([request])), _HELLO_DEADLINE_S)
@@ -280,7 +279,6 @@ class Client(AbstractContextManager["Client"]):
         while not window.done:
             while request := window.next_to_send():
                 self._transmit(window, request)
-            self._end_frame(window)
             if self._clock.now > heard + timeout_s:
                 raise LinkError(f"{self.port}: no sign of the device in {timeout_s:g} s")
             for frame in self._receive(window, heard + timeout_s):
@@ -298,21 +296,11 @@ class Client(AbstractContextManager["Client"]):
         if kind == Message.INFER and self._hello and self._hello.changes:
             kind, payload = self._as_changes(request)
         encoded = DELIMITER + Frame(kind, self._session, request.sequence, payload).encode()
-        if self._unended:  # our first byte ends it
-            self._unended.sent_at = self._clock.tick()
-        self._unended = request if window.oldest else None
         self.statistics.requests += request.attempts == 0
         self.statistics.retransmissions += request.attempts > 0
         self.statistics.bytes_sent += len(encoded)
         window.sent(request, len(encoded), self._clock.tick())
-        self._line.write(encoded[: -len(DELIMITER)] if self._unended else encoded)
-
-    def _end_frame(self, window: Window) -> None:
-        """Lets the device begin with the next request once nothing else is on its way."""
-        if self._unended and self._unended is window.oldest:
-            self._unended.sent_at = self._clock.tick()
-            self._unended = None
-            self._line.write(DELIMITER)
+        self._line.write(encoded)
 
     def _as_changes(self, request: Request) -> tuple[Message, bytes]:
         """A sample as changes to the last one that was sent as a whole, if they are small."""

@@ -21,6 +21,8 @@ import numpy as np
 
 _BITS_A_BYTE = 10
 _POLL_S = 0.05
+_PIECE = 16
+"""Bytes that come out together, where there is a baud rate."""
 FAULTS = ("flip", "drop", "duplicate", "truncate", "burst", "garbage")
 """A flipped bit; a byte lost or doubled; up to 64 bytes lost, overwritten, or put in between."""
 
@@ -92,13 +94,11 @@ class _Direction:
         faults: that it suffers, if any.
         baud: bits per second, 10 of them a byte; as fast as it goes by default.
         carried: bytes that went in.
-        busy_s: seconds that they took.
     """
 
     faults: Faults | None
     baud: int | None
     carried: int = 0
-    busy_s: float = 0.0
     _queue: deque[tuple[float, bytes]] = field(default_factory=deque)
     _free_at: float = 0.0
 
@@ -109,11 +109,14 @@ class _Direction:
             data = self.faults.damaged(data)
         if not data:
             return
-        start = max(time.monotonic(), self._free_at)
-        seconds = len(data) * _BITS_A_BYTE / self.baud if self.baud else 0.0
-        self._free_at = start + seconds
-        self.busy_s += seconds
-        self._queue.append((self._free_at, data))
+        if not self.baud:
+            self._queue.append((0.0, data))
+            return
+        self._free_at = max(time.monotonic(), self._free_at)
+        for start in range(0, len(data), _PIECE):
+            piece = data[start : start + _PIECE]
+            self._free_at += len(piece) * _BITS_A_BYTE / self.baud
+            self._queue.append((self._free_at, piece))
 
     def take(self) -> bytes:
         """What is due to come out by now."""
