@@ -21,6 +21,7 @@ from tinyedge.firmware.compilers import (
     cross_compiler,
 )
 from tinyedge.firmware.footprint import Footprint, read_footprint
+from tinyedge.firmware.mlperf import Mlperf
 from tinyedge.templates import data_folder, render_template
 
 MINIMUM_STACK = 2048
@@ -57,6 +58,7 @@ def build_firmware(
     board: Board,
     compiler_name: CompilerName | None = None,
     output: Path | None = None,
+    mlperf: Mlperf | None = None,
 ) -> Firmware:
     """Renders and compiles the firmware of a model for a board.
 
@@ -66,20 +68,27 @@ def build_firmware(
         model: what ``convert`` wrote.
         board: the board.
         compiler_name: by default ``gcc`` where installed, else ``zig``.
-        output: folder for sources and program; ``<model>/<board>-<compiler>`` by default.
+        output: folder for sources and program; ``<model>/<board>-<compiler>`` by default, with
+            ``-mlperf`` behind it where that is spoken.
+        mlperf: to speak MLPerf Tiny's command set instead of our link.
 
     Raises:
         DoesNotFitError: the board's flash or RAM is too small; says by how much.
+        ModelError: see ``Mlperf.serve``.
         ToolchainError: there is no compiler, or it fails.
     """
     check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
     compiler = cross_compiler(board.core, compiler_name)
-    folder = output or model.folder / f"{board.name}-{compiler.name}"
+    suffix = "-mlperf" if mlperf else ""
+    folder = output or model.folder / f"{board.name}-{compiler.name}{suffix}"
     runtime = data_folder("firmware_templates") / "runtime"
     sources = [runtime / name for name in model.runtime_sources]
     sources += [*runtime.glob("*.h"), *model.sources]
     files = {path.name: path.read_text(encoding="utf-8") for path in sources}
-    return build_project(files | harness_files(board), board, compiler, folder)
+    harness = harness_files(board)
+    if mlperf:
+        harness = mlperf.serve(harness, model.graph)
+    return build_project(files | harness, board, compiler, folder)
 
 
 def build_project(
