@@ -16,7 +16,11 @@ from tinyedge.templates import data_folder, render_template
 MlperfInput = Literal["int8", "uint8"]
 MLPERF_INPUTS: tuple[MlperfInput, ...] = ("int8", "uint8")
 
-_BENCHMARKS = {((49, 10, 1), 12): "kws01", ((32, 32, 3), 10): "ic01", ((96, 96, 3), 2): "vww01"}
+_BENCHMARKS: dict[tuple[tuple[int, ...], int], str] = {
+    ((49, 10, 1), 12): "kws01",
+    ((32, 32, 3), 10): "ic01",
+    ((96, 96, 3), 2): "vww01",
+}
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 
 
@@ -42,7 +46,8 @@ class Mlperf:
         Args:
             graph: the model.
             model: by default the benchmark whose shapes the graph has, else the graph's name.
-            input_type: by default ``uint8`` for three channels, which are an image's, else ``int8``.
+            input_type: by default ``uint8`` where there are three channels, as images have, else
+                ``int8``.
 
         Raises:
             UsageError: ``model`` is no name of letters, digits, ``_``, ``.`` and ``-``.
