@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tinyedge.firmware.mlperf import MlperfInput
     from tinyedge.targets import EmulatorName
 
+_GREETINGS = {"tinyedge": b"", "mlperf": b"m-ready\r\n"}
+"""What a firmware sends by itself when it listens."""
+
 
 @click.command("emulate")
 @click.argument("folder", type=PATH, metavar="DIR")
@@ -62,7 +65,7 @@ def command(
     from tinyedge.errors import ToolchainError
     from tinyedge.exporters.converted import load_converted
     from tinyedge.targets import open_emulator, require_emulator
-    from tinyedge.targets.terminal import bridge, open_terminal
+    from tinyedge.targets.terminal import bridge, connect, open_terminal
 
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     spoken = Protocol(protocol, mlperf_model, mlperf_input)
@@ -76,6 +79,7 @@ def command(
         with (
             open_terminal(link) as (terminal, path),
             open_emulator(board, firmware.elf, name) as target,
+            connect(target, _GREETINGS[protocol]) as line,
         ):
             record = {
                 "board": board.name,
@@ -87,7 +91,7 @@ def command(
             }
             output.result(record, f"{board.name} in {name} at {link or path}; Ctrl-C ends it")
             sys.stdout.flush()
-            bridge(target, terminal)
+            bridge(line, terminal)
     except KeyboardInterrupt:
         return  # how it is meant to end
     raise ToolchainError(f"{name} has ended")

@@ -14,6 +14,7 @@ from tinyedge.errors import FileError, ToolchainError
 from tinyedge.targets.target import Target
 
 _CHUNK = 4096
+_START_S = 30.0
 
 
 @contextlib.contextmanager
@@ -66,23 +67,35 @@ def _linked(link: Path | None, path: str) -> Iterator[None]:
             link.unlink()
 
 
-def bridge(target: Target, terminal: int) -> None:
-    """Passes bytes between a target and a terminal until the target ends.
+def connect(target: Target, greeting: bytes = b"") -> socket.socket:
+    """Connects to an emulator's serial port.
 
     Args:
-        target: an emulator, its port a ``socket://`` URL.
-        terminal: the file descriptor of ``open_terminal``.
+        target: its port is a ``socket://`` URL.
+        greeting: what the firmware says when it is ready, and is waited for; what comes before it
+            is dropped with it.
 
     Raises:
-        ToolchainError: the target cannot be reached.
+        ToolchainError: the emulator cannot be reached, or does not say the greeting.
     """
     address = urlsplit(target.port)
     try:
-        line = socket.create_connection((address.hostname or "", address.port or 0))
-    except OSError as error:
-        raise ToolchainError(f"{target.name} cannot be reached: {error}") from error
-    with line, contextlib.suppress(ConnectionError):
+        line = socket.create_connection((address.hostname or "", address.port or 0), _START_S)
+        said = b""
+        while greeting not in said:
+            received = line.recv(_CHUNK)
+            if not received:
+                raise ConnectionError("it has ended")
+            said += received
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        raise ToolchainError(f"{target.name} does not start the firmware: {error}") from error
+    return line
+
+
+def bridge(line: socket.socket, terminal: int) -> None:
+    """Passes bytes between a connection and a terminal until the connection is closed."""
+    with contextlib.suppress(ConnectionError):
         _pass_on(line.fileno(), terminal)
 
 
