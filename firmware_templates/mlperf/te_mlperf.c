@@ -14,7 +14,8 @@
 
 static char command[COMMAND_SIZE + 1u];
 static char *rest; /* of the command, behind the words that were taken */
-static uint8_t input[TINYEDGE_MODEL_INPUT_SIZE]; /* as the model takes it; the arena loses its own */
+/* What was loaded: the model's int8 input, which the arena does not keep, or floats. */
+static uint8_t input[TINYEDGE_MODEL_INPUT_SIZE * (TE_MLPERF_FLOATS ? sizeof(float) : 1u)];
 static uint32_t expected; /* bytes that 'db load' announced */
 static uint32_t loaded;
 static uint8_t has_run;
@@ -146,42 +147,94 @@ static void put_timestamp(void)
     put_line("m-lap-us-", ticks / hz * 1000000u + ticks % hz * 1000000u / hz, "");
 }
 
-static void put_results(void)
+#if TE_MLPERF_FLOATS
+static double float_input(uint32_t i)
+{
+    float real;
+    memcpy(&real, input + i * sizeof real, sizeof real);
+    return (double)real;
+}
+
+/* Halves go away from zero; what is no number becomes the least one. */
+static int8_t quantize(double real)
+{
+    double steps = real / (double)(float)TINYEDGE_MODEL_INPUT_SCALE;
+    steps = steps >= -256.0 ? steps : -256.0;
+    steps = steps <= 256.0 ? steps : 256.0;
+    const int32_t whole = (int32_t)(steps + (steps < 0.0 ? -0.5 : 0.5));
+    const int32_t value = whole + TINYEDGE_MODEL_INPUT_ZERO_POINT;
+    return (int8_t)(value > INT8_MAX ? INT8_MAX : value < INT8_MIN ? INT8_MIN : value);
+}
+#endif
+
+/* The loaded input as the model takes it. */
+static const void *model_input(void)
+{
+#if TE_MLPERF_FLOATS
+    static int8_t quantized[TINYEDGE_MODEL_INPUT_SIZE];
+    for (uint32_t i = 0; i < TINYEDGE_MODEL_INPUT_SIZE; i++) {
+        quantized[i] = quantize(float_input(i));
+    }
+    return quantized;
+#else
+    return input;
+#endif
+}
+
+#if TE_MLPERF_RESULT == TE_MLPERF_ERROR
+static void put_scores(const int8_t *output)
+{
+    const double scale = (double)(float)TINYEDGE_MODEL_OUTPUT_SCALE;
+    double sum = 0.0;
+    for (uint32_t i = 0; i < TINYEDGE_MODEL_OUTPUT_SIZE; i++) {
+        const double real = scale * (output[i] - TINYEDGE_MODEL_OUTPUT_ZERO_POINT);
+        sum += (real - float_input(i)) * (real - float_input(i));
+    }
+    const double thousandths = 1000.0 * sum / TINYEDGE_MODEL_OUTPUT_SIZE + 0.5;
+    put_thousandths(thousandths < (double)INT32_MAX ? (int32_t)thousandths : INT32_MAX);
+}
+#else
+static void put_scores(const int8_t *output)
 {
     static const int32_t scores[256] = TE_MLPERF_SCORES;
-    if (!has_run) {
-        put_error("No inference has run");
-        return;
-    }
-    const int8_t *output = tinyedge_model_output();
     int32_t largest = INT8_MIN;
     uint64_t sum = 0;
     for (uint32_t i = 0; i < TINYEDGE_MODEL_OUTPUT_SIZE; i++) {
         largest = output[i] > largest ? output[i] : largest;
     }
     for (uint32_t i = 0; i < TINYEDGE_MODEL_OUTPUT_SIZE; i++) {
-        sum += TE_MLPERF_SOFTMAX ? (uint64_t)scores[largest - output[i]] : 0u;
+        sum += (uint32_t)scores[largest - output[i]];
     }
-    put("m-results-[");
     for (uint32_t i = 0; i < TINYEDGE_MODEL_OUTPUT_SIZE; i++) {
         if (i > 0) {
             put_character(',');
         }
-        if (TE_MLPERF_SOFTMAX) {
-            const uint64_t share = (uint64_t)scores[largest - output[i]] * 2000u;
+        if (TE_MLPERF_RESULT == TE_MLPERF_SOFTMAX) {
+            const uint64_t share = (uint64_t)(uint32_t)scores[largest - output[i]] * 2000u;
             put_thousandths((int32_t)((share + sum) / (2u * sum)));
         } else {
             put_thousandths(scores[output[i] - INT8_MIN]);
         }
     }
+}
+#endif
+
+static void put_results(void)
+{
+    if (!has_run) {
+        put_error("No inference has run");
+        return;
+    }
+    put("m-results-[");
+    put_scores(tinyedge_model_output());
     put("]\r\n");
 }
 
 /* An inference overwrites its input, so every one of them begins with it. */
-static void run(uint32_t count)
+static void run(const void *content, uint32_t count)
 {
     for (; count > 0; count--) {
-        memcpy(tinyedge_model_input(), input, TINYEDGE_MODEL_INPUT_SIZE);
+        memcpy(tinyedge_model_input(), content, TINYEDGE_MODEL_INPUT_SIZE);
         tinyedge_model_invoke();
     }
 }
@@ -199,22 +252,23 @@ static void infer(void)
         put_error("Inference warmup must be >=0");
         return;
     }
-    if (loaded != TINYEDGE_MODEL_INPUT_SIZE) {
+    if (loaded != sizeof input) {
         put("e-[Input has ");
         put_number(loaded);
-        put_line(" bytes, expected ", TINYEDGE_MODEL_INPUT_SIZE, "]");
+        put_line(" bytes, expected ", sizeof input, "]");
         return;
     }
     if (!tinyedge_model_input()) {
         put_error("The model cannot be set up: its arena is too small");
         return;
     }
+    const void *content = model_input();
     put_line("m-warmup-start-", warmups, "");
-    run(warmups);
+    run(content, warmups);
     put("m-warmup-done\r\n");
     put_line("m-infer-start-", iterations, "");
     put_timestamp();
-    run(iterations);
+    run(content, iterations);
     put_timestamp();
     put("m-infer-done\r\n");
     has_run = 1;

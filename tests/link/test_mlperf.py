@@ -22,7 +22,7 @@ from tinyedge.boards import load_board
 from tinyedge.errors import ModelError, UsageError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import WARNINGS, host_compiler
-from tinyedge.firmware.mlperf import MLPERF_INPUTS, Mlperf, _thousandths
+from tinyedge.firmware.mlperf import MLPERF_INPUTS, Mlperf, MlperfInput, _thousandths
 from tinyedge.firmware.project import build_firmware
 from tinyedge.firmware.twin import twin_include_flags, twin_sources
 from tinyedge.graph import reference
@@ -33,8 +33,9 @@ from tinyedge.templates import data_folder
 
 BOARD = load_board("netduinoplus2")
 CHUNK = 31  # bytes in a command of the public runner
-LOGITS, PROBABILITIES, SINGLE = 1, 19, 115
-"""Seeds of graphs with many logits, with a softmax and three channels, with a single output."""
+LOGITS, PROBABILITIES, SINGLE, CODER = 1, 19, 115, 3
+"""Seeds of graphs with many logits, with a softmax and three channels, with a single output, with
+an output of the input's shape."""
 
 Ask = Callable[[str], list[str]]
 
@@ -44,10 +45,20 @@ def converted(seed: int, folder: Path) -> tuple[ConvertedModel, NDArray[np.int8]
     return write_converted(built.graph, folder, "test"), built.inputs(6)
 
 
-def on_the_wire(sample: NDArray[np.int8], encoding: str) -> bytes:
+def on_the_wire(model: ConvertedModel, sample: NDArray[np.int8], encoding: str) -> bytes:
     """A sample as the runner sends it."""
+    if encoding == "float32":
+        return real_input(model.graph, sample).astype("<f4").tobytes()
     flipped = sample.view(np.uint8) ^ np.uint8(128 if encoding == "uint8" else 0)
     return flipped.astype(np.uint8).tobytes()
+
+
+def real_input(graph: Graph, sample: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Floats around an int8 sample, that quantization has to find again."""
+    grid = graph.input_tensor.quantization
+    steps = np.random.default_rng(0).uniform(-0.49, 0.49, sample.shape)
+    real = (sample.astype(np.float64) + steps - grid.zero_point) * grid.scale
+    return real.astype(np.float32)
 
 
 def load_commands(content: bytes) -> list[str]:
@@ -66,6 +77,13 @@ def expected_scores(graph: Graph, samples: NDArray[np.int8]) -> NDArray[np.float
     return shares
 
 
+def expected_error(graph: Graph, sample: NDArray[np.int8]) -> float:
+    """What the runner is told of an autoencoder: the mean of squared differences."""
+    output = graph.output_tensor.quantization.dequantize(reference.run(graph, sample[None])[0])
+    differences = output.ravel().astype(np.float64) - real_input(graph, sample).ravel()
+    return float(np.mean(differences**2))
+
+
 def scores_in(lines: list[str]) -> NDArray[np.float64]:
     (line,) = [line for line in lines if line.startswith("m-results-[")]
     fields = line.removeprefix("m-results-[").removesuffix("]").split(",")
@@ -76,15 +94,15 @@ def scores_in(lines: list[str]) -> NDArray[np.float64]:
 @pytest.fixture(scope="module")
 def sanitized(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[int], tuple[Path, ConvertedModel, NDArray[np.int8]]]:
+) -> Callable[[int, MlperfInput], tuple[Path, ConvertedModel, NDArray[np.int8]]]:
     """Compiles model and server of a seed under ASan and UBSan."""
     require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
     flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
-    def build(seed: int) -> tuple[Path, ConvertedModel, NDArray[np.int8]]:
+    def build(seed: int, encoding: MlperfInput) -> tuple[Path, ConvertedModel, NDArray[np.int8]]:
         folder = tmp_path_factory.mktemp(f"mlperf-{seed}")
         model, samples = converted(seed, folder)
-        for name, text in Mlperf.of(model.graph).serve({}, model.graph).items():
+        for name, text in Mlperf("m", encoding).serve({}, model.graph).items():
             (folder / name).write_text(text)
         (folder / "firmware_id.h").write_text('#define TINYEDGE_BOARD_NAME "this machine"\n')
         main, server = Path(__file__).with_name("mlperf_main.c"), folder / "te_mlperf.c"
@@ -104,7 +122,7 @@ def garbage(random: np.random.Generator, count: int, size: int) -> bytes:
     whole = f"db load {size}/db load 2147483648/infer 2 1/infer 0/infer x/infer 1 -1".split("/")
     pieces: list[bytes] = []
     for _ in range(count):
-        match random.integers(5):
+        match random.integers(6):
             case 0:
                 pieces.append(f"{random.choice(whole)}%".encode())
             case 1:
@@ -114,29 +132,49 @@ def garbage(random: np.random.Generator, count: int, size: int) -> bytes:
             case 3:
                 chosen = random.choice(words, random.integers(1, 12))
                 pieces.append(" ".join(chosen).encode() + b"%")
+            case 4:
+                whole_load = load_commands(random.bytes(size))
+                lost = int(random.integers(3 * len(whole_load)))  # most often none
+                del whole_load[lost : lost + 1]
+                pieces.append("".join([*whole_load, "infer 2 1%"]).encode())
             case _:
                 pieces.append(f"db load {random.integers(-5, 2 * size)}%".encode())
     return b"".join(pieces) + b"%"
 
 
-@pytest.mark.parametrize("seed", [LOGITS, PROBABILITIES, SINGLE])
+@pytest.mark.parametrize(
+    ("seed", "encoding"),
+    [
+        (LOGITS, "int8"),
+        (LOGITS, "float32"),
+        (PROBABILITIES, "uint8"),
+        (SINGLE, "int8"),
+        (CODER, "float32"),
+    ],
+)
 def test_no_bytes_whatsoever_harm_it(
-    sanitized: Callable[[int], tuple[Path, ConvertedModel, NDArray[np.int8]]], seed: int
+    sanitized: Callable[[int, MlperfInput], tuple[Path, ConvertedModel, NDArray[np.int8]]],
+    seed: int,
+    encoding: MlperfInput,
 ) -> None:
-    program, model, samples = sanitized(seed)
-    encoding = Mlperf.of(model.graph).input
-    noise = garbage(np.random.default_rng(seed), 4000, samples[0].size)
+    program, model, samples = sanitized(seed, encoding)
+    contents = [on_the_wire(model, sample, encoding) for sample in samples]
+    noise = garbage(np.random.default_rng(seed), 2000, len(contents[0]))
     sent = noise
-    for sample in samples:
-        sent += "".join([*load_commands(on_the_wire(sample, encoding)), "infer 2 0%"]).encode()
+    for content in contents:
+        sent += "".join([*load_commands(content), "infer 2 0%"]).encode()
     result = subprocess.run([str(program)], input=sent, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()[:4000]
-    text = result.stdout.decode("ascii")
-    answers = text.split("m-ready\r\n")
+    answers = result.stdout.decode("ascii").split("m-ready\r\n")
     assert len(answers) == 1 + sent.count(b"%") + 1
+    assert any("m-results" in answer for answer in answers[: noise.count(b"%")])
     after = answers[1 + noise.count(b"%") :]
-    scores = [scores_in(answer.split("\r\n")) for answer in after if "m-results" in answer]
-    assert np.abs(scores - expected_scores(model.graph, samples)).max() <= 0.00101
+    given = [scores_in(answer.split("\r\n")) for answer in after if "m-results" in answer]
+    if seed == CODER:
+        errors = [[expected_error(model.graph, sample)] for sample in samples]
+        assert np.allclose(given, errors, rtol=1e-6, atol=0.00051)
+    else:
+        assert np.abs(given - expected_scores(model.graph, samples)).max() <= 0.00101
 
 
 class Board:
@@ -196,7 +234,7 @@ def test_board_gives_the_reference_s_scores(
     board, model, samples = emulated
     encoding = Mlperf.of(model.graph).input
     for sample, expected in zip(samples, expected_scores(model.graph, samples), strict=True):
-        content = on_the_wire(sample, encoding)
+        content = on_the_wire(model, sample, encoding)
         board.load(content)
         printed = [line.removeprefix("m-buffer-") for line in board.ask("db print%")]
         assert bytes.fromhex("".join(printed).replace("-", "")) == content
@@ -232,7 +270,7 @@ def test_board_refuses_and_recovers(
     ):
         assert board.ask(command) == [f"e-[{error}]"]
     assert board.ask("\r\n%") == []
-    board.load(on_the_wire(samples[3], Mlperf.of(model.graph).input))
+    board.load(on_the_wire(model, samples[3], Mlperf.of(model.graph).input))
     expected = expected_scores(model.graph, samples[3:4])[0]
     assert np.abs(scores_in(board.ask("infer 1 0%")) - expected).max() <= 0.00101
 

@@ -17,7 +17,7 @@ COMPILERS = ("gcc", "zig")
 EMULATORS = ("qemu", "unicorn")
 RUNTIMES = ("tinyedge", "tflm")
 PROTOCOLS = ("tinyedge", "mlperf")
-MLPERF_INPUTS = ("int8", "uint8")
+MLPERF_INPUTS = ("int8", "uint8", "float32")
 
 PATH = click.Path(path_type=Path)
 """A path, whose existence the command checks itself, to say what to do about it."""
@@ -141,7 +141,7 @@ def protocol_options(command: Command) -> Command:
         click.option(
             "--mlperf-input",
             type=click.Choice(MLPERF_INPUTS),
-            help="What the runner sends: the int8 input, or pixels. Default: pixels for RGB.",
+            help="What the data set holds. Default: by the model's shapes (docs/mlperf.md).",
         ),
         click.option(
             "--mlperf-model",

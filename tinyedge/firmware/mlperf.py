@@ -13,13 +13,14 @@ from tinyedge.graph.operators import Logistic, Reshape, Softmax
 from tinyedge.graph.tensors import Quantization
 from tinyedge.templates import data_folder, render_template
 
-MlperfInput = Literal["int8", "uint8"]
-MLPERF_INPUTS: tuple[MlperfInput, ...] = ("int8", "uint8")
+MlperfInput = Literal["int8", "uint8", "float32"]
+MLPERF_INPUTS: tuple[MlperfInput, ...] = ("int8", "uint8", "float32")
 
-_BENCHMARKS: dict[tuple[tuple[int, ...], int], str] = {
-    ((49, 10, 1), 12): "kws01",
-    ((32, 32, 3), 10): "ic01",
-    ((96, 96, 3), 2): "vww01",
+_BENCHMARKS: dict[tuple[tuple[int, ...], int], tuple[str, MlperfInput]] = {
+    ((49, 10, 1), 12): ("kws01", "int8"),
+    ((32, 32, 3), 10): ("ic01", "uint8"),
+    ((96, 96, 3), 2): ("vww01", "uint8"),
+    ((640,), 640): ("ad01", "float32"),
 }
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 
@@ -30,8 +31,8 @@ class Mlperf:
 
     Attributes:
         model: the name by which the runner finds script and data set, as ``ic01``.
-        input: what the bytes of the data set are: the model's ``int8`` input, or ``uint8`` pixels,
-            128 above it.
+        input: what the data set holds: the model's ``int8`` input, ``uint8`` pixels, 128 above it,
+            or little-endian ``float32`` values, which the firmware quantizes.
     """
 
     model: str
@@ -46,19 +47,21 @@ class Mlperf:
         Args:
             graph: the model.
             model: by default the benchmark whose shapes the graph has, else the graph's name.
-            input_type: by default ``uint8`` where there are three channels, as images have, else
-                ``int8``.
+            input_type: by default that benchmark's, else ``uint8`` where there are three channels,
+                as images have, else ``int8``.
 
         Raises:
             UsageError: ``model`` is no name of letters, digits, ``_``, ``.`` and ``-``.
         """
         shape = graph.input_tensor.shape
-        if model is None:
-            own = re.sub(r"[^A-Za-z0-9_.-]+", "-", graph.name)[:32] or "model"
-            model = _BENCHMARKS.get((shape, graph.output_tensor.size), own)
-        if not _NAME.fullmatch(model):
-            raise UsageError(f"{model!r} is no model's name: up to 32 letters, digits, _, . and -")
-        return cls(model, input_type or ("uint8" if len(shape) == 3 and shape[-1] == 3 else "int8"))
+        own = re.sub(r"[^A-Za-z0-9_.-]+", "-", graph.name)[:32] or "model"
+        image = len(shape) == 3 and shape[-1] == 3
+        known = _BENCHMARKS.get((shape, graph.output_tensor.size))
+        default_model, default_input = known or (own, "uint8" if image else "int8")
+        chosen = default_model if model is None else model
+        if not _NAME.fullmatch(chosen):
+            raise UsageError(f"{chosen!r} is no model's name: up to 32 letters, digits, _, . and -")
+        return cls(chosen, input_type or default_input)
 
     def serve(self, harness: dict[str, str], graph: Graph) -> dict[str, str]:
         """A harness with the server of this command set in place of the link's.
@@ -71,19 +74,30 @@ class Mlperf:
             ModelError: the output's values are too large to be printed.
         """
         server = data_folder("firmware_templates") / "mlperf" / "te_mlperf.c"
-        softmax = graph.output_tensor.size > 1 and not _ends_in_probabilities(graph)
+        result = self._result(graph)
         grid = graph.output_tensor.quantization
         context = {
             "model": self.model,
             "input": self.input,
-            "softmax": softmax,
-            "scores": _softmax_weights(grid) if softmax else _thousandths(grid),
+            "result": result,
+            "scores": _softmax_weights(grid) if result == "softmax" else _thousandths(grid),
         }
         kept = {name: text for name, text in harness.items() if name != "te_server.c"}
         return kept | {
             server.name: server.read_text(encoding="utf-8"),
             "mlperf.h": render_template("mlperf/mlperf.h.j2", context),
         }
+
+    def _result(self, graph: Graph) -> str:
+        """What is made of the outputs: ``values``, ``softmax`` or, of an autoencoder, ``error``.
+
+        The runner divides scores by their sum, which would turn logits upside down where that is
+        negative.
+        """
+        size = graph.output_tensor.size
+        if self.input == "float32" and size == graph.input_tensor.size:
+            return "error"
+        return "values" if size == 1 or _ends_in_probabilities(graph) else "softmax"
 
 
 def _ends_in_probabilities(graph: Graph) -> bool:
