@@ -97,7 +97,8 @@ def sanitized(
 ) -> Callable[[int, MlperfInput], tuple[Path, ConvertedModel, NDArray[np.int8]]]:
     """Compiles model and server of a seed under ASan and UBSan."""
     require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
-    flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    checks = "-fsanitize=address,undefined,float-cast-overflow"
+    flags = ["-g", "-O1", checks, "-fno-sanitize-recover=all"]
 
     def build(seed: int, encoding: MlperfInput) -> tuple[Path, ConvertedModel, NDArray[np.int8]]:
         folder = tmp_path_factory.mktemp(f"mlperf-{seed}")
