@@ -30,6 +30,7 @@ from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.templates import data_folder
+from tinyedge.tflm.firmware import TflmLibrary, build_tflm_firmware
 
 BOARD = load_board("netduinoplus2")
 CHUNK = 31  # bytes in a command of the public runner
@@ -276,6 +277,22 @@ def test_board_refuses_and_recovers(
     assert np.abs(scores_in(board.ask("infer 1 0%")) - expected).max() <= 0.00101
 
 
+@pytest.mark.parametrize("name", ["microbit", "mps3-an547"])
+def test_floats_on_cores_without_and_with_them(name: str, tmp_path: Path) -> None:
+    board = load_board(name)
+    require(available_emulators(board), "qemu")
+    model, samples = converted(CODER, tmp_path)
+    mlperf = Mlperf.of(model.graph, input_type="float32")
+    firmware = build_firmware(model, board, mlperf=mlperf)
+    with open_emulator(board, firmware.elf) as target:
+        opened = Board(target.port)
+        for sample in samples:
+            opened.load(on_the_wire(model, sample, "float32"))
+            error = scores_in(opened.ask("infer 1 1%"))
+            expected = expected_error(model.graph, sample)
+            assert np.allclose(error, expected, rtol=1e-6, atol=0.00051)
+
+
 def test_benchmarks_and_encodings_follow_from_shapes() -> None:
     graph = RandomGraph(PROBABILITIES).graph
     assert Mlperf.of(graph) == Mlperf("random-19", "uint8")
@@ -340,3 +357,19 @@ def test_emulated_board_is_a_serial_device(tmp_path: Path) -> None:
         process.kill()
         process.communicate()
     assert not os.path.lexists(link)
+
+
+def test_tflite_micro_takes_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The harness beside TFLite-Micro's model is the same, with the other server."""
+    rendered: list[dict[str, str]] = []
+    monkeypatch.setattr("tinyedge.tflm.firmware._compiler", lambda *_: None)
+    monkeypatch.setattr(
+        "tinyedge.tflm.firmware.build_project", lambda files, *_: rendered.append(files)
+    )
+    model, _ = converted(LOGITS, tmp_path)
+    library = TflmLibrary((), tmp_path / "gen" / "lib" / "libtensorflow-microlite.a")
+    for spoken in (None, Mlperf.of(model.graph)):
+        build_tflm_firmware(model, BOARD, library, mlperf=spoken)
+    ours, theirs = (set(files) for files in rendered)
+    assert ours - theirs == {"te_server.c"}
+    assert theirs - ours == {"te_mlperf.c", "mlperf.h"}
