@@ -5,6 +5,7 @@
 #include "model.h"
 #include "te_memory.h"
 #include "te_platform.h"
+#include "te_receive.h"
 #include "te_server.h"
 
 #define PROFILE "ULPMark for tinyML Firmware V0.0.1" /* what the runner expects to hear */
@@ -398,7 +399,7 @@ void te_server_run(void)
     put_timestamp();
     put("m-init-done\r\nm-ready\r\n");
     for (;;) {
-        const char character = (char)te_platform_read();
+        const char character = (char)te_receive_byte();
         if (character == TERMINATOR) {
             if (length > COMMAND_SIZE) {
                 put_error("Command too long");

@@ -4,11 +4,12 @@
 #include <stdlib.h>
 
 #include "te_platform.h"
+#include "te_receive.h"
 #include "te_server.h"
 
 static uint64_t ticks;
 
-uint8_t te_platform_read(void)
+uint8_t te_receive_byte(void)
 {
     const int byte = getchar();
     if (byte == EOF) {
