@@ -19,7 +19,7 @@ from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
-from tinyedge.errors import ModelError, UsageError
+from tinyedge.errors import LinkError, ModelError, UsageError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import WARNINGS, host_compiler
 from tinyedge.firmware.mlperf import MLPERF_INPUTS, Mlperf, MlperfInput, _thousandths
@@ -28,6 +28,7 @@ from tinyedge.firmware.twin import twin_include_flags, twin_sources
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization
+from tinyedge.link.client import Client
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.templates import data_folder
 from tinyedge.tflm.firmware import TflmLibrary, build_tflm_firmware
@@ -230,6 +231,15 @@ def test_board_says_who_it_is(emulated: tuple[Board, ConvertedModel, NDArray[np.
     assert len(board.ask("help%")) > 5
 
 
+def test_commands_may_arrive_in_a_burst(
+    emulated: tuple[Board, ConvertedModel, NDArray[np.int8]],
+) -> None:
+    board = emulated[0]
+    for _ in range(20):
+        assert board.ask("name%" * 51) == ["m-name-dut-[netduinoplus2]"]
+        assert [board.ask("") for _ in range(50)] == [["m-name-dut-[netduinoplus2]"]] * 50
+
+
 def test_board_gives_the_reference_s_scores(
     emulated: tuple[Board, ConvertedModel, NDArray[np.int8]],
 ) -> None:
@@ -351,6 +361,8 @@ def test_emulated_board_is_a_serial_device(tmp_path: Path) -> None:
                 port.write(b"name%")
                 assert port.readline() == b"m-name-dut-[netduinoplus2]\r\n"
                 assert port.readline() == b"m-ready\r\n"
+        with Client(str(link), BOARD.uart.baud, timeout_s=0.5) as client, pytest.raises(LinkError):
+            client.hello()  # the port is free, though it speaks otherwise
         process.terminate()
         assert process.wait(10) == 0
     finally:

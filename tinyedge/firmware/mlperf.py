@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinyedge.errors import ModelError, UsageError
+from tinyedge.firmware.link_memory import LinkMemory
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.operators import Logistic, Reshape, Softmax
 from tinyedge.graph.tensors import Quantization
@@ -22,6 +23,8 @@ _BENCHMARKS: dict[tuple[tuple[int, ...], int], tuple[str, MlperfInput]] = {
     ((96, 96, 3), 2): ("vww01", "uint8"),
     ((640,), 640): ("ad01", "float32"),
 }
+_LINK = LinkMemory(ring=256)
+"""Whole commands have room: an emulator brings their bytes at once, whatever the baud rate."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 
 
@@ -85,6 +88,7 @@ class Mlperf:
         kept = {name: text for name, text in harness.items() if name != "te_server.c"}
         return kept | {
             server.name: server.read_text(encoding="utf-8"),
+            "link_memory.h": render_template("harness/link_memory.h.j2", {"link": _LINK}),
             "mlperf.h": render_template("mlperf/mlperf.h.j2", context),
         }
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,13 +16,14 @@ from tinyedge.targets.target import Target
 
 _CHUNK = 4096
 _START_S = 30.0
+_ABSENT_S = 0.02
 
 
 @contextlib.contextmanager
 def open_terminal(link: Path | None = None) -> Iterator[tuple[int, str]]:
     """Opens a raw pseudo terminal; gives our end's file descriptor and the other end's path.
 
-    The other end stays open here too, so that programs may come and go.
+    The other end is left to programs, which may come and go, and see that no other has it open.
 
     Args:
         link: a symbolic link to make, which replaces an earlier one, and to remove in the end.
@@ -41,11 +43,13 @@ def open_terminal(link: Path | None = None) -> Iterator[tuple[int, str]]:
     try:
         tty.setraw(theirs)
         path = os.ttyname(theirs)
+    finally:
+        os.close(theirs)
+    try:
         with _linked(link, path):
             yield ours, path
     finally:
         os.close(ours)
-        os.close(theirs)
 
 
 @contextlib.contextmanager
@@ -95,22 +99,27 @@ def connect(target: Target, greeting: bytes = b"") -> socket.socket:
 
 def bridge(line: socket.socket, terminal: int) -> None:
     """Passes bytes between a connection and a terminal until the connection is closed."""
-    with contextlib.suppress(ConnectionError):
-        _pass_on(line.fileno(), terminal)
-
-
-def _pass_on(first: int, second: int) -> None:
-    other = {first: second, second: first}
-    waiting = {first: b"", second: b""}  # what each of them has still to take
+    source = line.fileno()
+    other = {source: terminal, terminal: source}
+    waiting = {source: b"", terminal: b""}  # what each of them has still to take
     for end in other:
         os.set_blocking(end, False)
     while True:
         sources = [end for end in other if not waiting[other[end]]]
         readable, writable, _ = select.select(sources, [end for end in other if waiting[end]], [])
         for end in readable:
-            data = os.read(end, _CHUNK)
-            if not data:
+            waiting[other[end]] = data = _read(end)
+            if not data and end == source:
                 return
-            waiting[other[end]] = data
+            if not data:
+                time.sleep(_ABSENT_S)  # no program has the terminal open
         for end in writable:
-            waiting[end] = waiting[end][os.write(end, waiting[end]) :]
+            with contextlib.suppress(ConnectionError):  # reading tells it, too
+                waiting[end] = waiting[end][os.write(end, waiting[end]) :]
+
+
+def _read(end: int) -> bytes:
+    try:
+        return os.read(end, _CHUNK)
+    except OSError:
+        return b""
