@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyedge.cli.options import COMPILERS, PATH, board_option, output_options, tflm_options
+from tinyedge.cli.options import (
+    COMPILERS,
+    PATH,
+    board_option,
+    output_options,
+    protocol_options,
+    tflm_options,
+)
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
     from tinyedge.firmware.compilers import CompilerName
+    from tinyedge.firmware.mlperf import MlperfInput
 
 
 @click.command("build")
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     type=PATH,
     help="Folder to write. Default: one in DIR.",
 )
+@protocol_options
 @tflm_options
 @output_options
 @click.pass_obj
@@ -34,6 +43,9 @@ def command(
     board_name: str,
     compiler: CompilerName | None,
     target: Path | None,
+    protocol: str,
+    mlperf_model: str | None,
+    mlperf_input: MlperfInput | None,
     runtime: str,
     tflm_includes: tuple[Path, ...],
     tflm_lib: Path | None,
@@ -44,20 +56,22 @@ def command(
     DIR is what 'tinyedge convert' wrote.
     """
     from tinyedge.boards import load_board
-    from tinyedge.cli.firmware import Runtime, build
+    from tinyedge.cli.firmware import Protocol, Runtime, build
     from tinyedge.cli.tables import memory_bars
     from tinyedge.exporters.converted import load_converted
     from tinyedge.reports.record import memory_record
 
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
+    spoken = Protocol(protocol, mlperf_model, mlperf_input)
     board = load_board(board_name)
     model = load_converted(folder)
     with output.step(f"compiling for {board.name}"):
-        firmware = build(model, board, compiler, chosen, target)
+        firmware = build(model, board, compiler, chosen, target, spoken)
     memory = memory_record(firmware.footprint, board, None)
     record = {
         "board": board.name,
         "runtime": runtime,
+        "protocol": protocol,
         "compiler": firmware.compiler,
         "elf": str(firmware.elf),
         "image": str(firmware.image),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tinyedge.boards import Board
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.firmware.compilers import CompilerName
+    from tinyedge.firmware.mlperf import Mlperf, MlperfInput
     from tinyedge.firmware.project import Firmware
     from tinyedge.tflm.firmware import TflmLibrary
 
@@ -57,23 +58,56 @@ class Runtime:
             runtime()
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """What ``protocol_options`` were given.
+
+    Attributes:
+        name: ``tinyedge`` or ``mlperf``.
+        model: ``--mlperf-model``.
+        input: ``--mlperf-input``.
+    """
+
+    name: str = "tinyedge"
+    model: str | None = None
+    input: MlperfInput | None = None
+
+    def __post_init__(self) -> None:
+        if self.name != "mlperf" and (self.model or self.input):
+            raise UsageError("--mlperf-model and --mlperf-input go with --protocol mlperf")
+
+    def mlperf(self, model: ConvertedModel) -> Mlperf | None:
+        """How a model's firmware answers MLPerf Tiny's runner; None with our own link.
+
+        Raises:
+            UsageError: the name is none.
+        """
+        if self.name != "mlperf":
+            return None
+        from tinyedge.firmware.mlperf import Mlperf
+
+        return Mlperf.of(model.graph, self.model, self.input)
+
+
 def build(
     model: ConvertedModel,
     board: Board,
     compiler: CompilerName | None,
     runtime: Runtime,
     target: Path | None = None,
+    protocol: Protocol | None = None,
 ) -> Firmware:
-    """Builds the firmware of a model with the runtime that was asked for.
+    """Builds the firmware of a model with the runtime and the protocol that were asked for.
 
     Raises:
-        UsageError: TFLite-Micro was asked for without a library, or with zig.
-        DoesNotFitError, ToolchainError: as the build raises them.
+        UsageError: TFLite-Micro was asked for without a library, or with zig; or see ``Protocol``.
+        DoesNotFitError, ModelError, ToolchainError: as the build raises them.
     """
+    mlperf = (protocol or Protocol()).mlperf(model)
     if runtime.name != "tflm":
         from tinyedge.firmware.project import build_firmware
 
-        return build_firmware(model, board, compiler, target)
+        return build_firmware(model, board, compiler, target, mlperf)
     library = runtime.tflm()
     if not library:
         raise UsageError("--runtime tflm takes --tflm-include and --tflm-lib")
@@ -81,4 +115,4 @@ def build(
         raise UsageError("--runtime tflm links with gcc, as TFLite-Micro was built with it")
     from tinyedge.tflm.firmware import build_tflm_firmware
 
-    return build_tflm_firmware(model, board, library, runtime.arena, target)
+    return build_tflm_firmware(model, board, library, runtime.arena, target, mlperf)

@@ -27,6 +27,7 @@ COMMANDS = (
     "check",
     "build",
     "flash",
+    "emulate",
     "run",
     "train",
     "quantize",

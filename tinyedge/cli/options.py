@@ -16,6 +16,8 @@ DATASETS = ("cifar10", "digits", "fashion_mnist", "speech_commands", "svhn")
 COMPILERS = ("gcc", "zig")
 EMULATORS = ("qemu", "unicorn")
 RUNTIMES = ("tinyedge", "tflm")
+PROTOCOLS = ("tinyedge", "mlperf")
+MLPERF_INPUTS = ("int8", "uint8", "float32")
 
 PATH = click.Path(path_type=Path)
 """A path, whose existence the command checks itself, to say what to do about it."""
@@ -168,6 +170,31 @@ def tflm_options(command: Command) -> Command:
             default=RUNTIMES[0],
             show_default=True,
             help="What computes the model: tinyedge's own C code, or TFLite-Micro.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+def protocol_options(command: Command) -> Command:
+    """--protocol, --mlperf-model and --mlperf-input."""
+    for decorate in (
+        click.option(
+            "--mlperf-input",
+            type=click.Choice(MLPERF_INPUTS),
+            help="What the data set holds. Default: by the model's shapes (docs/mlperf.md).",
+        ),
+        click.option(
+            "--mlperf-model",
+            metavar="NAME",
+            help="Name for the runner, as ic01. Default: by the model's shapes, else its own.",
+        ),
+        click.option(
+            "--protocol",
+            type=click.Choice(PROTOCOLS),
+            default=PROTOCOLS[0],
+            show_default=True,
+            help="What the firmware speaks: tinyedge's link, or MLPerf Tiny's commands.",
         ),
     ):
         command = decorate(command)

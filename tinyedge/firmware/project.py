@@ -22,6 +22,7 @@ from tinyedge.firmware.compilers import (
 )
 from tinyedge.firmware.footprint import Footprint, read_footprint
 from tinyedge.firmware.link_memory import LinkMemory, link_memory
+from tinyedge.firmware.mlperf import Mlperf
 from tinyedge.templates import data_folder, render_template
 
 MINIMUM_STACK = 2048
@@ -58,6 +59,7 @@ def build_firmware(
     board: Board,
     compiler_name: CompilerName | None = None,
     output: Path | None = None,
+    mlperf: Mlperf | None = None,
 ) -> Firmware:
     """Renders and compiles the firmware of a model for a board.
 
@@ -67,22 +69,30 @@ def build_firmware(
         model: what ``convert`` wrote.
         board: the board.
         compiler_name: by default ``gcc`` where installed, else ``zig``.
-        output: folder for sources and program; ``<model>/<board>-<compiler>`` by default.
+        output: folder for sources and program; ``<model>/<board>-<compiler>`` by default, with
+            ``-mlperf`` behind it where that is spoken.
+        mlperf: to speak MLPerf Tiny's command set instead of our link.
 
     Raises:
         DoesNotFitError: the board's flash or RAM is too small; says by how much.
+        ModelError: see ``Mlperf.serve``.
         ToolchainError: there is no compiler, or it fails.
     """
     check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
     compiler = cross_compiler(board.core, compiler_name)
-    folder = output or model.folder / f"{board.name}-{compiler.name}"
+    suffix = "-mlperf" if mlperf else ""
+    folder = output or model.folder / f"{board.name}-{compiler.name}{suffix}"
     runtime = data_folder("firmware_templates") / "runtime"
     sources = [runtime / name for name in model.runtime_sources]
     sources += [*runtime.glob("*.h"), *model.sources]
     files = {path.name: path.read_text(encoding="utf-8") for path in sources}
-    input_size, output_size = model.graph.input_tensor.size, model.graph.output_tensor.size
-    link = link_memory(board, input_size, output_size, model.arena_bytes + MINIMUM_STACK)
-    return build_project(files | harness_files(board, link), board, compiler, folder)
+    if mlperf:
+        harness = mlperf.serve(harness_files(board), model.graph)
+    else:
+        input_size, output_size = model.graph.input_tensor.size, model.graph.output_tensor.size
+        link = link_memory(board, input_size, output_size, model.arena_bytes + MINIMUM_STACK)
+        harness = harness_files(board, link)
+    return build_project(files | harness, board, compiler, folder)
 
 
 def build_project(

@@ -12,6 +12,7 @@ from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.c.export import c_array
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.compilers import Compiler
+from tinyedge.firmware.mlperf import Mlperf
 from tinyedge.firmware.project import Firmware, build_project, check_memories, harness_files
 from tinyedge.importers.tflite.reader import read_tflite
 from tinyedge.templates import render_template
@@ -73,6 +74,7 @@ def build_tflm_firmware(
     tflm: TflmLibrary,
     arena: int | None = None,
     output: Path | None = None,
+    mlperf: Mlperf | None = None,
 ) -> Firmware:
     """Renders and compiles a firmware with the model in TFLite-Micro, for the same link.
 
@@ -83,10 +85,12 @@ def build_tflm_firmware(
         arena: bytes of the arena; by default what the board's RAM leaves, in which the firmware
             finds the smallest by trial.
         output: folder for sources and program; ``<model>/<board>-tflm-<name>`` by default, with
-            the name of the folder that the library lies in.
+            the name of the folder that the library lies in; see ``build_firmware``.
+        mlperf: to speak MLPerf Tiny's command set instead of our link.
 
     Raises:
         DoesNotFitError: the board's flash or RAM is too small.
+        ModelError: see ``Mlperf.serve``.
         ToolchainError: there is no ``arm-none-eabi-g++`` with a C library, or it fails.
     """
     content = model.tflite.read_bytes()
@@ -106,7 +110,10 @@ def build_tflm_firmware(
         "least_arena": _LEAST_ARENA,
     }
     header = model.folder / "model.h"
-    files = harness_files(board) | {
+    harness = harness_files(board)
+    if mlperf:
+        harness = mlperf.serve(harness, model.graph)
+    files = harness | {
         "model.h": header.read_text(encoding="utf-8"),
         "model.cc": render_template("tflm/model.cc.j2", context),
         "model_data.c": render_template(
@@ -114,7 +121,9 @@ def build_tflm_firmware(
             {"graph": model.graph, "size": len(content), "values": c_array(content)},
         ),
     }
-    folder = output or model.folder / f"{board.name}-tflm-{tflm.library.parent.parent.name}"
+    suffix = "-mlperf" if mlperf else ""
+    name = f"{board.name}-tflm-{tflm.library.parent.parent.name}{suffix}"
+    folder = output or model.folder / name
     return build_project(files, board, _compiler(board.core, tflm), folder)
 
 
