@@ -152,7 +152,7 @@ def attack_converted(
         source = {"file": model.folder.name, "hash": model.graph.hash}
         save_suites(suite_file, suites, source)
         journal.remove()
-    record = {"file": str(suite_file), "model": source, "oracle": about, **found}
+    record = {"file": str(suite_file), "model": source, "oracle": oracle.about, **found}
     record["answers"] = {"computed": oracle.computed, "journalled": len(journal.answers)}
     output.result(record, *_text(found, about["on"]), f"written to {suite_file}")
 
