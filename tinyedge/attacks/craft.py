@@ -14,7 +14,6 @@ from tinyedge.attacks.environment import BlackBoxClassifierNeuralNetwork, SimBA,
 from tinyedge.attacks.hopskipjump import SeededHopSkipJump
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.attacks.square import BatchedSquare
-from tinyedge.errors import UsageError
 
 Float32 = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -86,15 +85,10 @@ class Crafter(ABC):
     ) -> Float32:
         """Adversarial versions of labelled inputs, float32 (n, *shape).
 
-        Raises:
-            UsageError: the attack is unknown, or needs what there is not: gradients, a surrogate
-                or samples to refine.
+        The attack is one that there are the means for, see ``Means``.
         """
-        if attack in ATTACKS and ATTACKS[attack].kind == "transfer":
-            if self._surrogate is None:
-                raise UsageError(
-                    f"'{attack}' needs a model to transfer from", hint="name it with --surrogate"
-                )
+        if ATTACKS[attack].kind == "transfer":
+            assert self._surrogate
             own = attack.removeprefix("transfer-")
             return self._surrogate.craft(own, inputs, labels, progress)
         if attack == "noise":
@@ -168,10 +162,8 @@ class Crafter(ABC):
                     batch_size=1,
                     verbose=False,
                 )
-            case _ if attack in ATTACKS:
-                raise UsageError(f"'{attack}' needs gradients", hint="attack a float model")
             case _:
-                raise UsageError(f"unknown attack '{attack}'", hint=f"known: {', '.join(ATTACKS)}")
+                raise ValueError(attack)
         return lambda x, y, _at: method.generate(x=x, y=y)
 
     def _square(
@@ -195,10 +187,7 @@ class Crafter(ABC):
 
     def _refining(self, random: np.random.Generator) -> Method:
         transferred = self._transferred
-        if transferred is None:
-            raise UsageError(
-                "'refine' needs adversarial samples to start from", hint="name them with --start"
-            )
+        assert transferred is not None
         square = self._square(random, share=_REFINED_SHARE)
         return lambda x, y, at: square.generate(x, y, transferred=transferred[at])
 

@@ -41,7 +41,7 @@ def judge(model_path: Path, suites: Sequence[Suite], settings: AttackSettings) -
     records = []
     for suite in suites:
         assert suite.float_logits is not None
-        record = measure(suite, clean, "float", _right(suite), _right(clean))
+        record = _measure(suite, clean, "float", _right(suite), _right(clean))
         quantized = accuracy(model.logits(suite.dequantized()), suite.labels)
         record["accuracy"]["input_quantized"] = quantized
         records.append(record)
@@ -63,14 +63,14 @@ def judge_oracle(suites: Sequence[Suite], logits: Sequence[NDArray[np.float32]])
     ]
     records = []
     for suite, right in zip(suites, rights, strict=True):
-        record = measure(suite, suites[0], "device", right, rights[0])
+        record = _measure(suite, suites[0], "device", right, rights[0])
         if suite.float_logits is not None:
             record["accuracy"]["float"] = accuracy(suite.float_logits, suite.labels)
         records.append(record)
     return {"suites": records}
 
 
-def measure(
+def _measure(
     suite: Suite,
     clean: Suite,
     under: Literal["float", "device"],
