@@ -91,9 +91,11 @@ class Crafter(ABC):
             assert self._surrogate
             own = attack.removeprefix("transfer-")
             return self._surrogate.craft(own, inputs, labels, progress)
+        advance = progress or (lambda _count: None)
         if attack == "noise":
+            advance(len(inputs))
             return self._noise(inputs)
-        return self._craft(attack, inputs, labels, progress or (lambda _count: None))
+        return self._craft(attack, inputs, labels, advance)
 
     @abstractmethod
     def details(self, attack: str) -> dict[str, Any]:
