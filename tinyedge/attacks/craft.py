@@ -21,8 +21,6 @@ Method = Callable[[Float32, Labels, slice], Float32]
 """From inputs, their labels, and which of the attacked samples they are, to adversarial ones."""
 
 _SQUARE_SHARE = 0.8
-_REFINED_SHARE = 0.1
-"""Of a sample that a square covers at first: larger ones undo what was transferred."""
 _ZOO_STEP = 0.2
 """Of ZOO's numerical derivatives, as a share of the input's range: a small one vanishes in the
 quantization of the input."""
@@ -168,18 +166,13 @@ class Crafter(ABC):
                 raise ValueError(attack)
         return lambda x, y, _at: method.generate(x=x, y=y)
 
-    def _square(
-        self,
-        random: np.random.Generator,
-        restarts: int | None = None,
-        share: float = _SQUARE_SHARE,
-    ) -> BatchedSquare:
+    def _square(self, random: np.random.Generator, restarts: int | None = None) -> BatchedSquare:
         settings = self.settings
         square = BatchedSquare(
             self._classifier,
             eps=settings.epsilon,
             max_iter=settings.square_queries,
-            p_init=share,
+            p_init=_SQUARE_SHARE,
             nb_restarts=restarts or settings.restarts,
             batch_size=settings.batch,
             verbose=False,
@@ -190,7 +183,7 @@ class Crafter(ABC):
     def _refining(self, random: np.random.Generator) -> Method:
         transferred = self._transferred
         assert transferred is not None
-        square = self._square(random, share=_REFINED_SHARE)
+        square = self._square(random)
         return lambda x, y, at: square.generate(x, y, transferred=transferred[at])
 
     def _simba(self) -> Method:
