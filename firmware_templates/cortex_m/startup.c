@@ -1,6 +1,8 @@
 /* From reset to main on a Cortex-M: vectors, memory, the painted stack. */
 #include <stdint.h>
 
+#include "board.h"
+#include "te_cortex_m.h"
 #include "te_platform.h"
 
 extern uint32_t _data_load[], _data_start[], _data_end[];
@@ -22,13 +24,16 @@ static void halt(void)
 
 typedef void (*vector)(void);
 
-/* The first entry is the initial stack pointer. Only the system exceptions are used. */
+/* The first entry is the initial stack pointer. Behind the system exceptions only the serial port's
+ * interrupt is ever enabled. */
 __attribute__((section(".isr_vector"), used)) static const struct {
     uint32_t *stack;
     vector handlers[15];
+    vector interrupts[BOARD_UART_IRQ + 1u];
 } vectors = {
     _stack_top,
     {Reset_Handler, halt, halt, halt, halt, halt, 0, 0, 0, 0, halt, halt, 0, halt, SysTick_Handler},
+    {[BOARD_UART_IRQ] = te_uart_handler},
 };
 
 #define SCB_VTOR (*(volatile uint32_t *)0xe000ed08u)

@@ -4,10 +4,11 @@
 
 #include <stdint.h>
 
-/* Clock, counter and serial port. */
+/* Clock, counter and serial port, whose interrupt handler passes on to te_receive_put what arrives,
+ * also while the model runs. */
 void te_platform_init(void);
-/* Waits for one byte from the host. */
-uint8_t te_platform_read(void);
+/* Passes on at most one byte that has arrived, where no interrupt has done so. */
+void te_platform_poll(void);
 void te_platform_write(const uint8_t *bytes, uint32_t count);
 /* A counter that never goes back, and its frequency. */
 uint64_t te_platform_ticks(void);

@@ -1,12 +1,14 @@
 #include "te_server.h"
 
 #include "firmware_id.h"
+#include "link_memory.h"
 #include "model.h"
 #include "te_frame.h"
 #include "te_memory.h"
 #include "te_platform.h"
+#include "te_receive.h"
 
-#define PROTOCOL_VERSION 2
+#define PROTOCOL_VERSION 3
 #define BOARD_NAME_SIZE 24u
 
 /* Message types; an answer has the type of its request with the top bit set. */
@@ -14,7 +16,9 @@ enum {
     MESSAGE_HELLO = 0x01, /* opens a session */
     MESSAGE_INFER = 0x02, /* payload: the int8 input */
     MESSAGE_STATS = 0x03,
+    MESSAGE_CHANGES = 0x04, /* payload: the base's CRC-32, then what differs from it */
     MESSAGE_ANSWER = 0x80,
+    MESSAGE_DAMAGED = 0xfe, /* answers no request, but a frame that cannot be read */
     MESSAGE_ERROR = 0xff, /* payload: one u32, an error below */
 };
 
@@ -23,9 +27,10 @@ enum {
     ERROR_WRONG_LENGTH = 2,
     ERROR_NO_SESSION = 3, /* the board was reset, or another host has taken over */
     ERROR_NO_MODEL = 4, /* the runtime cannot set the model up: its arena is too small */
+    ERROR_NO_BASE = 5, /* the changes are to another input than the one kept */
 };
 
-/* The last answer, so that a repeated request is answered again and not computed again. */
+/* An answer, so that a repeated request is answered again and not computed again. */
 typedef struct {
     uint32_t known;
     uint32_t sequence;
@@ -35,11 +40,14 @@ typedef struct {
 } answer;
 
 static uint8_t frame[TE_FRAME_OVERHEAD + TINYEDGE_MODEL_INPUT_SIZE];
-static answer last;
+static answer answers[TINYEDGE_LINK_ANSWERS];
 static uint32_t session;
-static uint32_t boot_id; /* differs, as a rule, from one boot to the next */
 static uint32_t inferences;
 static uint32_t damaged_frames;
+
+/* Survives a reset, but not the loss of power, after which it holds anything. */
+__attribute__((section(".noinit"))) static uint32_t boots;
+static uint32_t boot_id; /* differs, as a rule, from one boot to the next */
 
 static void begin_answer(const te_frame_header *request, uint8_t type, uint32_t length)
 {
@@ -56,12 +64,33 @@ static void send_error(const te_frame_header *request, uint32_t code)
     te_frame_end();
 }
 
+/* Tells the host at once, which would otherwise wait for an answer. */
+static void send_damaged(void)
+{
+    const te_frame_header header = {MESSAGE_DAMAGED, session, damaged_frames, 0};
+    te_frame_begin(&header);
+    te_frame_end();
+}
+
+static void open_session(const te_frame_header *request)
+{
+    if (boot_id == 0) {
+        boot_id = (boots * 0x9e3779b9u ^ (uint32_t)te_platform_ticks()) | 1u;
+    }
+    if (session != request->session) {
+        session = request->session;
+        for (uint32_t i = 0; i < TINYEDGE_LINK_ANSWERS; i++) {
+            answers[i].known = 0;
+        }
+    }
+}
+
 static void send_hello(const te_frame_header *request)
 {
     static const uint32_t shape[] = TINYEDGE_MODEL_INPUT_SHAPE;
     static const char board[BOARD_NAME_SIZE] = TINYEDGE_BOARD_NAME;
     static const uint8_t firmware_hash[32] = TINYEDGE_FIRMWARE_HASH;
-    begin_answer(request, MESSAGE_HELLO | MESSAGE_ANSWER, 40u + 64u + BOARD_NAME_SIZE);
+    begin_answer(request, MESSAGE_HELLO | MESSAGE_ANSWER, 52u + 64u + BOARD_NAME_SIZE);
     te_frame_put_u32(PROTOCOL_VERSION);
     te_frame_put_u32(TINYEDGE_MODEL_INPUT_RANK);
     for (uint32_t axis = 0; axis < 4; axis++) {
@@ -71,48 +100,115 @@ static void send_hello(const te_frame_header *request)
     te_frame_put_u32(TINYEDGE_MODEL_INPUT_SIZE);
     te_frame_put_u32(te_platform_tick_hz());
     te_frame_put_u32(boot_id);
+    te_frame_put_u32(TINYEDGE_LINK_RING);
+    te_frame_put_u32(TINYEDGE_LINK_ANSWERS);
+    te_frame_put_u32(TINYEDGE_LINK_CHANGES);
     te_frame_put(tinyedge_model_hash, 32);
     te_frame_put(firmware_hash, 32);
     te_frame_put(board, BOARD_NAME_SIZE);
     te_frame_end();
 }
 
-static void compute(uint32_t sequence, const uint8_t *input)
+static void send_answer(const te_frame_header *request, const answer *known)
 {
-    last.input_crc = te_crc32(0, input, TINYEDGE_MODEL_INPUT_SIZE);
-    memcpy(tinyedge_model_input(), input, TINYEDGE_MODEL_INPUT_SIZE);
-    const uint64_t start = te_platform_ticks();
-    tinyedge_model_invoke();
-    last.ticks = te_platform_ticks() - start;
-    memcpy(last.logits, tinyedge_model_output(), TINYEDGE_MODEL_OUTPUT_SIZE);
-    last.sequence = sequence;
-    last.known = 1;
-    inferences++;
+    begin_answer(request, MESSAGE_INFER | MESSAGE_ANSWER, 12u + TINYEDGE_MODEL_OUTPUT_SIZE);
+    te_frame_put_u32(known->input_crc);
+    te_frame_put_u32((uint32_t)known->ticks);
+    te_frame_put_u32((uint32_t)(known->ticks >> 32));
+    te_frame_put(known->logits, TINYEDGE_MODEL_OUTPUT_SIZE);
+    te_frame_end();
 }
 
-static void infer(const te_frame_header *request, const uint8_t *input)
+#if TINYEDGE_LINK_CHANGES
+static uint8_t base[TINYEDGE_MODEL_INPUT_SIZE]; /* the last input that came as a whole */
+static uint32_t base_crc;
+static uint32_t has_base;
+
+/* Applies pairs of `skip u8, copy u8` and the bytes to copy; 0 if they leave the input. */
+static int apply(uint8_t *input, const uint8_t *changes, uint32_t length)
+{
+    uint32_t at = 0, read = 0;
+    while (read < length) {
+        if (length - read < 2u) {
+            return 0;
+        }
+        const uint32_t copied = changes[read + 1u];
+        at += changes[read];
+        read += 2u;
+        if (copied > length - read || at > TINYEDGE_MODEL_INPUT_SIZE ||
+            copied > TINYEDGE_MODEL_INPUT_SIZE - at) {
+            return 0;
+        }
+        memcpy(input + at, changes + read, copied);
+        at += copied;
+        read += copied;
+    }
+    return 1;
+}
+#endif
+
+/* Makes the request's input the model's; gives an error, or 0. */
+static uint32_t take_input(const te_frame_header *request, const uint8_t *payload, uint32_t *crc)
+{
+    uint8_t *input = (uint8_t *)tinyedge_model_input();
+    if (!input) {
+        return ERROR_NO_MODEL;
+    }
+    if (request->type == MESSAGE_INFER) {
+        if (request->length != TINYEDGE_MODEL_INPUT_SIZE) {
+            return ERROR_WRONG_LENGTH;
+        }
+        *crc = te_crc32(0, payload, TINYEDGE_MODEL_INPUT_SIZE);
+        memcpy(input, payload, TINYEDGE_MODEL_INPUT_SIZE);
+#if TINYEDGE_LINK_CHANGES
+        memcpy(base, payload, TINYEDGE_MODEL_INPUT_SIZE);
+        base_crc = *crc;
+        has_base = 1;
+#endif
+        return 0;
+    }
+#if TINYEDGE_LINK_CHANGES
+    if (request->length < 4u) {
+        return ERROR_WRONG_LENGTH;
+    }
+    if (!has_base || te_load_u32(payload) != base_crc) {
+        return ERROR_NO_BASE;
+    }
+    memcpy(input, base, TINYEDGE_MODEL_INPUT_SIZE);
+    if (!apply(input, payload + 4, request->length - 4u)) {
+        return ERROR_WRONG_LENGTH;
+    }
+    *crc = te_crc32(0, input, TINYEDGE_MODEL_INPUT_SIZE);
+    return 0;
+#else
+    return ERROR_NO_BASE;
+#endif
+}
+
+static void infer(const te_frame_header *request, const uint8_t *payload)
 {
     if (request->session != session) {
         send_error(request, ERROR_NO_SESSION);
         return;
     }
-    if (request->length != TINYEDGE_MODEL_INPUT_SIZE) {
-        send_error(request, ERROR_WRONG_LENGTH);
-        return;
+    answer *slot = &answers[request->sequence % TINYEDGE_LINK_ANSWERS];
+    if (!slot->known || slot->sequence != request->sequence) {
+        uint32_t crc = 0;
+        const uint32_t error = take_input(request, payload, &crc);
+        if (error != 0) {
+            send_error(request, error);
+            return;
+        }
+        const uint64_t start = te_platform_ticks();
+        tinyedge_model_invoke();
+        slot->ticks = te_platform_ticks() - start;
+        slot->input_crc = crc;
+        memcpy(slot->logits, tinyedge_model_output(), TINYEDGE_MODEL_OUTPUT_SIZE);
+        slot->sequence = request->sequence;
+        slot->known = 1;
+        inferences++;
     }
-    if (!tinyedge_model_input()) {
-        send_error(request, ERROR_NO_MODEL);
-        return;
-    }
-    if (!last.known || request->sequence != last.sequence) {
-        compute(request->sequence, input);
-    }
-    begin_answer(request, MESSAGE_INFER | MESSAGE_ANSWER, 12u + TINYEDGE_MODEL_OUTPUT_SIZE);
-    te_frame_put_u32(last.input_crc);
-    te_frame_put_u32((uint32_t)last.ticks);
-    te_frame_put_u32((uint32_t)(last.ticks >> 32));
-    te_frame_put(last.logits, TINYEDGE_MODEL_OUTPUT_SIZE);
-    te_frame_end();
+    send_answer(request, slot);
 }
 
 static void send_stats(const te_frame_header *request)
@@ -134,14 +230,11 @@ static void answer_request(const te_frame_header *request, const uint8_t *payloa
 {
     switch (request->type) {
     case MESSAGE_HELLO:
-        if (boot_id == 0) {
-            boot_id = (uint32_t)te_platform_ticks() | 1u; /* when the host first spoke */
-        }
-        session = request->session;
-        last.known = 0;
+        open_session(request);
         send_hello(request);
         break;
     case MESSAGE_INFER:
+    case MESSAGE_CHANGES:
         infer(request, payload);
         break;
     case MESSAGE_STATS:
@@ -157,14 +250,16 @@ void te_server_run(void)
 {
     te_frame_decoder decoder;
     te_frame_decoder_init(&decoder, frame, sizeof frame);
+    boots++;
     for (;;) {
         te_frame_header request;
-        switch (te_frame_receive(&decoder, te_platform_read(), &request)) {
+        switch (te_frame_receive(&decoder, te_receive_byte(), &request)) {
         case TE_FRAME_COMPLETE:
             answer_request(&request, frame + TE_FRAME_HEADER_SIZE);
             break;
         case TE_FRAME_DAMAGED:
             damaged_frames++;
+            send_damaged();
             break;
         case TE_FRAME_PENDING:
             break;

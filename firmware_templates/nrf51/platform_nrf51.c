@@ -1,7 +1,9 @@
 /* Crystal, counter and serial port of an nRF51 (reference manual nRF51 Series v3.0). Its Cortex-M0
  * has no SysTick: TIMER0 counts the 16 MHz that the core runs at. */
 #include "board.h"
+#include "te_cortex_m.h"
 #include "te_platform.h"
+#include "te_receive.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
@@ -17,6 +19,8 @@
 #define UART_TASKS_STARTTX REGISTER(BOARD_UART_BASE + 0x008u)
 #define UART_EVENTS_RXDRDY REGISTER(BOARD_UART_BASE + 0x108u)
 #define UART_EVENTS_TXDRDY REGISTER(BOARD_UART_BASE + 0x11cu)
+#define UART_INTENSET REGISTER(BOARD_UART_BASE + 0x304u)
+#define UART_INTENSET_RXDRDY (1u << 2)
 #define UART_ENABLE REGISTER(BOARD_UART_BASE + 0x500u)
 #define UART_ENABLE_ENABLED 4u
 #define UART_PSELTXD REGISTER(BOARD_UART_BASE + 0x50cu)
@@ -57,6 +61,8 @@ static void uart_init(void)
     UART_BAUDRATE = BOARD_UART_BAUDRATE;
     UART_ENABLE = UART_ENABLE_ENABLED;
     UART_TASKS_STARTTX = 1;
+    UART_INTENSET = UART_INTENSET_RXDRDY;
+    te_enable_interrupt(BOARD_UART_IRQ);
     UART_TASKS_STARTRX = 1;
 }
 
@@ -69,13 +75,27 @@ void te_platform_init(void)
     TIMER0_TASKS_START = 1;
 }
 
-uint8_t te_platform_read(void)
+static void receive(void)
 {
-    while (!UART_EVENTS_RXDRDY) {
-        te_platform_ticks(); /* notices a wrap of the counter, every 268 s, while the host is silent */
+    if (UART_EVENTS_RXDRDY) {
+        UART_EVENTS_RXDRDY = 0; /* before the byte is read: reading lets the next one raise it again */
+        te_receive_put((uint8_t)UART_RXD);
     }
-    UART_EVENTS_RXDRDY = 0; /* before the byte is read: reading lets the next one raise it again */
-    return (uint8_t)UART_RXD;
+}
+
+void te_uart_handler(void)
+{
+    receive();
+}
+
+/* The interrupt comes first where there is one. */
+void te_platform_poll(void)
+{
+    te_platform_ticks(); /* notices a wrap of the counter, every 268 s, while the host is silent */
+    te_mask_interrupts();
+    receive();
+    te_sleep_unless(te_receive_pending());
+    te_unmask_interrupts();
 }
 
 void te_platform_write(const uint8_t *bytes, uint32_t count)

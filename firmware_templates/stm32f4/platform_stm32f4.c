@@ -1,6 +1,8 @@
 /* Clock tree, counter and serial port of an STM32F405/407/415/417 (reference manual RM0090). */
 #include "board.h"
+#include "te_cortex_m.h"
 #include "te_platform.h"
+#include "te_receive.h"
 #include "te_systick.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
@@ -30,12 +32,13 @@
 #define GPIO_AFR(port, pin) REGISTER(0x40020020u + 0x400u * (port) + 4u * ((pin) / 8u))
 
 #define USART_SR REGISTER(BOARD_UART_BASE + 0x00u)
+#define USART_SR_ORE (1u << 3)
 #define USART_SR_RXNE (1u << 5)
 #define USART_SR_TXE (1u << 7)
 #define USART_DR REGISTER(BOARD_UART_BASE + 0x04u)
 #define USART_BRR REGISTER(BOARD_UART_BASE + 0x08u)
 #define USART_CR1 REGISTER(BOARD_UART_BASE + 0x0cu)
-#define USART_CR1_ENABLE ((1u << 13) | (1u << 3) | (1u << 2)) /* UE, TE, RE */
+#define USART_CR1_ENABLE ((1u << 13) | (1u << 5) | (1u << 3) | (1u << 2)) /* UE, RXNEIE, TE, RE */
 
 #define HSI_HZ 16000000u
 /* Polls of a ready flag before a clock is given up, some tens of milliseconds. */
@@ -116,6 +119,7 @@ static void uart_init(void)
     (void)RCC_APBENR(BOARD_UART_APB);
     USART_BRR = (clock + BOARD_UART_BAUD / 2u) / BOARD_UART_BAUD;
     USART_CR1 = USART_CR1_ENABLE;
+    te_enable_interrupt(BOARD_UART_IRQ);
 }
 
 void te_platform_init(void)
@@ -125,11 +129,26 @@ void te_platform_init(void)
     te_systick_start();
 }
 
-uint8_t te_platform_read(void)
+static void receive(void)
 {
-    while (!(USART_SR & USART_SR_RXNE)) {
+    /* An overrun raises the interrupt too, and is cleared by reading both registers. */
+    if (USART_SR & (USART_SR_RXNE | USART_SR_ORE)) {
+        te_receive_put((uint8_t)USART_DR);
     }
-    return (uint8_t)USART_DR;
+}
+
+void te_uart_handler(void)
+{
+    receive();
+}
+
+/* The interrupt comes first where there is one; an emulator without interrupts is polled. */
+void te_platform_poll(void)
+{
+    te_mask_interrupts();
+    receive();
+    te_sleep_unless(te_receive_pending());
+    te_unmask_interrupts();
 }
 
 void te_platform_write(const uint8_t *bytes, uint32_t count)

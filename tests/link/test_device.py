@@ -5,22 +5,21 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import serial
 
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
 from tinyedge.errors import DeviceError, LinkError
-from tinyedge.evaluation.executors import Device
+from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
 from tinyedge.link.client import Client
 from tinyedge.link.frames import Frame, FrameReader
+from tinyedge.link.line import open_line
 from tinyedge.link.protocol import Answer, Hello, Message, Stats
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.targets.target import Target
@@ -50,30 +49,40 @@ class RawLink:
         with Client(port, BOARD.uart.baud) as client:
             # The first HELLO may come before the firmware listens.
             client.hello()
-            self._serial: Any = client._serial
-            client._serial = serial.serial_for_url("loop://")
+        self._line = open_line(port, BOARD.uart.baud)
         self._reader = FrameReader()
 
     def send(self, raw: bytes) -> None:
-        self._serial.write(raw)
+        self._line.write(raw)
 
     def request(
         self, kind: int, sequence: int, payload: bytes = b"", session: int = SESSION
     ) -> Frame:
+        """The answer to a request; what it says of damaged frames is passed over."""
         self.send(Frame(kind, session, sequence, payload).encode())
-        self._serial.timeout = 5.0
         while True:
-            received = self._serial.read(1)
+            received = self._line.read(5.0)
             assert received, "no answer"
             for frame in self._reader.feed(received):
-                return frame
+                assert isinstance(frame, Frame)
+                if frame.type != Message.DAMAGED:
+                    return frame
 
     def stats(self) -> Stats:
         return Stats.parse(self.request(Message.STATS, 10_000).payload)
 
+    def close(self) -> None:
+        self._line.close()
 
-def test_hello_says_who_is_there(target: Target, small: tuple[ConvertedModel, RandomGraph]) -> None:
-    link = RawLink(target.port)
+
+@pytest.fixture
+def link(target: Target) -> Iterator[RawLink]:
+    opened = RawLink(target.port)
+    yield opened
+    opened.close()
+
+
+def test_hello_says_who_is_there(link: RawLink, small: tuple[ConvertedModel, RandomGraph]) -> None:
     hello = Hello.parse(link.request(Message.HELLO, 1).payload)
     graph = small[0].graph
     assert hello.board == BOARD.name
@@ -85,12 +94,11 @@ def test_hello_says_who_is_there(target: Target, small: tuple[ConvertedModel, Ra
 
 
 def test_repeated_request_is_answered_again_but_not_computed_again(
-    target: Target, small: tuple[ConvertedModel, RandomGraph]
+    link: RawLink, small: tuple[ConvertedModel, RandomGraph]
 ) -> None:
     model, built = small
     samples = built.inputs(4)
     expected = reference.run(model.graph, samples).reshape(4, -1)
-    link = RawLink(target.port)
     link.request(Message.HELLO, 1)
     answers = [link.request(Message.INFER, 2, samples[0].tobytes()) for _ in range(3)]
     assert len({answer.payload for answer in answers}) == 1
@@ -103,11 +111,10 @@ def test_repeated_request_is_answered_again_but_not_computed_again(
 
 
 def test_damaged_frames_are_counted_and_never_computed(
-    target: Target, small: tuple[ConvertedModel, RandomGraph]
+    link: RawLink, small: tuple[ConvertedModel, RandomGraph]
 ) -> None:
     model, built = small
     sample = built.inputs(4)[3]
-    link = RawLink(target.port)
     link.request(Message.HELLO, 1)
     before = link.stats()
     good = Frame(Message.INFER, SESSION, 2, sample.tobytes()).encode()
@@ -133,9 +140,8 @@ def test_damaged_frames_are_counted_and_never_computed(
 
 
 def test_device_refuses_what_it_does_not_understand(
-    target: Target, small: tuple[ConvertedModel, RandomGraph]
+    link: RawLink, small: tuple[ConvertedModel, RandomGraph]
 ) -> None:
-    link = RawLink(target.port)
     link.request(Message.HELLO, 1)
     size = small[0].graph.input_tensor.size
     for kind, payload, session, code in (
@@ -158,11 +164,10 @@ def test_another_model_is_refused_before_the_first_sample(target: Target, tmp_pa
 
 
 def test_silence_is_an_error() -> None:
-    with Client("loop://", 115200, timeout_s=0.05) as client:
-        client._serial = serial.serial_for_url("loop://")
-        with pytest.raises(LinkError, match="no answer"):
+    with Client("loop://", 115200, timeout_s=0.5) as client:
+        with pytest.raises(LinkError, match="no sign of the device in 0.5 s"):
             client.stats()
-        assert client.retransmissions == 3
+        assert client.statistics.retransmissions
 
 
 def test_missing_port_is_a_device_error() -> None:

@@ -21,7 +21,6 @@ def test_frames_survive_any_cutting_of_the_stream(frames: list[Frame], size: int
         for frame in reader.feed(stream[start : start + size])
     ]
     assert received == frames
-    assert reader.damaged == 0
 
 
 @given(FRAMES, st.data())
@@ -29,7 +28,8 @@ def test_a_flipped_bit_is_noticed(frame: Frame, data: st.DataObject) -> None:
     encoded = bytearray(frame.encode())
     position = data.draw(st.integers(0, len(encoded) - 2))
     encoded[position] ^= 1 << data.draw(st.integers(0, 7))
-    assert list(FrameReader().feed(bytes(encoded))) == []
+    received = list(FrameReader().feed(bytes(encoded)))
+    assert all(isinstance(each, FrameError) for each in received)
 
 
 @given(st.binary(max_size=200))
@@ -44,11 +44,10 @@ def test_reader_recovers_after_garbage() -> None:
     reader = FrameReader()
     received = list(reader.feed(noise + b"\0" + frame.encode()))
     assert received[-1] == frame
-    assert reader.damaged > 0
+    assert any(isinstance(each, FrameError) for each in received)
 
 
 def test_endless_frame_does_not_fill_memory() -> None:
     reader = FrameReader(limit=1000)
-    for _ in range(20):
-        assert not list(reader.feed(b"\1" * 100))
-    assert reader.damaged == 1
+    given_up = [list(reader.feed(b"\1" * 100)) for _ in range(20)]
+    assert [len(each) for each in given_up] == [0] * 10 + [1] + [0] * 9

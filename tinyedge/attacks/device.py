@@ -31,7 +31,7 @@ def opened(
     Raises:
         DoesNotFitError, ToolchainError, DeviceError, LinkError: see ``evaluation.session``.
     """
-    from tinyedge.evaluation.session import attached_device, emulated_device
+    from tinyedge.evaluation.session import attached_devices, emulated_device
     from tinyedge.firmware.twin import Twin
 
     about: dict[str, Any] = {"on": place}
@@ -50,5 +50,5 @@ def opened(
                 }
                 yield emulated.device.run, about
         case "board":
-            with attached_device(model, board, port) as device:
+            with attached_devices(model, board, [port] if port else []) as [device]:
                 yield device.run, about | {"board": device.hello.board}

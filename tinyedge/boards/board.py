@@ -84,9 +84,10 @@ class Nrf51Clock(Clock):
 
 
 class Uart(_Record):
-    """The serial port that the link uses: its registers' address, and bits per second."""
+    """The serial port that the link uses: registers' address, interrupt, and bits per second."""
 
     base: Address
+    irq: Annotated[int, Field(ge=0, le=239)]
     baud: Annotated[int, Field(ge=9600, le=4_000_000)]
 
 

@@ -53,6 +53,47 @@ def board_option(*, required: bool = False) -> Callable[[Command], Command]:
     )
 
 
+def link_options(command: Command) -> Command:
+    """--port, --baud, --timeout, --journal and --resume."""
+    for decorate in (
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on with an interrupted run: what its journal holds is not computed again.",
+        ),
+        click.option(
+            "--journal",
+            "journal_file",
+            type=PATH,
+            metavar="FILE",
+            help="Where every answer is written to as it comes, and kept. Default: a file in "
+            "DIR/journals, until the run has ended.",
+        ),
+        click.option(
+            "--timeout",
+            "timeout_s",
+            type=click.FloatRange(0, min_open=True),
+            metavar="SECONDS",
+            help="The longest that the device may be silent or away. Default: 10, and a second for "
+            "every million multiplications.",
+        ),
+        click.option(
+            "--baud", type=click.IntRange(1), help="Bits per second. Default: the board's."
+        ),
+        click.option(
+            "-p",
+            "--port",
+            "ports",
+            multiple=True,
+            metavar="PORT",
+            help="Serial port of the board, or socket://HOST:PORT (with --on board). Several "
+            "boards share the samples.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 def data_folder_option(command: Command) -> Command:
     """--data."""
     return click.option(

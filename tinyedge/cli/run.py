@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -13,6 +13,7 @@ from tinyedge.cli.options import (
     PATH,
     board_option,
     data_folder_option,
+    link_options,
     output_options,
     tflm_options,
     toolchain_options,
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from tinyedge.cli.firmware import Runtime
     from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.compare import Executor
+    from tinyedge.evaluation.executors import Int8
     from tinyedge.evaluation.session import EmulatedDevice, Place
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.firmware.compilers import CompilerName
+    from tinyedge.link.journal import Journal
     from tinyedge.targets import EmulatorName
 
     Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
@@ -44,7 +47,7 @@ PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.option("--on", "place", type=click.Choice(PLACES), required=True, help="Where to run.")
 @board_option()
-@click.option("-p", "--port", help="Serial port of the board (with --on board).")
+@link_options
 @toolchain_options
 @click.option(
     "--inputs",
@@ -83,7 +86,11 @@ def command(
     folder: Path,
     place: Place,
     board_name: str | None,
-    port: str | None,
+    ports: tuple[str, ...],
+    baud: int | None,
+    timeout_s: float | None,
+    journal_file: Path | None,
+    resume: bool,  # noqa: FBT001 - click passes it by name
     compiler: CompilerName | None,
     emulator: EmulatorName | None,
     inputs: Path | None,
@@ -118,8 +125,13 @@ def command(
         (inputs is None) != (outputs is None)
     ):
         raise UsageError("give either --inputs and --outputs, or --suite, or --dataset")
-    if port and place != "board":
-        raise UsageError("--port goes with --on board")
+    if (ports or baud) and place != "board":
+        raise UsageError("--port and --baud go with --on board")
+    if len(set(ports)) < len(ports):
+        raise UsageError("--port: the same port is named twice")
+    on_device = place in ("emulator", "board")
+    if (resume or journal_file or timeout_s) and not on_device:
+        raise UsageError("--resume, --journal and --timeout go with --on emulator or board")
     if pixels and not (dataset and pixels[0] < pixels[1]):
         raise UsageError("--pixels: LOW has to be below HIGH, and goes with --dataset")
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
@@ -129,12 +141,21 @@ def command(
         chosen.require_tflm()
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
-    opened = _opened(model, place, board, port, emulator, compiler)
+    link = Link(ports, baud, timeout_s, journal_file, resume)
+
+    def opened(all_inputs: list[Int8]) -> AbstractContextManager[Opened]:
+        if not on_device:
+            return _opened_here(model, place)
+        return _opened_devices(output, model, place, board, link, emulator, compiler, all_inputs)
+
     if inputs and outputs:
         _run_inputs(output, model, inputs, outputs, opened, samples)
         return
     suites = _suites(output, model, suite_files, dataset, data_folder, samples, pixels or None)
-    record, text = _run_suites(output, model, suites, place, opened)
+    from tinyedge.evaluation.compare import quantized_samples
+
+    everything = opened([quantized_samples(model, suite) for suite in suites])
+    record, text = _run_suites(output, model, suites, place, everything)
     if chosen.name == "tflm":
         _compare_runtimes(output, model, suites, record, text, _opened_tflm(model, board, chosen))
     else:
@@ -143,53 +164,110 @@ def command(
         output.result(record, *text, failure=difference(record, place))
 
 
+class Link(NamedTuple):
+    """What was said of the link."""
+
+    ports: tuple[str, ...]
+    baud: int | None
+    timeout_s: float | None
+    journal: Path | None
+    resume: bool
+
+
 @contextlib.contextmanager
-def _opened(
+def _opened_here(model: ConvertedModel, place: str) -> Iterator[Opened]:
+    """An executor on this machine, what a report says of it, and how to complete that."""
+    from tinyedge.evaluation import executors
+
+    run = {
+        "numpy": executors.run_reference,
+        "twin": executors.run_twin,
+        "tflite-micro": executors.run_tflite_micro,
+    }[place]
+    yield lambda samples, progress=None: run(model, samples, progress), {"on": place}, dict
+
+
+@contextlib.contextmanager
+def _opened_devices(
+    output: Output,
     model: ConvertedModel,
     place: Place,
     board: Board,
-    port: str | None,
+    link: Link,
     emulator: EmulatorName | None,
     compiler: CompilerName | None,
+    inputs: list[Int8],
 ) -> Iterator[Opened]:
-    """The executor, what a report says of where it runs, and how to complete that at the end."""
-    from tinyedge.evaluation import executors
-    from tinyedge.evaluation.session import attached_device, emulated_device
+    """As ``_opened_here``: an emulator or boards, with the run's journal."""
+    from tinyedge.errors import LinkError
+    from tinyedge.evaluation.devices import Fleet
+    from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_device
 
-    about: dict[str, Any]
-    if place in ("numpy", "twin", "tflite-micro"):
-        run = {
-            "numpy": executors.run_reference,
-            "twin": executors.run_twin,
-            "tflite-micro": executors.run_tflite_micro,
-        }[place]
-        yield lambda samples, progress=None: run(model, samples, progress), {"on": place}, dict
-    elif place == "emulator":
-        with emulated_device(model, board, emulator, compiler) as emulated:
-            about = {
-                "on": place,
-                "board": board.name,
-                "emulator": emulated.device.target.name,
-                "compiler": emulated.firmware.compiler,
-            }
-            yield (
-                emulated.device.run,
-                about,
-                lambda: _measured(emulated),
-            )
-    else:
-        with attached_device(model, board, port) as device:
-            about = {"on": place, "board": device.hello.board, "emulator": None, "port": port}
-            yield (
-                device.run,
-                about,
-                lambda: {"stack_peak": device.stats().stack_peak},
-            )
+    total = sum(len(samples) for samples in inputs)
+    with _journal(model, place, board, link, inputs) as journal:
+        if link.resume:
+            output.remark(f"{len(journal.entries)} of {total} samples are in {journal.path}")
+        options = LinkOptions(link.timeout_s, link.baud, journal.session)
+        try:
+            if place == "emulator":
+                with emulated_device(model, board, emulator, compiler, link=options) as emulated:
+                    about: dict[str, Any] = {
+                        "on": place,
+                        "board": board.name,
+                        "emulator": emulated.device.target.name,
+                        "compiler": emulated.firmware.compiler,
+                    }
+                    fleet = Fleet([emulated.device], journal)
+                    yield fleet, about, lambda: _measured(emulated) | {"link": fleet.record()}
+            else:
+                with attached_devices(model, board, link.ports, options) as devices:
+                    about = {"on": place, "board": devices[0].hello.board, "emulator": None}
+                    fleet = Fleet(devices, journal)
+                    yield (
+                        fleet,
+                        about | {"port": ", ".join(link.ports)},
+                        lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
+                    )
+            for port, failure in fleet.failed.items():
+                output.remark(f"{port} failed, others took its samples over: {failure}")
+        except LinkError as error:
+            if journal.entries:
+                error.hint = f"{error.hint}; " if error.hint else ""
+                error.hint += (
+                    f"go on with --resume: {len(journal.entries)} of {total} samples are in "
+                    f"{journal.path}"
+                )
+            raise
+    if not link.journal:
+        journal.remove()
+
+
+def _journal(
+    model: ConvertedModel, place: str, board: Board, link: Link, inputs: list[Int8]
+) -> Journal:
+    import hashlib
+    import json
+
+    from tinyedge.link.journal import Journal
+
+    digest = hashlib.sha256()
+    for samples in inputs:
+        digest.update(samples.tobytes())
+    identity = {
+        "model": model.graph.hash,
+        "on": place,
+        "board": board.name,
+        "samples": sum(len(samples) for samples in inputs),
+        "inputs": digest.hexdigest(),
+    }
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    path = link.journal or model.folder / "journals" / f"{key}.jsonl"
+    return Journal(path, identity, resume=link.resume)
 
 
 @contextlib.contextmanager
 def _opened_tflm(model: ConvertedModel, board: Board, runtime: Runtime) -> Iterator[Opened]:
-    """As ``_opened``: a firmware with TFLite-Micro, or the interpreter here in its place."""
+    """As ``_opened_here``: a firmware with TFLite-Micro, or the interpreter here in its place."""
     import dataclasses
 
     from tinyedge.cli.firmware import build
@@ -264,7 +342,7 @@ def _run_inputs(
     model: ConvertedModel,
     inputs: Path,
     outputs: Path,
-    opened: AbstractContextManager[Opened],
+    opened: Callable[[list[Int8]], AbstractContextManager[Opened]],
     count: int | None,
 ) -> None:
     import io
@@ -278,14 +356,15 @@ def _run_inputs(
     tensor = model.graph.input_tensor
     samples = read_inputs(inputs, tensor.shape, tensor.quantization)[:count]
     with (
-        opened as (execute, about, _),
+        opened([samples]) as (execute, about, finish),
         output.progress(f"running on {about['on']}", len(samples)) as advance,
     ):
         run = execute(samples, advance)
+        cost = finish()
     buffer = io.BytesIO()
     np.save(buffer, run.logits, allow_pickle=False)
     write_atomically(outputs, buffer.getvalue())
-    cost = {
+    cost |= {
         "instructions": None if run.instructions is None else float(run.instructions.mean()),
         "seconds": None if run.seconds is None else float(run.seconds.mean()),
     }

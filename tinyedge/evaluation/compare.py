@@ -79,6 +79,20 @@ def accuracy(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:
     return float((logits.reshape(len(labels), -1).argmax(axis=1) == labels).mean())
 
 
+def quantized_samples(model: ConvertedModel, suite: Suite) -> Int8:
+    """A suite's samples as a device receives them, int8 (n, *input shape).
+
+    Raises:
+        DataError: the suite is empty, or not of the model's input shape.
+    """
+    if not len(suite.labels):
+        raise DataError(f"suite '{suite.name}' is empty")
+    tensor = model.graph.input_tensor
+    inputs = as_batch(suite.inputs, tensor.shape, f"suite '{suite.name}': samples")
+    quantized: Int8 = tensor.quantization.quantize(inputs)
+    return quantized
+
+
 def evaluate_suite(
     model: ConvertedModel,
     suite: Suite,
@@ -97,11 +111,7 @@ def evaluate_suite(
         DataError: the suite is empty, or not of the model's input shape.
         LinkError: the executor is a device and does not answer.
     """
-    if not len(suite.labels):
-        raise DataError(f"suite '{suite.name}' is empty")
-    tensor = model.graph.input_tensor
-    inputs = as_batch(suite.inputs, tensor.shape, f"suite '{suite.name}': samples")
-    samples = tensor.quantization.quantize(inputs)
+    samples = quantized_samples(model, suite)
     host = reference.run(model.graph, samples)
     run = executor(samples, progress)
     differs = (run.logits != host).reshape(len(samples), -1)

@@ -1,19 +1,15 @@
-"""One interface to everything that can run a model."""
+"""One interface to everything that can run a model; devices are in ``devices``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.errors import LinkError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph import reference
-from tinyedge.link.client import Client
-from tinyedge.link.protocol import Hello, Stats
-from tinyedge.targets.target import Target
 
 Int8 = NDArray[np.int8]
 Progress = Callable[[int], None]
@@ -56,60 +52,3 @@ def run_tflite_micro(model: ConvertedModel, samples: Int8, progress: Progress | 
 
     outputs = Interpreter(model.tflite.read_bytes()).run(samples, progress=progress)
     return Run(outputs[0])
-
-
-@dataclass
-class Device:
-    """A board or an emulator, opened, and checked to hold the model.
-
-    Attributes:
-        client: the link.
-        target: where the firmware runs.
-        model: the model that has to be on it.
-        hello: how the device introduced itself.
-    """
-
-    client: Client
-    target: Target
-    model: ConvertedModel
-    hello: Hello = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Asks who is there; raises LinkError for another model."""
-        self.hello = self.client.hello()
-        if self.hello.model_hash != self.model.graph.hash:
-            raise LinkError(
-                f"{self.client.port}: the device holds model {self.hello.model_hash[:12]}, "
-                f"not {self.model.graph.hash[:12]}",
-                hint="build and flash this model first",
-            )
-
-    def run(self, samples: Int8, progress: Progress | None = None) -> Run:
-        """Sends samples, int8 (n, *input shape), one by one.
-
-        Raises:
-            LinkError: the conversation fails.
-        """
-        shape = self.model.graph.output_tensor.shape
-        logits = np.empty((len(samples), *shape), dtype=np.int8)
-        ticks = np.zeros(len(samples), dtype=np.int64)
-        for index, sample in enumerate(np.ascontiguousarray(samples)):
-            answer = self.client.infer(sample)
-            if answer.logits.size != logits[index].size:
-                raise LinkError(f"{answer.logits.size} logits instead of {logits[index].size}")
-            logits[index] = answer.logits.reshape(shape)
-            ticks[index] = answer.ticks
-            if progress:
-                progress(1)
-        if not ticks.any():
-            return Run(logits)
-        if self.target.ticks_per_instruction:
-            counted = np.rint(ticks / self.target.ticks_per_instruction).astype(np.int64)
-            return Run(logits, instructions=counted)
-        if self.target.process:
-            return Run(logits)
-        return Run(logits, seconds=ticks / self.hello.tick_hz)
-
-    def stats(self) -> Stats:
-        """The device's counters, its stack's peak among them."""
-        return self.client.stats()

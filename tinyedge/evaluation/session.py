@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tinyedge.boards import Board
 from tinyedge.errors import DeviceError
-from tinyedge.evaluation.executors import Device
+from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.compilers import CompilerName
 from tinyedge.firmware.project import Firmware, build_firmware
@@ -22,6 +22,21 @@ PLACES: tuple[Place, ...] = ("numpy", "twin", "tflite-micro", "emulator", "board
 
 _TIMEOUT_S = 10.0
 _SLOWEST_MACS_PER_S = 1e6
+
+
+@dataclass(frozen=True)
+class LinkOptions:
+    """What a user may say of a link.
+
+    Attributes:
+        timeout_s: the longest that a device may be silent; ``inference_timeout_s`` by default.
+        baud: bits per second; the board's by default.
+        session: one that goes on.
+    """
+
+    timeout_s: float | None = None
+    baud: int | None = None
+    session: int | None = None
 
 
 def inference_timeout_s(model: ConvertedModel) -> float:
@@ -44,6 +59,7 @@ def emulated_device(
     emulator: EmulatorName | None = None,
     compiler: CompilerName | None = None,
     folder: Path | None = None,
+    link: LinkOptions | None = None,
 ) -> Iterator[EmulatedDevice]:
     """Builds the firmware of a model, starts it in an emulator, and opens the link.
 
@@ -52,13 +68,16 @@ def emulated_device(
     """
     require_emulator(board, emulator)  # before anything is built
     firmware = build_firmware(model, board, compiler, folder)
-    with emulated_firmware(model, firmware, emulator) as emulated:
+    with emulated_firmware(model, firmware, emulator, link) as emulated:
         yield emulated
 
 
 @contextlib.contextmanager
 def emulated_firmware(
-    model: ConvertedModel, firmware: Firmware, emulator: EmulatorName | None = None
+    model: ConvertedModel,
+    firmware: Firmware,
+    emulator: EmulatorName | None = None,
+    link: LinkOptions | None = None,
 ) -> Iterator[EmulatedDevice]:
     """Starts a firmware that was built in an emulator, and opens the link.
 
@@ -68,26 +87,35 @@ def emulated_firmware(
     board = firmware.board
     with (
         open_emulator(board, firmware.elf, emulator) as target,
-        Client(target.port, board.uart.baud, inference_timeout_s(model)) as client,
+        _client(model, board, target.port, link) as client,
     ):
         yield EmulatedDevice(Device(client, target, model), firmware)
 
 
 @contextlib.contextmanager
-def attached_device(model: ConvertedModel, board: Board, port: str | None) -> Iterator[Device]:
-    """Opens the link to a flashed board.
+def attached_devices(
+    model: ConvertedModel, board: Board, ports: Sequence[str], link: LinkOptions | None = None
+) -> Iterator[list[Device]]:
+    """Opens the links to flashed boards.
 
     Raises:
-        DeviceError: no port was named, or it does not open.
+        DeviceError: no port was named, or one does not open.
         LinkError: nobody answers there, or another model.
     """
-    if not port:
+    if not ports:
         raise DeviceError(
             "the board's serial port has to be named",
             hint="-p PORT; this machine has: " + (", ".join(serial_ports()) or "no serial port"),
         )
-    with Client(port, board.uart.baud, inference_timeout_s(model)) as client:
-        yield Device(client, Target("board", port), model)
+    with contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(_client(model, board, port, link)) for port in ports]
+        yield [Device(client, Target("board", client.port), model) for client in clients]
+
+
+def _client(model: ConvertedModel, board: Board, port: str, link: LinkOptions | None) -> Client:
+    link = link or LinkOptions()
+    timeout_s = link.timeout_s or inference_timeout_s(model)
+    return Client(port, link.baud or board.uart.baud, timeout_s, link.session)
 
 
 def serial_ports() -> list[str]:

@@ -13,6 +13,7 @@ from tinyedge.errors import ToolchainError
 _CODE_SECTIONS = (".isr_vector", ".text")
 _WEIGHT_SECTIONS = (".weights",)
 _ARENA_SECTION = ".arena"
+_VARIABLE_SECTIONS = (".data", ".bss", ".noinit")
 
 
 @dataclass(frozen=True)
@@ -66,5 +67,5 @@ def read_footprint(elf: Path) -> Footprint:
         weights=weights,
         other=loaded - code - weights,
         arena=sizes.get(_ARENA_SECTION, 0),
-        static=sizes.get(".data", 0) + sizes.get(".bss", 0),
+        static=sum(sizes.get(name, 0) for name in _VARIABLE_SECTIONS),
     )

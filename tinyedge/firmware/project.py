@@ -21,6 +21,7 @@ from tinyedge.firmware.compilers import (
     cross_compiler,
 )
 from tinyedge.firmware.footprint import Footprint, read_footprint
+from tinyedge.firmware.link_memory import LinkMemory, link_memory
 from tinyedge.templates import data_folder, render_template
 
 MINIMUM_STACK = 2048
@@ -79,7 +80,9 @@ def build_firmware(
     sources = [runtime / name for name in model.runtime_sources]
     sources += [*runtime.glob("*.h"), *model.sources]
     files = {path.name: path.read_text(encoding="utf-8") for path in sources}
-    return build_project(files | harness_files(board), board, compiler, folder)
+    input_size, output_size = model.graph.input_tensor.size, model.graph.output_tensor.size
+    link = link_memory(board, input_size, output_size, model.arena_bytes + MINIMUM_STACK)
+    return build_project(files | harness_files(board, link), board, compiler, folder)
 
 
 def build_project(
@@ -138,15 +141,16 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
             )
 
 
-def harness_files(board: Board) -> dict[str, str]:
+def harness_files(board: Board, link: LinkMemory | None = None) -> dict[str, str]:
     """Sources of the link's device half and of a board's start-up, its linker script included."""
     templates = data_folder("firmware_templates")
     folders = ("harness", "cortex_m", board.family)
     wanted = [path for folder in folders for path in (templates / folder).glob("*.[ch]")]
     wanted.append(templates / "runtime" / "te_memory.h")
     files = {path.name: path.read_text(encoding="utf-8") for path in wanted}
-    context = {"board": board, "minimum_stack": MINIMUM_STACK}
-    for template in (f"{board.family}/board.h.j2", "cortex_m/linker.ld.j2"):
+    context = {"board": board, "minimum_stack": MINIMUM_STACK, "link": link or LinkMemory()}
+    board_header = f"{board.family}/board.h.j2"
+    for template in (board_header, "cortex_m/linker.ld.j2", "harness/link_memory.h.j2"):
         files[Path(template).stem] = render_template(template, context)
     return files
 

@@ -1,49 +1,146 @@
-"""The host half of the link: one request at a time, repeated until it is answered."""
+"""The host half of the link: requests on their way, repeated until they are answered."""
 
 from __future__ import annotations
 
 import secrets
 import time
 import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
-import serial
 from numpy.typing import NDArray
 
 from tinyedge.errors import DeviceError, LinkError
-from tinyedge.link.frames import DELIMITER, Frame, FrameReader
-from tinyedge.link.protocol import ERROR_NO_SESSION, ERRORS, Answer, Hello, Message, Stats
+from tinyedge.link.changes import encode_changes
+from tinyedge.link.frames import DELIMITER, Frame, FrameError, FrameReader
+from tinyedge.link.line import Line, open_line
+from tinyedge.link.protocol import (
+    ERROR_NO_BASE,
+    ERROR_NO_SESSION,
+    ERRORS,
+    Answer,
+    Hello,
+    Message,
+    Stats,
+)
+from tinyedge.link.window import Request, Window
 
-_OPEN_DEADLINE_S = 10.0
-_HELLO_ATTEMPTS = 20
-_HELLO_TIMEOUT_S = 0.25
+_HELLO_DEADLINE_S = 5.0
+_HELLO_REPEAT_S = 0.25
 """Short, as a serial port drops what arrives before the firmware has set it up."""
-_ATTEMPTS = 4
+_LONGEST_WAIT_S = 0.25
+_SHORTEST_OVERDUE_S = 0.2
+_LARGEST_BACKOFF = 8.0
+_LONGEST_PAUSE_S = 1.0
+_FIRST_OWN_SEQUENCE = 0x4000_0000
+"""Of requests that the caller does not number."""
+
+
+def new_session() -> int:
+    """A random number for a session; 0 is that of a device that was just reset."""
+    return secrets.randbelow(2**32 - 1) + 1
+
+
+class _SessionLostError(Exception):
+    """The device was reset, or another host has spoken to it."""
+
+
+@dataclass
+class LinkStatistics:
+    """What happened on a link.
+
+    Attributes:
+        requests: that were sent for the first time.
+        retransmissions: requests that were sent again.
+        damaged: frames from the device that could not be read.
+        reconnections: how often the port was opened again.
+        resets: how often the device had forgotten the session.
+        changes: requests that were sent as changes to an earlier input.
+        bytes_sent: on the wire.
+    """
+
+    requests: int = 0
+    retransmissions: int = 0
+    damaged: int = 0
+    reconnections: int = 0
+    resets: int = 0
+    changes: int = 0
+    bytes_sent: int = 0
+
+
+class _Clock:
+    """Seconds that were spent waiting: a program that is stopped does not wait."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._before = time.monotonic()
+
+    def tick(self) -> float:
+        """Moves on by the time that has passed, up to a limit."""
+        now = time.monotonic()
+        self.now += min(now - self._before, 2 * _LONGEST_WAIT_S)
+        self._before = now
+        return self.now
+
+
+class _ResponseTime:
+    """When an answer is overdue: RFC 6298, on the time from a transmission to its answer."""
+
+    def __init__(self, first_guess_s: float) -> None:
+        self._guess = first_guess_s
+        self._smoothed = 0.0
+        self._variation = 0.0
+        self.backoff = 1.0
+
+    def measured(self, seconds: float) -> None:
+        if self._smoothed:
+            self._variation += (abs(seconds - self._smoothed) - self._variation) / 4
+            self._smoothed += (seconds - self._smoothed) / 8
+        else:
+            self._smoothed, self._variation = seconds, seconds / 2
+
+    def overdue_s(self) -> float:
+        measured = self._smoothed + max(4 * self._variation, _SHORTEST_OVERDUE_S)
+        return (measured if self._smoothed else self._guess) * self.backoff
 
 
 class Client(AbstractContextManager["Client"]):
     """A conversation with a device over a serial port.
 
+    What is lost is sent again, and answered from the device's memory if it was computed. A line
+    that breaks is opened again; a device that was reset gets again what it had not answered.
+
     Args:
-        port: a serial device (``/dev/ttyACM0``, ``COM3``) or a pyserial URL (``socket://``).
+        port: a serial device (``/dev/ttyACM0``, ``COM3``) or a URL (``socket://HOST:PORT``).
         baud: bits per second; of no meaning to emulators.
-        timeout_s: how long one inference may take before the request is repeated.
+        timeout_s: the longest that the device may be silent, or away.
+        session: one that goes on, with the same numbers for the same samples; a new one by default.
+
+    Attributes:
+        statistics: what has happened so far.
 
     Raises:
-        DeviceError: the port does not open.
+        DeviceError: the port does not open, or another program holds it.
     """
 
-    def __init__(self, port: str, baud: int, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, port: str, baud: int, timeout_s: float = 10.0, session: int | None = None
+    ) -> None:
         self.port = port
         self.timeout_s = timeout_s
-        self.retransmissions = 0
+        self.statistics = LinkStatistics()
+        self._baud = baud
+        self._session = session or new_session()
+        self._sequence = _FIRST_OWN_SEQUENCE
+        self._hello: Hello | None = None
+        self._base: bytes | None = None
+        self._clock = _Clock()
         self._reader = FrameReader()
-        self._session = secrets.randbits(32)
-        self._sequence = 0
-        self._serial: Any = _open(port, baud)
+        self._response_time = _ResponseTime(timeout_s / 8)
+        self._line: Line = open_line(port, baud)
 
     def __exit__(
         self,
@@ -55,28 +152,57 @@ class Client(AbstractContextManager["Client"]):
 
     def close(self) -> None:
         """Closes the port."""
-        self._serial.close()
+        self._line.close()
 
     def hello(self) -> Hello:
-        """Opens a session: clears the line and asks who is there, until somebody answers.
+        """Opens the session: clears the line and asks who is there, until somebody answers.
 
         Raises:
-            LinkError: nobody answers, or in another protocol version.
+            LinkError: nobody answers, or in another protocol version, or since the last time
+                another firmware.
         """
-        payload = self._request(Message.HELLO, b"", _HELLO_ATTEMPTS, _HELLO_TIMEOUT_S)
-        return Hello.parse(payload)
+        try:
+            hello = self._greet()
+        except OSError as error:
+            hello = self._reconnect(error)
+        self._hello = hello
+        return hello
 
     def infer(self, sample: NDArray[np.int8]) -> Answer:
         """Computes one sample, int8 of the model's input shape, on the device.
 
         Raises:
-            LinkError: the device does not answer, was reset, or answers for another input.
+            LinkError: see ``stream``.
         """
-        sent = sample.tobytes()
-        answer = Answer.parse(self._request(Message.INFER, sent, _ATTEMPTS, self.timeout_s))
-        if answer.input_crc != zlib.crc32(sent):
-            raise LinkError("the device computed another input than the one sent")
+        [(_, answer)] = self.stream([(self._next_sequence(), sample)])
         return answer
+
+    def stream(
+        self, samples: Iterable[tuple[int, NDArray[np.int8]]], in_flight: int | None = None
+    ) -> Iterator[tuple[int, Answer]]:
+        """Computes samples on the device; gives each sample's number and answer as they come.
+
+        Args:
+            samples: numbers below 2**30, each once in a session, and int8 of the model's input
+                shape. Taken as there is room for them.
+            in_flight: sends at most so many ahead of their answers; as many as the device can
+                take by default.
+
+        Raises:
+            LinkError: the device is silent or away for too long, or holds another firmware when
+                it comes back; it refuses a request, or computes another input than the one sent.
+        """
+        hello = self._hello or self.hello()
+        requests = (
+            Request(Message.INFER, sequence, sample.tobytes(), hello.answer_size)
+            for sequence, sample in samples
+        )
+        window = Window(requests, hello.buffer, hello.answers, in_flight)
+        for request, payload in self._persist(window):
+            answer = Answer.parse(payload)
+            if answer.input_crc != zlib.crc32(request.payload):
+                raise LinkError("the device computed another input than the one sent")
+            yield request.sequence, answer
 
     def stats(self) -> Stats:
         """Reads the device's counters.
@@ -84,56 +210,155 @@ class Client(AbstractContextManager["Client"]):
         Raises:
             LinkError: the device does not answer.
         """
-        return Stats.parse(self._request(Message.STATS, b"", _ATTEMPTS, self.timeout_s))
+        request = Request(Message.STATS, self._next_sequence())
+        [(_, payload)] = self._persist(Window(iter([request])))
+        return Stats.parse(payload)
 
-    def _request(self, kind: Message, payload: bytes, attempts: int, timeout_s: float) -> bytes:
-        """Sends a request and gives the payload of its answer."""
+    def _next_sequence(self) -> int:
         self._sequence += 1
-        encoded = Frame(kind, self._session, self._sequence, payload).encode()
-        for attempt in range(attempts):
+        return self._sequence
+
+    def _persist(self, window: Window) -> Iterator[tuple[Request, bytes]]:
+        """Exchanges all of a window, through resets and interruptions."""
+        while not window.done:
             try:
-                self._serial.write(DELIMITER + encoded)
-                answer = self._receive(kind, time.monotonic() + timeout_s)
-            except (serial.SerialException, OSError) as error:
-                raise LinkError(f"{self.port}: the connection broke: {error}") from error
-            if answer is None:
-                self.retransmissions += attempt + 1 < attempts
-                continue
-            if answer.type == Message.ERROR:
-                code = int.from_bytes(answer.payload[:4], "little")
-                raise LinkError(
-                    f"the device refused a {kind.name}: {ERRORS.get(code, f'error {code}')}",
-                    hint="it was reset, or another program speaks to it"
-                    if code == ERROR_NO_SESSION
-                    else "",
-                )
-            return answer.payload
-        raise LinkError(
-            f"{self.port}: no answer to {kind.name} after {attempts} attempts",
-        )
+                yield from self._exchange(window, self.timeout_s)
+            except _SessionLostError:
+                self.statistics.resets += 1
+                self.hello()
+            except OSError as error:
+                self._hello = self._reconnect(error)
+            else:
+                return
+            window.lost_all()
 
-    def _receive(self, kind: Message, deadline: float) -> Frame | None:
-        """The next frame that answers the current request, or None when time is up."""
-        types = (kind | Message.ANSWER, Message.ERROR)
-        while (left := deadline - time.monotonic()) > 0:
-            self._serial.timeout = left
-            received = self._serial.read(max(1, self._serial.in_waiting))
-            for frame in self._reader.feed(received):
-                mine = frame.session == self._session and frame.sequence == self._sequence
-                if mine and frame.type in types:
-                    return frame
-        return None
+    def _reconnect(self, cause: OSError) -> Hello:
+        """Opens the port again, and the session.
 
+        Raises:
+            LinkError: it stays away for too long.
+        """
+        deadline = time.monotonic() + self.timeout_s
+        pause = 0.05
+        while True:
+            self._line.close()
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            try:
+                self._line = open_line(self.port, self._baud, pause)
+                self.statistics.reconnections += 1
+                return self._greet()
+            except (OSError, DeviceError) as error:
+                if time.monotonic() > deadline:
+                    raise LinkError(f"{self.port}: the connection broke: {cause}") from error
 
-def _open(port: str, baud: int) -> Any:
-    """Opens a serial port; an emulator's socket may take a moment to listen."""
-    deadline = time.monotonic() + _OPEN_DEADLINE_S
-    while True:
-        try:
-            return serial.serial_for_url(port, baudrate=baud, timeout=1.0, write_timeout=10.0)
-        except (serial.SerialException, ValueError, OSError) as error:
-            if not port.startswith("socket://") or time.monotonic() > deadline:
-                raise DeviceError(
-                    f"{port}: cannot be opened: {error}",
-                ) from error
-            time.sleep(0.01)
+    def _greet(self) -> Hello:
+        """Says hello; raises OSError if the connection breaks."""
+        self._base = None
+        self._reader = FrameReader()
+        request = Request(Message.HELLO, self._next_sequence())
+        [(_, payload)] = self._exchange(Window(iter([request])), _HELLO_DEADLINE_S)
+        hello, before = Hello.parse(payload), self._hello
+        if before and before.firmware_hash != hello.firmware_hash:
+            raise LinkError(
+                f"{self.port}: the device came back with another firmware: "
+                f"{hello.firmware_hash[:12]} instead of {before.firmware_hash[:12]}"
+            )
+        return hello
+
+    def _exchange(self, window: Window, timeout_s: float) -> Iterator[tuple[Request, bytes]]:
+        """Sends what a window holds, and gives each request with its answer's payload.
+
+        Raises:
+            OSError: the connection breaks.
+            LinkError: the device refuses a request, or nothing is heard of it for so long.
+        """
+        heard = self._clock.tick()
+        while not window.done:
+            while request := window.next_to_send():
+                self._transmit(window, request)
+            if self._clock.now > heard + timeout_s:
+                raise LinkError(f"{self.port}: no sign of the device in {timeout_s:g} s")
+            for frame in self._receive(window, heard + timeout_s):
+                if frame is None or frame.type & Message.ANSWER:  # else it is an echo
+                    heard = self._clock.now
+                oldest = window.oldest
+                answered = frame and self._answered(window, frame)
+                if answered and frame:
+                    yield answered, frame.payload
+                elif oldest and (frame is None or frame.type == Message.DAMAGED):
+                    window.lost(oldest)
+
+    def _transmit(self, window: Window, request: Request) -> None:
+        kind, payload = request.kind, request.payload
+        if kind == Message.INFER and self._hello and self._hello.changes:
+            kind, payload = self._as_changes(request)
+        encoded = DELIMITER + Frame(kind, self._session, request.sequence, payload).encode()
+        self.statistics.requests += request.attempts == 0
+        self.statistics.retransmissions += request.attempts > 0
+        self.statistics.bytes_sent += len(encoded)
+        window.sent(request, len(encoded), self._clock.tick())
+        self._line.write(encoded)
+
+    def _as_changes(self, request: Request) -> tuple[Message, bytes]:
+        """A sample as changes to the last one that was sent as a whole, if they are small."""
+        if self._base is not None and not request.whole:
+            changes = encode_changes(self._base, request.payload, len(request.payload) // 2)
+            if changes is not None:
+                self.statistics.changes += request.attempts == 0
+                crc = zlib.crc32(self._base).to_bytes(4, "little")
+                return Message.CHANGES, crc + changes
+        self._base = request.payload
+        return Message.INFER, request.payload
+
+    def _receive(self, window: Window, deadline: float) -> Iterator[Frame | None]:
+        """Frames that have arrived, None for a damaged one; takes note of what is overdue."""
+        oldest = window.oldest
+        assert oldest
+        overdue = oldest.sent_at + self._overdue_s(oldest)
+        wait = min(overdue, deadline) - self._clock.tick()
+        received = self._line.read(min(max(wait, 0.0), _LONGEST_WAIT_S))
+        now = self._clock.tick()
+        for frame in self._reader.feed(received):
+            if isinstance(frame, FrameError):
+                self.statistics.damaged += 1
+                yield None
+            else:
+                yield frame
+        if received:
+            return
+        if now > overdue:
+            self._response_time.backoff = min(2 * self._response_time.backoff, _LARGEST_BACKOFF)
+            window.lost(oldest)
+
+    def _overdue_s(self, request: Request) -> float:
+        if request.kind == Message.HELLO:
+            return _HELLO_REPEAT_S
+        return min(self._response_time.overdue_s(), self.timeout_s / 4)
+
+    def _answered(self, window: Window, frame: Frame) -> Request | None:
+        """The request that a frame answers, if it is one; takes what is refused back."""
+        request = window.on_its_way(frame.sequence)
+        if not request or frame.session != self._session:
+            return None
+        if frame.type == Message.ERROR:
+            self._refused(window, request, int.from_bytes(frame.payload[:4], "little"))
+            return None
+        if frame.type != request.kind | Message.ANSWER:
+            return None
+        if request.attempts == 1:  # else one cannot tell which transmission was answered
+            self._response_time.measured(self._clock.now - request.sent_at)
+        self._response_time.backoff = 1.0
+        window.answered(request)
+        return request
+
+    def _refused(self, window: Window, request: Request, code: int) -> None:
+        if code == ERROR_NO_SESSION:
+            raise _SessionLostError
+        if code != ERROR_NO_BASE:
+            raise LinkError(
+                f"{self.port}: the device refused {request.kind.name} {request.sequence}: "
+                f"{ERRORS.get(code, f'error {code}')}"
+            )
+        request.whole = True
+        window.lost(request)

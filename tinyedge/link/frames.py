@@ -19,6 +19,15 @@ OVERHEAD = _HEADER.size + _CRC.size
 DELIMITER = b"\0"
 
 
+def encoded_size(payload: int) -> int:
+    """The most bytes that a frame of so many bytes of payload takes on the wire.
+
+    COBS adds a byte, and one more for every 254; a delimiter stands at either end.
+    """
+    content = payload + OVERHEAD
+    return content + content // 254 + 1 + 2 * len(DELIMITER)
+
+
 class FrameError(ValueError):
     """Bytes between two delimiters that are not a frame."""
 
@@ -67,19 +76,18 @@ class Frame:
 
 
 class FrameReader:
-    """Cuts a stream of bytes into frames; what is not a frame is counted and skipped.
+    """Cuts a stream of bytes into frames.
 
-    Attributes:
-        damaged: number of damaged frames so far.
+    Args:
+        limit: bytes without an end that are thrown away.
     """
 
     def __init__(self, limit: int = 2**20) -> None:
         self._pending = bytearray()
         self._limit = limit
-        self.damaged = 0
 
-    def feed(self, received: bytes) -> Iterator[Frame]:
-        """Takes bytes from the wire and gives the frames that they complete."""
+    def feed(self, received: bytes) -> Iterator[Frame | FrameError]:
+        """Takes bytes from the wire; gives the frames that they complete, or what is wrong."""
         self._pending += received
         while (end := self._pending.find(DELIMITER)) >= 0:
             encoded = bytes(self._pending[:end])
@@ -88,8 +96,8 @@ class FrameReader:
                 continue
             try:
                 yield Frame.decode(encoded)
-            except FrameError:
-                self.damaged += 1
+            except FrameError as error:
+                yield error
         if len(self._pending) > self._limit:
             self._pending.clear()
-            self.damaged += 1
+            yield FrameError(f"more than {self._limit} bytes without an end")

@@ -11,16 +11,22 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import LinkError
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 
 class Message(IntEnum):
-    """Message types; an answer has the type of its request with the top bit set."""
+    """Message types; an answer has the type of its request with the top bit set.
+
+    ``CHANGES`` is an ``INFER`` whose input is told as changes to an earlier one. ``DAMAGED``
+    answers no request, but a frame that the device could not read.
+    """
 
     HELLO = 0x01
     INFER = 0x02
     STATS = 0x03
+    CHANGES = 0x04
     ANSWER = 0x80
+    DAMAGED = 0xFE
     ERROR = 0xFF
 
 
@@ -29,10 +35,12 @@ ERRORS = {
     2: "wrong length of the input",
     3: "no such session",
     4: "the model cannot be set up, its arena is too small",
+    5: "changes to an input that it does not have",
 }
 """What the device refuses a request for."""
 
 ERROR_NO_SESSION = 3
+ERROR_NO_BASE = 5
 
 
 def _unpack(layout: struct.Struct, payload: bytes, message: Message) -> tuple[int | bytes, ...]:
@@ -51,6 +59,9 @@ class Hello:
         output_size: number of logits.
         tick_hz: frequency of the counter behind ``Answer.ticks``.
         boot_id: changes, as a rule, with every boot.
+        buffer: bytes that it receives while it computes.
+        answers: how many it remembers.
+        changes: whether it takes changes to an earlier input.
         model_hash: SHA-256 of the integer graph, hexadecimal.
         firmware_hash: SHA-256 of the firmware's sources, hexadecimal.
         board: name of the board.
@@ -61,11 +72,19 @@ class Hello:
     output_size: int
     tick_hz: int
     boot_id: int
+    buffer: int
+    answers: int
+    changes: bool
     model_hash: str
     firmware_hash: str
     board: str
 
-    _LAYOUT = struct.Struct("<10I32s32s24s")
+    _LAYOUT = struct.Struct("<13I32s32s24s")
+
+    @property
+    def answer_size(self) -> int:
+        """Bytes of payload of the answer to an input."""
+        return Answer.overhead() + self.output_size
 
     @classmethod
     def parse(cls, payload: bytes) -> Hello:
@@ -78,8 +97,8 @@ class Hello:
                 hint="build and flash the firmware again with this version of tinyedge",
             )
         fields = _unpack(cls._LAYOUT, payload, Message.HELLO)
-        numbers = [int(value) for value in fields[:10] if isinstance(value, int)]
-        model, firmware, board = (value for value in fields[10:] if isinstance(value, bytes))
+        numbers = [int(value) for value in fields[:13] if isinstance(value, int)]
+        model, firmware, board = (value for value in fields[13:] if isinstance(value, bytes))
         protocol, rank, *rest = numbers
         return cls(
             protocol=protocol,
@@ -87,6 +106,9 @@ class Hello:
             output_size=rest[4],
             tick_hz=rest[6],
             boot_id=rest[7],
+            buffer=rest[8],
+            answers=max(rest[9], 1),
+            changes=bool(rest[10]),
             model_hash=model.hex(),
             firmware_hash=firmware.hex(),
             board=board.rstrip(b"\0").decode("ascii", "replace"),
@@ -108,6 +130,11 @@ class Answer:
     logits: NDArray[np.int8]
 
     _LAYOUT = struct.Struct("<IQ")
+
+    @classmethod
+    def overhead(cls) -> int:
+        """Bytes of payload before the logits."""
+        return cls._LAYOUT.size
 
     @classmethod
     def parse(cls, payload: bytes) -> Answer:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinyedge.boards import Board
 from tinyedge.errors import ToolchainError
-from tinyedge.targets.target import Target
+from tinyedge.targets.target import Target, start_emulator
 
 _ATTEMPTS = 5
 _START_DEADLINE_S = 10.0
@@ -28,7 +28,7 @@ def open_qemu(board: Board, elf: Path) -> Target:
         port = _free_port()
         listener = f"socket,id=link,host=127.0.0.1,port={port},server=on,wait=on,nodelay=on"
         serials = ["-serial", "null"] * qemu.serial + ["-serial", "chardev:link"]
-        process = subprocess.Popen(
+        process = start_emulator(
             [
                 "qemu-system-arm",
                 *("-M", qemu.machine),
@@ -38,10 +38,7 @@ def open_qemu(board: Board, elf: Path) -> Target:
                 *serials,
                 *("-kernel", str(elf)),
             ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
         # `wait=on` announces the socket before anything runs; a port that another program took
         # between _free_port and now ends QEMU instead.

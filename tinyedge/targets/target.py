@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import subprocess
+import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def start_emulator(command: Sequence[str], stderr: int) -> subprocess.Popen[str]:
+    """Starts an emulator, its stdout a pipe; on Linux it ends with us, however that happens."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        preexec_fn=_end_with_parent if _LIBC else None,  # noqa: PLW1509 - one system call
+    )
+
+
+def _end_with_parent() -> None:
+    assert _LIBC
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @dataclass

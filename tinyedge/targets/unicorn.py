@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinyedge.boards import Board
 from tinyedge.errors import ToolchainError
-from tinyedge.targets.target import Target
+from tinyedge.targets.target import Target, start_emulator
 
 
 def open_unicorn(board: Board, elf: Path) -> Target:
@@ -19,7 +19,7 @@ def open_unicorn(board: Board, elf: Path) -> Target:
     """
     unicorn = board.emulator.unicorn
     assert unicorn
-    process = subprocess.Popen(
+    process = start_emulator(
         [
             sys.executable,
             "-m",
@@ -30,10 +30,7 @@ def open_unicorn(board: Board, elf: Path) -> Target:
             *("--ram", str(board.ram.origin), str(board.ram.size)),
             *("--uart", str(board.uart.base)),
         ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
     assert process.stdout
     port = process.stdout.readline().strip()

@@ -1,7 +1,8 @@
 """A process that runs an STM32 firmware in Unicorn, its USART on a TCP socket.
 
-Prints the socket's port on stdout, waits for one connection, and ends when it closes. Unicorn is
-licensed under the GPL, version 2: it is loaded here, in a process of its own, and nowhere else.
+Prints the socket's port on stdout, and serves one connection after another until it is killed.
+Unicorn is licensed under the GPL, version 2: it is loaded here, in a process of its own, and
+nowhere else.
 
 Clock and pin registers read as zero, as in QEMU; there is no SysTick and so no latency.
 """
@@ -9,7 +10,6 @@ Clock and pin registers read as zero, as in QEMU; there is no SysTick and so no 
 from __future__ import annotations
 
 import argparse
-import select
 import socket
 from pathlib import Path
 from typing import Any
@@ -32,20 +32,24 @@ _SR, _DR = 0x00, 0x04
 _SR_RXNE, _SR_TC, _SR_TXE = 1 << 5, 1 << 6, 1 << 7
 
 
-class _DisconnectedError(Exception):
-    """The host has closed the socket."""
-
-
 class _Usart:
-    """An STM32 USART whose line is a socket: always ready to send, receiving what has arrived."""
+    """An STM32 USART whose line is a socket: always ready to send, receiving what has arrived.
 
-    def __init__(self, line: socket.socket) -> None:
-        self._line = line
+    While nobody is connected, what it sends is lost.
+    """
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server = server
+        self._line: socket.socket | None = None
         self._received = b""
         self._at = 0
         self._sent = bytearray()
         self._idle_polls = 0
-        self.closed = False
+
+    def connect(self) -> None:
+        """Waits for the next connection."""
+        self._line, _ = self._server.accept()
+        self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def read(self, offset: int) -> int:
         if offset == _SR:
@@ -66,9 +70,7 @@ class _Usart:
             if self._idle_polls < 2:
                 return status
             self._flush()
-            self._received, self._at = self._line.recv(65536), 0
-            if not self._received:
-                raise _DisconnectedError
+            self._received, self._at = self._receive(), 0
         return status | _SR_RXNE
 
     def write(self, offset: int, value: int) -> None:
@@ -78,10 +80,30 @@ class _Usart:
             if not value:
                 self._flush()
 
+    def _receive(self) -> bytes:
+        while True:
+            if not self._line:
+                self.connect()
+            assert self._line
+            try:
+                if received := self._line.recv(65536):
+                    return received
+            except OSError:
+                pass
+            self._disconnect()
+
     def _flush(self) -> None:
-        if self._sent:
-            self._line.sendall(self._sent)
-            self._sent.clear()
+        if self._sent and self._line:
+            try:
+                self._line.sendall(self._sent)
+            except OSError:
+                self._disconnect()
+        self._sent.clear()
+
+    def _disconnect(self) -> None:
+        if self._line:
+            self._line.close()
+        self._line = None
 
 
 def _map_peripherals(machine: Any, usart: _Usart, base: int) -> None:
@@ -89,23 +111,12 @@ def _map_peripherals(machine: Any, usart: _Usart, base: int) -> None:
 
     def read(_machine: Any, offset: int, _size: int, _data: Any) -> int:
         at = _PERIPHERALS[0] + offset - base
-        if not 0 <= at < 0x400 or usart.closed:
-            return 0
-        try:
-            return usart.read(at)
-        except (_DisconnectedError, OSError):
-            usart.closed = True
-            machine.emu_stop()
-            return 0
+        return usart.read(at) if 0 <= at < 0x400 else 0
 
     def write(_machine: Any, offset: int, _size: int, value: int, _data: Any) -> None:
         at = _PERIPHERALS[0] + offset - base
-        if 0 <= at < 0x400 and not usart.closed:
-            try:
-                usart.write(at, value)
-            except OSError:
-                usart.closed = True
-                machine.emu_stop()
+        if 0 <= at < 0x400:
+            usart.write(at, value)
 
     machine.mmio_map(*_PERIPHERALS, read, None, write, None)
 
@@ -141,16 +152,16 @@ def main() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)
-        select.select([server], [], [])
-        line, _ = server.accept()
-    with line:
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        usart = _Usart(line)
+        usart = _Usart(server)
+        usart.connect()
         _map_peripherals(machine, usart, arguments.uart)
         vectors = bytes(machine.mem_read(arguments.flash[0], 8))
         machine.reg_write(arm_const.UC_ARM_REG_SP, int.from_bytes(vectors[:4], "little"))
+        at = int.from_bytes(vectors[4:], "little")
         try:
-            machine.emu_start(int.from_bytes(vectors[4:], "little"), 0xFFFFFFFF)
+            while True:  # it stops where the firmware waits for an interrupt, which never comes
+                machine.emu_start(at, 0xFFFFFFFF)
+                at = machine.reg_read(arm_const.UC_ARM_REG_PC) | 1
         except UcError as error:
             pc = machine.reg_read(arm_const.UC_ARM_REG_PC)
             raise SystemExit(f"the firmware faulted at 0x{pc:08x}: {error}") from error

@@ -1,0 +1,34 @@
+/* Interrupts of a Cortex-M. */
+#ifndef TE_CORTEX_M_H
+#define TE_CORTEX_M_H
+
+#include <stdint.h>
+
+/* Of the platform: the interrupt BOARD_UART_IRQ. */
+void te_uart_handler(void);
+
+static inline void te_enable_interrupt(uint32_t number)
+{
+    volatile uint32_t *const nvic_iser = (volatile uint32_t *)(uintptr_t)0xe000e100u;
+    nvic_iser[number / 32u] = 1u << (number % 32u);
+}
+
+static inline void te_mask_interrupts(void)
+{
+    __asm volatile("cpsid i" ::: "memory");
+}
+
+static inline void te_unmask_interrupts(void)
+{
+    __asm volatile("cpsie i" ::: "memory");
+}
+
+/* Waits for an interrupt, also for one that is masked, unless there is something to do. */
+static inline void te_sleep_unless(int busy)
+{
+    if (!busy) {
+        __asm volatile("wfi" ::: "memory");
+    }
+}
+
+#endif

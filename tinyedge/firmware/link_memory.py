@@ -1,0 +1,53 @@
+"""What the link may take of a board's RAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyedge.boards import Board
+from tinyedge.link.frames import encoded_size
+
+_ANSWERS_BYTES = 512
+_MOST_ANSWERS, _FEWEST_ANSWERS = 8, 2
+_ANSWER_OVERHEAD = 24
+_SMALLEST_RING = 64
+_VARIABLES = 1024
+"""Bytes of RAM that the harness's other variables may take."""
+
+
+@dataclass(frozen=True)
+class LinkMemory:
+    """Sizes that are compiled into the device half of the link.
+
+    Attributes:
+        ring: bytes that are received while the model runs.
+        answers: that the device remembers; so many requests may be on their way.
+        changes: whether it keeps an input, so that only changes to it need to be sent.
+    """
+
+    ring: int = _SMALLEST_RING
+    answers: int = _FEWEST_ANSWERS
+    changes: bool = False
+
+
+def link_memory(board: Board, input_size: int, output_size: int, taken: int) -> LinkMemory:
+    """The link's share of what a model leaves of a board's RAM.
+
+    Two requests are received while the model runs where there is room, so that the line is never
+    idle; else none is sent before the last one is answered.
+
+    Args:
+        board: with its RAM.
+        input_size: bytes of an input.
+        output_size: bytes of the logits.
+        taken: bytes of RAM that are taken already: arena, stack.
+    """
+    answers = _ANSWERS_BYTES // (output_size + _ANSWER_OVERHEAD)
+    answers = min(max(answers, _FEWEST_ANSWERS), _MOST_ANSWERS)
+    request = encoded_size(input_size)
+    free = board.ram.size - taken - _VARIABLES - input_size
+    free -= answers * (output_size + _ANSWER_OVERHEAD)
+    for ring, changes in ((2 * request, True), (2 * request, False), (_SMALLEST_RING, True)):
+        if ring + changes * input_size <= free:
+            return LinkMemory(ring, answers, changes)
+    return LinkMemory()

@@ -1,0 +1,159 @@
+"""Requests on their way: which may be sent, which are lost. Knows no wire and no clock."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tinyedge.errors import LinkError
+from tinyedge.link.frames import encoded_size
+from tinyedge.link.protocol import Message
+
+_FEWEST_ATTEMPTS = 24
+_TOLERATED_FAULTS = 1e-3
+"""Faults a byte at which a request shall all but surely come through."""
+_GIVEN_UP = 1e-10
+"""The probability, at so many faults, with which a request is given up nevertheless."""
+
+
+@dataclass(eq=False)
+class Request:
+    """A request.
+
+    Attributes:
+        kind: of message.
+        sequence: its number in the session.
+        payload: of the message; of ``INFER``, the input.
+        answer_size: bytes of the answer's payload.
+        whole: whether the device has to get all of an input, and not only what is new in it.
+        attempts: transmissions so far.
+        sent_at: seconds, of the last transmission.
+        size: bytes on the wire of the last transmission.
+    """
+
+    kind: Message
+    sequence: int
+    payload: bytes = b""
+    answer_size: int = 0
+    whole: bool = False
+    attempts: int = 0
+    sent_at: float = 0.0
+    size: int = 0
+
+    @property
+    def largest_size(self) -> int:
+        """The most bytes that it takes on the wire."""
+        return encoded_size(len(self.payload))
+
+    @property
+    def attempts_allowed(self) -> int:
+        """Transmissions after which it is given up.
+
+        So many that a line with ``_TOLERATED_FAULTS`` a byte, at which a frame of n bytes arrives
+        with a probability of exp(-n / 1000), fails once in ``1 / _GIVEN_UP`` requests.
+        """
+        size = self.largest_size + encoded_size(self.answer_size)
+        arrives = math.exp(-_TOLERATED_FAULTS * size)
+        return max(_FEWEST_ATTEMPTS, math.ceil(math.log(_GIVEN_UP) / math.log1p(-arrives)))
+
+
+class Window:
+    """Requests, sent ahead of their answers as far as the device can take them.
+
+    The device answers in the order in which it hears: an answer also tells that what was sent
+    before it is lost.
+
+    Args:
+        requests: taken as there is room for them.
+        buffer: bytes that the device receives while it computes.
+        remembered: answers that it remembers, one for each remainder of the numbers.
+        at_once: sends at most so many ahead of their answers.
+    """
+
+    def __init__(
+        self,
+        requests: Iterator[Request],
+        buffer: int = 0,
+        remembered: int = 1,
+        at_once: int | None = None,
+    ) -> None:
+        self._requests = requests
+        self._buffer = buffer
+        self._remembered = remembered
+        self._at_once = min(at_once or remembered, remembered)
+        self._fresh = next(requests, None)
+        self._again: deque[Request] = deque()
+        self._flying: dict[int, Request] = {}  # in the order of their transmission
+
+    @property
+    def done(self) -> bool:
+        """Whether everything is answered."""
+        return not (self._fresh or self._again or self._flying)
+
+    @property
+    def oldest(self) -> Request | None:
+        """What the device, as far as one knows, answers next."""
+        return next(iter(self._flying.values()), None)
+
+    def next_to_send(self) -> Request | None:
+        """Takes the next request to send now, if any; those that are lost come first.
+
+        Raises:
+            LinkError: it was sent too often.
+        """
+        request = self._again[0] if self._again else self._fresh
+        if not request or not self._has_room(request):
+            return None
+        if self._again:
+            self._again.popleft()
+        else:
+            self._fresh = next(self._requests, None)
+        if request.attempts >= request.attempts_allowed:
+            raise LinkError(
+                f"no answer to {request.kind.name} {request.sequence} after {request.attempts} "
+                "attempts: the line is too bad",
+                hint="a shorter cable, or fewer bits per second",
+            )
+        return request
+
+    def _has_room(self, request: Request) -> bool:
+        if request is self._fresh:
+            if len(self._flying) >= self._at_once:
+                return False
+            places = {number % self._remembered for number in self._flying}
+            if request.sequence % self._remembered in places:
+                return False  # its answer would displace one that may have to be repeated
+        if not self._flying:
+            return True
+        on_the_wire = sum(each.size for each in self._flying.values())
+        return on_the_wire + request.largest_size <= self._buffer
+
+    def sent(self, request: Request, size: int, now: float) -> None:
+        """Takes note of a transmission."""
+        request.attempts += 1
+        request.size, request.sent_at = size, now
+        self._flying[request.sequence] = request
+
+    def on_its_way(self, sequence: int) -> Request | None:
+        """The request of that number, if it waits for its answer."""
+        return self._flying.get(sequence)
+
+    def answered(self, request: Request) -> None:
+        """Takes note of an answer; what was sent before it has to be sent again."""
+        while (oldest := self.oldest) is not request:
+            assert oldest
+            self.lost(oldest)
+        del self._flying[request.sequence]
+
+    def lost(self, request: Request) -> None:
+        """Has a request sent again."""
+        self._again.append(self._flying.pop(request.sequence))
+
+    def lost_all(self) -> None:
+        """Has everything on its way sent again, as a whole: the device has forgotten it."""
+        self._again.extend(self._flying.values())
+        self._flying.clear()
+        for request in self._again:
+            request.whole = True
