@@ -27,11 +27,12 @@ from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.suites import Suite, load_suite_files, load_suites, save_suites
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.files import read_arrays
+from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
-from tinyedge.targets import available_emulators
+from tinyedge.targets import available_emulators, open_emulator
 
 QUIET = Output(verbosity=-1).progress
 BOARD = load_board("netduinoplus2")
@@ -82,15 +83,17 @@ def clean(model: ConvertedModel) -> Suite:
 
 @pytest.fixture(scope="module")
 def places(model: ConvertedModel) -> Iterator[dict[OraclePlace, Executor]]:
-    """The same model on this machine, as its twin, and on an emulated board."""
+    """The same model on this machine, as its twin, emulated, and behind a board's port."""
     emulators = available_emulators(BOARD)
     require(emulators, emulators[0] if emulators else "an emulator")
     with (
         opened(model, "numpy", BOARD) as (numpy, _),
         opened(model, "twin", BOARD) as (twin, _),
         opened(model, "emulator", BOARD) as (emulator, _),
+        open_emulator(BOARD, build_firmware(model, BOARD).elf) as target,
+        opened(model, "board", BOARD, target.port) as (board, _),
     ):
-        yield {"numpy": numpy, "twin": twin, "emulator": emulator}
+        yield {"numpy": numpy, "twin": twin, "emulator": emulator, "board": board}
 
 
 @pytest.fixture
@@ -146,6 +149,7 @@ def test_attacks_are_the_same_on_numpy_twin_and_board(
     crafted = {place: craft(model, run, clean, names)[0] for place, run in places.items()}
     assert_same(crafted["numpy"], crafted["twin"])
     assert_same(crafted["twin"], crafted["emulator"])
+    assert_same(crafted["twin"], crafted["board"])
     for suite in crafted["emulator"][1:]:
         assert fooled(model, suite).mean() >= 0.6
 
