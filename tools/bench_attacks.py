@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 from tinyedge.attacks.classifier import FloatModel
-from tinyedge.attacks.craft import Crafter
 from tinyedge.attacks.environment import (
     BoundaryAttack,
     CarliniL2Method,
@@ -31,6 +30,7 @@ from tinyedge.attacks.environment import (
     SquareAttack,
     TensorFlowV2Classifier,
 )
+from tinyedge.attacks.float_craft import FloatCrafter
 from tinyedge.attacks.settings import AttackSettings
 from tinyedge.datasets import DATASETS, load_test_set
 from tinyedge.importers.qkeras.environment import tensorflow as tf
@@ -128,7 +128,7 @@ def main() -> None:
     rows = {}
     for name in arguments.attacks.split(","):
         plain = plain_attack(name, arguments.model, settings)
-        crafter = Crafter(model, settings)
+        crafter = FloatCrafter(model, settings)
         rows[name] = {
             "plain": measured(lambda: plain.generate(x=x, y=y), model, x, y),  # noqa: B023
             "tinyedge": measured(lambda: crafter.craft(name, x, y), model, x, y),  # noqa: B023

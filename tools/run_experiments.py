@@ -24,6 +24,8 @@ ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
 SAMPLES = 100
 SEED = 0
+ATTACKS = ("fgsm", "pgd", "cw", "square", "boundary", "zoo", "autoattack", "noise")
+TRANSFERRED = ("transfer-fgsm", "transfer-pgd")
 CONTROLS = {"post-training": "--recalibrate", "post-training-raw": "--no-recalibrate"}
 """Runs made of each float network by ``tinyedge quantize --precision stq``."""
 
@@ -63,7 +65,7 @@ def run(name: str) -> None:
         folder,
         "attacks.json",
         "--attacks",
-        "all",
+        ",".join((*ATTACKS, *(TRANSFERRED if transferred else ()))),
         *(("--surrogate", surrogate.relative_to(ROOT)) if transferred else ()),
     )
     if config["model"]["temperature"] != 1:

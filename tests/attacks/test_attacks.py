@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tinyedge import demo
 from tinyedge.attacks import ATTACKS, AttackSettings
 from tinyedge.attacks.classifier import FloatModel, FrozenClassifier, logits_ratio
 from tinyedge.attacks.judgement import judge
-from tinyedge.attacks.suites import attack_names, craft_suites
+from tinyedge.attacks.suites import Means, attack_names, craft_suites
 from tinyedge.cli.output import Output
 from tinyedge.errors import DataError, ModelError, UsageError
 from tinyedge.evaluation.compare import accuracy
@@ -25,6 +26,9 @@ from tinyedge.models.networks import build_network
 QUIET = Output(verbosity=-1).progress
 CLEAN = demo.clean_suite()
 FIRST = CLEAN.first(40)
+STRIPES = FIRST.inputs + np.random.default_rng(0).choice([-0.05, 0.05], (40, 1, 28, 1))
+START = dataclasses.replace(FIRST, name="stripes", inputs=np.clip(STRIPES, 0, 1).astype(np.float32))
+MEANS = Means(surrogate=demo.MODEL, start=START)
 CHEAP = {
     "iterations": 10,
     "cw_iterations": 10,
@@ -32,6 +36,8 @@ CHEAP = {
     "square_queries": 100,
     "boundary_iterations": 15,
     "zoo_iterations": 50,
+    "hopskipjump_iterations": 2,
+    "simba_iterations": 100,
     "autoattack_iterations": 5,
 }
 
@@ -40,7 +46,7 @@ def craft(
     clean: Suite = FIRST, attacks: tuple[str, ...] = ("fgsm", "pgd"), **rest: Any
 ) -> list[Suite]:
     settings = AttackSettings(**{"epsilon": 0.05, **CHEAP, **rest})
-    return craft_suites(demo.MODEL, clean, attacks, settings, 40, QUIET, demo.MODEL)
+    return craft_suites(demo.MODEL, clean, attacks, settings, 40, QUIET, MEANS)
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +67,14 @@ def test_attacks_keep_their_budget_and_do_harm(name: str, every: dict[str, Suite
     assert suite.settings["attack"] == name
     assert accuracy(clean.float_logits, clean.labels) >= 0.9  # type: ignore[arg-type]
     left = accuracy(suite.float_logits, suite.labels)  # type: ignore[arg-type]
-    assert left >= 0.8 if name == "noise" else left <= 0.7
+    if name == "refine":  # from stripes, which no attack made
+        assert suite.settings["fooled"] > suite.settings["fooled_at_start"]
+    else:
+        assert left >= 0.8 if name == "noise" else left <= 0.7
 
 
 def test_smallest_changes_are_smaller_than_their_starting_points(every: dict[str, Suite]) -> None:
-    for name in ("cw", "boundary", "zoo"):
+    for name in ("cw", "boundary", "zoo", "hopskipjump", "simba"):
         suite, clean = every[name], every["clean"]
         assert suite.float_logits is not None
         fooled = suite.float_logits.argmax(axis=1) != suite.labels
@@ -74,10 +83,11 @@ def test_smallest_changes_are_smaller_than_their_starting_points(every: dict[str
         assert np.median(lengths[fooled]) < 5.0
 
 
-@pytest.mark.parametrize("name", ["pgd", "square", "boundary", "noise"])
+@pytest.mark.parametrize("name", ["pgd", "square", "boundary", "hopskipjump", "simba", "noise"])
 def test_same_seed_gives_the_same_samples(name: str) -> None:
     few = FIRST.first(8)
     budget = {"boundary_iterations": 4, "square_queries": 10, "iterations": 3}
+    budget |= {"hopskipjump_iterations": 1, "simba_iterations": 10}
     first, again, other = (craft(few, (name,), seed=s, **budget)[1].inputs for s in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -164,8 +174,9 @@ def test_unknown_attacks_and_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="transfer"):
         craft_suites(demo.MODEL, FIRST, ("transfer-pgd",), settings, 5, QUIET)
     other = save(build_network("stq", "float", (8, 8, 1), 10, width=0.1), tmp_path / "other.h5")
+    means = Means(surrogate=other)
     with pytest.raises(UsageError, match=r"other\.h5"):
-        craft_suites(demo.MODEL, FIRST, ("transfer-pgd",), settings, 5, QUIET, other)
+        craft_suites(demo.MODEL, FIRST, ("transfer-pgd",), settings, 5, QUIET, means)
 
 
 def test_inputs_need_not_be_images(tmp_path: Path) -> None:
@@ -175,7 +186,7 @@ def test_inputs_need_not_be_images(tmp_path: Path) -> None:
     path = save(randomized(model), tmp_path / "vector.h5")
     x = np.random.default_rng(2).random((10, 12)).astype(np.float32)
     clean = Suite("clean", x, FloatModel(path).logits(x).argmax(axis=1))
-    names = attack_names("all", surrogate=False)
+    names = attack_names("all", Means())
     budget: dict[str, Any] = {"epsilon": 0.3, **CHEAP}
     settings = AttackSettings(**budget)
     for suite in craft_suites(path, clean, names, settings, 10, QUIET)[1:]:
@@ -186,12 +197,17 @@ def test_inputs_need_not_be_images(tmp_path: Path) -> None:
 
 
 def test_names_of_attacks() -> None:
-    assert attack_names("pgd, fgsm,pgd", surrogate=False) == ["pgd", "fgsm"]
-    assert attack_names("all", surrogate=True) == list(ATTACKS)
-    assert not [n for n in attack_names("all", surrogate=False) if n.startswith("transfer")]
-    for wrong in ("pgdd", "", ","):
+    assert attack_names("pgd, fgsm,pgd", Means()) == ["pgd", "fgsm"]
+    assert attack_names("all", MEANS) == list(ATTACKS)
+    assert {ATTACKS[n].kind for n in attack_names("all", Means())} >= {"white-box", "black-box"}
+    assert not {"transfer-pgd", "refine"} & set(attack_names("all", Means()))
+    for wrong in ("pgdd", "", ",", "transfer-pgd", "refine"):
         with pytest.raises(UsageError):
-            attack_names(wrong, surrogate=True)
+            attack_names(wrong, Means())
+    answers = Means(gradients=False)
+    assert {ATTACKS[n].kind for n in attack_names("all", answers)} == {"black-box", "control"}
+    with pytest.raises(UsageError, match="gradients"):
+        attack_names("square,pgd", answers)
 
 
 def test_an_undefended_model_is_judged_believable(every: dict[str, Suite]) -> None:

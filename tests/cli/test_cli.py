@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
@@ -240,8 +241,9 @@ def test_help_is_quick(command: list[str]) -> None:
 def test_choices_are_those_of_the_code_behind_them() -> None:
     """The command line repeats them so as not to import that code."""
     from tinyedge import attacks, datasets, targets
+    from tinyedge.attacks import device
     from tinyedge.boards.cores import CORES
-    from tinyedge.cli import check, convert, options, quantize
+    from tinyedge.cli import attack, attack_oracle, check, convert, options, quantize
     from tinyedge.cli import demo as demo_command
     from tinyedge.cli import run as run_command
     from tinyedge.evaluation import session, witnesses
@@ -262,6 +264,12 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     assert check.WITNESSES == witnesses.WITNESSES
     assert {*quantize.PRECISIONS, "float"} == set(layers.PRECISIONS)
     assert set(demo_command.ATTACKS) <= set(attacks.ATTACKS)
+    assert attack_oracle.PLACES == device.PLACES
+    named = next(option for option in attack.command.params if option.name == "attacks")
+    assert isinstance(named, click.Option)
+    assert all(
+        f"{name}," in str(named.help) or f"{name};" in str(named.help) for name in attacks.ATTACKS
+    )
 
 
 def test_boards_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:

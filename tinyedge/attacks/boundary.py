@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tinyedge.attacks.classifier import Float32
 from tinyedge.attacks.environment import BoundaryAttack, check_and_transform_label_format
+from tinyedge.attacks.starts import starting_points
 
 
 class BatchedBoundary(BoundaryAttack):  # type: ignore[misc]
@@ -19,19 +20,24 @@ class BatchedBoundary(BoundaryAttack):  # type: ignore[misc]
 
     Attributes:
         random: draws starting points and steps.
+        others: samples of all classes, and their labels: starting points where noise is none.
     """
 
     random: np.random.Generator
+    others: tuple[Float32, NDArray[np.int64]]
 
     def generate(self, x: Float32, y: Any = None, **_: Any) -> Float32:
         x = x.astype(np.float32)
         own = check_and_transform_label_format(
             y, nb_classes=self.estimator.nb_classes, return_one_hot=False
         ).ravel()
-        current, found = self._starting_points(x, own)
-        found &= self._classes(x) == own
-        result = np.where(found[(..., *(None,) * (x.ndim - 1))], current, x)
-        active = np.flatnonzero(found)
+        right = np.flatnonzero(self._classes(x) == own)
+        clip = self.estimator.clip_values
+        result = x.copy()
+        result[right], found = starting_points(
+            self._classes, x[right], own[right], self.others, self.random, clip
+        )
+        active = right[found]
         delta = np.full(len(x), self.delta)
         epsilon = np.full(len(x), self.epsilon)
         for _iteration in range(self.max_iter):
@@ -54,26 +60,6 @@ class BatchedBoundary(BoundaryAttack):  # type: ignore[misc]
     def _classes(self, x: Float32) -> NDArray[np.int64]:
         classes: NDArray[np.int64] = np.argmax(self.estimator.predict(x), axis=1)
         return classes
-
-    def _starting_points(
-        self, x: Float32, own: NDArray[np.int64]
-    ) -> tuple[Float32, NDArray[np.bool_]]:
-        """A point of another class for every sample, and whether there was any.
-
-        It is uniform noise, or another sample where noise is of one class only.
-        """
-        low, high = self.estimator.clip_values
-        noise = self.random.uniform(low, high, (self.init_size, *x.shape[1:])).astype(np.float32)
-        pools = [(noise, self._classes(noise)), (x, own)]
-        start, found = x.copy(), np.zeros(len(x), dtype=bool)
-        for sample in range(len(x)):
-            for points, classes in pools:
-                other = np.flatnonzero(classes != own[sample])
-                if len(other):
-                    start[sample] = points[self.random.choice(other)]
-                    found[sample] = True
-                    break
-        return start, found
 
     def _orthogonal(
         self,

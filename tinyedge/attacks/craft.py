@@ -1,159 +1,133 @@
-"""Attacks by name on a float model."""
+"""Attacks by name on anything that answers."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.attacks.boundary import BatchedBoundary
-from tinyedge.attacks.classifier import (
-    Float32,
-    FloatModel,
-    FrozenClassifier,
-    cross_entropy,
-    logits_ratio,
-)
-from tinyedge.attacks.environment import (
-    AutoAttack,
-    AutoProjectedGradientDescent,
-    CarliniL2Method,
-    DeepFool,
-    FastGradientMethod,
-    ZooAttack,
-)
-from tinyedge.attacks.pgd import CompiledPGD
+from tinyedge.attacks.environment import BlackBoxClassifierNeuralNetwork, SimBA, ZooAttack
+from tinyedge.attacks.hopskipjump import SeededHopSkipJump
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.attacks.square import BatchedSquare
-from tinyedge.errors import UsageError
-from tinyedge.importers.qkeras.environment import tensorflow as tf
+
+Float32 = NDArray[np.float32]
+Labels = NDArray[np.int64]
+Method = Callable[[Float32, Labels, slice], Float32]
+"""From inputs, their labels, and which of the attacked samples they are, to adversarial ones."""
 
 _SQUARE_SHARE = 0.8
 _ZOO_STEP = 0.2
 """Of ZOO's numerical derivatives, as a share of the input's range: a small one vanishes in the
 quantization of the input."""
+_SIMBA_STEP = 0.2
+"""Of SimBA, by which it changes one value, as a share of the input's range: the paper's."""
 
 _BOUNDARY_RADIUS = 0.3
 """At the start, of steps along the sphere and towards the sample, as shares of the distance: ART's
 0.01 takes tens of iterations to grow."""
 _BOUNDARY_CANDIDATES = 10
 """Per step. Half of ART's gave the same distances after as many steps."""
-_STRETCHES = tuple(np.float32(1 + 0.005 * 2**step) for step in range(7))
 
 
-class Crafter:
-    """A float model under attack.
+class Answering(Protocol):
+    """A model that gives logits.
+
+    Attributes:
+        shape: of an input.
+        classes: number of logits.
+    """
+
+    shape: tuple[int, ...]
+    classes: int
+
+    def logits(self, inputs: Float32) -> Float32:
+        """The logits of float32 inputs (n, *shape), float32 (n, classes)."""
+
+
+class Crafter(ABC):
+    """A model under attack.
 
     Args:
         model: to attack.
+        classifier: the same as ART sees it.
         settings: of the attacks.
         surrogate: whose adversarial samples are transferred.
+        transferred: where refining starts: adversarial versions of the inputs, in their order.
     """
 
     def __init__(
-        self, model: FloatModel, settings: AttackSettings, surrogate: FloatModel | None = None
+        self,
+        model: Answering,
+        classifier: Any,
+        settings: AttackSettings,
+        surrogate: Crafter | None = None,
+        transferred: Float32 | None = None,
     ) -> None:
+        self.model = model
         self.settings = settings
-        self._model = model
+        self._classifier = classifier
         self._surrogate = surrogate
-        self._classifier = FrozenClassifier(model, settings.clip, temperature=settings.temperature)
+        self._transferred = transferred
 
     def craft(
         self,
         attack: str,
         inputs: Float32,
-        labels: NDArray[np.int64],
+        labels: Labels,
         progress: Callable[[int], None] | None = None,
     ) -> Float32:
         """Adversarial versions of labelled inputs, float32 (n, *shape).
 
-        Raises:
-            UsageError: the attack is unknown, or transfers from a surrogate that there is not.
+        The attack is one that there are the means for, see ``Means``.
         """
-        if attack in ATTACKS and ATTACKS[attack].kind == "transfer":
-            if self._surrogate is None:
-                raise UsageError(
-                    f"'{attack}' needs a model to transfer from", hint="name it with --surrogate"
-                )
+        if ATTACKS[attack].kind == "transfer":
+            assert self._surrogate
             own = attack.removeprefix("transfer-")
-            return Crafter(self._surrogate, self.settings).craft(own, inputs, labels, progress)
-        np.random.seed(self.settings.seed)  # noqa: NPY002 - the generator that ART draws from
-        tf.random.set_seed(self.settings.seed)
+            return self._surrogate.craft(own, inputs, labels, progress)
+        advance = progress or (lambda _count: None)
+        if attack == "noise":
+            advance(len(inputs))
+            return self._noise(inputs)
+        return self._craft(attack, inputs, labels, advance)
+
+    @abstractmethod
+    def details(self, attack: str) -> dict[str, Any]:
+        """What there is to say of the attack that was crafted last."""
+
+    @abstractmethod
+    def _craft(
+        self, attack: str, inputs: Float32, labels: Labels, progress: Callable[[int], None]
+    ) -> Float32: ...
+
+    def _noise(self, inputs: Float32) -> Float32:
         random = np.random.default_rng(self.settings.seed)
-        generate = self._method(attack, random)
-        crafted = []
-        for start in range(0, len(inputs), self.settings.batch):
-            part = slice(start, start + self.settings.batch)
-            crafted.append(generate(inputs[part], labels[part]))
-            if progress:
-                progress(len(crafted[-1]))
-        low, high = self.settings.clip
-        result = np.clip(np.concatenate(crafted), low, high).astype(np.float32)
-        return self._confirmed(inputs, result) if ATTACKS[attack].norm == "L2" else result
-
-    def _confirmed(self, inputs: Float32, crafted: Float32) -> Float32:
-        """Goes on a little where a smallest change does not quite change the model's verdict.
-
-        It ends on the border between two classes, where what was compiled for the attack and the
-        model file may disagree by a rounding.
-        """
-        low, high = self.settings.clip
-        result = crafted.copy()
-        own = self._model.logits(inputs).argmax(axis=1)
-        moved = (crafted != inputs).reshape(len(inputs), -1).any(axis=1)
-        for stretch in _STRETCHES:
-            same = self._model.logits(result).argmax(axis=1) == own
-            again = np.flatnonzero(same & moved)
-            if not len(again):
-                break
-            changed = inputs[again] + (crafted[again] - inputs[again]) * stretch
-            result[again] = np.clip(changed, low, high)
-        return result
-
-    def queries(self, attack: str) -> int | None:
-        """Samples that the last black-box attack asked the model for; None for the others."""
-        return self._classifier.queries if ATTACKS[attack].kind == "black-box" else None
+        noise = random.uniform(-self.settings.epsilon, self.settings.epsilon, inputs.shape)
+        noisy = (inputs + noise).astype(np.float32)
+        return np.clip(noisy, *self.settings.clip).astype(np.float32)
 
     def _method(
-        self, attack: str, random: np.random.Generator
-    ) -> Callable[[Float32, NDArray[np.int64]], Float32]:
+        self, attack: str, random: np.random.Generator, others: tuple[Float32, Labels]
+    ) -> Method:
+        """An attack that needs no gradients.
+
+        Args:
+            attack: its name.
+            random: that it draws from, unless ART draws from numpy's global generator.
+            others: samples of all classes, and their labels.
+        """
         settings, classifier = self.settings, self._classifier
-        classifier.queries = 0
         low, high = settings.clip
-        if attack == "noise":
-            return lambda x, _y: (
-                x + random.uniform(-settings.epsilon, settings.epsilon, x.shape)
-            ).astype(np.float32)
-        common: dict[str, Any] = {"batch_size": settings.batch}
-        linf = common | {"eps": settings.epsilon}
         method: Any
         match attack:
-            case "fgsm":
-                method = FastGradientMethod(classifier, **linf)
-            case "pgd":
-                method = CompiledPGD(
-                    classifier,
-                    eps_step=settings.pgd_step,
-                    max_iter=settings.iterations,
-                    num_random_init=settings.restarts,
-                    verbose=False,
-                    **linf,
-                )
-                method.random = random
-            case "cw":
-                method = CarliniL2Method(
-                    classifier,
-                    max_iter=settings.cw_iterations,
-                    binary_search_steps=settings.cw_searches,
-                    learning_rate=0.1,
-                    initial_const=1.0,
-                    verbose=False,
-                    **common,
-                )
             case "square":
                 method = self._square(random)
+            case "refine":
+                return self._refining(random)
             case "boundary":
                 method = BatchedBoundary(
                     classifier,
@@ -162,10 +136,20 @@ class Crafter:
                     epsilon=_BOUNDARY_RADIUS,
                     sample_size=_BOUNDARY_CANDIDATES,
                     max_iter=settings.boundary_iterations,
+                    batch_size=settings.batch,
                     verbose=False,
-                    **common,
                 )
-                method.random = random
+                method.random, method.others = random, others
+            case "hopskipjump":
+                method = SeededHopSkipJump(
+                    classifier,
+                    max_iter=settings.hopskipjump_iterations,
+                    batch_size=settings.batch,
+                    verbose=False,
+                )
+                method.random, method.others = random, others
+            case "simba":
+                return self._simba()
             case "zoo":
                 method = ZooAttack(
                     classifier,
@@ -174,15 +158,13 @@ class Crafter:
                     variable_h=_ZOO_STEP * (high - low),
                     use_resize=False,
                     use_importance=False,
-                    nb_parallel=min(128, int(np.prod(self._model.shape)) // 2),
+                    nb_parallel=min(128, int(np.prod(self.model.shape)) // 2),
                     batch_size=1,
                     verbose=False,
                 )
-            case "autoattack":
-                method = self._autoattack(random)
             case _:
-                raise UsageError(f"unknown attack '{attack}'", hint=f"known: {', '.join(ATTACKS)}")
-        return lambda x, y: method.generate(x=x, y=y)
+                raise ValueError(attack)
+        return lambda x, y, _at: method.generate(x=x, y=y)
 
     def _square(self, random: np.random.Generator, restarts: int | None = None) -> BatchedSquare:
         settings = self.settings
@@ -198,21 +180,41 @@ class Crafter:
         square.random = random
         return square
 
-    def _autoattack(self, random: np.random.Generator) -> AutoAttack:
-        """ART's AutoAttack: APGD on two losses, DeepFool, and Square, one after another."""
-        settings = self.settings
-        linf = {"eps": settings.epsilon, "batch_size": settings.batch}
-        descents = [
-            AutoProjectedGradientDescent(
-                FrozenClassifier(self._model, settings.clip, loss, settings.temperature),
-                eps_step=2 * settings.epsilon,
-                max_iter=settings.autoattack_iterations,
-                nb_random_init=5,
-                verbose=False,
-                **linf,
-            )
-            for loss in (cross_entropy, logits_ratio)
-        ]
-        deep = DeepFool(self._classifier, max_iter=50, batch_size=settings.batch, verbose=False)
-        attacks = [*descents, deep, self._square(random, restarts=1)]
-        return AutoAttack(self._classifier, eps_step=2 * settings.epsilon, attacks=attacks, **linf)
+    def _refining(self, random: np.random.Generator) -> Method:
+        transferred = self._transferred
+        assert transferred is not None
+        square = self._square(random)
+        return lambda x, y, at: square.generate(x, y, transferred=transferred[at])
+
+    def _simba(self) -> Method:
+        """SimBA, one value at a time: it takes images of 4 dimensions, and asks for softmaxes."""
+        classifier, shape = self._classifier, self.model.shape
+
+        def softmax(x: Float32) -> Float32:
+            logits = classifier.predict(x.reshape(len(x), *shape))
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            shares: Float32 = powers / powers.sum(axis=1, keepdims=True)
+            return shares
+
+        low, high = self.settings.clip
+        simba = SimBA(
+            BlackBoxClassifierNeuralNetwork(
+                softmax,
+                shape,
+                self.model.classes,
+                channels_first=False,
+                clip_values=self.settings.clip,
+            ),
+            attack="px",
+            max_iter=self.settings.simba_iterations,
+            epsilon=_SIMBA_STEP * (high - low),
+            freq_dim=1,
+            verbose=False,
+        )
+
+        def generate(x: Float32, y: Labels, _at: slice) -> Float32:
+            images = x if x.ndim == 4 else x.reshape(len(x), 1, -1, 1)
+            found: Float32 = simba.generate(images, np.eye(self.model.classes)[y])
+            return found.reshape(x.shape)
+
+        return generate

@@ -20,11 +20,16 @@ try:
             CarliniL2Method,
             DeepFool,
             FastGradientMethod,
+            HopSkipJump,
             ProjectedGradientDescent,
+            SimBA,
             SquareAttack,
             ZooAttack,
         )
-        from art.estimators.classification import TensorFlowV2Classifier
+        from art.estimators.classification import (
+            BlackBoxClassifierNeuralNetwork,
+            TensorFlowV2Classifier,
+        )
         from art.utils import check_and_transform_label_format
 except ImportError as error:
     raise MissingDependencyError(
@@ -35,11 +40,14 @@ except ImportError as error:
 __all__ = [
     "AutoAttack",
     "AutoProjectedGradientDescent",
+    "BlackBoxClassifierNeuralNetwork",
     "BoundaryAttack",
     "CarliniL2Method",
     "DeepFool",
     "FastGradientMethod",
+    "HopSkipJump",
     "ProjectedGradientDescent",
+    "SimBA",
     "SquareAttack",
     "TensorFlowV2Classifier",
     "ZooAttack",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,22 +38,60 @@ def judge(model_path: Path, suites: Sequence[Suite], settings: AttackSettings) -
 
     model = FloatModel(model_path)
     clean = suites[0]
-    records = [_record(model, suite, clean) for suite in suites]
+    records = []
+    for suite in suites:
+        assert suite.float_logits is not None
+        record = _measure(suite, clean, "float", _right(suite), _right(clean))
+        quantized = accuracy(model.logits(suite.dequantized()), suite.labels)
+        record["accuracy"]["input_quantized"] = quantized
+        records.append(record)
     return {"suites": records, "masking": _masking(model, suites, settings)}
 
 
-def _record(model: Any, suite: Suite, clean: Suite) -> dict[str, Any]:
-    assert suite.float_logits is not None
+def judge_oracle(suites: Sequence[Suite], logits: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
+    """Measures suites that were crafted on a converted model.
+
+    Args:
+        suites: as ``craft_oracle_suites`` gives them: clean first.
+        logits: of the converted model, float32 (n, classes) of each suite.
+
+    Returns:
+        ``suites``: a record a suite.
+    """
+    rights = [
+        found.argmax(axis=1) == suite.labels for suite, found in zip(suites, logits, strict=True)
+    ]
+    records = []
+    for suite, right in zip(suites, rights, strict=True):
+        record = _measure(suite, suites[0], "device", right, rights[0])
+        if suite.float_logits is not None:
+            record["accuracy"]["float"] = accuracy(suite.float_logits, suite.labels)
+        records.append(record)
+    return {"suites": records}
+
+
+def _measure(
+    suite: Suite,
+    clean: Suite,
+    under: Literal["float", "device"],
+    right: NDArray[np.bool_],
+    clean_right: NDArray[np.bool_],
+) -> dict[str, Any]:
+    """What a suite shows of a model.
+
+    Args:
+        suite: the samples.
+        clean: those that they were made of are its first.
+        under: the model under attack.
+        right: whether the model's verdict on each is right.
+        clean_right: the same of the clean samples.
+    """
     count = len(suite.labels)
-    found = accuracy(suite.float_logits, suite.labels)
+    found = float(right.mean())
     record: dict[str, Any] = {
         "name": suite.name,
         "samples": count,
-        "accuracy": {
-            "float": found,
-            "interval": wilson_interval(found, count),
-            "input_quantized": accuracy(model.logits(suite.dequantized()), suite.labels),
-        },
+        "accuracy": {under: found, "interval": wilson_interval(found, count)},
         "settings": suite.settings,
     }
     change = (suite.inputs - clean.inputs[:count]).reshape(count, -1)
@@ -61,8 +99,7 @@ def _record(model: Any, suite: Suite, clean: Suite) -> dict[str, Any]:
     if suite is clean:
         return record
     lengths = np.linalg.norm(change, axis=1)
-    right = suite.float_logits.argmax(axis=1) == suite.labels
-    before = _right(clean)[:count]
+    before = clean_right[:count]
     broken = before & ~right
     record["change"] = {
         "l2_mean": float(lengths.mean()),
@@ -163,13 +200,13 @@ def _zero_gradients(model: Any, clean: Suite, settings: AttackSettings) -> float
 
 def _sweep(model: Any, clean: Suite, settings: AttackSettings) -> list[dict[str, float]]:
     """Accuracy under PGD, by epsilon up to half of the input's range."""
-    from tinyedge.attacks.craft import Crafter
+    from tinyedge.attacks.float_craft import FloatCrafter
 
     largest = (settings.clip[1] - settings.clip[0]) / 2
     epsilons = [epsilon for multiple in SWEEP if (epsilon := settings.epsilon * multiple) < largest]
     found = []
     for epsilon in (*epsilons, largest):
-        crafter = Crafter(model, replace(settings, epsilon=epsilon, step=None, restarts=1))
+        crafter = FloatCrafter(model, replace(settings, epsilon=epsilon, step=None, restarts=1))
         crafted = crafter.craft("pgd", clean.inputs, clean.labels)
         found.append(
             {"epsilon": epsilon, "accuracy": accuracy(model.logits(crafted), clean.labels)}

@@ -36,6 +36,9 @@ ATTACKS = {
         Attack("square", "Square (arXiv 1912.00049)", "black-box", "Linf"),
         Attack("boundary", "Boundary (arXiv 1712.04248)", "black-box", "L2"),
         Attack("zoo", "ZOO (arXiv 1708.03999)", "black-box", "L2"),
+        Attack("hopskipjump", "HopSkipJump (arXiv 1904.02144)", "black-box", "L2"),
+        Attack("simba", "SimBA (arXiv 1905.07121)", "black-box", "L2"),
+        Attack("refine", "transfer, then Square (arXiv 1908.07000)", "black-box", "Linf"),
         Attack("autoattack", "AutoAttack (arXiv 2003.01690)", "white-box", "Linf"),
         Attack("transfer-fgsm", "FGSM on the surrogate", "transfer", "Linf"),
         Attack("transfer-pgd", "PGD on the surrogate", "transfer", "Linf"),
@@ -57,9 +60,11 @@ class AttackSettings:
         epsilon_l2: length of the change (L2) up to which an L2 attack counts as successful; by
             default that of a change of half epsilon in every value.
         cw_iterations, cw_searches: of C&W: descent steps, and steps of the search for the constant.
-        square_queries: of Square, a sample and restart.
+        square_queries: of Square and of refining, a sample and restart.
         boundary_iterations: of Boundary; each takes some 40 queries a sample.
         zoo_iterations: of ZOO; each takes 256 queries a sample.
+        hopskipjump_iterations: of HopSkipJump; the k-th takes some 100 * sqrt(k) queries a sample.
+        simba_iterations: of SimBA; each takes 2 queries a sample.
         autoattack_iterations: of either APGD, with 5 restarts; Square has its own number.
         temperature: that attacks divide the logits by. At that which the model was trained with,
             its softmax does not saturate, and C&W's constant weighs what it does elsewhere.
@@ -78,6 +83,8 @@ class AttackSettings:
     square_queries: int = 1000
     boundary_iterations: int = 200
     zoo_iterations: int = 100
+    hopskipjump_iterations: int = 10
+    simba_iterations: int = 1000
     autoattack_iterations: int = 100
     temperature: float = 1.0
     seed: int = 0
@@ -114,9 +121,12 @@ class AttackSettings:
             "pgd": self._pgd(),
             "transfer-pgd": self._pgd(),
             "cw": {"iterations": self.cw_iterations, "searches": self.cw_searches},
-            "square": {"queries": self.square_queries, "restarts": self.restarts},
+            "square": {"square_queries": self.square_queries, "restarts": self.restarts},
             "boundary": {"iterations": self.boundary_iterations},
             "zoo": {"iterations": self.zoo_iterations},
+            "hopskipjump": {"iterations": self.hopskipjump_iterations},
+            "simba": {"iterations": self.simba_iterations, "temperature": self.temperature},
+            "refine": {"square_queries": self.square_queries, "restarts": self.restarts},
             "autoattack": {
                 "iterations": self.autoattack_iterations,
                 "restarts": 5,

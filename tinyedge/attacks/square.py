@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tinyedge.attacks.classifier import Float32
 from tinyedge.attacks.environment import SquareAttack, check_and_transform_label_format
+from tinyedge.attacks.margins import margins
 
 
 class BatchedSquare(SquareAttack):  # type: ignore[misc]
@@ -18,37 +19,56 @@ class BatchedSquare(SquareAttack):  # type: ignore[misc]
     its own; ART draws one for all samples of a batch. Logits of the best samples so far are kept
     instead of being asked for again, and samples that are misclassified take no further part.
 
+    The search begins at stripes; or, after a transfer, at adversarial samples of another model, as
+    in Suya et al. 2020 (arXiv 1908.07000). Those that fool this one too are kept as they are.
+
     Attributes:
         random: draws the squares.
     """
 
     random: np.random.Generator
 
-    def generate(self, x: Float32, y: Any = None, **_: Any) -> Float32:
+    def generate(
+        self, x: Float32, y: Any = None, transferred: Float32 | None = None, **_: Any
+    ) -> Float32:
         labels = check_and_transform_label_format(
             y, nb_classes=self.estimator.nb_classes, return_one_hot=False
         ).ravel()
         original_shape = x.shape
         if x.ndim != 4:  # any other input is an image of one row
             x = x.reshape(len(x), 1, -1, 1)
-        best = x.astype(np.float32).copy()
+        best = (x if transferred is None else transferred.reshape(x.shape)).astype(np.float32)
+        lead = self._margins(best, labels)
         for _restart in range(self.nb_restarts):
-            margins = self._margins(best, labels)
-            robust = np.flatnonzero(margins > 0)
+            robust = np.flatnonzero(lead > 0)
             if not len(robust):
                 break
-            found, fooled = self._restart(x[robust], labels[robust])
-            best[robust[fooled]] = found[fooled]
+            origin, own = x[robust], labels[robust]
+            if transferred is None:
+                start = self._stripes(origin)
+                found, left = self._search(origin, own, start, self._margins(start, own))
+            else:
+                found, left = self._search(origin, own, best[robust], lead[robust])
+            fooled = left <= 0
+            best[robust[fooled]], lead[robust[fooled]] = found[fooled], left[fooled]
         return best.reshape(original_shape)
 
-    def _restart(self, x: Float32, labels: NDArray[np.int64]) -> tuple[Float32, NDArray[np.bool_]]:
-        count, height, width, channels = x.shape
+    def _stripes(self, x: Float32) -> Float32:
+        count, _height, width, channels = x.shape
         low, high = self.estimator.clip_values
         stripes = self.random.choice([-self.eps, self.eps], (count, 1, width, channels))
-        best = np.clip(x + stripes, low, high).astype(np.float32)
-        margins = self._margins(best, labels)
+        striped: Float32 = np.clip(x + stripes, low, high).astype(np.float32)
+        return striped
+
+    def _search(
+        self, x: Float32, labels: NDArray[np.int64], best: Float32, lead: Float32
+    ) -> tuple[Float32, Float32]:
+        """Searches from points with these margins ahead; gives the best ones, and their margins."""
+        _count, height, width, channels = x.shape
+        low, high = self.estimator.clip_values
+        best, lead = best.copy(), lead.copy()
         for iteration in range(self.max_iter):
-            active = np.flatnonzero(margins > 0)
+            active = np.flatnonzero(lead > 0)
             if not len(active):
                 break
             share = self._get_percentage_of_elements(iteration)
@@ -67,19 +87,11 @@ class BatchedSquare(SquareAttack):  # type: ignore[misc]
             tried = np.clip(tried, origin - self.eps, origin + self.eps)
             tried = np.clip(tried, low, high).astype(np.float32)
             found = self._margins(tried, labels[active])
-            better = found < margins[active]
+            better = found < lead[active]
             best[active[better]] = tried[better]
-            margins[active[better]] = found[better]
-        return best, margins <= 0
+            lead[active[better]] = found[better]
+        return best, lead
 
     def _margins(self, x: Float32, labels: NDArray[np.int64]) -> Float32:
-        """By how much the true class's logit exceeds the largest other one, float32 (n,)."""
         logits = self.estimator.predict(x.reshape(len(x), *self.estimator.input_shape))
-        at = np.arange(len(labels))
-        own = logits[at, labels]
-        others = logits.copy()
-        others[at, labels] = -np.inf
-        margins: Float32 = own - others.max(axis=1)
-        # Of equal logits the first wins: the device's verdict, and numpy's.
-        wins = logits.argmax(axis=1) == labels
-        return np.where(wins, np.maximum(margins, np.float32(1e-9)), np.minimum(margins, 0))
+        return margins(logits, labels)

@@ -1,13 +1,12 @@
-"""From a model file and labelled data to suites, and what they show."""
+"""From a model and labelled data to suites, and what they show."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,27 +15,75 @@ from tinyedge.errors import DataError, UsageError
 from tinyedge.evaluation.suites import Suite
 from tinyedge.graph.tensors import Quantization, as_batch
 
+if TYPE_CHECKING:
+    from tinyedge.attacks.craft import Answering, Crafter
+    from tinyedge.attacks.oracle import Oracle
+
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """From a label and a total to a context that gives a function to advance it."""
 
 
-def attack_names(given: str, *, surrogate: bool) -> list[str]:
+@dataclasses.dataclass(frozen=True)
+class Means:
+    """What attacks have to work with.
+
+    Attributes:
+        gradients: whether the model under attack has any: it is a float model.
+        surrogate: the float model that ``transfer-`` attacks are crafted on.
+        start: adversarial versions of the first of the clean samples, which ``refine`` starts from.
+    """
+
+    gradients: bool = True
+    surrogate: Path | None = None
+    start: Suite | None = None
+
+    def lack(self, attack: str) -> UsageError | None:
+        """What an attack needs and there is not."""
+        kind = ATTACKS[attack].kind
+        if kind == "white-box" and not self.gradients:
+            return UsageError(
+                f"'{attack}' needs gradients, and a converted model has none",
+                hint="attack the float model that it was converted from, or name black-box attacks",
+            )
+        if kind == "transfer" and not self.surrogate:
+            return UsageError(
+                f"'{attack}' needs a model to transfer from", hint="name it with --surrogate"
+            )
+        if attack == "refine" and not self.start:
+            return UsageError(
+                "'refine' needs adversarial samples to start from", hint="name them with --start"
+            )
+        return None
+
+    def check(self, attacks: Sequence[str]) -> None:
+        """Raises UsageError for an attack that is unknown, or needs what there is not."""
+        for attack in attacks:
+            if attack not in ATTACKS:
+                raise UsageError(
+                    f"unknown attack '{attack}'", hint=f"known: all, {', '.join(ATTACKS)}"
+                )
+            if lack := self.lack(attack):
+                raise lack
+
+
+GRADIENTS = Means()
+"""Of an attack on a float model, and nothing else."""
+
+
+def attack_names(given: str, means: Means) -> list[str]:
     """The attacks that a list of names separated by commas stands for.
 
-    ``all`` stands for every attack; those that transfer are among them if there is a surrogate.
+    ``all`` stands for every attack whose means there are.
 
     Raises:
-        UsageError: a name is unknown, or none is given.
+        UsageError: a name is unknown, none is given, or one needs what there is not.
     """
     names = [name.strip() for name in given.split(",") if name.strip()]
     if names == ["all"]:
-        return [name for name, attack in ATTACKS.items() if surrogate or attack.kind != "transfer"]
-    unknown = [name for name in names if name not in ATTACKS]
-    if unknown or not names:
-        raise UsageError(
-            f"unknown attack '{unknown[0]}'" if unknown else "no attack is named",
-            hint=f"known: all, {', '.join(ATTACKS)}",
-        )
+        return [name for name in ATTACKS if not means.lack(name)]
+    if not names:
+        raise UsageError("no attack is named", hint=f"known: all, {', '.join(ATTACKS)}")
+    means.check(names)
     return list(dict.fromkeys(names))
 
 
@@ -47,7 +94,7 @@ def craft_suites(
     settings: AttackSettings,
     attacked_samples: int,
     progress: ProgressBar,
-    surrogate_path: Path | None = None,
+    means: Means = GRADIENTS,
 ) -> list[Suite]:
     """The clean suite with the float model's logits, and one suite an attack.
 
@@ -58,65 +105,155 @@ def craft_suites(
         settings: of the attacks.
         attacked_samples: the attacks take the first so many samples.
         progress: opens a progress bar.
-        surrogate_path: the model that ``transfer-`` attacks are crafted on.
+        means: what there is besides the model.
 
     Raises:
         ModelError: a model cannot be read.
         DataError: the samples are not of its input's shape.
-        UsageError: an attack is unknown.
+        UsageError: an attack is unknown, or needs what there is not.
         MissingDependencyError: ART or TensorFlow is not installed.
     """
-    unknown = [attack for attack in attacks if attack not in ATTACKS]
-    if unknown:
-        raise UsageError(f"unknown attack '{unknown[0]}'", hint=f"known: {', '.join(ATTACKS)}")
+    means.check(attacks)
     from tinyedge.attacks.classifier import FloatModel
-    from tinyedge.attacks.craft import Crafter
+    from tinyedge.attacks.float_craft import FloatCrafter
 
     model = FloatModel(model_path)
-    surrogate = FloatModel(surrogate_path) if surrogate_path else None
-    if surrogate and (surrogate.shape, surrogate.classes) != (model.shape, model.classes):
+    surrogate = _surrogate(means, model, settings)
+    clean = _fitting(clean, model, settings)
+    attacked = clean.first(attacked_samples)
+    transferred = _transferred(means, attacked, settings)
+    crafter = FloatCrafter(model, settings, surrogate, transferred)
+    crafted = _crafted(crafter, attacked, attacks, means, transferred, progress)
+    quantization = Quantization.from_range(*settings.clip)
+    return [
+        dataclasses.replace(
+            suite, float_logits=model.logits(suite.inputs), input_quantization=quantization
+        )
+        for suite in (clean, *crafted)
+    ]
+
+
+def craft_oracle_suites(
+    oracle: Oracle,
+    clean: Suite,
+    attacks: Sequence[str],
+    settings: AttackSettings,
+    progress: ProgressBar,
+    means: Means,
+    float_model: Path | None = None,
+) -> list[Suite]:
+    """The clean suite, and one suite an attack on a converted model.
+
+    Args:
+        oracle: what is attacked.
+        clean: labelled samples; all are attacked.
+        attacks: names out of ``ATTACKS``.
+        settings: of the attacks.
+        progress: opens a progress bar.
+        means: what there is besides the oracle.
+        float_model: a QKeras model whose logits the suites get.
+
+    Raises:
+        ModelError: a float model cannot be read.
+        DataError: the samples are not of the input's shape.
+        UsageError: an attack is unknown, or needs what there is not.
+        LinkError: the oracle is a device and does not answer.
+    """
+    means.check(attacks)
+    from tinyedge.attacks.classifier import FloatModel
+    from tinyedge.attacks.oracle_craft import OracleCrafter
+
+    surrogate = _surrogate(means, oracle, settings)
+    other = FloatModel(float_model) if float_model else None
+    if other and float_model:
+        _check_alike(other, oracle, float_model)
+    clean = _fitting(clean, oracle, settings)
+    transferred = _transferred(means, clean, settings)
+    crafter = OracleCrafter(oracle, settings, surrogate, transferred)
+    crafted = _crafted(crafter, clean, attacks, means, transferred, progress)
+    return [
+        dataclasses.replace(
+            suite,
+            float_logits=other.logits(suite.inputs) if other else None,
+            input_quantization=oracle.quantization,
+        )
+        for suite in (clean, *crafted)
+    ]
+
+
+def _crafted(
+    crafter: Crafter,
+    attacked: Suite,
+    attacks: Sequence[str],
+    means: Means,
+    transferred: Any,
+    progress: ProgressBar,
+) -> Iterator[Suite]:
+    """One suite an attack, without logits."""
+    for attack in attacks:
+        with progress(f"crafting {attack}", len(attacked.labels)) as advance:
+            inputs = crafter.craft(attack, attacked.inputs, attacked.labels, advance)
+        described = crafter.settings.describe(attack, int(np.prod(crafter.model.shape)))
+        described |= crafter.details(attack)
+        if means.surrogate and ATTACKS[attack].kind == "transfer":
+            described["surrogate"] = means.surrogate.name
+        if means.start and attack == "refine":
+            described["start"] = means.start.name
+            for key, samples in (("fooled_at_start", transferred), ("fooled", inputs)):
+                verdicts = crafter.model.logits(samples).argmax(axis=1)
+                described[key] = int((verdicts != attacked.labels).sum())
+        yield dataclasses.replace(attacked, name=attack, inputs=inputs, settings=described)
+
+
+def _surrogate(means: Means, model: Answering, settings: AttackSettings) -> Crafter | None:
+    """Attacks on the surrogate, if there is one; raises UsageError where it does not fit."""
+    from tinyedge.attacks.classifier import FloatModel
+    from tinyedge.attacks.float_craft import FloatCrafter
+
+    if not means.surrogate:
+        return None
+    surrogate = FloatModel(means.surrogate)
+    _check_alike(surrogate, model, means.surrogate)
+    return FloatCrafter(surrogate, settings)
+
+
+def _check_alike(other: Answering, model: Answering, path: Path) -> None:
+    if (other.shape, other.classes) != (model.shape, model.classes):
         raise UsageError(
-            f"{surrogate_path}: takes {surrogate.shape} to {surrogate.classes} classes, the model "
+            f"{path}: takes {other.shape} to {other.classes} classes, the model "
             f"under attack {model.shape} to {model.classes}"
         )
-    clean = _fitting(clean, model.shape, model.classes, settings)
-    quantization = Quantization.from_range(*settings.clip)
 
-    def suite(name: str, source: Suite, described: dict[str, Any]) -> Suite:
-        return dataclasses.replace(
-            source,
-            name=name,
-            float_logits=model.logits(source.inputs),
-            settings=described,
-            input_quantization=quantization,
+
+def _transferred(means: Means, attacked: Suite, settings: AttackSettings) -> Any:
+    """Where refining starts, float32 (n, *shape), within epsilon of the attacked samples.
+
+    Raises:
+        DataError: the samples to start from are not versions of those under attack.
+    """
+    if not means.start:
+        return None
+    start = means.start.first(len(attacked.labels))
+    if start.inputs.shape != attacked.inputs.shape or (start.labels != attacked.labels).any():
+        raise DataError(
+            f"suite '{start.name}' to start from holds no versions of the samples under attack",
+            hint="attack the clean samples of the same file, and no more than the suite holds",
         )
-
-    suites = [suite(clean.name, clean, clean.settings)]
-    attacked = clean.first(attacked_samples)
-    crafter = Crafter(model, settings, surrogate)
-    for attack in attacks:
-        start = time.monotonic()
-        with progress(f"crafting {attack}", len(attacked.labels)) as advance:
-            crafted = crafter.craft(attack, attacked.inputs, attacked.labels, advance)
-        described = settings.describe(attack, int(np.prod(model.shape)))
-        described["crafting_seconds"] = round(time.monotonic() - start, 3)
-        if (queries := crafter.queries(attack)) is not None:
-            described["queries"] = queries
-        if surrogate_path and ATTACKS[attack].kind == "transfer":
-            described["surrogate"] = surrogate_path.name
-        suites.append(suite(attack, dataclasses.replace(attacked, inputs=crafted), described))
-    return suites
+    near = np.clip(
+        start.inputs, attacked.inputs - settings.epsilon, attacked.inputs + settings.epsilon
+    )
+    return np.clip(near, *settings.clip).astype(np.float32)
 
 
-def _fitting(clean: Suite, shape: tuple[int, ...], classes: int, settings: AttackSettings) -> Suite:
+def _fitting(clean: Suite, model: Answering, settings: AttackSettings) -> Suite:
     """The samples in the model's input shape.
 
     Raises:
         DataError: they do not fit the model, or leave the range that samples are clipped to.
     """
-    clean = dataclasses.replace(clean, inputs=as_batch(clean.inputs, shape, "samples"))
-    if len(clean.labels) and not 0 <= clean.labels.min() <= clean.labels.max() < classes:
-        raise DataError(f"labels outside 0 to {classes - 1}, the model's classes")
+    clean = dataclasses.replace(clean, inputs=as_batch(clean.inputs, model.shape, "samples"))
+    if len(clean.labels) and not 0 <= clean.labels.min() <= clean.labels.max() < model.classes:
+        raise DataError(f"labels outside 0 to {model.classes - 1}, the model's classes")
     low, high = settings.clip
     if clean.inputs.size and not low <= clean.inputs.min() <= clean.inputs.max() <= high:
         raise DataError(

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinyedge.cli.attack_oracle import OracleOptions, oracle_options
 from tinyedge.cli.options import DATASETS, PATH, output_options
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.evaluation.suites import Suite
+    from tinyedge.datasets import DatasetName
+    from tinyedge.exporters.converted import ConvertedModel
 
 
 @click.command("attack")
 @click.argument("model", type=PATH)
 @click.option(
     "--attacks",
-    default="fgsm,pgd",
-    show_default=True,
-    help="Names, separated by commas: fgsm, pgd, cw, square, boundary, zoo, autoattack, "
-    "transfer-fgsm, transfer-pgd, noise; or all.",
+    help="Names, separated by commas: fgsm, pgd, cw, square, boundary, zoo, hopskipjump, simba, "
+    "refine, autoattack, transfer-fgsm, transfer-pgd, noise; or all that there are the means for. "
+    "Default: fgsm,pgd; for a converted model square.",
 )
 @click.option("-o", "--output", "suite_file", type=PATH, required=True, help="The .npz to write.")
 @click.option(
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
     help="Attack so many: the first of --data, else drawn with the seed. Default: all.",
 )
 @click.option("--surrogate", type=PATH, help="Model or run that transfer attacks are crafted on.")
+@click.option(
+    "--start",
+    metavar="FILE[:NAME]",
+    help="Suite that 'refine' starts from. Default of --data: that file, for its clean samples.",
+)
 @click.option(
     "--epsilon",
     type=click.FloatRange(0, min_open=True),
@@ -65,6 +71,8 @@ if TYPE_CHECKING:
 )
 @click.option("--boundary-iterations", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--zoo-iterations", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--hopskipjump-iterations", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--simba-iterations", type=click.IntRange(1), default=1000, show_default=True)
 @click.option("--autoattack-iterations", type=click.IntRange(1), default=100, show_default=True)
 @click.option(
     "--temperature",
@@ -77,44 +85,61 @@ if TYPE_CHECKING:
     type=float,
     nargs=2,
     metavar="LOW HIGH",
-    help="Range that samples stay in. Default: a run's, else 0 1.",
+    help="Range that samples stay in. Default: a run's or a converted model's, else 0 1.",
 )
+@oracle_options
 @output_options
 @click.pass_obj
 def command(
     output: Output,
     /,
     model: Path,
-    attacks: str,
+    attacks: str | None,
     suite_file: Path,
     data: Path | None,
-    dataset: str | None,
+    dataset: DatasetName | None,
     data_folder: Path | None,
     samples: int | None,
     surrogate: Path | None,
+    start: str | None,
     epsilon: float | None,
     epsilon_l2: float | None,
     clip: tuple[float, float] | None,
     temperature: float | None,
-    **numbers: Any,
+    **others: Any,
 ) -> None:
-    """Craft adversarial samples on the float MODEL, save them as suites, and judge the model.
+    """Craft adversarial samples on MODEL, save them as suites, and judge the model.
 
     MODEL is a QKeras model or the folder of a run of 'tinyedge train'. The file holds the clean
     samples too. 'tinyedge run --suite' streams it to a device.
+
+    MODEL may also be the folder of a converted model. Attacks then ask it for answers where --on
+    says: on a board, an emulated one, or this machine. The answers are kept in a journal, and an
+    attack that was interrupted goes on with --resume.
     """
     from tinyedge.attacks import AttackSettings
     from tinyedge.attacks.judgement import judge
-    from tinyedge.attacks.suites import attack_names, craft_suites
+    from tinyedge.attacks.suites import Means, attack_names, craft_suites
+    from tinyedge.cli.attack_data import clean_samples, model_file, start_suite
+    from tinyedge.cli.attack_oracle import attack_converted
     from tinyedge.errors import DataError, UsageError
     from tinyedge.evaluation.suites import save_suites
+    from tinyedge.exporters.converted import MANIFEST_FILE, load_converted
     from tinyedge.importers.result import file_hash
 
     if data and dataset:
         raise UsageError("--data and --dataset exclude each other")
-    names = attack_names(attacks, surrogate=surrogate is not None)
-    target, run = _model_file(model)
-    low, high = clip or (run["input_range"] if run and not data else (0.0, 1.0))
+    options = OracleOptions.taken_from(others)
+    converted = load_converted(model) if (model / MANIFEST_FILE).is_file() else None
+    options.check(converted)
+    started, starting = start_suite(start) if start else (None, None)
+    if not dataset:
+        data = data or started
+    other = model_file(surrogate)[0] if surrogate else None
+    means = Means(gradients=converted is None, surrogate=other, start=starting)
+    names = attack_names(attacks or ("square" if converted else "fgsm,pgd"), means)
+    target, run = model_file(model)
+    low, high = clip or _range(converted, run if not data else None, dataset)
     if not low < high:
         raise UsageError("--clip: LOW has to be below HIGH")
     trained_with = run["config"]["model"]["temperature"] if run else 1.0
@@ -123,17 +148,27 @@ def command(
         epsilon_l2=epsilon_l2,
         clip=(low, high),
         temperature=temperature or trained_with,
-        **numbers,
+        **others,
     )
-    clean = _clean(output, run, data, dataset, data_folder, (low, high), target)
+
+    def channels() -> int:
+        from tinyedge.attacks.classifier import FloatModel
+
+        shape = converted.graph.input_tensor.shape if converted else FloatModel(target).shape
+        return shape[-1]
+
+    clean = clean_samples(output, run, data, dataset, data_folder, (low, high), channels)
     if not len(clean.labels):
         raise DataError(f"{data}: holds no samples")
-    count = min(samples or len(clean.labels), len(clean.labels))
+    count = min(samples or len((starting or clean).labels), len(clean.labels))
     if data is None and (dataset or run):
         clean = clean.drawn(count, settings.seed)
-    other = _model_file(surrogate)[0] if surrogate else None
     try:
-        suites = craft_suites(target, clean, names, settings, count, output.progress, other)
+        if converted:
+            clean = clean.first(count)
+            attack_converted(output, converted, options, clean, names, settings, means, suite_file)
+            return
+        suites = craft_suites(target, clean, names, settings, count, output.progress, means)
     except DataError as error:
         if not (data or dataset or run):
             raise DataError(str(error), hint="name labelled samples with --data") from error
@@ -144,57 +179,23 @@ def command(
     output.result({"file": str(suite_file), **found}, *_tables(found), f"written to {suite_file}")
 
 
-def _model_file(model: Path) -> tuple[Path, dict[str, Any] | None]:
-    """The model's file, and the record of the run that it comes from, if it is a run's folder."""
-    import json
+def _range(
+    converted: ConvertedModel | None, run: dict[str, Any] | None, dataset: str | None
+) -> tuple[float, float]:
+    """The range that samples stay in: of a converted model what its int8 input spans."""
+    from tinyedge.evaluation.suites import pixel_range
 
-    from tinyedge.errors import ModelError
-
-    record = model / "run.json"
-    if not record.is_file():
-        return model, None
-    try:
-        return model / "model.h5", json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{record}: damaged ({error})", hint="train it again") from error
-
-
-def _clean(
-    output: Output,
-    run: dict[str, Any] | None,
-    data: Path | None,
-    dataset: Any,
-    folder: Path | None,
-    clip: tuple[float, float],
-    model: Path,
-) -> Suite:
-    """The labelled samples that were asked for."""
-    from tinyedge.evaluation.suites import Suite, load_suites
-
-    if data:
-        return load_suites(data)[0]
-    if not (dataset or run):
-        from tinyedge.demo import clean_suite
-
-        return clean_suite()
-    from tinyedge.datasets import load_test_set
-
-    if run and not dataset:
-        from tinyedge.training.config import DataConfig
-        from tinyedge.training.data import load_data
-
-        config = DataConfig.model_validate(run["config"]["data"])
-        with output.step(f"loading {config.name}"):
-            test = load_data(config, folder).test
-    else:
-        from tinyedge.attacks.classifier import FloatModel
-
-        grey = FloatModel(model).shape[-1] == 1
-        with output.step(f"loading {dataset}"):
-            test = load_test_set(dataset, folder, channels="grey" if grey else "rgb")
-    low, high = clip
-    x = low + test.x * ((high - low) / 255.0) if test.x.dtype == "uint8" else test.x
-    return Suite("clean", x.astype("float32"), test.y, settings={"data": test.source})
+    if run:
+        low, high = run["input_range"]
+        return low, high
+    if converted is None:
+        return 0.0, 1.0
+    quantization = converted.graph.input_tensor.quantization
+    if dataset:
+        return pixel_range(quantization)
+    # To six digits, as a scale in float32 is no more exact.
+    low, high = (float(f"{value:.6g}") for value in quantization.dequantize([-128, 127]))
+    return low, high
 
 
 def _tables(found: dict[str, Any]) -> list[Any]:

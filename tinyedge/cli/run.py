@@ -58,10 +58,11 @@ PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
 @click.option("--outputs", type=PATH, metavar="FILE", help="Where raw int8 logits go (.npy).")
 @click.option(
     "--suite",
-    "suite_file",
+    "suite_files",
     type=PATH,
+    multiple=True,
     metavar="FILE",
-    help="Labelled suites (.npz) to compare host and device on.",
+    help="Labelled suites (.npz) to compare host and device on; may be given several times.",
 )
 @click.option(
     "--dataset",
@@ -94,7 +95,7 @@ def command(
     emulator: EmulatorName | None,
     inputs: Path | None,
     outputs: Path | None,
-    suite_file: Path | None,
+    suite_files: tuple[Path, ...],
     dataset: DatasetName | None,
     data_folder: Path | None,
     samples: int | None,
@@ -120,7 +121,7 @@ def command(
     from tinyedge.errors import UsageError
     from tinyedge.exporters.converted import load_converted
 
-    if sum(given is not None for given in (suite_file, dataset, inputs)) != 1 or (
+    if sum(map(bool, (suite_files, dataset, inputs))) != 1 or (
         (inputs is None) != (outputs is None)
     ):
         raise UsageError("give either --inputs and --outputs, or --suite, or --dataset")
@@ -150,7 +151,7 @@ def command(
     if inputs and outputs:
         _run_inputs(output, model, inputs, outputs, opened, samples)
         return
-    suites = _suites(output, model, suite_file, dataset, data_folder, samples, pixels or None)
+    suites = _suites(output, model, suite_files, dataset, data_folder, samples, pixels or None)
     from tinyedge.evaluation.compare import quantized_samples
 
     everything = opened([quantized_samples(model, suite) for suite in suites])
@@ -312,18 +313,18 @@ def _measured(emulated: EmulatedDevice) -> dict[str, Any]:
 def _suites(
     output: Output,
     model: ConvertedModel,
-    suite_file: Path | None,
+    suite_files: tuple[Path, ...],
     dataset: DatasetName | None,
     data_folder: Path | None,
     count: int | None,
     pixels: tuple[float, float] | None,
 ) -> list[Suite]:
-    """The suites of a file, or a data set's test set as one."""
+    """The suites of files, or a data set's test set as one."""
     from tinyedge.datasets import load_test_set
-    from tinyedge.evaluation.suites import load_suites, suite_of
+    from tinyedge.evaluation.suites import load_suite_files, suite_of
 
-    if suite_file:
-        return [suite.first(count) for suite in load_suites(suite_file)]
+    if suite_files:
+        return [suite.first(count) for suite in load_suite_files(suite_files)]
     assert dataset
     with output.step(f"loading {dataset}"):
         grey = model.graph.input_tensor.shape[-1] == 1

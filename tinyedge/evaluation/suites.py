@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,31 @@ def load_suites(path: Path) -> list[Suite]:
         if len(suite.inputs) != len(suite.labels):
             raise DataError(f"{path}: suite '{suite.name}' has samples without labels")
     return suites
+
+
+def load_suite_files(paths: Sequence[Path]) -> list[Suite]:
+    """Reads the suites of several files; names that several have get their file's in front.
+
+    Raises:
+        DataError: a file is missing, damaged or holds no suites, or is named twice.
+    """
+    if len(set(paths)) < len(paths):
+        raise DataError("a file of suites is named twice", hint="name each once")
+    stems = [path.stem for path in paths]
+    files = [
+        stem if stems.count(stem) == 1 else str(path)
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+    loaded = [
+        (file, suite)
+        for file, path in zip(files, paths, strict=True)
+        for suite in load_suites(path)
+    ]
+    names = [suite.name for _, suite in loaded]
+    return [
+        suite if names.count(suite.name) == 1 else replace(suite, name=f"{file}:{suite.name}")
+        for file, suite in loaded
+    ]
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

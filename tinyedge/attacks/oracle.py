@@ -1,0 +1,177 @@
+"""A converted model as attacks see it: int8 inputs are sent, int8 logits come back."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.attacks.environment import BlackBoxClassifierNeuralNetwork
+from tinyedge.attacks.journal import QueryJournal
+from tinyedge.attacks.margins import margins
+from tinyedge.attacks.settings import Norm
+from tinyedge.evaluation.compare import Executor
+from tinyedge.graph.graph import Graph
+
+Float32 = NDArray[np.float32]
+Int8 = NDArray[np.int8]
+
+_SENT_AT_ONCE = 32
+"""Samples that a device is given before their answers go to the journal."""
+
+
+class BudgetReachedError(Exception):
+    """A sample's queries are used up; only ``Oracle.search`` sees it."""
+
+
+@dataclass
+class Search:
+    """What an attack on one sample has come to.
+
+    Attributes:
+        origin: the clean sample, float32.
+        label: its class.
+        norm: that the attack's change is measured in.
+        best: of all inputs asked about: for L2, the misclassified one nearest to the origin; for
+            L-infinity, whose attacks stay within epsilon, the one with the smallest margin. The
+            origin as long as there is none.
+        asked: queries.
+        sent: those that were not asked before in this run.
+        exhausted: whether the budget ended the attack.
+    """
+
+    origin: Float32
+    label: int
+    norm: Norm
+    best: Float32 = field(init=False)
+    asked: int = 0
+    sent: int = 0
+    exhausted: bool = False
+    _lowest: float = math.inf
+
+    def __post_init__(self) -> None:
+        self.best = self.origin
+
+    def note(self, inputs: Float32, logits: Float32) -> None:
+        """Takes in answers: inputs (n, *shape) and logits (n, classes)."""
+        cost = margins(logits, np.full(len(inputs), self.label))
+        if self.norm == "L2":
+            lengths = np.linalg.norm((inputs - self.origin).reshape(len(inputs), -1), axis=1)
+            cost = np.where(cost <= 0, lengths, np.float32(np.inf))
+        at = int(cost.argmin())
+        if cost[at] < self._lowest:
+            self._lowest, self.best = float(cost[at]), inputs[at].copy()
+
+
+class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
+    """An executor as a black-box classifier of ART's: floats in, logits out, nothing else.
+
+    Inputs are clipped, and quantized as the device's host would; logits are dequantized. No input
+    is sent twice.
+
+    Args:
+        graph: of the converted model.
+        executor: what answers.
+        clip: range of the inputs.
+        temperature: that attacks divide the logits by.
+        budget: queries that an attack has for a sample, repeated ones included.
+        journal: keeps the answers.
+        about: where the executor runs, for reports.
+
+    Attributes:
+        shape: of an input.
+        classes: number of logits.
+        quantization: of the inputs.
+        about: where it runs, and the model's hash.
+        computed: inputs that the executor was sent; the journal answered the others.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        executor: Executor,
+        clip: tuple[float, float],
+        temperature: float = 1.0,
+        budget: int | None = None,
+        journal: QueryJournal | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        self.shape = graph.input_tensor.shape
+        self.classes = graph.output_tensor.size
+        self.quantization = graph.input_tensor.quantization
+        super().__init__(
+            self.logits, self.shape, self.classes, channels_first=False, clip_values=clip
+        )
+        self.budget = budget
+        self.about = {**(about or {}), "model": graph.hash}
+        self.computed = 0
+        self._output = graph.output_tensor.quantization
+        self._executor = executor
+        self._temperature = temperature
+        self._journal = journal
+        self._answers: dict[bytes, bytes] = {}
+        self._search: Search | None = None
+
+    @contextlib.contextmanager
+    def search(self, origin: Float32, label: int, norm: Norm) -> Iterator[Search]:
+        """What is asked inside is counted and noted; it ends when the budget is reached."""
+        self._search = search = Search(origin, label, norm)
+        try:
+            yield search
+        except BudgetReachedError:
+            search.exhausted = True
+        finally:
+            self._search = None
+
+    def predict(self, x: Any, batch_size: int = 128, **_: Any) -> Float32:  # noqa: ARG002
+        """Logits divided by the temperature, float32 (n, classes), for an attack."""
+        low, high = self.clip_values
+        inputs = np.clip(np.asarray(x, dtype=np.float32), np.float32(low), np.float32(high))
+        search = self._search
+        assert search, "attacks ask inside of a search"
+        left = len(inputs) if self.budget is None else self.budget - search.asked
+        affordable = inputs[:left]
+        logits = np.empty((0, self.classes), dtype=np.float32)
+        if len(affordable):
+            known = len(self._answers)
+            logits = self.logits(affordable)
+            search.asked += len(affordable)
+            search.sent += len(self._answers) - known
+            search.note(affordable, logits)
+        if left < len(inputs):
+            raise BudgetReachedError
+        return logits / np.float32(self._temperature)
+
+    def logits(self, inputs: Float32) -> Float32:
+        """The logits of float32 inputs (n, *shape), as float32 (n, classes); not counted.
+
+        Raises:
+            LinkError: the executor is a device and does not answer.
+        """
+        samples = self.quantization.quantize(inputs)
+        digests = [hashlib.blake2b(sample.tobytes(), digest_size=16).digest() for sample in samples]
+        unknown = {
+            digest: index for index, digest in enumerate(digests) if digest not in self._answers
+        }
+        journalled = self._journal.answers if self._journal else {}
+        missing = [digest for digest in unknown if digest not in journalled]
+        for start in range(0, len(missing), _SENT_AT_ONCE):
+            part = missing[start : start + _SENT_AT_ONCE]
+            run = self._executor(samples[[unknown[digest] for digest in part]])
+            raw = [logits.tobytes() for logits in run.logits]
+            if self._journal:
+                self._journal.add(part, raw)
+            self._answers.update(zip(part, raw, strict=True))
+            self.computed += len(part)
+        self._answers.update(
+            (digest, journalled[digest]) for digest in unknown if digest in journalled
+        )
+        answers = b"".join(self._answers[digest] for digest in digests)
+        quantized = np.frombuffer(answers, np.int8).reshape(len(samples), self.classes)
+        return self._output.dequantize(quantized)

@@ -1,0 +1,95 @@
+"""What ``tinyedge attack`` attacks: models, and labelled samples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinyedge.cli.output import Output
+    from tinyedge.datasets import DatasetName
+    from tinyedge.evaluation.suites import Suite
+
+
+def model_file(model: Path) -> tuple[Path, dict[str, Any] | None]:
+    """The model's file, and the record of the run that it comes from, if it is a run's folder."""
+    from tinyedge.errors import ModelError
+
+    record = model / "run.json"
+    if not record.is_file():
+        return model, None
+    try:
+        return model / "model.h5", json.loads(record.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{record}: damaged ({error})", hint="train it again") from error
+
+
+def start_suite(given: str) -> tuple[Path, Suite]:
+    """The file and the suite that FILE[:NAME] names.
+
+    Raises:
+        UsageError: the file holds no such suite, or several that are not clean.
+    """
+    from tinyedge.errors import UsageError
+    from tinyedge.evaluation.suites import load_suites
+
+    file, _, name = (given, "", "") if Path(given).is_file() else given.rpartition(":")
+    path = Path(file or given)
+    suites = {suite.name: suite for suite in load_suites(path)[1:]}
+    chosen = name or (next(iter(suites)) if len(suites) == 1 else "")
+    if chosen not in suites:
+        raise UsageError(
+            f"{path}: holds no adversarial suite '{name}'" if name else f"{path}: which suite?",
+            hint=f"--start {path}:NAME, of {', '.join(suites) or 'none'}",
+        )
+    return path, suites[chosen]
+
+
+def clean_samples(
+    output: Output,
+    run: dict[str, Any] | None,
+    data: Path | None,
+    dataset: DatasetName | None,
+    folder: Path | None,
+    clip: tuple[float, float],
+    channels: Callable[[], int],
+) -> Suite:
+    """The labelled samples that were asked for.
+
+    Args:
+        output: shows progress.
+        run: the record of a run, if that is under attack.
+        data: a file of samples.
+        dataset: or a data set.
+        folder: where the data set, or the run's, lies.
+        clip: what 0 and 255 of a pixel stand for.
+        channels: gives those of the model's input.
+    """
+    from tinyedge.evaluation.suites import Suite, load_suites
+
+    if data:
+        return load_suites(data)[0]
+    if not (dataset or run):
+        from tinyedge.demo import clean_suite
+
+        return clean_suite()
+    from tinyedge.datasets import load_test_set
+
+    if run and not dataset:
+        from tinyedge.training.config import DataConfig
+        from tinyedge.training.data import load_data
+
+        config = DataConfig.model_validate(run["config"]["data"])
+        with output.step(f"loading {config.name}"):
+            test = load_data(config, folder).test
+    else:
+        assert dataset
+        grey = channels() == 1
+        with output.step(f"loading {dataset}"):
+            test = load_test_set(dataset, folder, channels="grey" if grey else "rgb")
+    low, high = clip
+    x = low + test.x * ((high - low) / 255.0) if test.x.dtype == "uint8" else test.x
+    return Suite("clean", x.astype("float32"), test.y, settings={"data": test.source})
