@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
-from tinyedge.attacks.records import RecordFile
 from tinyedge.errors import DataError
+from tinyedge.records import RecordFile
 
 _FORMAT = "tinyedge queries 1"
 
