@@ -44,6 +44,10 @@ def new_session() -> int:
     return secrets.randbelow(2**32 - 1) + 1
 
 
+class _SilentError(LinkError):
+    """Nothing is heard of the device."""
+
+
 class _SessionLostError(Exception):
     """The device was reset, or another host has spoken to it."""
 
@@ -250,7 +254,7 @@ class Client(AbstractContextManager["Client"]):
                 self._line = open_line(self.port, self._baud, pause)
                 self.statistics.reconnections += 1
                 return self._greet()
-            except (OSError, DeviceError) as error:
+            except (OSError, DeviceError, _SilentError) as error:
                 if time.monotonic() > deadline:
                     raise LinkError(f"{self.port}: the connection broke: {cause}") from error
 
@@ -280,7 +284,7 @@ class Client(AbstractContextManager["Client"]):
             while request := window.next_to_send():
                 self._transmit(window, request)
             if self._clock.now > heard + timeout_s:
-                raise LinkError(f"{self.port}: no sign of the device in {timeout_s:g} s")
+                raise _SilentError(f"{self.port}: no sign of the device in {timeout_s:g} s")
             for frame in self._receive(window, heard + timeout_s):
                 if frame is None or frame.type & Message.ANSWER:  # else it is an echo
                     heard = self._clock.now
