@@ -26,6 +26,7 @@ COMMANDS = (
     "convert",
     "check",
     "build",
+    "footprint",
     "flash",
     "emulate",
     "run",
