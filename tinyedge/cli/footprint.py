@@ -168,9 +168,9 @@ def _board_of(other: Path, board: Board | None, record: dict[str, Any]) -> Board
     """The board to build the other one for: that of the first; an ELF may be for any."""
     from tinyedge.boards import load_board
 
-    if board or not (record["board"] and other.is_dir()):
-        return None if other.is_file() else board
-    return load_board(record["board"])
+    if other.is_file():
+        return None
+    return board or (load_board(record["board"]) if record["board"] else None)
 
 
 def _is_converted(path: Path) -> bool:

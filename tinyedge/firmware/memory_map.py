@@ -22,7 +22,6 @@ UNNAMED = "(unnamed)"
 _HINT = "name a linked program, as the firmware.elf that 'tinyedge build' wrote"
 _LEAST_ALIGNMENT = 4
 """Bytes that the linker script aligns to, whatever a section itself asks for."""
-_SIZED = ("STT_FUNC", "STT_OBJECT")
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,10 @@ class MemoryMap:
 
 @dataclass(frozen=True)
 class _Symbol:
-    """A stretch of a section, by the name that was chosen for it."""
+    """A stretch of a section, by the name that was chosen for it.
+
+    Assembler code may have no size: it ends where it starts then.
+    """
 
     name: str
     section: int
@@ -104,6 +106,8 @@ def read_memory_map(elf: Path) -> MemoryMap:
             image = ELFFile(file)
             symbols = _symbols(image)
             segments = loaded_segments(image)
+            if any(segment["p_filesz"] > segment["p_memsz"] for segment in segments):
+                raise ELFError("a segment is larger in the file than in memory")
             pieces = tuple(
                 piece for segment in segments for piece in _pieces(image, segment, symbols)
             )
@@ -150,7 +154,7 @@ def _extent(parts: Iterable[tuple[int, int]]) -> Extent:
 
 
 def _symbols(image: ELFFile) -> list[_Symbol]:
-    """Symbols with a size, each place once, in the table's order."""
+    """Functions and variables, each place once, in the table's order."""
     table = next((s for s in image.iter_sections() if isinstance(s, SymbolTableSection)), None)
     places: dict[tuple[int, int, int], list[tuple[bool, str, str | None]]] = {}
     files: dict[int, str | None] = {}
@@ -163,7 +167,7 @@ def _symbols(image: ELFFile) -> list[_Symbol]:
             if local and kind != "STT_SECTION":
                 # Arm's mapping symbols among them, which tell the file of a global one, too.
                 files.setdefault(symbol["st_value"] & ~1, current)
-            if kind in _SIZED and symbol["st_size"]:
+            if kind == "STT_FUNC" or (kind == "STT_OBJECT" and symbol["st_size"]):
                 # The lowest bit of a function's address says that it is Thumb code.
                 start = symbol["st_value"] & (~1 if kind == "STT_FUNC" else ~0)
                 place = symbol["st_shndx"], start, start + symbol["st_size"]
@@ -181,7 +185,7 @@ def _symbols(image: ELFFile) -> list[_Symbol]:
 
 def _pieces(image: ELFFile, segment: Any, symbols: list[_Symbol]) -> Iterator[Piece]:
     """All bytes of a segment, in the order of addresses."""
-    start, end = segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"]
+    end = segment["p_vaddr"] + segment["p_memsz"]
     written = segment["p_vaddr"] + segment["p_filesz"]
     in_ram = ram_bytes(segment) > 0
 
@@ -195,7 +199,7 @@ def _pieces(image: ELFFile, segment: Any, symbols: list[_Symbol]) -> Iterator[Pi
             aliases=symbol.aliases if symbol else (),
         )
 
-    at = start
+    at = segment["p_vaddr"]
     for index, section in sorted(
         enumerate(image.iter_sections()), key=lambda item: int(item[1]["sh_addr"])
     ):
@@ -205,21 +209,34 @@ def _pieces(image: ELFFile, segment: Any, symbols: list[_Symbol]) -> Iterator[Pi
             continue
         if first > at:
             yield piece(at, first, PADDING, "", None)
-        inside = [s for s in symbols if s.section == index and first <= s.start < last]
-        inside.sort(key=lambda s: (s.start, -s.end))
-        at = first
-        for symbol in inside:
-            stop = min(symbol.end, last)
-            if symbol.start > at:
-                yield piece(at, symbol.start, _gap(section, at, symbol.start), section.name, None)
-            if stop > at:
-                yield piece(max(symbol.start, at), stop, symbol.name, section.name, symbol)
-                at = stop
-        if at < last:
-            yield piece(at, last, _gap(section, at, last), section.name, None)
+        for start, stop, name, symbol in _stretches(section, index, symbols):
+            yield piece(start, stop, name, section.name, symbol)
         at = last
     if at < end:
         yield piece(at, end, PADDING, "", None)
+
+
+def _stretches(
+    section: Any, index: int, symbols: list[_Symbol]
+) -> Iterator[tuple[int, int, str, _Symbol | None]]:
+    """A section from its first byte to its last: addresses, name and symbol."""
+    at, end = section["sh_addr"], section["sh_addr"] + section["sh_size"]
+    inside = [s for s in symbols if s.section == index and at <= s.start < end]
+    inside.sort(key=lambda s: (s.start, -s.end))
+    starts = [*(s.start for s in inside), end]
+    for symbol, following in zip(inside, starts[1:], strict=True):
+        unsized = symbol.end == symbol.start
+        if unsized and symbol.start < at:
+            continue
+        if symbol.start > at:
+            yield at, symbol.start, _gap(section, at, symbol.start), None
+            at = symbol.start
+        stop = following if unsized else min(symbol.end, end)
+        if stop > at:
+            yield at, stop, symbol.name, symbol
+            at = stop
+    if at < end:
+        yield at, end, _gap(section, at, end), None
 
 
 def _gap(section: Any, first: int, last: int) -> str:
