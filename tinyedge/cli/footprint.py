@@ -356,7 +356,7 @@ def _comparison(compare: dict[str, Any], top: int) -> list[RenderableType]:
 
 
 def _change_table(title: str, rows: list[dict[str, Any]], top: int) -> Table:
-    table = _new_table(title, ("", "file", ""), ("flash before", "flash", "change", "RAM change"))
+    table = _new_table(title, ("", ""), ("flash before", "flash", "change", "RAM change"))
     shown = rows[: top or None]
     for row in shown:
         flash = row["flash"]
@@ -365,9 +365,10 @@ def _change_table(title: str, rows: list[dict[str, Any]], top: int) -> Table:
         changes = (
             f"{row[key]['change']:+,}" if row[key]["change"] else "" for key in ("flash", "ram")
         )
-        table.add_row(row["name"], row.get("file") or "", status, *sizes, *changes)
+        name = " ".join(filter(None, (row["name"], row.get("file"))))
+        table.add_row(name, status, *sizes, *changes)
     if rest := rows[len(shown) :]:
         sums = (f"{sum(row[key]['change'] for row in rest):+,}" for key in ("flash", "ram"))
         table.add_section()
-        table.add_row(f"{len(rest)} more", "", "", "", "", *sums)
+        table.add_row(f"{len(rest)} more", "", "", "", *sums)
     return table

@@ -46,15 +46,15 @@ def footprint_record(
     memory: MemoryMap,
     board: Board | None = None,
     kernels: Mapping[str, str | None] | None = None,
-    stack_peak: int | None = None,
 ) -> Record:
     """The record of a footprint, all sizes in bytes; its keys are in ``docs/cli.md``.
+
+    The stack's peak is None: only a run can tell it, see ``load_stack_peak``.
 
     Args:
         memory: of the firmware.
         board: what it is for, to tell what is left; None where that is not known.
         kernels: the C function that computes a layer, by the layer's C identifier.
-        stack_peak: the most of the stack that was in use, where a run has measured it.
 
     Raises:
         BoardError: the firmware is for other addresses than the board's memories have.
@@ -64,7 +64,7 @@ def footprint_record(
     return {
         "board": board.name if board else None,
         "flash": _memory("flash", memory.flash, board),
-        "ram": {**_memory("ram", memory.ram, board), "stack_peak": stack_peak},
+        "ram": {**_memory("ram", memory.ram, board), "stack_peak": None},
         "groups": _sums(symbols, lambda symbol: symbol["group"]),
         "sections": _sums(symbols, lambda symbol: symbol["section"] or "(between sections)"),
         "layers": _layers(symbols, identifiers, kernels or {}),
@@ -283,9 +283,6 @@ class Growth:
     def allowed(self, before: int) -> int:
         """Bytes that may come to so many."""
         return int(before * self.amount / 100) if self.percent else int(self.amount)
-
-    def __str__(self) -> str:
-        return f"{float(self.amount):g} %" if self.percent else f"{int(self.amount):,} bytes"
 
 
 Gate = Literal["max-flash", "max-ram", "max-regression"]
