@@ -120,7 +120,6 @@ def command(
     from tinyedge.cli.firmware import Runtime
     from tinyedge.errors import UsageError
     from tinyedge.exporters.converted import load_converted
-    from tinyedge.targets import require_emulator
 
     if sum(map(bool, (suite_files, dataset, inputs))) != 1 or (
         (inputs is None) != (outputs is None)
@@ -142,8 +141,6 @@ def command(
         chosen.require_tflm()
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
-    if place == "emulator":
-        require_emulator(board, emulator)  # before anything is built
     link = Link(ports, baud, timeout_s, journal_file, resume)
 
     def opened(all_inputs: list[Int8]) -> AbstractContextManager[Opened]:
