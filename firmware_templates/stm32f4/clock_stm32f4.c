@@ -11,6 +11,7 @@
 #define RCC_CR_PLLRDY (1u << 25)
 #define RCC_PLLCFGR REGISTER(0x40023804u)
 #define RCC_PLLCFGR_SOURCE_HSE (1u << 22)
+#define RCC_PLLCFGR_RESERVED (15u << 28) /* on an STM32F446 PLLR, which must not be 0 */
 #define RCC_CFGR REGISTER(0x40023808u)
 #define RCC_CFGR_SW_PLL 2u
 #define RCC_CFGR_SWS_MASK (3u << 2)
@@ -68,8 +69,8 @@ uint32_t te_clock_init(void)
     RCC_APB1ENR |= RCC_APB1ENR_PWREN;
     (void)RCC_APB1ENR; /* the peripheral needs some cycles: reading back takes them */
     PWR_CR = (PWR_CR & ~PWR_CR_VOS_MASK) | BOARD_VOLTAGE_SCALE << 14;
-    RCC_PLLCFGR = BOARD_PLL_M | BOARD_PLL_N << 6 | (BOARD_PLL_P / 2u - 1u) << 16 |
-                  RCC_PLLCFGR_SOURCE_HSE | BOARD_PLL_Q << 24;
+    RCC_PLLCFGR = (RCC_PLLCFGR & RCC_PLLCFGR_RESERVED) | BOARD_PLL_M | BOARD_PLL_N << 6 |
+                  (BOARD_PLL_P / 2u - 1u) << 16 | RCC_PLLCFGR_SOURCE_HSE | BOARD_PLL_Q << 24;
     RCC_CR |= RCC_CR_PLLON;
     /* The voltage changes only now that the PLL is on. */
     if (!te_wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY) ||
