@@ -139,7 +139,7 @@ def _allowed(schema: Mapping[str, Any], node: Mapping[str, Any]) -> str:
         ("minimum", "from"),
         ("exclusiveMinimum", "above"),
         ("maximum", "to"),
-        ("exclusiveMaximum", "below"),
+        ("exclusiveMaximum", "to below"),
         ("minItems", "of at least"),
         ("pattern", "like"),
     ):
