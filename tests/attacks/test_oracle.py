@@ -17,7 +17,6 @@ from tinyedge.attacks.device import OraclePlace, opened
 from tinyedge.attacks.journal import QueryJournal
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.oracle import Oracle
-from tinyedge.attacks.records import RecordFile
 from tinyedge.attacks.suites import Means, attack_names, craft_oracle_suites
 from tinyedge.boards import load_board
 from tinyedge.cli.output import Output
@@ -32,6 +31,7 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
+from tinyedge.records import RecordFile
 from tinyedge.targets import available_emulators, open_emulator
 
 QUIET = Output(verbosity=-1).progress
@@ -256,7 +256,7 @@ def test_an_interrupted_attack_goes_on_where_it_stopped(
         assert sorted(path.read_bytes().splitlines()) == sorted(content.splitlines())
 
 
-def test_records_up_to_the_first_damaged_one_survive(tmp_path: Path) -> None:
+def test_a_torn_end_is_cut_off_and_other_damage_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "records"
     with RecordFile.create(path, {"of": "test"}) as file:
         file.append(["one", "two"])
@@ -274,8 +274,8 @@ def test_records_up_to_the_first_damaged_one_survive(tmp_path: Path) -> None:
     damaged = bytearray(content)
     damaged[ends[1] + 10] ^= 1
     path.write_bytes(damaged)
-    with RecordFile.resume(path) as file:
-        assert file.records == ["one"]
+    with pytest.raises(DataError, match="line 3 is damaged"):
+        RecordFile.resume(path)
     for wrong in (b"", content[: ends[0] - 1], b"anything\n"):
         path.write_bytes(wrong)
         with pytest.raises(DataError, match="not a file of records"):

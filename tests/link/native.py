@@ -8,7 +8,6 @@ import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryFile
-from types import TracebackType
 
 import numpy as np
 
@@ -124,12 +123,7 @@ class NativeDevice(AbstractContextManager["NativeDevice"]):
         self._process.communicate()
         self._start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         died = self._process.poll()
         self._process.kill()
         self._process.communicate()

@@ -74,7 +74,7 @@ def test_faults_change_nothing_and_no_sample_is_computed_twice(image: Setup, see
         Client(proxy.port, 0) as client,
     ):
         run, _ = fleet(image.model, client)
-        given = []
+        given: list[int] = []
         logits = run(image.samples[:count], given.append).logits
         assert np.array_equal(logits, image.expected[:count])
         assert given == [1] * count
@@ -260,9 +260,10 @@ def test_one_byte_reads(image: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(self: Any, timeout_s: float) -> bytes:
         self._socket.settimeout(timeout_s or 0.001)
         try:
-            return self._socket.recv(1)
+            received: bytes = self._socket.recv(1)
         except TimeoutError:
             return b""
+        return received
 
     monkeypatch.setattr(line_module._SocketLine, "read", read)
     with NativeDevice(image.program) as device, Client(device.port, 0) as client:

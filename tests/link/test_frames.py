@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,3 +54,29 @@ def test_endless_frame_does_not_fill_memory() -> None:
     reader = FrameReader(limit=1000)
     given_up = [list(reader.feed(b"\1" * 100)) for _ in range(20)]
     assert [len(each) for each in given_up] == [0] * 10 + [1] + [0] * 9
+
+
+def test_damaged_frames_are_never_taken_for_others() -> None:
+    """As ``fuzz_frames.c`` does on the device's side."""
+    draw = random.Random(0)  # noqa: S311 - a test
+    good = [
+        Frame(draw.randrange(256), draw.getrandbits(32), draw.getrandbits(32), draw.randbytes(size))
+        for size in (0, 3, 20, 41, 250, 600)
+    ]
+    encoded = [(frame, frame.encode()[:-1]) for frame in good]
+    for _ in range(int(os.environ.get("TINYEDGE_FUZZ_EXECUTIONS", "200000"))):
+        frame, wire = encoded[draw.randrange(len(encoded))]
+        damaged = bytearray(wire)
+        for _fault in range(draw.randint(1, 4)):
+            at = draw.randrange(len(damaged))
+            match draw.randrange(4):
+                case 0:
+                    damaged[at] ^= 1 << draw.randrange(8)
+                case 1:
+                    del damaged[at]
+                case 2:
+                    damaged.insert(at, damaged[at])
+                case _:
+                    damaged[at : at + 8] = draw.randbytes(8)
+        for received in FrameReader().feed(bytes(damaged) + b"\0"):
+            assert isinstance(received, FrameError) or received == frame

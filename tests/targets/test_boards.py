@@ -152,7 +152,7 @@ def test_only_the_code_of_a_cortex_m0_faults_at_unaligned_accesses(
     board = load_board(name)
     with probe(board, "gcc", tmp_path) as opened:
         if board.core == "cortex-m0":
-            with pytest.raises(LinkError, match="no answer"):
+            with pytest.raises(LinkError, match="no sign of the device"):
                 opened.run(UNALIGNED)
         else:
             assert opened.run(UNALIGNED, 5)[0] == 5 << 24

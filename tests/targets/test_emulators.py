@@ -77,8 +77,9 @@ def test_instructions_are_counted_and_repeatable(
             run = opened.run(demo_samples[:3])
             assert run.instructions is not None
             counts.append(run.instructions)
-    # A tick is 0.74 instructions: rounding, and where in a tick an inference begins.
-    assert np.abs(counts[0] - counts[1]).max() <= 2
+    # A tick is 0.74 instructions: rounding, and where in a tick an inference begins. A wrap of the
+    # counter, which may fall into an inference or not, takes 5 instructions, of zig 8.
+    assert np.abs(counts[0] - counts[1]).max() <= 2 + 8
     macs = demo_model.manifest["macs"]
     assert 0.5 * macs < counts[0].min() < 30 * macs
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 
-from tinyedge.attacks.records import RecordFile
 from tinyedge.errors import DataError
+from tinyedge.records import RecordFile
 
 _FORMAT = "tinyedge queries 1"
 
@@ -63,10 +62,5 @@ class QueryJournal(AbstractContextManager["QueryJournal"]):
         """Deletes it: the attack is finished."""
         self._records.remove()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._records.close()

@@ -26,6 +26,7 @@ COMMANDS = (
     "convert",
     "check",
     "build",
+    "footprint",
     "flash",
     "emulate",
     "run",
@@ -41,7 +42,8 @@ COMMANDS = (
 EXIT_CODES = """\b
 Exit codes: 0 ok, 1 a bug of tinyedge, 2 wrong usage, 3 bad model, board or data,
 4 does not fit the board, 5 no or failing compiler or emulator, 6 device missing
-or busy, 7 link failed, 8 host and device differ, 130 interrupted."""
+or busy, 7 link failed, 8 host and device differ or a limit is exceeded,
+130 interrupted."""
 
 
 class _Commands(click.Group):

@@ -230,6 +230,10 @@ def _opened_devices(
                     )
             for port, failure in fleet.failed.items():
                 output.remark(f"{port} failed, others took its samples over: {failure}")
+        except KeyboardInterrupt:
+            output.remark(f"{len(journal.entries)} of {total} samples are in {journal.path}")
+            output.remark("--resume goes on with them")
+            raise
         except LinkError as error:
             if journal.entries:
                 error.hint = f"{error.hint}; " if error.hint else ""

@@ -9,11 +9,11 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from tinyedge.errors import ToolchainError
+from tinyedge.firmware.memory_map import loaded_segments, ram_bytes
 
 _CODE_SECTIONS = (".isr_vector", ".text")
 _WEIGHT_SECTIONS = (".weights",)
 _ARENA_SECTION = ".arena"
-_VARIABLE_SECTIONS = (".data", ".bss", ".noinit")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def read_footprint(elf: Path) -> Footprint:
     """Reads the footprint of a firmware.
 
     ``flash`` is the sum of the ELF's loaded segments, so code, weights and other add up to exactly
-    what is flashed, padding between sections being counted as other.
+    what is flashed, padding between sections being counted as other. In the same way arena and
+    static add up to the RAM that the segments take.
 
     Raises:
         ToolchainError: the file is not a readable ELF.
@@ -52,20 +53,19 @@ def read_footprint(elf: Path) -> Footprint:
     try:
         with elf.open("rb") as file:
             image = ELFFile(file)
-            loaded = sum(
-                segment["p_filesz"]
-                for segment in image.iter_segments()
-                if segment["p_type"] == "PT_LOAD"
-            )
+            segments = loaded_segments(image)
+            loaded = sum(segment["p_filesz"] for segment in segments)
+            variables = sum(map(ram_bytes, segments))
             sizes = {section.name: int(section["sh_size"]) for section in image.iter_sections()}
     except (OSError, ELFError) as error:
         raise ToolchainError(f"{elf}: not a readable ELF: {error}") from error
     code = sum(sizes.get(name, 0) for name in _CODE_SECTIONS)
     weights = sum(sizes.get(name, 0) for name in _WEIGHT_SECTIONS)
+    arena = sizes.get(_ARENA_SECTION, 0)
     return Footprint(
         code=code,
         weights=weights,
         other=loaded - code - weights,
-        arena=sizes.get(_ARENA_SECTION, 0),
-        static=sum(sizes.get(name, 0) for name in _VARIABLE_SECTIONS),
+        arena=arena,
+        static=variables - arena,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from tinyedge.boards import Board, board_names, load_board
-from tinyedge.errors import DoesNotFitError
+from tinyedge.errors import DoesNotFitError, ModelError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.compilers import (
@@ -52,6 +52,45 @@ class Firmware:
     compiler: str
     hash: str
     footprint: Footprint
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a build's folder tells of its program.
+
+    Attributes:
+        elf: the linked program.
+        board: name of the board.
+        compiler: as of ``Firmware``.
+        hash: as of ``Firmware``.
+    """
+
+    elf: Path
+    board: str
+    compiler: str
+    hash: str
+
+
+def read_build(folder: Path) -> Build | None:
+    """Reads a folder that ``build_firmware`` wrote; None where it is none.
+
+    Raises:
+        ModelError: its record is damaged, or its program is another than the one that was built.
+    """
+    hint = "build it again with 'tinyedge build'"
+    path = folder / _RECORD
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        content = (folder / _ELF).read_bytes()
+        known = hashlib.sha256(content).hexdigest() == record["elf_sha256"]
+        build = Build(folder / _ELF, *(str(record[key]) for key in ("board", "compiler", "hash")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: damaged, or not of a build: {error}", hint) from error
+    if not known:
+        raise ModelError(f"{build.elf}: not the program that {_RECORD} tells of", hint)
+    return build
 
 
 def build_firmware(

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +41,10 @@ _FIRST_OWN_SEQUENCE = 0x4000_0000
 def new_session() -> int:
     """A random number for a session; 0 is that of a device that was just reset."""
     return secrets.randbelow(2**32 - 1) + 1
+
+
+class _SilentError(LinkError):
+    """Nothing is heard of the device."""
 
 
 class _SessionLostError(Exception):
@@ -145,12 +148,7 @@ class Client(AbstractContextManager["Client"]):
         self._response_time = _ResponseTime(timeout_s / 8)
         self._line: Line = open_line(port, baud)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -250,7 +248,7 @@ class Client(AbstractContextManager["Client"]):
                 self._line = open_line(self.port, self._baud, pause)
                 self.statistics.reconnections += 1
                 return self._greet()
-            except (OSError, DeviceError) as error:
+            except (OSError, DeviceError, _SilentError) as error:
                 if time.monotonic() > deadline:
                     raise LinkError(f"{self.port}: the connection broke: {cause}") from error
 
@@ -280,7 +278,7 @@ class Client(AbstractContextManager["Client"]):
             while request := window.next_to_send():
                 self._transmit(window, request)
             if self._clock.now > heard + timeout_s:
-                raise LinkError(f"{self.port}: no sign of the device in {timeout_s:g} s")
+                raise _SilentError(f"{self.port}: no sign of the device in {timeout_s:g} s")
             for frame in self._receive(window, heard + timeout_s):
                 if frame is None or frame.type & Message.ANSWER:  # else it is an echo
                     heard = self._clock.now

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -170,12 +169,7 @@ class Proxy(AbstractContextManager["Proxy"]):
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop = True
         self._thread.join()
         self._server.close()

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -50,12 +49,7 @@ class Target(AbstractContextManager["Target"]):
     ticks_per_instruction: float | None = None
     process: subprocess.Popen[Any] | None = field(default=None, repr=False)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.process:
             self.process.kill()
             self.process.communicate()

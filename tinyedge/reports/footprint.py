@@ -1,0 +1,467 @@
+"""What takes a board's flash and RAM: by symbol, by layer, by part; and what grew."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, NonNegativeInt, ValidationError
+
+from tinyedge.boards import Board
+from tinyedge.boards.board import Region
+from tinyedge.errors import BoardError, DataError, ThresholdError
+from tinyedge.firmware.memory_map import PADDING, UNNAMED, Extent, MemoryMap, Piece
+from tinyedge.templates import data_folder, render_template
+
+MEMORIES = ("flash", "ram")
+PARTS = ("weights", "biases", "multipliers", "other")
+"""What a layer's constants are: all that is none of the first three is other."""
+
+_MODEL_FILES = ("model.c", "model.cc", "model_data.c")
+_LAYER = "_layer"
+"""How the structure of every layer is called, behind the layer's identifier."""
+_CONSTANT = re.compile(r"_constant(_\d+)?$")
+_SCALE_BYTES, _BIAS_BYTES = 16, 4
+"""Of ``te_scale`` in ``te_scale.h``, and of the bias in it."""
+_ARRAYS = {
+    "weights": "weights",
+    "bias": "biases",
+    "mantissa": "multipliers",
+    "shift": "multipliers",
+    "step": "multipliers",
+}
+_CLONE = re.compile(r"\.(isra|constprop|part|cold|\d+)\b")
+"""What compilers append to a name, numbers that change with every build among it."""
+
+Record = dict[str, Any]
+
+
+def footprint_record(
+    memory: MemoryMap,
+    board: Board | None = None,
+    kernels: Mapping[str, str | None] | None = None,
+) -> Record:
+    """The record of a footprint, all sizes in bytes; its keys are in ``docs/cli.md``.
+
+    The stack's peak is None: only a run can tell it, see ``load_stack_peak``.
+
+    Args:
+        memory: of the firmware.
+        board: what it is for, to tell what is left; None where that is not known.
+        kernels: the C function that computes a layer, by the layer's C identifier.
+
+    Raises:
+        BoardError: the firmware is for other addresses than the board's memories have.
+    """
+    identifiers = _layer_identifiers(memory)
+    symbols = _symbols(memory.pieces, identifiers)
+    return {
+        "board": board.name if board else None,
+        "flash": _memory("flash", memory.flash, board),
+        "ram": {**_memory("ram", memory.ram, board), "stack_peak": None},
+        "groups": _sums(symbols, lambda symbol: symbol["group"]),
+        "sections": _sums(symbols, lambda symbol: symbol["section"] or "(between sections)"),
+        "layers": _layers(symbols, identifiers, kernels or {}),
+        "kernels": _kernels(symbols, kernels or {}),
+        "symbols": symbols,
+    }
+
+
+def _memory(name: Literal["flash", "ram"], extent: Extent, board: Board | None) -> Record:
+    """One memory: what is loaded, what lies unused between, what is left behind it."""
+    if not board:
+        return {
+            "total": extent.total,
+            "gaps": extent.end - extent.start - extent.total,
+            "size": None,
+            "left": None,
+        }
+    region: Region = getattr(board, name)
+    end = region.origin + region.size
+    if extent.total and not (region.origin <= extent.start and extent.end <= end):
+        raise BoardError(
+            f"the firmware is not for {board.name}: it takes {name} from 0x{extent.start:08x} to "
+            f"0x{extent.end:08x}, the board's is from 0x{region.origin:08x} to 0x{end:08x}",
+            hint="name the board that it was built for with --board",
+        )
+    used = extent.end - region.origin if extent.total else 0
+    return {
+        "total": extent.total,
+        "gaps": used - extent.total,
+        "size": region.size,
+        "left": region.size - used,
+    }
+
+
+def _layer_identifiers(memory: MemoryMap) -> list[str]:
+    """C identifiers of the layers, in the model's order."""
+    structures = {
+        piece.name
+        for piece in memory.pieces
+        if piece.file == "model.c" and piece.name.endswith(_LAYER)
+    }
+    return [name.removesuffix(_LAYER) for name in memory.order if name in structures]
+
+
+def _symbols(pieces: Iterable[Piece], identifiers: list[str]) -> list[Record]:
+    """A row a symbol, the largest first; what has no name is one row a section."""
+    rows: dict[tuple[str, str, str | None, int | None], Record] = {}
+    for index, piece in enumerate(pieces):
+        named = piece.name not in (PADDING, UNNAMED)
+        group, layer = _owner(piece, identifiers)
+        row = rows.setdefault(
+            (piece.name, piece.section, piece.file, index if named else None),
+            {
+                "name": piece.name,
+                "section": piece.section,
+                "file": piece.file,
+                "group": group,
+                "layer": layer,
+                "flash": 0,
+                "ram": 0,
+                "aliases": list(piece.aliases),
+            },
+        )
+        for memory in MEMORIES:
+            row[memory] += getattr(piece, memory)
+    return sorted(rows.values(), key=lambda row: (-row["flash"] - row["ram"], row["name"]))
+
+
+def _owner(piece: Piece, identifiers: list[str]) -> tuple[str, str | None]:
+    """The group that a piece counts to, and the layer."""
+    if piece.name == PADDING:
+        return "padding", None
+    if piece.name == UNNAMED:
+        return "unnamed", None
+    if piece.section == ".arena":
+        return "arena", None
+    kernels, harness = _source_names()
+    if piece.file == "model.c" and not _CONSTANT.search(piece.name):
+        prefixes = [name for name in identifiers if piece.name.startswith(f"{name}_")]
+        if prefixes:
+            return "layers", max(prefixes, key=len)
+    # Compilers leave no file for some global constants.
+    if piece.file in _MODEL_FILES or piece.name.startswith("tinyedge_model_"):
+        return "model", None
+    if piece.file in kernels:
+        return "kernels", None
+    return ("harness" if piece.file in harness else "libraries"), None
+
+
+@cache
+def _source_names() -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the runtime's sources, and of all other sources of a firmware."""
+    templates = data_folder("firmware_templates")
+    kernels = frozenset(path.name for path in templates.glob("runtime/*.c"))
+    return kernels, frozenset(path.name for path in templates.glob("*/*.c")) - kernels
+
+
+def _sums(symbols: list[Record], key: Callable[[Record], str]) -> list[Record]:
+    """Flash and RAM by a key, the largest first."""
+    sums: dict[str, Record] = {}
+    for symbol in symbols:
+        name = key(symbol)
+        row = sums.setdefault(name, {"name": name, "flash": 0, "ram": 0})
+        for memory in MEMORIES:
+            row[memory] += symbol[memory]
+    return sorted(sums.values(), key=lambda row: (-row["flash"] - row["ram"], row["name"]))
+
+
+def _layers(
+    symbols: list[Record], identifiers: list[str], kernels: Mapping[str, str | None]
+) -> list[Record]:
+    layers: dict[str, Record] = {
+        name: {"name": name, "kernel": kernels.get(name), **dict.fromkeys((*PARTS, "flash"), 0)}
+        for name in identifiers
+    }
+    for symbol in symbols:
+        if symbol["layer"] is None:
+            continue
+        layer, size = layers[symbol["layer"]], symbol["flash"]
+        array = symbol["name"].removeprefix(f"{symbol['layer']}_")
+        layer["flash"] += size
+        if array == "scale":
+            biases = size // _SCALE_BYTES * _BIAS_BYTES
+            layer["biases"] += biases
+            layer["multipliers"] += size - biases
+        else:
+            layer[_ARRAYS.get(array, "other")] += size
+    return list(layers.values())
+
+
+def _kernels(symbols: list[Record], kernels: Mapping[str, str | None]) -> list[Record]:
+    """The runtime's sources, with the layers that call them; their code is shared."""
+    rows = _sums([s for s in symbols if s["group"] == "kernels"], lambda s: Path(s["file"]).stem)
+    for row in rows:
+        row["layers"] = [layer for layer, kernel in kernels.items() if kernel == row["name"]]
+    return rows
+
+
+def compare_records(before: Record, after: Record) -> Record:
+    """What changed between two footprints; its keys are in ``docs/cli.md``.
+
+    Symbols count as the same where name and file are, without what compilers append to names; what
+    has no name is compared by section. The changes of symbols, as those of groups, add up to those
+    of the totals.
+    """
+    return {
+        "with": {key: before.get(key) for key in ("board", "compiler", "elf", "hash")},
+        **{memory: _change(before[memory]["total"], after[memory]["total"]) for memory in MEMORIES},
+        "groups": _changes(before["groups"], after["groups"], _by_name),
+        "layers": _changes(before["layers"], after["layers"], _by_name),
+        "symbols": _changes(before["symbols"], after["symbols"], _by_symbol),
+    }
+
+
+def _by_name(row: Record) -> Record:
+    return {"name": row["name"]}
+
+
+def _by_symbol(row: Record) -> Record:
+    if row["name"] in (PADDING, UNNAMED):
+        return {"name": f"{row['name']} {row['section']}".rstrip(), "file": None}
+    return {"name": _CLONE.sub("", row["name"]), "file": row["file"]}
+
+
+def _change(before: int, after: int) -> Record:
+    return {
+        "before": before,
+        "after": after,
+        "change": after - before,
+        "percent": 100 * (after - before) / before if before else None,
+    }
+
+
+def _changes(
+    before: list[Record], after: list[Record], key: Callable[[Record], Record]
+) -> list[Record]:
+    """The rows that changed, the largest change first."""
+    sizes: dict[tuple[Any, ...], dict[str, list[int]]] = {}
+    names: dict[tuple[Any, ...], Record] = {}
+    seen: tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]] = (set(), set())
+    for side, rows in enumerate((before, after)):
+        for row in rows:
+            identity = key(row)
+            place = tuple(identity.values())
+            names[place] = identity
+            seen[side].add(place)
+            memories = sizes.setdefault(place, {memory: [0, 0] for memory in MEMORIES})
+            for memory in MEMORIES:
+                memories[memory][side] += row.get(memory, 0)
+    changed = []
+    for place, memories in sizes.items():
+        row = {memory: _change(*memories[memory]) for memory in MEMORIES}
+        if any(row[memory]["change"] for memory in MEMORIES):
+            status = (
+                "new" if place not in seen[0] else "gone" if place not in seen[1] else "changed"
+            )
+            changed.append({**names[place], "status": status, **row})
+    return sorted(
+        changed,
+        key=lambda row: (-sum(abs(row[memory]["change"]) for memory in MEMORIES), row["name"]),
+    )
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How much a memory may grow.
+
+    Attributes:
+        amount: bytes, or per cent of what it was.
+        percent: which of them.
+    """
+
+    amount: Fraction
+    percent: bool
+
+    def allowed(self, before: int) -> int:
+        """Bytes that may come to so many."""
+        return int(before * self.amount / 100) if self.percent else int(self.amount)
+
+
+Gate = Literal["max-flash", "max-ram", "max-regression"]
+
+
+def check_gates(
+    record: Record,
+    max_flash: int | None = None,
+    max_ram: int | None = None,
+    max_regression: Growth | None = None,
+) -> list[Record]:
+    """Holds a footprint against limits.
+
+    Args:
+        record: the footprint, with ``compare`` where growth is limited.
+        max_flash: bytes that ``flash.total`` may have.
+        max_ram: bytes that ``ram.total`` may have, the stack not counted.
+        max_regression: how much flash, and how much RAM, may have grown.
+
+    Returns:
+        for each limit ``gate``, ``memory``, ``limit`` and ``value`` in bytes, and ``over``: bytes
+        above the limit, negative where below it.
+    """
+
+    def gate(name: Gate, memory: str, limit: int, value: int) -> Record:
+        over = value - limit
+        return {"gate": name, "memory": memory, "limit": limit, "value": value, "over": over}
+
+    gates = []
+    if max_flash is not None:
+        gates.append(gate("max-flash", "flash", max_flash, record["flash"]["total"]))
+    if max_ram is not None:
+        gates.append(gate("max-ram", "ram", max_ram, record["ram"]["total"]))
+    if max_regression:
+        for memory in MEMORIES:
+            change = record["compare"][memory]
+            limit = max_regression.allowed(change["before"])
+            gates.append(gate("max-regression", memory, limit, change["change"]))
+    return gates
+
+
+def gate_line(gate: Record) -> str:
+    """A gate in words."""
+    memory = "RAM" if gate["memory"] == "ram" else gate["memory"]
+    takes = "takes"
+    if gate["gate"] == "max-regression":
+        takes = "grew by" if gate["value"] >= 0 else "shrank by"
+    side = "over" if gate["over"] > 0 else "under"
+    return (
+        f"{memory} {takes} {abs(gate['value']):,} bytes, {abs(gate['over']):,} {side} "
+        f"--{gate['gate']} ({gate['limit']:,})"
+    )
+
+
+def missed(gates: list[Record]) -> ThresholdError | None:
+    """What is wrong where a limit is exceeded."""
+    over = [gate_line(gate) for gate in gates if gate["over"] > 0]
+    if not over:
+        return None
+    return ThresholdError("; ".join(over), hint="the report says what takes it")
+
+
+def footprint_markdown(record: Record) -> str:
+    """Markdown of a footprint, for a pull request."""
+    return render_template(
+        "report/footprint.md.j2",
+        {
+            "record": record,
+            "parts": PARTS,
+            "labels": GROUP_LABELS,
+            "gate_lines": [(gate["over"] <= 0, gate_line(gate)) for gate in record["gates"]],
+        },
+    )
+
+
+GROUP_LABELS = {
+    "layers": "layers' constants",
+    "kernels": "kernels, shared by layers",
+    "arena": "arena",
+    "model": "rest of the model",
+    "harness": "harness",
+    "libraries": "compiler's and other libraries",
+    "unnamed": "literals and other unnamed data",
+    "padding": "padding",
+}
+
+
+class _Named(BaseModel):
+    name: str
+    flash: NonNegativeInt
+
+
+class _Row(_Named):
+    ram: NonNegativeInt
+
+
+class _Symbol(_Row):
+    section: str
+    file: str | None
+
+
+class _Total(BaseModel):
+    total: NonNegativeInt
+
+
+class _Footprint(BaseModel):
+    """What a comparison needs of a record."""
+
+    version: Literal[1]
+    flash: _Total
+    ram: _Total
+    groups: list[_Row]
+    layers: list[_Named]
+    symbols: list[_Symbol]
+
+
+def load_footprint(path: Path) -> Record:
+    """Reads a record that was written before, as JSON, to compare with it.
+
+    Raises:
+        DataError: the file is missing, or holds no footprint, or one that does not add up.
+    """
+    hint = "write it with 'tinyedge footprint DIR -o FILE.json'"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        _Footprint.model_validate(content, strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"])) or "the whole"
+        raise DataError(f"{path}: not a footprint: {place}: {fault['msg']}", hint) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}", hint) from error
+    for memory in MEMORIES:
+        total, symbols = content[memory]["total"], content["symbols"]
+        if sum(symbol[memory] for symbol in symbols) != total:
+            raise DataError(f"{path}: its symbols do not add up to {memory}.total, {total}", hint)
+    return dict(content)
+
+
+class _StackPeak(BaseModel):
+    stack_peak: NonNegativeInt
+
+
+class _Memory(BaseModel):
+    flash: _Total
+    ram: _StackPeak
+
+
+class _Run(BaseModel):
+    """What is needed of the record of a run."""
+
+    board: str
+    memory: _Memory
+
+
+def load_stack_peak(path: Path, board: str | None, flash: int) -> int:
+    """The most of the stack in use, in bytes, from the record of a run of the same firmware.
+
+    Args:
+        path: what ``run --on emulator --json`` printed, or a ``report.json``.
+        board: name of the firmware's board, where known.
+        flash: bytes of flash that the firmware takes.
+
+    Raises:
+        DataError: the file is missing or no such record, or tells of another firmware.
+    """
+    hint = "write it with 'tinyedge run DIR --on emulator --json', of the same build"
+    try:
+        run = _Run.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"])) or "the whole"
+        raise DataError(f"{path}: not a run's record: {place}: {fault['msg']}", hint) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", hint) from error
+    measured = run.memory.flash.total
+    if measured != flash or (board and run.board != board):
+        raise DataError(
+            f"{path}: of another firmware: {measured} bytes on {run.board}, not {flash} on {board}",
+            hint,
+        )
+    return run.memory.ram.stack_peak
