@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.conftest import require
+from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import board_names, load_board
 from tinyedge.boards.board import Mps2Board, Nrf51Board
 from tinyedge.boards.cores import CORES
 from tinyedge.errors import BoardError
+from tinyedge.exporters.converted import write_converted
+from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.firmware.project import build_firmware
 
 
 @pytest.mark.parametrize("name", board_names())
@@ -53,3 +60,22 @@ def test_unknown_board_suggests_a_known_one() -> None:
     with pytest.raises(BoardError) as caught:
         load_board("netduinoplus")
     assert "netduinoplus2" in caught.value.hint
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_the_board_that_the_documentation_adds(compiler: CompilerName, tmp_path: Path) -> None:
+    require(available_compilers(), compiler)
+    text = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
+    example = text.split("```toml\n")[1].split("```")[0]
+    (tmp_path / "blackpill-f411ce.toml").write_text(example)
+    board = load_board(str(tmp_path / "blackpill-f411ce.toml"))
+    assert board.name not in board_names()
+    model = write_converted(RandomGraph(1).graph, tmp_path / "m", "test")
+    firmware = build_firmware(model, board, compiler)
+    assert firmware.footprint.flash < board.flash.size
+
+
+def test_the_documentation_lists_every_board() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
+    table = [line for line in text.splitlines() if line.startswith("| `")][: len(board_names())]
+    assert sorted(line.split("`")[1] for line in table) == board_names()

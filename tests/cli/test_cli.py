@@ -283,6 +283,21 @@ def test_boards_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert available_emulators(load_board("netduinoplus2"))
 
 
+def test_doctor_says_which_boards_may_be_attached(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from serial.tools import list_ports
+    from serial.tools.list_ports_common import ListPortInfo
+
+    ports = [ListPortInfo(name) for name in ("/dev/ttyACM0", "/dev/ttyS0", "/dev/ttyUSB0")]
+    ports[0].vid, ports[0].pid = 0x0483, 0x374B
+    ports[2].vid, ports[2].pid = 0x1A86, 0x7523
+    monkeypatch.setattr(list_ports, "comports", lambda: ports)
+    boards = run_json(capsys, "doctor")["boards"]
+    assert list(boards) == ["/dev/ttyACM0"]
+    assert {"nucleo-f446re", "b-l475e-iot01a"} <= set(boards["/dev/ttyACM0"])
+
+
 def test_bad_input_is_an_error_and_leaves_nothing(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
