@@ -4,18 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import require
+from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import board_names, load_board
 from tinyedge.boards.board import Mps2Board, Nrf51Board
 from tinyedge.boards.cores import CORES
 from tinyedge.errors import BoardError
-from tinyedge.templates import data_folder
-
-
-def toml_of(name: str) -> str:
-    return (data_folder("boards") / f"{name}.toml").read_text()
-
-
-GOOD = toml_of("netduinoplus2")
+from tinyedge.exporters.converted import write_converted
+from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.firmware.project import build_firmware
 
 
 @pytest.mark.parametrize("name", board_names())
@@ -23,11 +20,9 @@ def test_every_board_is_valid_and_named_after_its_file(name: str) -> None:
     board = load_board(name)
     assert board.name == name
     assert board.flash.size > 0 < board.ram.size
-    assert board.clock.sysclk_hz <= 168_000_000
     assert board.instruction_set.gcc == board.core
     qemu = board.emulator.qemu
-    assert qemu
-    assert qemu.systick_hz == board.clock.sysclk_hz
+    assert not qemu or qemu.systick_hz == board.clock.sysclk_hz
 
 
 @pytest.mark.parametrize(
@@ -40,8 +35,9 @@ def test_ticks_that_an_instruction_takes_in_qemu(name: str, ticks: float) -> Non
     assert qemu.ticks_per_instruction == pytest.approx(ticks)
 
 
-def test_every_core_has_a_board() -> None:
-    assert {load_board(name).core for name in board_names()} == set(CORES)
+def test_every_core_has_a_board_that_is_emulated() -> None:
+    boards = map(load_board, board_names())
+    assert {board.core for board in boards if board.emulator.qemu} == set(CORES)
 
 
 def test_cores_include_each_other() -> None:
@@ -60,59 +56,26 @@ def test_registers_of_the_serial_ports() -> None:
     assert (microbit.uart.tx_pin, microbit.uart.rx_pin) == (24, 25)
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new", "key", "says"),
-    [
-        ("netduinoplus2", "[clock]", "[klock]", "klock", "not permitted"),
-        ("netduinoplus2", 'family = "stm32f4"', 'family = "avr"', "family", "stm32f4"),
-        ("netduinoplus2", "size = 1048576", 'size = "1 MB"', "memory.flash.size", "integer"),
-        ("netduinoplus2", "size = 1048576", "size = -1", "memory.flash.size", "greater than 0"),
-        ("netduinoplus2", "origin = 0x20000000", "origin = 0x08000000", "memory", "overlap"),
-        ("netduinoplus2", "pll_n = 336", "pll_n = 300", "clock", "not sysclk_hz"),
-        ("netduinoplus2", 'tx = "PC6"', 'tx = "C6"', "uart.tx", "pattern"),
-        ("netduinoplus2", "schema = 1", "schema = 2", "schema", "1"),
-        ("netduinoplus2", "[uart]", "[uart", "TOML", "line"),
-        ("netduinoplus2", 'family = "stm32f4"\n', "", "family", "discriminator"),
-        ("netduinoplus2", 'core = "cortex-m4"', 'core = "cortex-m7"', "core", "cortex-m4"),
-        ("netduinoplus2", 'family = "stm32f4"', 'family = "mps2"', "clock.pll_m", "not permitted"),
-        ("mps2-an386", 'core = "cortex-m4"', 'core = "cortex-m5"', "core", "cortex-m55"),
-        ("mps2-an386", "[clock]", "[clock]\npll_m = 25", "clock.pll_m", "not permitted"),
-        ("mps2-an386", "clock_hz = 25000000\n", "", "uart.clock_hz", "required"),
-        ("mps2-an386", "baud = 460800", "baud = 3000000", "uart", "clock_hz / baud is 8"),
-        ("mps2-an386", "base = 0x40004000", "base = 0x140004000", "uart.base", "less than"),
-        ("mps2-an386", "icount_shift = 6", "icount_shift = 60", "emulator.qemu.icount", "10"),
-        ("microbit", 'core = "cortex-m0"', 'core = "cortex-m4"', "core", "cortex-m0"),
-        ("microbit", "sysclk_hz = 16000000", "sysclk_hz = 64000000", "clock.sysclk_hz", "16000000"),
-        ("microbit", "base = 0x40002000", "base = 0x40004000", "uart.base", "1073750016"),
-        ("microbit", 'tx = "P0.24"', 'tx = "P0.32"', "uart.tx", "pattern"),
-        ("microbit", 'rx = "P0.25"', 'rx = "PA25"', "uart.rx", "pattern"),
-    ],
-)
-def test_faults_are_named_with_file_and_key(
-    name: str, old: str, new: str, key: str, says: str, tmp_path: Path
-) -> None:
-    good = toml_of(name)
-    assert old in good
-    path = tmp_path / "board.toml"
-    path.write_text(good.replace(old, new))
-    with pytest.raises(BoardError) as caught:
-        load_board(str(path))
-    message = str(caught.value)
-    assert "board.toml" in message
-    assert f" {key}" in message
-    assert says in message
-
-
-def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "board.toml"
-    path.write_text(GOOD.replace("apb = 2", "apb = 3").replace("pll_q = 7", "pll_q = 99"))
-    with pytest.raises(BoardError) as caught:
-        load_board(str(path))
-    assert "uart.apb" in str(caught.value)
-    assert "clock.pll_q" in str(caught.value)
-
-
 def test_unknown_board_suggests_a_known_one() -> None:
     with pytest.raises(BoardError) as caught:
         load_board("netduinoplus")
     assert "netduinoplus2" in caught.value.hint
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_the_board_that_the_documentation_adds(compiler: CompilerName, tmp_path: Path) -> None:
+    require(available_compilers(), compiler)
+    text = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
+    example = text.split("```toml\n")[1].split("```")[0]
+    (tmp_path / "blackpill-f411ce.toml").write_text(example)
+    board = load_board(str(tmp_path / "blackpill-f411ce.toml"))
+    assert board.name not in board_names()
+    model = write_converted(RandomGraph(1).graph, tmp_path / "m", "test")
+    firmware = build_firmware(model, board, compiler)
+    assert firmware.footprint.flash < board.flash.size
+
+
+def test_the_documentation_lists_every_board() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
+    table = [line for line in text.splitlines() if line.startswith("| `")][: len(board_names())]
+    assert sorted(line.split("`")[1] for line in table) == board_names()

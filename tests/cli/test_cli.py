@@ -283,6 +283,21 @@ def test_boards_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert available_emulators(load_board("netduinoplus2"))
 
 
+def test_doctor_says_which_boards_may_be_attached(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from serial.tools import list_ports
+    from serial.tools.list_ports_common import ListPortInfo
+
+    ports = [ListPortInfo(name) for name in ("/dev/ttyACM0", "/dev/ttyS0", "/dev/ttyUSB0")]
+    ports[0].vid, ports[0].pid = 0x0483, 0x374B
+    ports[2].vid, ports[2].pid = 0x1A86, 0x7523
+    monkeypatch.setattr(list_ports, "comports", lambda: ports)
+    boards = run_json(capsys, "doctor")["boards"]
+    assert list(boards) == ["/dev/ttyACM0"]
+    assert {"nucleo-f446re", "b-l475e-iot01a"} <= set(boards["/dev/ttyACM0"])
+
+
 def test_bad_input_is_an_error_and_leaves_nothing(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -345,7 +360,8 @@ def test_failure_leaves_no_folders_behind(
 ) -> None:
     small = (Path(__file__).parents[2] / "boards" / "netduinoplus2.toml").read_text()
     tight = demo_model.weight_bytes + 2000
-    (tmp_path / "tight.toml").write_text(small.replace("size = 1048576", f"size = {tight}"))
+    tighter = small.replace("size = 1048576", f"size = {tight}")
+    (tmp_path / "tight.toml").write_text(tighter.replace('"netduinoplus2"', '"tight"', 1))
     build = ("build", demo_model.folder, "-b", tmp_path / "tight.toml")
     error = failure(capsys, 4, *build, "-o", tmp_path / "new" / "deep" / "firmware")
     assert "bytes of FLASH too few" in error["message"]
@@ -375,11 +391,13 @@ def test_grey_images_may_lack_their_channel(
 
 def test_model_too_large_for_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = (Path(__file__).parents[2] / "boards" / "netduinoplus2.toml").read_text()
-    (tmp_path / "tiny.toml").write_text(small.replace("size = 131072", "size = 12288"))
+    smaller = small.replace("size = 131072", "size = 12288")
+    (tmp_path / "tiny.toml").write_text(smaller.replace('"netduinoplus2"', '"tiny"', 1))
     run_json(capsys, "convert", demo.MODEL, "-o", tmp_path / "m")
     error = failure(capsys, 4, "build", tmp_path / "m", "-b", tmp_path / "tiny.toml")
     assert "RAM" in error["message"]
-    assert not list((tmp_path / "m").glob("netduino*"))
+    assert "netduinoplus2, nucleo-f401re" in error["hint"]
+    assert not list((tmp_path / "m").glob("tiny*"))
 
 
 def test_difference_between_host_and_device_is_exit_8(
@@ -407,8 +425,8 @@ def test_difference_between_host_and_device_is_exit_8(
     assert record["suites"][0]["mismatched_samples"] > 0
 
 
-def fake_tool(folder: Path, script: str) -> None:
-    tool = folder / "dfu-util"
+def fake_tool(folder: Path, script: str, name: str = "dfu-util") -> None:
+    tool = folder / name
     tool.write_text(f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
 
@@ -437,3 +455,21 @@ def test_flash(
     assert "boot ROM" in failure(capsys, 6, *arguments)["hint"]
     fake_tool(tmp_path, "echo 'some fault' >&2; exit 1")
     assert "some fault" in failure(capsys, 5, *arguments)["message"]
+
+
+def test_flash_with_a_debug_probe(
+    demo_model: ConvertedModel,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = ("flash", demo_model.folder, "-b", "nucleo-f446re")
+    dry = run_json(capsys, *arguments, "--dry-run")["command"]
+    assert dry[:4] == ["openocd", "-f", "board/st_nucleo_f4.cfg", "-c"]
+    assert dry[4].startswith(f"program {{{demo_model.folder}")
+    assert dry[4].endswith("firmware.bin} 0x08000000 verify reset exit")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    fake_tool(tmp_path, "exit 0", "openocd")
+    assert run_json(capsys, *arguments)["flashed"] is True
+    fake_tool(tmp_path, "echo 'Error: open failed' >&2; exit 1", "openocd")
+    assert "debug probe" in failure(capsys, 6, *arguments)["hint"]

@@ -13,7 +13,7 @@ from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware import compilers
 from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
-from tinyedge.firmware.project import MINIMUM_STACK, build_firmware
+from tinyedge.firmware.project import MINIMUM_STACK, build_firmware, check_memories
 
 BOARD = load_board("netduinoplus2")
 
@@ -83,10 +83,17 @@ def test_model_that_cannot_fit_is_refused_before_compiling(
 ) -> None:
     monkeypatch.setattr(compilers, "_run", lambda *_: pytest.fail("compiled"))
     needed = demo_model.arena_bytes + 784 + MINIMUM_STACK
-    with pytest.raises(DoesNotFitError, match=rf"{needed} bytes of RAM, {needed - 16384} more"):
+    said = rf"{needed} bytes of RAM, {needed - 16384} more"
+    with pytest.raises(DoesNotFitError, match=said) as refused:
         build_firmware(demo_model, with_memories(2**20, 16384), output=tmp_path / "out")
+    larger = refused.value.hint.rpartition(": ")[2].split(", ")
+    assert "nucleo-f401re" in larger
+    assert "microbit" not in larger
     with pytest.raises(DoesNotFitError, match="flash"):
         build_firmware(demo_model, with_memories(8192, 2**17), output=tmp_path / "out")
+    with pytest.raises(DoesNotFitError) as refused:
+        check_memories(BOARD, 2**22 + 1, 0)
+    assert refused.value.hint.endswith("none that tinyedge knows is large enough")
     assert not (tmp_path / "out").exists()
 
 

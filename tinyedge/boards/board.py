@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from tinyedge.boards import stm32
 from tinyedge.boards.cores import CORES, Core, CoreName
 from tinyedge.errors import BoardError
+from tinyedge.schema import Fault, load_toml, refuse, validate
 from tinyedge.templates import data_folder
 
 DEFAULT_BOARD = "netduinoplus2"
 
 Hertz = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Address = Annotated[int, Field(ge=0, lt=2**32)]
+UsbId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
 
 
 class _Record(BaseModel):
@@ -36,6 +32,17 @@ class Region(_Record):
     origin: Address
     size: Annotated[int, Field(gt=0, le=2**30)]
 
+    @property
+    def end(self) -> int:
+        """The first address behind."""
+        return self.origin + self.size
+
+    @model_validator(mode="after")
+    def _ends(self) -> Region:
+        if self.end > 2**32:
+            refuse([Fault("size", self.size, f"up to {2**32 - self.origin} from this origin on")])
+        return self
+
 
 class Memory(_Record):
     """Where code and data go."""
@@ -44,11 +51,19 @@ class Memory(_Record):
     ram: Region
 
     @model_validator(mode="after")
-    def _apart(self) -> Memory:
-        first, second = sorted((self.flash, self.ram), key=lambda region: region.origin)
-        if first.origin + first.size > second.origin:
-            raise ValueError("flash and ram overlap")
+    def _laid_out(self) -> Memory:
+        refuse(self._faults())
         return self
+
+    def _faults(self) -> Iterator[Fault]:
+        flash, ram = self.flash, self.ram
+        if ram.origin < flash.end and flash.origin < ram.end:
+            apart = f"apart from flash, which is from 0x{flash.origin:08x} to 0x{flash.end - 1:08x}"
+            yield Fault("ram.origin", ram.origin, apart)
+        if flash.origin % 1024:
+            yield Fault("flash.origin", flash.origin, "a multiple of 1024, for the vectors")
+        if ram.end % 8:
+            yield Fault("ram.size", ram.size, "a multiple of 8 behind the origin, for the stack")
 
 
 class Clock(_Record):
@@ -58,23 +73,117 @@ class Clock(_Record):
 
 
 class Stm32Clock(Clock):
-    """Crystal, PLL and prescalers, in Hz and as the reference manual names the factors."""
+    """A PLL and the prescalers behind it, as the reference manual names the factors."""
 
-    hse_hz: Hertz
+    pll_m: int
+    pll_n: int
+    flash_wait_states: Annotated[int, Field(ge=0, le=7)]
+    apb1_divider: Literal[1, 2, 4, 8, 16]
+    apb2_divider: Literal[1, 2, 4, 8, 16]
+
+    _pll_input: ClassVar[tuple[int, int]]
+    _formula: ClassVar[str]
+
+    @property
+    def source_hz(self) -> int:
+        """What the PLL multiplies."""
+        raise NotImplementedError
+
+    @property
+    def output_divider(self) -> int:
+        """What divides the frequency of the PLL's oscillator."""
+        raise NotImplementedError
+
+    def highest(self, part: stm32.Part) -> int:
+        """The highest ``sysclk_hz`` of a part."""
+        return part.sysclk
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        refuse(self._faults())
+        return self
+
+    def _faults(self) -> Iterator[Fault]:
+        low, high = self._pll_input
+        if not low <= self.source_hz / self.pll_m <= high:
+            allowed = f"such that the PLL multiplies {low} to {high} Hz"
+            yield Fault("pll_m", self.pll_m, allowed)
+        given = self.source_hz * self.pll_n / (self.pll_m * self.output_divider)
+        if given != self.sysclk_hz:
+            yield Fault("sysclk_hz", self.sysclk_hz, f"{given:.0f}, which is {self._formula}")
+
+    def faults(self, part: stm32.Part) -> Iterator[Fault]:
+        """What a part cannot do."""
+        hz = self.sysclk_hz
+        if hz > self.highest(part):
+            yield Fault("sysclk_hz", hz, f"up to {self.highest(part)}")
+        if self.pll_n < part.pll_n:
+            yield Fault("pll_n", self.pll_n, f"from {part.pll_n} on")
+        low, high = part.vco
+        if not low <= hz * self.output_divider <= high:
+            allowed = f"such that the PLL's oscillator has {low} to {high} Hz"
+            yield Fault("pll_n", self.pll_n, allowed)
+        least = -(-hz // part.wait_state) - 1
+        if self.flash_wait_states < least:
+            yield Fault("flash_wait_states", self.flash_wait_states, f"from {least} to 7")
+        if hz > part.apb1 * self.apb1_divider:
+            yield Fault(
+                "apb1_divider", self.apb1_divider, f"such that APB1 has up to {part.apb1} Hz"
+            )
+        if hz > part.apb2 * self.apb2_divider:
+            yield Fault(
+                "apb2_divider", self.apb2_divider, f"such that APB2 has up to {part.apb2} Hz"
+            )
+
+
+class Stm32f4Clock(Stm32Clock):
+    """Driven by a crystal, or with ``hse_bypass`` by a clock signal."""
+
+    hse_hz: Annotated[int, Field(ge=1_000_000, le=50_000_000)]
+    hse_bypass: bool = False
+    over_drive: bool = False
     pll_m: Annotated[int, Field(ge=2, le=63)]
     pll_n: Annotated[int, Field(ge=50, le=432)]
     pll_p: Literal[2, 4, 6, 8]
     pll_q: Annotated[int, Field(ge=2, le=15)]
-    flash_wait_states: Annotated[int, Field(ge=0, le=15)]
-    apb1_divider: Literal[1, 2, 4, 8, 16]
-    apb2_divider: Literal[1, 2, 4, 8, 16]
 
-    @model_validator(mode="after")
-    def _adds_up(self) -> Stm32Clock:
-        given = self.hse_hz * self.pll_n // (self.pll_m * self.pll_p)
-        if given != self.sysclk_hz:
-            raise ValueError(f"hse_hz * pll_n / (pll_m * pll_p) is {given}, not sysclk_hz")
-        return self
+    _pll_input = (950_000, 2_100_000)
+    _formula = "hse_hz * pll_n / (pll_m * pll_p)"
+
+    @property
+    def source_hz(self) -> int:
+        return self.hse_hz
+
+    @property
+    def output_divider(self) -> int:
+        return self.pll_p
+
+    def highest(self, part: stm32.Part) -> int:
+        return part.sysclk if self.over_drive else part.without_over_drive or part.sysclk
+
+    def faults(self, part: stm32.Part) -> Iterator[Fault]:
+        yield from super().faults(part)
+        if self.over_drive and not part.without_over_drive:
+            yield Fault("over_drive", self.over_drive, "false: the part has none")
+
+
+class Stm32l4Clock(Stm32Clock):
+    """Driven by the internal oscillator of 16 MHz."""
+
+    pll_m: Annotated[int, Field(ge=1, le=8)]
+    pll_n: Annotated[int, Field(ge=8, le=86)]
+    pll_r: Literal[2, 4, 6, 8]
+
+    _pll_input = (4_000_000, 16_000_000)
+    _formula = "16 MHz * pll_n / (pll_m * pll_r)"
+
+    @property
+    def source_hz(self) -> int:
+        return 16_000_000
+
+    @property
+    def output_divider(self) -> int:
+        return self.pll_r
 
 
 class Nrf51Clock(Clock):
@@ -94,12 +203,29 @@ class Uart(_Record):
 class Stm32Uart(Uart):
     """A serial port of an STM32: bus, bit in the bus's enable register, pins."""
 
-    peripheral: Annotated[str, Field(pattern=r"^L?P?US?ART\d+$")]
+    peripheral: Annotated[str, Field(pattern=r"^US?ART[1-6]$")]
     apb: Literal[1, 2]
     enable_bit: Annotated[int, Field(ge=0, le=31)]
     tx: Annotated[str, Field(pattern=r"^P[A-K](\d|1[0-5])$")]
     rx: Annotated[str, Field(pattern=r"^P[A-K](\d|1[0-5])$")]
     alternate_function: Annotated[int, Field(ge=0, le=15)]
+
+    def faults(self, part: stm32.Part, clock: Stm32Clock) -> Iterator[Fault]:
+        """What a part cannot do at a clock."""
+        port = part.serial.get(self.peripheral)
+        if port is None:
+            yield Fault("peripheral", self.peripheral, " or ".join(part.serial))
+            return
+        for key, pin, pins in (("tx", self.tx, port.tx), ("rx", self.rx, port.rx)):
+            if pin not in pins:
+                yield Fault(key, pin, f"{' or '.join(pins)} for {self.peripheral}")
+        if self.alternate_function != port.alternate_function:
+            allowed = f"{port.alternate_function} for {self.peripheral}"
+            yield Fault("alternate_function", self.alternate_function, allowed)
+        hz = clock.sysclk_hz // (clock.apb1_divider if self.apb == 1 else clock.apb2_divider)
+        divider = round(hz / self.baud)
+        if divider < 16 or abs(hz / divider - self.baud) > self.baud / 50:
+            yield Fault("baud", self.baud, f"{hz} Hz by a whole number from 16 on, within 2 %")
 
     @property
     def tx_port(self) -> int:
@@ -135,7 +261,8 @@ class Mps2Uart(Uart):
     @model_validator(mode="after")
     def _divides(self) -> Mps2Uart:
         if not 16 <= self.divider < 2**20:
-            raise ValueError(f"clock_hz / baud is {self.divider}, not from 16 to {2**20 - 1}")
+            allowed = f"such that clock_hz / baud is from 16 to {2**20 - 1}"
+            refuse([Fault("baud", self.baud, allowed)])
         return self
 
 
@@ -146,6 +273,12 @@ class Nrf51Uart(Uart):
     baud: Annotated[int, Field(ge=9600, le=1_000_000)]
     tx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
     rx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Nrf51Uart:
+        if self.tx == self.rx:
+            refuse([Fault("rx", self.rx, "another pin than tx")])
+        return self
 
     @property
     def tx_pin(self) -> int:
@@ -166,13 +299,26 @@ class Nrf51Uart(Uart):
 class Dfu(_Record):
     """The DFU of the boot ROM: vendor and product of its USB device."""
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
+    id: UsbId
+
+
+class OpenOcd(_Record):
+    """A debug probe that OpenOCD drives: its configuration of the board."""
+
+    config: Annotated[str, Field(pattern=r"^[a-z]+/[\w.-]+\.cfg$")]
 
 
 class FlashTool(_Record):
     """How the board's flash can be written."""
 
     dfu: Dfu | None = None
+    openocd: OpenOcd | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> FlashTool:
+        if self.dfu and self.openocd:
+            refuse([Fault("openocd", self.openocd.config, "either dfu or openocd")])
+        return self
 
 
 class Qemu(_Record):
@@ -218,8 +364,28 @@ class Board(_Record):
     memory: Memory
     clock: Clock
     uart: Uart
+    usb: UsbId | None = None
     flash_tool: FlashTool = FlashTool()
     emulator: Emulator = Emulator()
+
+    @field_validator("name")
+    @classmethod
+    def _named_after_its_file(cls, name: str, info: ValidationInfo) -> str:
+        if info.context and name != info.context["path"].stem:
+            refuse([Fault("", name, f"{info.context['path'].stem!r}, as its file is called")])
+        return name
+
+    @model_validator(mode="after")
+    def _emulated(self) -> Self:
+        unicorn = self.emulator.unicorn
+        if unicorn and self.family != "stm32f4":
+            refuse([Fault("emulator.unicorn.cpu", unicorn.cpu, "nothing but in family stm32f4")])
+        return self
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        """The folders of its platform code."""
+        return (self.family,)
 
     @property
     def instruction_set(self) -> Core:
@@ -237,13 +403,63 @@ class Board(_Record):
         return self.memory.ram
 
 
-class Stm32f4Board(Board):
-    """A board with an STM32F405/407/415/417."""
+class Stm32Board(Board):
+    """A board with an STM32."""
 
-    family: Literal["stm32f4"]
     core: Literal["cortex-m4"]
     clock: Stm32Clock
     uart: Stm32Uart
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("stm32", self.family)
+
+    @property
+    def part(self) -> stm32.Part:
+        """What its line of parts can do."""
+        return stm32.PARTS[self.family][self.mcu[:9]]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        refuse(self._faults())
+        return self
+
+    def _faults(self) -> Iterator[Fault]:
+        lines = stm32.PARTS[self.family]
+        flash = stm32.FLASH_SIZES.get(self.mcu[10:11])
+        if self.mcu[:9] not in lines or not flash:
+            sizes = ", ".join(stm32.FLASH_SIZES)
+            allowed = f"{', '.join(lines)}, then a letter for the pins and one of {sizes}"
+            yield Fault("mcu", self.mcu, allowed)
+            return
+        for key, region, origin, size in (
+            ("memory.flash", self.flash, stm32.FLASH_ORIGIN, flash),
+            ("memory.ram", self.ram, stm32.RAM_ORIGIN, self.part.ram),
+        ):
+            if not origin <= region.origin < origin + size:
+                allowed = f"from {origin} to {origin + size - 1} (0x{origin:08x} on)"
+                yield Fault(f"{key}.origin", region.origin, allowed)
+            elif region.end > origin + size:
+                allowed = f"up to {origin + size - region.origin} on this part"
+                yield Fault(f"{key}.size", region.size, allowed)
+        for fault in self.clock.faults(self.part):
+            yield fault._replace(key=f"clock.{fault.key}")
+        for fault in self.uart.faults(self.part, self.clock):
+            yield fault._replace(key=f"uart.{fault.key}")
+
+
+class Stm32f4Board(Stm32Board):
+    """A board with an STM32F401, F405, F407, F411, F415, F417 or F446."""
+
+    family: Literal["stm32f4"]
+    clock: Stm32f4Clock
+
+
+class Stm32l4Board(Stm32Board):
+    """A board with an STM32L475 or L476."""
+
+    family: Literal["stm32l4"]
+    clock: Stm32l4Clock
 
 
 class Mps2Board(Board):
@@ -262,9 +478,28 @@ class Nrf51Board(Board):
     uart: Nrf51Uart
 
 
-_FAMILIES: TypeAdapter[Board] = TypeAdapter(
-    Annotated[Stm32f4Board | Mps2Board | Nrf51Board, Field(discriminator="family")]
-)
+_FAMILIES: dict[str, type[Board]] = {
+    "mps2": Mps2Board,
+    "nrf51": Nrf51Board,
+    "stm32f4": Stm32f4Board,
+    "stm32l4": Stm32l4Board,
+}
+
+
+class _AnyClock(Clock):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _AnyUart(Uart):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _NoFamilyBoard(Board):
+    """Refuses a family that is missing or unknown, along with the description's other faults."""
+
+    family: Literal["mps2", "nrf51", "stm32f4", "stm32l4"]
+    clock: _AnyClock
+    uart: _AnyUart
 
 
 def board_names() -> list[str]:
@@ -278,19 +513,9 @@ def read_board(path: Path) -> Board:
     Raises:
         BoardError: the file is missing or wrong; the message lists every fault with its key.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BoardError(f"{path}: cannot be read as TOML: {error}") from error
-    try:
-        return _FAMILIES.validate_python(content)
-    except ValidationError as error:
-        # A fault's place begins with the family, unless that is the fault.
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'][1:])) or 'family'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise BoardError(f"{path}: {faults}") from error
+    content = load_toml(path, BoardError)
+    record = _FAMILIES.get(str(content.get("family")), _NoFamilyBoard)
+    return validate(content, path, record, BoardError)
 
 
 def load_board(name: str) -> Board:

@@ -76,8 +76,16 @@ def show(output: Output, name: str) -> None:
 def validate(output: Output, files: tuple[str, ...]) -> None:
     """Check board descriptions: names, or .toml files."""
     from tinyedge.boards import load_board
+    from tinyedge.errors import BoardError
 
-    boards = [load_board(file) for file in files]
+    boards, faults = [], []
+    for file in files:
+        try:
+            boards.append(load_board(file))
+        except BoardError as fault:
+            faults.append(fault)
+    if faults:
+        raise BoardError("\n".join(map(str, faults)), hint=faults[0].hint)
     output.result(
         {"valid": [board.name for board in boards]},
         "\n".join(f"{board.name}: valid" for board in boards),

@@ -60,7 +60,7 @@ def command(output: Output) -> None:
     ):
         found = shutil.which(program) is not None
         checks.append(("program", program, purpose, found, f"apt-get install {package}"))
-    ports = serial_ports()
+    ports, attached = serial_ports(), _boards_by_port()
 
     table = Table()
     for heading in ("", "what", "for", "how to get it"):
@@ -83,7 +83,26 @@ def command(output: Output) -> None:
         ],
         "can": verdicts,
         "serial_ports": ports,
+        "boards": attached,
     }
     lines = [f"{'can' if able else 'can NOT'} {what}" for what, able in verdicts.items()]
     lines.append("serial ports: " + (", ".join(ports) or "none"))
+    lines += [f"{port} may be: {', '.join(names)}" for port, names in attached.items()]
     output.result(record, table, "\n".join(lines))
+
+
+def _boards_by_port() -> dict[str, list[str]]:
+    """The boards that a serial port may be, by its USB device's vendor and product."""
+    from serial.tools import list_ports
+
+    from tinyedge.boards import board_names, load_board
+
+    boards = [load_board(name) for name in board_names()]
+    found = {
+        port.device: [
+            board.name for board in boards if board.usb == f"{port.vid:04x}:{port.pid:04x}"
+        ]
+        for port in sorted(list_ports.comports())
+        if port.vid is not None
+    }
+    return {port: names for port, names in found.items() if names}

@@ -10,7 +10,7 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from tinyedge.boards import Board
+from tinyedge.boards import Board, board_names, load_board
 from tinyedge.errors import DoesNotFitError, ModelError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
@@ -177,23 +177,31 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
         variables: bytes of RAM that it takes at least, the stack not counted.
 
     Raises:
-        DoesNotFitError: says by how much.
+        DoesNotFitError: says by how much, and which boards would hold it.
     """
+    least_ram = variables + MINIMUM_STACK
     for name, needed, size in (
         ("flash", constants, board.flash.size),
-        ("RAM", variables + MINIMUM_STACK, board.ram.size),
+        ("RAM", least_ram, board.ram.size),
     ):
         if needed > size:
+            larger = [
+                other.name
+                for other in map(load_board, board_names())
+                if other.flash.size >= constants and other.ram.size >= least_ram
+            ]
             raise DoesNotFitError(
                 f"the model does not fit {board.name}: it needs at least {needed} bytes of {name}, "
                 f"{needed - size} more than the board's {size}",
+                hint="narrower layers, fewer bits a weight, or a larger board: "
+                + (", ".join(larger) or "none that tinyedge knows is large enough"),
             )
 
 
 def harness_files(board: Board, link: LinkMemory | None = None) -> dict[str, str]:
     """Sources of the link's device half and of a board's start-up, its linker script included."""
     templates = data_folder("firmware_templates")
-    folders = ("harness", "cortex_m", board.family)
+    folders = ("harness", "cortex_m", *board.platform)
     wanted = [path for folder in folders for path in (templates / folder).glob("*.[ch]")]
     wanted.append(templates / "runtime" / "te_memory.h")
     files = {path.name: path.read_text(encoding="utf-8") for path in wanted}

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from tinyedge.boards import Board
+from tinyedge.boards import Board, board_names, load_board
 from tinyedge.errors import ToolchainError
 from tinyedge.targets.target import Target
 
@@ -16,22 +16,35 @@ EmulatorName = Literal["qemu", "unicorn"]
 EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn")
 
 
+def _described(board: Board, name: EmulatorName | None = None) -> list[EmulatorName]:
+    """The emulators that a board's description has: all, or the named one."""
+    names = (name,) if name else EMULATORS
+    return [name for name in names if getattr(board.emulator, name)]
+
+
 def available_emulators(board: Board) -> list[EmulatorName]:
     """The installed emulators that can stand in for a board, the preferred one first."""
-    found: list[EmulatorName] = []
-    if board.emulator.qemu and shutil.which("qemu-system-arm"):
-        found.append("qemu")
-    if board.emulator.unicorn and importlib.util.find_spec("unicorn"):
-        found.append("unicorn")
-    return found
+    installed = {
+        "qemu": shutil.which("qemu-system-arm"),
+        "unicorn": importlib.util.find_spec("unicorn"),
+    }
+    return [name for name in _described(board) if installed[name]]
 
 
 def require_emulator(board: Board, name: EmulatorName | None = None) -> EmulatorName:
     """The emulator to use: QEMU where installed, else Unicorn, unless one is named.
 
     Raises:
-        ToolchainError: none, or not the named one, is installed.
+        ToolchainError: none, or not the named one, can stand in for the board, or is installed.
     """
+    if not _described(board, name):
+        others = [other for other in map(load_board, board_names()) if _described(other, name)]
+        same_core = [other.name for other in others if other.core == board.core]
+        raise ToolchainError(
+            f"{name or 'no emulator'} {'cannot' if name else 'can'} stand in for '{board.name}'",
+            hint=f"boards with a {board.core} that can be emulated"
+            f"{f' by {name}' if name else ''}: {', '.join(same_core) or 'none'}",
+        )
     found = available_emulators(board)
     if not found or (name and name not in found):
         raise ToolchainError(

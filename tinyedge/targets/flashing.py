@@ -10,6 +10,16 @@ from tinyedge.boards import Board
 from tinyedge.errors import BoardError, DeviceError, ToolchainError
 
 _TIMEOUT_S = 300
+_BOOT_ROM = "hold the board's button while plugging it in, so that its boot ROM answers"
+_PROBE = "is the board's debug probe plugged in, and may you open it?"
+_NOT_ATTACHED = {
+    "No DFU capable": _BOOT_ROM,
+    "More than one DFU": _BOOT_ROM,
+    "Cannot open": _BOOT_ROM,
+    "open failed": _PROBE,
+    "unable to open": _PROBE,
+}
+"""What tools say where no board answers, and what to do."""
 
 
 def flash_command(board: Board, image: Path) -> list[str]:
@@ -18,11 +28,14 @@ def flash_command(board: Board, image: Path) -> list[str]:
     Raises:
         BoardError: the description of the board names no way to flash it.
     """
-    dfu = board.flash_tool.dfu
-    if dfu is None:
-        raise BoardError(f"board '{board.name}' has no flash_tool", hint="docs/boards.md")
-    address = f"0x{board.flash.origin:08x}:leave"
-    return ["dfu-util", "-d", dfu.id, "-a", "0", "-s", address, "-D", str(image)]
+    tool, address = board.flash_tool, f"0x{board.flash.origin:08x}"
+    if tool.dfu:
+        where = ["-a", "0", "-s", f"{address}:leave"]
+        return ["dfu-util", "-d", tool.dfu.id, *where, "-D", str(image)]
+    if tool.openocd:
+        program = f"program {{{image}}} {address} verify reset exit"
+        return ["openocd", "-f", tool.openocd.config, "-c", program]
+    raise BoardError(f"board '{board.name}' has no flash_tool", hint="docs/boards.md")
 
 
 def flash(board: Board, image: Path) -> None:
@@ -48,9 +61,7 @@ def flash(board: Board, image: Path) -> None:
         return
     output = (result.stdout + result.stderr).strip()
     last = (output.splitlines() or ["no message"])[-1]
-    if "No DFU capable" in output or "More than one DFU" in output or "Cannot open" in output:
-        raise DeviceError(
-            f"{command[0]}: {last}",
-            hint="hold the board's button while plugging it in, so that its boot ROM answers",
-        )
+    for sign, hint in _NOT_ATTACHED.items():
+        if sign in output:
+            raise DeviceError(f"{command[0]}: {last}", hint=hint)
     raise ToolchainError(f"{command[0]} failed: {last}")

@@ -1,0 +1,93 @@
+/* Counter and serial port of an STM32. */
+#include "board.h"
+#include "te_cortex_m.h"
+#include "te_platform.h"
+#include "te_receive.h"
+#include "te_stm32.h"
+#include "te_stm32_family.h"
+#include "te_systick.h"
+
+#define GPIO_MODER(port) REGISTER(GPIO_BASE + 0x00u + 0x400u * (port))
+#define GPIO_PUPDR(port) REGISTER(GPIO_BASE + 0x0cu + 0x400u * (port))
+#define GPIO_AFR(port, pin) REGISTER(GPIO_BASE + 0x20u + 0x400u * (port) + 4u * ((pin) / 8u))
+
+#define USART_CR1_RE (1u << 2)
+#define USART_CR1_TE (1u << 3)
+#define USART_CR1_RXNEIE (1u << 5)
+#define USART_STATUS_ORE (1u << 3)
+#define USART_STATUS_RXNE (1u << 5)
+#define USART_STATUS_TXE (1u << 7)
+
+static uint32_t sysclk_hz;
+
+static void alternate_function_init(uint32_t port, uint32_t pin)
+{
+    RCC_GPIOENR |= 1u << port;
+    (void)RCC_GPIOENR; /* the peripheral needs some cycles: reading back takes them */
+    GPIO_AFR(port, pin) = (GPIO_AFR(port, pin) & ~(15u << (pin % 8u * 4u))) |
+                          BOARD_UART_ALTERNATE_FUNCTION << (pin % 8u * 4u);
+    GPIO_PUPDR(port) = (GPIO_PUPDR(port) & ~(3u << (pin * 2u))) | 1u << (pin * 2u);
+    GPIO_MODER(port) = (GPIO_MODER(port) & ~(3u << (pin * 2u))) | 2u << (pin * 2u);
+}
+
+static void uart_init(void)
+{
+    const uint32_t divider = BOARD_UART_APB == 2 ? BOARD_APB2_DIVIDER : BOARD_APB1_DIVIDER;
+    const uint32_t clock = sysclk_hz == BOARD_SYSCLK_HZ ? BOARD_SYSCLK_HZ / divider : sysclk_hz;
+    alternate_function_init(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN);
+    alternate_function_init(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN);
+    RCC_APBENR(BOARD_UART_APB) |= 1u << BOARD_UART_ENABLE_BIT;
+    (void)RCC_APBENR(BOARD_UART_APB);
+    USART_BRR = (clock + BOARD_UART_BAUD / 2u) / BOARD_UART_BAUD;
+    USART_CR1 = USART_CR1_UE | USART_CR1_RXNEIE | USART_CR1_TE | USART_CR1_RE;
+    te_enable_interrupt(BOARD_UART_IRQ);
+}
+
+void te_platform_init(void)
+{
+    sysclk_hz = te_clock_init();
+    uart_init();
+    te_systick_start();
+}
+
+static void receive(void)
+{
+    /* An overrun raises the interrupt too. */
+    if (USART_STATUS & (USART_STATUS_RXNE | USART_STATUS_ORE)) {
+        te_receive_put((uint8_t)USART_RECEIVED);
+        USART_CLEAR_OVERRUN();
+    }
+}
+
+void te_uart_handler(void)
+{
+    receive();
+}
+
+/* The interrupt comes first where there is one; an emulator without interrupts is polled. */
+void te_platform_poll(void)
+{
+    te_mask_interrupts();
+    receive();
+    te_sleep_unless(te_receive_pending());
+    te_unmask_interrupts();
+}
+
+void te_platform_write(const uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        while (!(USART_STATUS & USART_STATUS_TXE)) {
+        }
+        USART_SENT = bytes[i];
+    }
+}
+
+uint64_t te_platform_ticks(void)
+{
+    return te_systick_ticks();
+}
+
+uint32_t te_platform_tick_hz(void)
+{
+    return sysclk_hz;
+}
