@@ -1,11 +1,13 @@
-/* Interrupts of a Cortex-M. */
+/* Interrupts of a Cortex-M, the serial port's among them. */
 #ifndef TE_CORTEX_M_H
 #define TE_CORTEX_M_H
 
 #include <stdint.h>
 
-/* Of the platform: the interrupt BOARD_UART_IRQ. */
+/* The interrupt BOARD_UART_IRQ. */
 void te_uart_handler(void);
+/* Of the platform: passes on at most one byte that has arrived, and lets the next one interrupt. */
+void te_uart_receive(void);
 
 static inline void te_enable_interrupt(uint32_t number)
 {

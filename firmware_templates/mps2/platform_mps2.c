@@ -26,26 +26,12 @@ void te_platform_init(void)
     te_systick_start();
 }
 
-static void receive(void)
+void te_uart_receive(void)
 {
     UART_INTCLEAR = UART_INTCLEAR_RX; /* before the byte is read: the next one raises it again */
     if (UART_STATE & UART_STATE_RX_FULL) {
         te_receive_put((uint8_t)UART_DATA);
     }
-}
-
-void te_uart_handler(void)
-{
-    receive();
-}
-
-/* The interrupt comes first where there is one; an emulator without interrupts is polled. */
-void te_platform_poll(void)
-{
-    te_mask_interrupts();
-    receive();
-    te_sleep_unless(te_receive_pending());
-    te_unmask_interrupts();
 }
 
 void te_platform_write(const uint8_t *bytes, uint32_t count)

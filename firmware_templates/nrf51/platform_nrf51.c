@@ -75,27 +75,12 @@ void te_platform_init(void)
     TIMER0_TASKS_START = 1;
 }
 
-static void receive(void)
+void te_uart_receive(void)
 {
     if (UART_EVENTS_RXDRDY) {
         UART_EVENTS_RXDRDY = 0; /* before the byte is read: reading lets the next one raise it again */
         te_receive_put((uint8_t)UART_RXD);
     }
-}
-
-void te_uart_handler(void)
-{
-    receive();
-}
-
-/* The interrupt comes first where there is one. */
-void te_platform_poll(void)
-{
-    te_platform_ticks(); /* notices a wrap of the counter, every 268 s, while the host is silent */
-    te_mask_interrupts();
-    receive();
-    te_sleep_unless(te_receive_pending());
-    te_unmask_interrupts();
 }
 
 void te_platform_write(const uint8_t *bytes, uint32_t count)

@@ -50,27 +50,13 @@ void te_platform_init(void)
     te_systick_start();
 }
 
-static void receive(void)
+void te_uart_receive(void)
 {
     /* An overrun raises the interrupt too. */
     if (USART_STATUS & (USART_STATUS_RXNE | USART_STATUS_ORE)) {
         te_receive_put((uint8_t)USART_RECEIVED);
         USART_CLEAR_OVERRUN();
     }
-}
-
-void te_uart_handler(void)
-{
-    receive();
-}
-
-/* The interrupt comes first where there is one; an emulator without interrupts is polled. */
-void te_platform_poll(void)
-{
-    te_mask_interrupts();
-    receive();
-    te_sleep_unless(te_receive_pending());
-    te_unmask_interrupts();
 }
 
 void te_platform_write(const uint8_t *bytes, uint32_t count)
