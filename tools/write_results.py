@@ -333,7 +333,9 @@ def main() -> None:
             "and the layer table of the network is inferred from its published sizes. The column "
             "*Paper* has what is certain of arXiv 2503.08973. White-box attacks take the gradient of "
             "the loss on the logits, through the straight-through quantizers, and divide the logits by "
-            "the temperature that the network was trained with."
+            "the temperature that the network was trained with. Some records of Boundary, and with them "
+            "the figures here, are from before its starting points were drawn as they are now: the same "
+            "seed gives others."
         ),
         "",
     ]
