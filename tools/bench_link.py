@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How busy the link keeps wire and board, over a line of so many bits per second.
 
-    python tools/bench_link.py --baud 921600
+    python -m tools.bench_link --baud 921600
 
 Streams samples of 784 bytes to the device half of the link. First to one that is compiled for this
 machine and sleeps in the place of computing, so that nothing but the link is measured: for
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,23 +23,20 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.link.native import NativeDevice, compile_native, dense_model, random_samples  # noqa: E402
-from tinyedge import demo  # noqa: E402
-from tinyedge.boards import load_board  # noqa: E402
-from tinyedge.boards.board import DEFAULT_BOARD  # noqa: E402
-from tinyedge.evaluation.devices import Device, Fleet  # noqa: E402
-from tinyedge.evaluation.suites import read_calibration  # noqa: E402
-from tinyedge.exporters.converted import ConvertedModel, write_converted  # noqa: E402
-from tinyedge.firmware.project import build_firmware  # noqa: E402
-from tinyedge.graph import reference  # noqa: E402
-from tinyedge.importers import import_model  # noqa: E402
-from tinyedge.link.client import Client  # noqa: E402
-from tinyedge.link.proxy import Proxy  # noqa: E402
-from tinyedge.targets import open_emulator  # noqa: E402
-from tinyedge.targets.target import Target  # noqa: E402
+from tests.link.native import NativeDevice, compile_native, dense_model, random_samples
+from tinyedge import demo
+from tinyedge.boards import load_board
+from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.evaluation.devices import Device, Fleet
+from tinyedge.evaluation.suites import read_calibration
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.firmware.project import build_firmware
+from tinyedge.graph import reference
+from tinyedge.importers import import_model
+from tinyedge.link.client import Client
+from tinyedge.link.proxy import Proxy
+from tinyedge.targets import open_emulator
+from tinyedge.targets.target import Target
 
 INPUT = 784
 
