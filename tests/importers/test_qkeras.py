@@ -183,7 +183,10 @@ def test_bits_follow_the_quantizer(quantizer: str, tmp_path: Path) -> None:
 
 UNSUPPORTED: dict[str, tuple[Any, str]] = {
     "transposed": (lambda: km.sequential((9, 8, 3), layers.Conv2DTranspose(4, 3)), "Transpose"),
-    "plain convolution": (lambda: km.sequential((9, 8, 3), layers.Conv2D(4, 3)), "Conv2D"),
+    "plain convolution": (
+        lambda: km.sequential((9, 8, 3), layers.Conv2D(4, 3)),
+        "Conv2D has float weights",
+    ),
     "leaky": (lambda: km.sequential((9, 8, 3), km.conv(), layers.LeakyReLU()), "LeakyReLU"),
     "tanh": (
         lambda: km.sequential((9, 8, 3), km.conv(), qkeras.QActivation("quantized_tanh(8)")),
