@@ -246,6 +246,9 @@ class Client(AbstractContextManager["Client"]):
     ) -> NDArray[np.int8]:
         """The output of one layer for a sample, computed again for every 1,024 bytes of it.
 
+        Ask ``layers`` first: firmware that does not watch takes this longer request for a damaged
+        one.
+
         Args:
             sample: the input, int8 of the model's input shape.
             layer: its number among the layers.
