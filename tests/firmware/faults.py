@@ -27,8 +27,10 @@ def templates_with(
         monkeypatch.setattr(f"tinyedge.firmware.{module}.data_folder", lambda _: copy)
 
 
-def flip_output(monkeypatch: pytest.MonkeyPatch, folder: Path, kernel: str, index: int) -> None:
-    """A kernel that gives one value of its output off by one."""
+def flip_output(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, kernel: str, index: int, where: str = "1"
+) -> None:
+    """A kernel that gives one value of its output off by 64, where a condition in C holds."""
     source = data_folder("firmware_templates") / "runtime" / f"{kernel}.c"
     found = re.search(rf"void {kernel}\(([^)]*)\)\n\{{", source.read_text())
     assert found, f"{kernel}.c has changed"
@@ -37,7 +39,8 @@ def flip_output(monkeypatch: pytest.MonkeyPatch, folder: Path, kernel: str, inde
     fault = (
         f"static void right({parameters});\n\n"
         f"void {kernel}({parameters})\n"
-        f"{{\n    right({', '.join(names)});\n    output[{index}] ^= 1;\n}}\n\n"
+        f"{{\n    const int faulty = {where};\n    right({', '.join(names)});\n"
+        f"    output[{index}] ^= faulty ? 64 : 0;\n}}\n\n"
         f"static void right({parameters})\n{{"
     )
     templates_with(monkeypatch, folder, kernel, found[0], fault)

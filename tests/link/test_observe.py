@@ -11,6 +11,8 @@ import pytest
 
 from tests.link.native import NativeDevice, compile_native, random_samples
 from tinyedge.errors import LinkError
+from tinyedge.evaluation.devices import Device
+from tinyedge.evaluation.observation import Counter
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.observation import ObservedLayer, observed_layers
 from tinyedge.graph import reference
@@ -20,6 +22,7 @@ from tinyedge.link.line import open_line
 from tinyedge.link.protocol import Layers, Message, Output
 from tinyedge.link.proxy import Faults, Proxy
 from tinyedge.models.benchmark import NetworkBuilder
+from tinyedge.targets.target import Target
 
 
 class Setup:
@@ -60,7 +63,7 @@ def test_every_layer_is_told_and_shown(small: Setup, device: NativeDevice) -> No
         for number, sample in enumerate(small.samples):
             told = client.layers(sample, len(small.layers))
             assert told.crcs.tolist() == small.crcs(number)
-            assert told.ticks.max() < 10_000_000  # microseconds here
+            assert told.ticks.max() < 10_000_000
             for layer, values in enumerate(small.expected):
                 came: list[int] = []
                 shown = client.output(sample, layer, values[number].size, came.append)
@@ -69,6 +72,12 @@ def test_every_layer_is_told_and_shown(small: Setup, device: NativeDevice) -> No
         # A watching firmware infers as every other does.
         logits = client.infer(small.samples[0]).logits
         assert np.array_equal(logits, small.expected[-1][0])
+
+
+def test_counter_of_1_mhz_counts_microseconds(small: Setup, device: NativeDevice) -> None:
+    with Client(device.port, 0) as client:
+        counter = Counter.of(Device(client, Target("board", device.port), small.model))
+    assert counter == Counter("microseconds", hz=1_000_000)
 
 
 def test_what_gets_lost_is_computed_again(small: Setup) -> None:

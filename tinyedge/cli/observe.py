@@ -9,7 +9,7 @@ from tinyedge.cli.output import Output
 from tinyedge.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tinyedge.boards import Board
     from tinyedge.evaluation.executors import Int8
@@ -23,7 +23,7 @@ RANDOM_SAMPLES = 8
 """Without any that were named."""
 
 _NOTHING_COUNTED = (
-    "{} counts nothing: QEMU counts instructions (--on emulator --emulator qemu), a board cycles"
+    "{} counts nothing. QEMU counts instructions (--on emulator --emulator qemu), a board cycles."
 )
 
 
@@ -48,7 +48,7 @@ class _Opened(NamedTuple):
 
 
 def check_options(
-    place: str, ports: tuple[str, ...], others: dict[str, object], sources: int
+    place: str, ports: tuple[str, ...], others: Mapping[str, object], sources: int
 ) -> None:
     """Refuses what --profile and --trace do not go with.
 
@@ -126,7 +126,7 @@ def observe(
             text.append(
                 _profile_line(found, place.place)
                 if opened.counter
-                else _NOTHING_COUNTED.format(opened.about.get("emulator") or f"the {place.place}")
+                else _NOTHING_COUNTED.format(opened.about.get("emulator") or f"The {place.place}")
             )
         if trace:
             with output.step("computing the reference"):
@@ -185,7 +185,7 @@ def _opened(
             about = {"on": "board", "board": device.hello.board, "emulator": None}
             if profile:
                 whole = _whole(output, device, samples)
-            counter = Counter.of(device, board)
+            counter = Counter.of(device)
             yield _Opened(
                 DeviceObserver(device, layers), about | {"port": place.ports[0]}, counter, whole
             )
@@ -204,7 +204,7 @@ def _opened(
             "emulator": emulator,
             "compiler": firmware.compiler,
         }
-        counter = Counter.of(watched.device, board)
+        counter = Counter.of(watched.device)
         yield _Opened(DeviceObserver(watched.device, layers), about, counter, whole)
 
 
@@ -218,8 +218,9 @@ def _whole(output: Output, device: Any, samples: Int8) -> Ticks:
 def _profile_line(profile: dict[str, Any], place: str) -> str:
     """What measuring costs."""
     whole, overhead, unit = profile["whole"], profile["overhead"], profile["unit"]
-    firmware = "the ordinary firmware" if place == "emulator" else "the same firmware, unwatched,"
+    firmware = "The ordinary firmware" if place == "emulator" else "The same firmware, not watched,"
+    time = f" ({1e3 * whole / profile['hz']:,.2f} ms)" if profile["hz"] else ""
     return (
-        f"{firmware} takes {whole:,.0f} {unit} an inference; measuring adds {overhead:,.0f} "
-        f"({100 * overhead / whole:.2f} %)"
+        f"{firmware} takes {whole:,.0f} {unit}{time} an inference; measuring adds {overhead:,.0f} "
+        f"({100 * overhead / whole:.2f} %)."
     )

@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.boards import Board, board_names, load_board
 from tinyedge.evaluation.devices import Device
 from tinyedge.evaluation.executors import Int8, Progress
 from tinyedge.exporters.converted import ConvertedModel
@@ -18,9 +17,11 @@ from tinyedge.firmware.twin import Twin
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 
-Unit = Literal["instructions", "cycles", "ticks"]
+Unit = Literal["instructions", "cycles", "microseconds"]
 Ticks = NDArray[np.uint64]
 Crcs = NDArray[np.uint32]
+
+_MICROSECONDS_HZ = 1_000_000
 
 
 class Observer(Protocol):
@@ -113,23 +114,17 @@ class Counter:
     hz: int | None = None
 
     @classmethod
-    def of(cls, device: Device, board: Board) -> Counter | None:
+    def of(cls, device: Device) -> Counter | None:
         """The counter of a device; None where it counts nothing.
 
-        Args:
-            device: opened.
-            board: what it is meant to be; a board that introduces itself as another one that is
-                known is taken for that.
+        A board's runs at the core's clock, or at 1 MHz, at which no core runs.
         """
-        target, hello = device.target, device.hello
+        target, hz = device.target, device.hello.tick_hz
         if target.ticks_per_instruction:
             return cls("instructions", target.ticks_per_instruction)
         if target.process:
             return None
-        if hello.board != board.name and hello.board in board_names():
-            board = load_board(hello.board)
-        known = hello.board == board.name and hello.tick_hz == board.clock.sysclk_hz
-        return cls("cycles" if known else "ticks", hz=hello.tick_hz)
+        return cls("microseconds" if hz == _MICROSECONDS_HZ else "cycles", hz=hz)
 
     def counts(self, ticks: Ticks) -> NDArray[np.float64]:
         """Ticks in units."""
@@ -151,16 +146,15 @@ def profile_record(
     total = None if counts is None else float(counts.sum(axis=1).mean())
     unwatched = float(counter.counts(whole).mean()) if counter and whole is not None else None
     names = [layer.name for layer in observed_layers(model)]
+    views = np.zeros((len(ticks), 1))  # of other layers' outputs, for which no code runs
     layers = []
     for layer in model.manifest["layers"]:
-        if counts is None:
-            spread = [None, None, None]
-        elif layer["kernel"]:
-            column = counts[:, names.index(layer["name"])]
-            spread = [float(column.mean()), int(column.min()), int(column.max())]
-        else:
-            spread = [0.0, 0, 0]  # a view of another layer's output, for which no code runs
-        count = spread[0]
+        count: float | None = None
+        least: int | None = None
+        most: int | None = None
+        if counts is not None:
+            column = counts[:, names.index(layer["name"])] if layer["kernel"] else views
+            count, least, most = float(column.mean()), int(column.min()), int(column.max())
         layers.append(
             {
                 "name": layer["name"],
@@ -169,8 +163,8 @@ def profile_record(
                 "packing": layer["packing"],
                 "macs": layer["macs"],
                 "count": count,
-                "min": spread[1],
-                "max": spread[2],
+                "min": least,
+                "max": most,
                 "share": None if count is None or not total else count / total,
                 "per_mac": count / layer["macs"] if count and layer["macs"] else None,
             }
