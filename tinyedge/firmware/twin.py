@@ -72,7 +72,9 @@ class Twin:
         return outputs
 
     def outputs(self, sample: NDArray[np.int8]) -> list[NDArray[np.int8]]:
-        """Computes one sample, int8 of the input's shape; gives every layer's output, flat.
+        """Computes one sample, int8 of the input's shape; gives every layer's output, int8, flat.
+
+        The layers are those of ``observed_layers``; the twin has to be made with ``observe``.
 
         Raises:
             DataError: the sample is not int8 or not of the input's shape.
@@ -84,8 +86,10 @@ class Twin:
 
         called = _OBSERVER(observe)
         self._library.tinyedge_model_observe(called)
-        self.run(sample[np.newaxis])
-        self._library.tinyedge_model_observe(None)
+        try:
+            self.run(sample[np.newaxis])
+        finally:
+            self._library.tinyedge_model_observe(None)
         return seen
 
 
