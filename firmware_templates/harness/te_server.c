@@ -8,6 +8,13 @@
 #include "te_platform.h"
 #include "te_receive.h"
 
+#ifdef TE_OBSERVED
+#include "te_observe.h"
+#define LARGEST_PAYLOAD (TE_OBSERVE_ARGUMENTS + TINYEDGE_MODEL_INPUT_SIZE)
+#else
+#define LARGEST_PAYLOAD TINYEDGE_MODEL_INPUT_SIZE
+#endif
+
 #define PROTOCOL_VERSION 3
 #define BOARD_NAME_SIZE 24u
 
@@ -17,6 +24,8 @@ enum {
     MESSAGE_INFER = 0x02, /* payload: the int8 input */
     MESSAGE_STATS = 0x03,
     MESSAGE_CHANGES = 0x04, /* payload: the base's CRC-32, then what differs from it */
+    MESSAGE_LAYERS = 0x10, /* payload: the int8 input */
+    MESSAGE_OUTPUT = 0x11, /* payload: as te_observe.h says, then the int8 input */
     MESSAGE_ANSWER = 0x80,
     MESSAGE_DAMAGED = 0xfe, /* answers no request, but a frame that cannot be read */
     MESSAGE_ERROR = 0xff, /* payload: one u32, an error below */
@@ -28,6 +37,7 @@ enum {
     ERROR_NO_SESSION = 3, /* the board was reset, or another host has taken over */
     ERROR_NO_MODEL = 4, /* the runtime cannot set the model up: its arena is too small */
     ERROR_NO_BASE = 5, /* the changes are to another input than the one kept */
+    ERROR_NO_LAYER = 16,
 };
 
 /* An answer, so that a repeated request is answered again and not computed again. */
@@ -39,7 +49,7 @@ typedef struct {
     int8_t logits[TINYEDGE_MODEL_OUTPUT_SIZE];
 } answer;
 
-static uint8_t frame[TE_FRAME_OVERHEAD + TINYEDGE_MODEL_INPUT_SIZE];
+static uint8_t frame[TE_FRAME_OVERHEAD + LARGEST_PAYLOAD];
 static answer answers[TINYEDGE_LINK_ANSWERS];
 static uint32_t session;
 static uint32_t inferences;
@@ -211,6 +221,32 @@ static void infer(const te_frame_header *request, const uint8_t *payload)
     send_answer(request, slot);
 }
 
+#ifdef TE_OBSERVED
+/* Runs the model while it is watched. Nothing is remembered: a repeated request is computed again. */
+static void observe(const te_frame_header *request, const uint8_t *payload)
+{
+    const uint32_t arguments = request->type == MESSAGE_OUTPUT ? TE_OBSERVE_ARGUMENTS : 0;
+    if (request->session != session) {
+        send_error(request, ERROR_NO_SESSION);
+        return;
+    }
+    if (request->length != arguments + TINYEDGE_MODEL_INPUT_SIZE) {
+        send_error(request, ERROR_WRONG_LENGTH);
+        return;
+    }
+    const uint32_t crc = te_crc32(0, payload + arguments, TINYEDGE_MODEL_INPUT_SIZE);
+    te_frame_header answered = *request;
+    answered.type |= MESSAGE_ANSWER;
+    memcpy(tinyedge_model_input(), payload + arguments, TINYEDGE_MODEL_INPUT_SIZE);
+    inferences++;
+    if (request->type == MESSAGE_LAYERS) {
+        te_observe_layers(&answered, crc);
+    } else if (!te_observe_output(&answered, crc, payload)) {
+        send_error(request, ERROR_NO_LAYER);
+    }
+}
+#endif
+
 static void send_stats(const te_frame_header *request)
 {
     const tinyedge_arena_usage arena = tinyedge_model_arena();
@@ -240,6 +276,12 @@ static void answer_request(const te_frame_header *request, const uint8_t *payloa
     case MESSAGE_STATS:
         send_stats(request);
         break;
+#ifdef TE_OBSERVED
+    case MESSAGE_LAYERS:
+    case MESSAGE_OUTPUT:
+        observe(request, payload);
+        break;
+#endif
     default:
         send_error(request, ERROR_UNKNOWN_TYPE);
         break;

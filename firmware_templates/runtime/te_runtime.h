@@ -18,6 +18,15 @@
 #define TE_ARENA
 #endif
 
+/* In a build that watches the model, te_observe sees every layer's output as soon as it is complete;
+ * in all others nothing is left of it. */
+#ifdef TE_OBSERVED
+void te_observe(uint32_t layer, const int8_t *output, uint32_t size);
+#define TE_OBSERVE(layer, output, size) te_observe(layer, output, size)
+#else
+#define TE_OBSERVE(layer, output, size) ((void)0)
+#endif
+
 /* Where reading packed weights stands: the next byte, and what is left of the byte before. */
 typedef struct {
     const uint8_t *next;

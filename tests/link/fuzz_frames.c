@@ -127,15 +127,33 @@ static size_t damage(uint8_t *data, size_t size)
 /* A good frame on the wire, of a type that the server knows, or of any. */
 static te_frame_header send_frame(uint8_t *payload)
 {
-    static const uint8_t types[] = {MESSAGE_HELLO, MESSAGE_INFER, MESSAGE_STATS, MESSAGE_CHANGES};
-    te_frame_header header = {types[draw() % 4], draw() % 2, draw() % 16, 0};
+    static const uint8_t types[] = {
+        MESSAGE_HELLO,  MESSAGE_INFER,  MESSAGE_STATS, MESSAGE_CHANGES,
+#ifdef TE_OBSERVED
+        MESSAGE_LAYERS, MESSAGE_OUTPUT,
+#endif
+    };
+    te_frame_header header = {types[draw() % sizeof types], draw() % 2, draw() % 16, 0};
     header.length = draw() % 4 ? draw() % 24 : TINYEDGE_MODEL_INPUT_SIZE;
+#ifdef TE_OBSERVED
+    if (header.type == MESSAGE_OUTPUT && draw() % 4) {
+        header.length += TE_OBSERVE_ARGUMENTS;
+    }
+#endif
     if (draw() % 16 == 0) {
         header.type = (uint8_t)draw();
     }
     for (uint32_t i = 0; i < header.length; i++) {
         payload[i] = (uint8_t)(draw() % 3 ? draw() % 8 : draw());
     }
+#ifdef TE_OBSERVED
+    if (header.type == MESSAGE_OUTPUT && draw() % 4) {
+        memset(payload, 0, TE_OBSERVE_ARGUMENTS); /* layer, offset and count, most of them possible */
+        payload[0] = (uint8_t)(draw() % 2);
+        payload[4] = (uint8_t)(draw() % 16);
+        payload[8] = (uint8_t)(draw() % 16);
+    }
+#endif
     if (header.type == MESSAGE_CHANGES && has_base && header.length >= 4 && draw() % 4) {
         for (int i = 0; i < 4; i++) {
             payload[i] = (uint8_t)(base_crc >> (8 * i));

@@ -16,6 +16,7 @@ from tinyedge.boards import load_board
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import WARNINGS, host_compiler
 from tinyedge.firmware.link_memory import LinkMemory, link_memory
+from tinyedge.firmware.observation import observer_files, observing
 from tinyedge.firmware.project import harness_files
 from tinyedge.firmware.twin import twin_include_flags, twin_sources
 from tinyedge.graph import operators as ops
@@ -62,6 +63,8 @@ def compile_native(
     link: LinkMemory | None = None,
     flags: tuple[str, ...] = SANITIZERS,
     without: tuple[str, ...] = (),
+    *,
+    observe: bool = False,
 ) -> Path:
     """Compiles the harness with a model and a platform; gives the program."""
     require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
@@ -69,13 +72,18 @@ def compile_native(
     sizes = graph.input_tensor.size, graph.output_tensor.size
     files = harness_files(BOARD, link or link_memory(BOARD, *sizes, taken=0))
     identity = {"board": BOARD, "hash_bytes": ", ".join(["0x5a"] * 32)}
+    names = list(_HARNESS)
+    if observe:
+        files |= observer_files()
+        names.append("te_observe.c")
     files["firmware_id.h"] = render_template("harness/firmware_id.h.j2", identity)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in [*_HARNESS, *(name for name in files if name.endswith(".h"))]:
+    for name in [*names, *(name for name in files if name.endswith(".h"))]:
         (folder / name).write_text(files[name])
-    harness = [folder / name for name in _HARNESS if name not in without]
+    harness = [folder / name for name in names if name not in without]
     sources = [main, *harness, *twin_sources(model)]
-    command = [*host_compiler().command, *WARNINGS, "-D_GNU_SOURCE", "-g", *flags, f"-I{folder}"]
+    compiler = observing(host_compiler()) if observe else host_compiler()
+    command = [*compiler.command, *WARNINGS, "-D_GNU_SOURCE", "-g", *flags, f"-I{folder}"]
     if main == _COUNTING:
         command.append("-Wl,--wrap=tinyedge_model_invoke")
     program = folder / "native"

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import require
 from tests.link.native import SANITIZERS, compile_native, dense_model
 
@@ -16,8 +18,11 @@ EXECUTIONS = int(os.environ.get("TINYEDGE_FUZZ_EXECUTIONS", "10000000"))
 """Some 20 seconds."""
 
 
-def test_no_wrong_payload_is_accepted_and_nothing_is_undefined(tmp_path: Path) -> None:
-    program = compile_fuzz(tmp_path, *SANITIZERS, "-O2")
+@pytest.mark.parametrize("observe", [False, True])
+def test_no_wrong_payload_is_accepted_and_nothing_is_undefined(
+    tmp_path: Path, *, observe: bool
+) -> None:
+    program = compile_fuzz(tmp_path, *SANITIZERS, "-O2", observe=observe)
     command = [str(program), "1", str(EXECUTIONS)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -26,17 +31,19 @@ def test_no_wrong_payload_is_accepted_and_nothing_is_undefined(tmp_path: Path) -
 
 def test_the_fuzzer_reaches_the_parser(tmp_path: Path) -> None:
     require([name for name in ("gcov",) if shutil.which(name)], "gcov")
-    program = compile_fuzz(tmp_path, "-O0", "--coverage")
+    program = compile_fuzz(tmp_path, "-O0", "--coverage", observe=True)
     subprocess.run([str(program), "1", "20000"], cwd=program.parent, check=True, text=True)
     # Of the server, the endless loop around what is fed here is left.
-    for name, least in (("te_frame.c", 95), ("te_server.c", 94)):
+    for name, least in (("te_frame.c", 95), ("te_server.c", 94), ("te_observe.c", 100)):
         covered = coverage(program.parent, name)
         assert covered >= least, f"{name}: {covered} % of the lines"
 
 
-def compile_fuzz(folder: Path, *flags: str) -> Path:
+def compile_fuzz(folder: Path, *flags: str, observe: bool) -> Path:
     model = dense_model(folder / "model", 40)
-    return compile_native(model, folder / "fuzz", MAIN, flags=flags, without=("te_server.c",))
+    return compile_native(
+        model, folder / "fuzz", MAIN, flags=flags, without=("te_server.c",), observe=observe
+    )
 
 
 def coverage(folder: Path, name: str) -> float:

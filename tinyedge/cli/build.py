@@ -46,6 +46,7 @@ def command(
     protocol: str,
     mlperf_model: str | None,
     mlperf_input: MlperfInput | None,
+    observe: bool,  # noqa: FBT001
     runtime: str,
     tflm_includes: tuple[Path, ...],
     tflm_lib: Path | None,
@@ -62,7 +63,7 @@ def command(
     from tinyedge.reports.record import memory_record
 
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
-    spoken = Protocol(protocol, mlperf_model, mlperf_input)
+    spoken = Protocol(protocol, mlperf_model, mlperf_input, observe)
     board = load_board(board_name)
     model = load_converted(folder)
     with output.step(f"compiling for {board.name}"):
@@ -72,6 +73,7 @@ def command(
         "board": board.name,
         "runtime": runtime,
         "protocol": protocol,
+        "observe": observe,
         "compiler": firmware.compiler,
         "elf": str(firmware.elf),
         "image": str(firmware.image),

@@ -49,6 +49,7 @@ def command(
     protocol: str,
     mlperf_model: str | None,
     mlperf_input: MlperfInput | None,
+    observe: bool,  # noqa: FBT001
     runtime: str,
     tflm_includes: tuple[Path, ...],
     tflm_lib: Path | None,
@@ -68,7 +69,7 @@ def command(
     from tinyedge.targets.terminal import bridge, connect, open_terminal
 
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
-    spoken = Protocol(protocol, mlperf_model, mlperf_input)
+    spoken = Protocol(protocol, mlperf_model, mlperf_input, observe)
     board = load_board(board_name or DEFAULT_BOARD)
     model = load_converted(folder)
     name = require_emulator(board, emulator)  # before anything is built

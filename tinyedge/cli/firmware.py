@@ -66,15 +66,19 @@ class Protocol:
         name: ``tinyedge`` or ``mlperf``.
         model: ``--mlperf-model``.
         input: ``--mlperf-input``.
+        observe: ``--observe``.
     """
 
     name: str = "tinyedge"
     model: str | None = None
     input: MlperfInput | None = None
+    observe: bool = False
 
     def __post_init__(self) -> None:
         if self.name != "mlperf" and (self.model or self.input):
             raise UsageError("--mlperf-model and --mlperf-input go with --protocol mlperf")
+        if self.name == "mlperf" and self.observe:
+            raise UsageError("--observe does not go with --protocol mlperf")
 
     def mlperf(self, model: ConvertedModel) -> Mlperf | None:
         """How a model's firmware answers MLPerf Tiny's runner; None with our own link.
@@ -100,14 +104,18 @@ def build(
     """Builds the firmware of a model with the runtime and the protocol that were asked for.
 
     Raises:
-        UsageError: TFLite-Micro was asked for without a library, or with zig; or see ``Protocol``.
+        UsageError: TFLite-Micro was asked for without a library, with zig or ``--observe``; or see
+            ``Protocol``.
         DoesNotFitError, ModelError, ToolchainError: as the build raises them.
     """
-    mlperf = (protocol or Protocol()).mlperf(model)
+    protocol = protocol or Protocol()
+    mlperf = protocol.mlperf(model)
     if runtime.name != "tflm":
         from tinyedge.firmware.project import build_firmware
 
-        return build_firmware(model, board, compiler, target, mlperf)
+        return build_firmware(model, board, compiler, target, mlperf, observe=protocol.observe)
+    if protocol.observe:
+        raise UsageError("--observe does not go with --runtime tflm")
     library = runtime.tflm()
     if not library:
         raise UsageError("--runtime tflm takes --tflm-include and --tflm-lib")

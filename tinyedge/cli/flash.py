@@ -40,6 +40,7 @@ def command(
     protocol: str,
     mlperf_model: str | None,
     mlperf_input: MlperfInput | None,
+    observe: bool,  # noqa: FBT001
     runtime: str,
     tflm_includes: tuple[Path, ...],
     tflm_lib: Path | None,
@@ -57,7 +58,7 @@ def command(
     from tinyedge.targets.flashing import flash, flash_command
 
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
-    spoken = Protocol(protocol, mlperf_model, mlperf_input)
+    spoken = Protocol(protocol, mlperf_model, mlperf_input, observe)
     board = load_board(board_name)
     model = load_converted(folder)
     with output.step(f"compiling for {board.name}"):

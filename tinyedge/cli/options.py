@@ -177,8 +177,13 @@ def tflm_options(command: Command) -> Command:
 
 
 def protocol_options(command: Command) -> Command:
-    """--protocol, --mlperf-model and --mlperf-input."""
+    """--protocol, --mlperf-model, --mlperf-input and --observe."""
     for decorate in (
+        click.option(
+            "--observe",
+            is_flag=True,
+            help="A firmware whose layers 'tinyedge run --profile' and '--trace' can watch.",
+        ),
         click.option(
             "--mlperf-input",
             type=click.Choice(MLPERF_INPUTS),

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
 
 PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
+DEVICES = ("emulator", "board")
 
 
 @click.command("run")
@@ -78,6 +79,14 @@ PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
     metavar="LOW HIGH",
     help="What 0 and 255 of a data set's pixels stand for. Default: by the model's input range.",
 )
+@click.option(
+    "--profile", is_flag=True, help="Say what each layer costs, as counted on the device."
+)
+@click.option(
+    "--trace",
+    is_flag=True,
+    help="Compare every layer's output with the numpy reference; names the first that differs.",
+)
 @tflm_options
 @output_options
 @click.pass_obj
@@ -100,6 +109,8 @@ def command(
     data_folder: Path | None,
     samples: int | None,
     pixels: tuple[float, float] | None,
+    profile: bool,  # noqa: FBT001
+    trace: bool,  # noqa: FBT001
     runtime: str,
     tflm_includes: tuple[Path, ...],
     tflm_lib: Path | None,
@@ -114,24 +125,32 @@ def command(
     With --on emulator and --runtime tflm the same samples also run in a firmware with your own
     TFLite-Micro, and both are shown side by side; without --tflm-lib, the tflite-micro package on
     this machine stands in for it, with logits and arena.
+
+    --profile and --trace watch each layer on the twin, an emulator, or a board that was flashed
+    with --observe; without --inputs, --suite or --dataset they take random samples.
     """
     from tinyedge.boards import load_board
     from tinyedge.boards.board import DEFAULT_BOARD
     from tinyedge.cli.firmware import Runtime
+    from tinyedge.cli.observe import Watched, check_options, observe
     from tinyedge.errors import UsageError
+    from tinyedge.evaluation.session import LinkOptions
     from tinyedge.exporters.converted import load_converted
 
-    if sum(map(bool, (suite_files, dataset, inputs))) != 1 or (
-        (inputs is None) != (outputs is None)
-    ):
+    link = Link(ports, baud, timeout_s, journal_file, resume)
+    sources = sum(map(bool, (suite_files, dataset, inputs)))
+    watching = profile or trace
+    if watching:
+        others = {
+            "--runtime tflm": runtime == "tflm",
+            "--outputs": outputs,
+            "--resume": resume,
+            "--journal": journal_file,
+        }
+        check_options(place, ports, others, sources)
+    elif sources != 1 or (inputs is None) != (outputs is None):
         raise UsageError("give either --inputs and --outputs, or --suite, or --dataset")
-    if (ports or baud) and place != "board":
-        raise UsageError("--port and --baud go with --on board")
-    if len(set(ports)) < len(ports):
-        raise UsageError("--port: the same port is named twice")
-    on_device = place in ("emulator", "board")
-    if (resume or journal_file or timeout_s) and not on_device:
-        raise UsageError("--resume, --journal and --timeout go with --on emulator or board")
+    link.check(place)
     if pixels and not (dataset and pixels[0] < pixels[1]):
         raise UsageError("--pixels: LOW has to be below HIGH, and goes with --dataset")
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
@@ -141,10 +160,14 @@ def command(
         chosen.require_tflm()
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
-    link = Link(ports, baud, timeout_s, journal_file, resume)
+    if watching:
+        watched = Watched(place, board, emulator, compiler, ports, LinkOptions(timeout_s, baud))
+        given = _given(output, model, inputs, suite_files, dataset, data_folder, samples, pixels)
+        observe(output, model, watched, given, samples, profile=profile, trace=trace)
+        return
 
     def opened(all_inputs: list[Int8]) -> AbstractContextManager[Opened]:
-        if not on_device:
+        if place not in DEVICES:
             return _opened_here(model, place)
         return _opened_devices(output, model, place, board, link, emulator, compiler, all_inputs)
 
@@ -172,6 +195,17 @@ class Link(NamedTuple):
     timeout_s: float | None
     journal: Path | None
     resume: bool
+
+    def check(self, place: str) -> None:
+        """Raises UsageError where this does not go with the place of ``--on``."""
+        from tinyedge.errors import UsageError
+
+        if (self.ports or self.baud) and place != "board":
+            raise UsageError("--port and --baud go with --on board")
+        if len(set(self.ports)) < len(self.ports):
+            raise UsageError("--port: the same port is named twice")
+        if (self.resume or self.journal or self.timeout_s) and place not in DEVICES:
+            raise UsageError("--resume, --journal and --timeout go with --on emulator or board")
 
 
 @contextlib.contextmanager
@@ -339,6 +373,31 @@ def _suites(
         low, high = suite.settings["pixels"]
         output.remark(f"pixels from 0 to 255 stand for {low:g} to {high:g}")
     return [suite]
+
+
+def _given(
+    output: Output,
+    model: ConvertedModel,
+    inputs: Path | None,
+    suite_files: tuple[Path, ...],
+    dataset: DatasetName | None,
+    data_folder: Path | None,
+    count: int | None,
+    pixels: tuple[float, float] | None,
+) -> Int8 | None:
+    """All samples that were named, as a device receives them; None where none were."""
+    import numpy as np
+
+    from tinyedge.evaluation.compare import quantized_samples
+    from tinyedge.evaluation.suites import read_inputs
+
+    tensor = model.graph.input_tensor
+    if inputs:
+        return read_inputs(inputs, tensor.shape, tensor.quantization)[:count]
+    if not (suite_files or dataset):
+        return None
+    suites = _suites(output, model, suite_files, dataset, data_folder, count, pixels or None)
+    return np.concatenate([quantized_samples(model, suite) for suite in suites])
 
 
 def _run_inputs(

@@ -147,3 +147,64 @@ def side_by_side_table(rows: list[dict[str, Any]]) -> Table:
     for label, show in lines:
         table.add_row(label, *map(show, rows))
     return table
+
+
+def profile_table(profile: dict[str, Any], samples: int) -> Table:
+    """What each layer costs, and their sum."""
+    unit = profile["unit"] or "count"
+    table = Table(
+        title=f"Layers on the device, {samples} samples", title_justify="left", show_footer=True
+    )
+    layers = profile["layers"]
+    # Between two readings of a counter lies one count more or less.
+    varies = any(layer["min"] and layer["max"] - layer["min"] > 1 for layer in layers)
+    total, macs = profile["total"], sum(layer["macs"] for layer in layers)
+
+    def number(value: float | None, form: str = ",.0f") -> str:
+        return "-" if value is None else format(value, form)
+
+    for heading in ("layer", "operator", "kernel", "packing"):
+        table.add_column(heading, footer="total" if heading == "layer" else "", overflow="fold")
+    footers = {
+        "MACs": f"{macs:,}",
+        unit: number(total),
+        **({"least": "", "most": ""} if varies else {}),
+        "share": percent(None if total is None else 1.0),
+        "per MAC": number(total / macs if total is not None and macs else None, ".2f"),
+    }
+    for heading, footer in footers.items():
+        table.add_column(heading, footer=footer, justify="right")
+    for layer in layers:
+        spread = [number(layer["min"]), number(layer["max"])] if varies else []
+        table.add_row(
+            layer["name"],
+            layer["operator"],
+            layer["kernel"] or "(a view)",
+            layer["packing"] or "",
+            f"{layer['macs']:,}" if layer["macs"] else "",
+            number(layer["count"]),
+            *spread,
+            percent(layer["share"]),
+            number(layer["per_mac"], ".2f"),
+        )
+    return table
+
+
+def trace_table(trace: dict[str, Any], place: str) -> Table:
+    """In how many samples each layer's output differs; the first that does stands out."""
+    table = Table(title=f"Layers of numpy and {place}", title_justify="left")
+    for heading in ("layer", "operator", "kernel"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("values", "differing samples"):
+        table.add_column(heading, justify="right")
+    first = trace["first_difference"]
+    for layer in trace["layers"]:
+        table.add_row(
+            layer["name"],
+            layer["operator"],
+            layer["kernel"],
+            f"{layer['values']:,}",
+            f"{layer['differing_samples']:,}",
+            style="bold red" if first and layer["name"] == first["layer"] else "",
+        )
+    return table

@@ -23,6 +23,12 @@ from tinyedge.firmware.compilers import (
 from tinyedge.firmware.footprint import Footprint, read_footprint
 from tinyedge.firmware.link_memory import LinkMemory, link_memory
 from tinyedge.firmware.mlperf import Mlperf
+from tinyedge.firmware.observation import (
+    observed_layers,
+    observer_files,
+    observer_ram,
+    observing,
+)
 from tinyedge.templates import data_folder, render_template
 
 MINIMUM_STACK = 2048
@@ -99,6 +105,8 @@ def build_firmware(
     compiler_name: CompilerName | None = None,
     output: Path | None = None,
     mlperf: Mlperf | None = None,
+    *,
+    observe: bool = False,
 ) -> Firmware:
     """Renders and compiles the firmware of a model for a board.
 
@@ -109,27 +117,33 @@ def build_firmware(
         board: the board.
         compiler_name: by default ``gcc`` where installed, else ``zig``.
         output: folder for sources and program; ``<model>/<board>-<compiler>`` by default, with
-            ``-mlperf`` behind it where that is spoken.
+            ``-mlperf`` behind it where that is spoken, ``-observe`` where layers are watched.
         mlperf: to speak MLPerf Tiny's command set instead of our link.
+        observe: for ``run --profile`` and ``--trace``; not with ``mlperf``.
 
     Raises:
         DoesNotFitError: the board's flash or RAM is too small; says by how much.
-        ModelError: see ``Mlperf.serve``.
+        ModelError: see ``Mlperf.serve``, ``observed_layers``.
         ToolchainError: there is no compiler, or it fails.
     """
     check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
     compiler = cross_compiler(board.core, compiler_name)
-    suffix = "-mlperf" if mlperf else ""
+    suffix = "-mlperf" if mlperf else "-observe" if observe else ""
     folder = output or model.folder / f"{board.name}-{compiler.name}{suffix}"
     runtime = data_folder("firmware_templates") / "runtime"
     sources = [runtime / name for name in model.runtime_sources]
     sources += [*runtime.glob("*.h"), *model.sources]
     files = {path.name: path.read_text(encoding="utf-8") for path in sources}
+    taken = model.arena_bytes + MINIMUM_STACK
+    if observe:
+        compiler = observing(compiler)
+        files |= observer_files()
+        taken += observer_ram(observed_layers(model))
     if mlperf:
         harness = mlperf.serve(harness_files(board), model.graph)
     else:
         input_size, output_size = model.graph.input_tensor.size, model.graph.output_tensor.size
-        link = link_memory(board, input_size, output_size, model.arena_bytes + MINIMUM_STACK)
+        link = link_memory(board, input_size, output_size, taken)
         harness = harness_files(board, link)
     return build_project(files | harness, board, compiler, folder)
 

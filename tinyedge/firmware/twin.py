@@ -15,8 +15,10 @@ from tinyedge.errors import DataError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.compilers import compile_shared_library, host_compiler
+from tinyedge.firmware.observation import observed_layers, observing, twin_observer
 from tinyedge.templates import data_folder
 
+_OBSERVER = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32)
 _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 
 
@@ -25,15 +27,18 @@ class Twin:
 
     Args:
         model: what ``convert`` wrote. The library is built in its folder, unless it is there.
+        observe: whether ``outputs`` is wanted.
 
     Raises:
+        ModelError: there is nothing to watch, see ``observed_layers``.
         ToolchainError: there is no C compiler, or it fails.
     """
 
-    def __init__(self, model: ConvertedModel) -> None:
+    def __init__(self, model: ConvertedModel, *, observe: bool = False) -> None:
+        self._layers = observed_layers(model) if observe else []
         self._shape = model.graph.input_tensor.shape
         self._output_shape = model.graph.output_tensor.shape
-        path = _build(model)
+        path = _build(model, observe=observe)
         try:
             self._library = ctypes.CDLL(str(path.resolve()))
         except OSError as error:
@@ -66,6 +71,27 @@ class Twin:
                 progress(1)
         return outputs
 
+    def outputs(self, sample: NDArray[np.int8]) -> list[NDArray[np.int8]]:
+        """Computes one sample, int8 of the input's shape; gives every layer's output, int8, flat.
+
+        The layers are those of ``observed_layers``; the twin has to be made with ``observe``.
+
+        Raises:
+            DataError: the sample is not int8 or not of the input's shape.
+        """
+        seen = [np.empty(0, np.int8) for _ in self._layers]
+
+        def observe(layer: int, output: int, size: int) -> None:
+            seen[layer] = np.frombuffer(ctypes.string_at(output, size), np.int8)
+
+        called = _OBSERVER(observe)
+        self._library.tinyedge_model_observe(called)
+        try:
+            self.run(sample[np.newaxis])
+        finally:
+            self._library.tinyedge_model_observe(None)
+        return seen
+
 
 def twin_sources(model: ConvertedModel) -> list[Path]:
     """The C files of the twin: the model's and the runtime's."""
@@ -79,18 +105,19 @@ def twin_include_flags(model: ConvertedModel) -> list[str]:
     return [f"-I{model.folder}", f"-I{runtime}"]
 
 
-def _build(model: ConvertedModel) -> Path:
+def _build(model: ConvertedModel, *, observe: bool) -> Path:
     """Builds the library, under a name that its sources and compiler determine."""
-    compiler = host_compiler()
+    compiler = observing(host_compiler()) if observe else host_compiler()
+    sources = [*twin_sources(model), *([twin_observer()] if observe else [])]
     digest = hashlib.sha256(" ".join([*compiler.command, compiler.version()]).encode())
     headers = sorted((data_folder("firmware_templates") / "runtime").glob("*.h"))
-    for source in [*twin_sources(model), *headers, model.folder / "model.h"]:
+    for source in [*sources, *headers, model.folder / "model.h"]:
         digest.update(source.read_bytes())
     folder = model.folder / "twin"
     library = folder / f"model-{digest.hexdigest()[:16]}{_SUFFIX}"
     if not library.is_file():
         with folder_aside(folder) as aside:
             compile_shared_library(
-                compiler, twin_sources(model), aside / library.name, twin_include_flags(model)
+                compiler, sources, aside / library.name, twin_include_flags(model)
             )
     return library

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -19,10 +19,13 @@ from tinyedge.link.line import Line, open_line
 from tinyedge.link.protocol import (
     ERROR_NO_BASE,
     ERROR_NO_SESSION,
+    ERROR_UNKNOWN_TYPE,
     ERRORS,
     Answer,
     Hello,
+    Layers,
     Message,
+    Output,
     Stats,
 )
 from tinyedge.link.window import Request, Window
@@ -34,13 +37,21 @@ _LONGEST_WAIT_S = 0.25
 _SHORTEST_OVERDUE_S = 0.2
 _LARGEST_BACKOFF = 8.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+_OUTPUT_BYTES = 1024
+"""Of a layer's output in an answer: each takes an inference, a longer one gets lost more easily."""
 _FIRST_OWN_SEQUENCE = 0x4000_0000
 """Of requests that the caller does not number."""
+_OBSERVE_HINT = "a firmware that watches layers: 'tinyedge flash DIR -b BOARD --observe'"
 
 
 def new_session() -> int:
     """A random number for a session; 0 is that of a device that was just reset."""
     return secrets.randbelow(2**32 - 1) + 1
+
+
+def _check_input(crc: int, sample: bytes) -> None:
+    if crc != zlib.crc32(sample):
+        raise LinkError("the device computed another input than the one sent")
 
 
 class _SilentError(LinkError):
@@ -200,8 +211,7 @@ class Client(AbstractContextManager["Client"]):
         window = Window(requests, hello.buffer, hello.answers, ahead=ahead)
         for request, payload in self._persist(window):
             answer = Answer.parse(payload)
-            if answer.input_crc != zlib.crc32(request.payload):
-                raise LinkError("the device computed another input than the one sent")
+            _check_input(answer.input_crc, request.payload)
             yield request.sequence, answer
 
     def stats(self) -> Stats:
@@ -210,9 +220,67 @@ class Client(AbstractContextManager["Client"]):
         Raises:
             LinkError: the device does not answer.
         """
-        request = Request(Message.STATS, self._next_sequence())
-        [(_, payload)] = self._persist(Window(iter([request])))
-        return Stats.parse(payload)
+        return Stats.parse(self._ask(Message.STATS))
+
+    def layers(self, sample: NDArray[np.int8], count: int) -> Layers:
+        """Computes a sample, int8 of the model's input shape, while each layer is watched.
+
+        Args:
+            sample: the input.
+            count: how many layers the model has.
+
+        Raises:
+            LinkError: see ``stream``; or the firmware does not watch.
+        """
+        payload = self._ask(Message.LAYERS, sample.tobytes(), Layers.size(count))
+        answer = Layers.parse(payload, count)
+        _check_input(answer.input_crc, sample.tobytes())
+        return answer
+
+    def output(
+        self,
+        sample: NDArray[np.int8],
+        layer: int,
+        size: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> NDArray[np.int8]:
+        """The output of one layer for a sample, computed again for every 1,024 bytes of it.
+
+        Ask ``layers`` first: firmware that does not watch takes this longer request for a damaged
+        one.
+
+        Args:
+            sample: the input, int8 of the model's input shape.
+            layer: its number among the layers.
+            size: bytes of its output.
+            progress: called with the number of bytes that came.
+
+        Returns:
+            int8 (size,).
+
+        Raises:
+            LinkError: see ``layers``; or the output is of another size.
+        """
+        parts = []
+        for offset in range(0, size, _OUTPUT_BYTES):
+            count = min(_OUTPUT_BYTES, size - offset)
+            payload = Output.request(layer, offset, count) + sample.tobytes()
+            answer = Output.parse(self._ask(Message.OUTPUT, payload, Output.overhead() + count))
+            _check_input(answer.input_crc, sample.tobytes())
+            if answer.size != size or len(answer.values) != count:
+                raise LinkError(
+                    f"layer {layer} of the device gives {answer.size} bytes, not {size}"
+                )
+            parts.append(answer.values)
+            if progress:
+                progress(count)
+        return np.concatenate(parts)
+
+    def _ask(self, kind: Message, payload: bytes = b"", answer_size: int = 0) -> bytes:
+        """The payload of the answer to a single request."""
+        request = Request(kind, self._next_sequence(), payload, answer_size)
+        [(_, answer)] = self._persist(Window(iter([request])))
+        return answer
 
     def _next_sequence(self) -> int:
         self._sequence += 1
@@ -356,9 +424,11 @@ class Client(AbstractContextManager["Client"]):
         if code == ERROR_NO_SESSION:
             raise _SessionLostError
         if code != ERROR_NO_BASE:
+            watches = request.kind in (Message.LAYERS, Message.OUTPUT)
             raise LinkError(
                 f"{self.port}: the device refused {request.kind.name} {request.sequence}: "
-                f"{ERRORS.get(code, f'error {code}')}"
+                f"{ERRORS.get(code, f'error {code}')}",
+                hint=_OBSERVE_HINT if watches and code == ERROR_UNKNOWN_TYPE else "",
             )
         request.whole = True
         window.lost(request)

@@ -17,14 +17,17 @@ PROTOCOL_VERSION = 3
 class Message(IntEnum):
     """Message types; an answer has the type of its request with the top bit set.
 
-    ``CHANGES`` is an ``INFER`` whose input is told as changes to an earlier one. ``DAMAGED``
-    answers no request, but a frame that the device could not read.
+    ``CHANGES`` is an ``INFER`` whose input is told as changes to an earlier one. ``LAYERS`` and
+    ``OUTPUT`` watch an inference, in firmware that is built for it. ``DAMAGED`` answers no request,
+    but a frame that the device could not read.
     """
 
     HELLO = 0x01
     INFER = 0x02
     STATS = 0x03
     CHANGES = 0x04
+    LAYERS = 0x10
+    OUTPUT = 0x11
     ANSWER = 0x80
     DAMAGED = 0xFE
     ERROR = 0xFF
@@ -36,9 +39,11 @@ ERRORS = {
     3: "no such session",
     4: "the model cannot be set up, its arena is too small",
     5: "changes to an input that it does not have",
+    16: "no such layer",
 }
 """What the device refuses a request for."""
 
+ERROR_UNKNOWN_TYPE = 1
 ERROR_NO_SESSION = 3
 ERROR_NO_BASE = 5
 
@@ -177,3 +182,74 @@ class Stats:
         """Reads the payload; raises LinkError where it is too short."""
         fields = _unpack(cls._LAYOUT, payload, Message.STATS)
         return cls(*(value for value in fields if isinstance(value, int)))
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What became of each layer in one inference.
+
+    Attributes:
+        input_crc: CRC-32 of the input it was computed from.
+        ticks: uint64 (layers,) of the device's counter, 0 where it has none.
+        crcs: uint32 (layers,), CRC-32 of each layer's output.
+    """
+
+    input_crc: int
+    ticks: NDArray[np.uint64]
+    crcs: NDArray[np.uint32]
+
+    _LAYOUT = struct.Struct("<I")
+    _LAYER = np.dtype([("ticks", "<u8"), ("crc", "<u4")])
+
+    @classmethod
+    def size(cls, layers: int) -> int:
+        """Bytes of the payload."""
+        return cls._LAYOUT.size + layers * cls._LAYER.itemsize
+
+    @classmethod
+    def parse(cls, payload: bytes, layers: int) -> Layers:
+        """Reads the payload; raises LinkError where it is not of so many layers."""
+        if len(payload) != cls.size(layers):
+            raise LinkError(
+                f"the device's LAYERS answer holds {len(payload)} bytes, not those of "
+                f"{layers} layers"
+            )
+        (crc,) = cls._LAYOUT.unpack_from(payload)
+        records = np.frombuffer(payload, cls._LAYER, offset=cls._LAYOUT.size)
+        return cls(crc, records["ticks"].copy(), records["crc"].copy())
+
+
+@dataclass(frozen=True)
+class Output:
+    """Bytes of one layer's output.
+
+    Attributes:
+        input_crc: CRC-32 of the input it was computed from.
+        size: of the whole output.
+        values: int8, from the offset that was asked for.
+    """
+
+    input_crc: int
+    size: int
+    values: NDArray[np.int8]
+
+    _LAYOUT = struct.Struct("<II")
+    _REQUEST = struct.Struct("<III")
+
+    @classmethod
+    def request(cls, layer: int, offset: int, count: int) -> bytes:
+        """What stands before the input in a request for so many bytes at most."""
+        return cls._REQUEST.pack(layer, offset, count)
+
+    @classmethod
+    def overhead(cls) -> int:
+        """Bytes of payload before the values."""
+        return cls._LAYOUT.size
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Output:
+        """Reads the payload; raises LinkError where it is too short."""
+        crc, size = _unpack(cls._LAYOUT, payload, Message.OUTPUT)
+        assert isinstance(crc, int)
+        assert isinstance(size, int)
+        return cls(crc, size, np.frombuffer(payload, np.int8, offset=cls._LAYOUT.size))

@@ -144,6 +144,8 @@ class _Layer:
     kernel: Kernel
     initializer: str
     call: str
+    output: str
+    output_size: int
     comment: str
     arrays: tuple[tuple[str, str, str], ...]
 
@@ -197,7 +199,8 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
         ]
         if kernel.takes_array:
             inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
-        pointers = [*inputs, f"arena + {plan.offsets[operator.output]}"]
+        output = f"arena + {plan.offsets[operator.output]}"
+        pointers = [*inputs, output]
         if kernel.scratch is not None:
             pointers.append(f"arena + {plan.scratch.get(operator.name, 0)}")
         layers.append(
@@ -206,6 +209,8 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
                 kernel,
                 _struct_initializer(kernel.fields),
                 f"{kernel.function}(&{identifier}_layer, {', '.join(pointers)});",
+                output,
+                graph.tensors[operator.output].size,
                 f"{operator.name}: {type(operator).__name__}",
                 tuple(_array(identifier, array) for array in kernel.arrays),
             )

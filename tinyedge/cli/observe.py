@@ -1,0 +1,226 @@
+"""``tinyedge run --profile`` and ``--trace``."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tinyedge.cli.output import Output
+from tinyedge.errors import ThresholdError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tinyedge.boards import Board
+    from tinyedge.evaluation.executors import Int8
+    from tinyedge.evaluation.observation import Counter, Observer, Ticks
+    from tinyedge.evaluation.session import LinkOptions
+    from tinyedge.exporters.converted import ConvertedModel
+    from tinyedge.firmware.compilers import CompilerName
+    from tinyedge.targets import EmulatorName
+
+RANDOM_SAMPLES = 8
+"""Without any that were named."""
+
+_NOTHING_COUNTED = (
+    "{} counts nothing. QEMU counts instructions (--on emulator --emulator qemu), a board cycles."
+)
+
+
+class Watched(NamedTuple):
+    """Where to watch, as the options say."""
+
+    place: str
+    board: Board
+    emulator: EmulatorName | None
+    compiler: CompilerName | None
+    ports: tuple[str, ...]
+    link: LinkOptions
+
+
+class _Opened(NamedTuple):
+    """A place, opened."""
+
+    observer: Observer
+    about: dict[str, Any]
+    counter: Counter | None
+    whole: Ticks | None
+
+
+def check_options(
+    place: str, ports: tuple[str, ...], others: Mapping[str, object], sources: int
+) -> None:
+    """Refuses what --profile and --trace do not go with.
+
+    Args:
+        place: of ``--on``.
+        ports: of ``--port``.
+        others: options by name that they exclude.
+        sources: how many of ``--inputs``, ``--suite`` and ``--dataset`` there are.
+
+    Raises:
+        UsageError: names the first of them.
+    """
+    if place not in ("twin", "emulator", "board"):
+        raise UsageError(f"--profile and --trace go with --on twin, emulator or board, not {place}")
+    for name, given in others.items():
+        if given:
+            raise UsageError(f"--profile and --trace do not go with {name}")
+    if sources > 1:
+        raise UsageError("--inputs, --suite and --dataset exclude each other")
+    if len(ports) > 1:
+        raise UsageError("--profile and --trace take one board: name one --port")
+
+
+def observe(
+    output: Output,
+    model: ConvertedModel,
+    place: Watched,
+    samples: Int8 | None,
+    count: int | None,
+    *,
+    profile: bool,
+    trace: bool,
+) -> None:
+    """Runs samples, and says what each layer costs and which is the first that differs.
+
+    Args:
+        output: where to say it.
+        model: the converted model.
+        place: where to run.
+        samples: int8 (n, *input shape); random ones by default.
+        count: how many random ones.
+        profile: whether to say what layers cost.
+        trace: whether to compare their outputs.
+
+    Raises:
+        ThresholdError: with ``trace``, a layer differs.
+        TinyEdgeError: what opening the place or running there raises.
+    """
+    from tinyedge.cli.tables import profile_table, trace_table
+    from tinyedge.evaluation import observation
+    from tinyedge.evaluation.witnesses import random_inputs
+    from tinyedge.firmware.observation import observed_layers
+    from tinyedge.reports.record import model_record
+
+    layers = observed_layers(model)
+    given = "random" if samples is None else "given"
+    if samples is None:
+        samples = random_inputs(model.graph, count or RANDOM_SAMPLES, seed=0)
+    text: list[Any] = []
+    failure = None
+    with _opened(output, model, place, samples, profile=profile) as opened:
+        observer = opened.observer
+        record = {
+            **opened.about,
+            "model": model_record(model),
+            "samples": len(samples),
+            "inputs": given,
+        }
+        with output.progress(f"watching layers on {place.place}", len(samples)) as advance:
+            ticks, crcs = observation.watch(observer, samples, advance)
+        if profile:
+            found = observation.profile_record(model, opened.counter, ticks, opened.whole)
+            record["profile"] = found
+            text.append(profile_table(found, len(samples)))
+            text.append(
+                _profile_line(found, place.place)
+                if opened.counter
+                else _NOTHING_COUNTED.format(opened.about.get("emulator") or f"The {place.place}")
+            )
+        if trace:
+            with output.step("computing the reference"):
+                differs = observation.differing_outputs(model.graph, layers, samples, crcs)
+            first = _first_difference(output, model, samples, differs, observer)
+            failure = ThresholdError(first.message) if first else None
+            record["trace"] = {
+                "layers": [
+                    {
+                        "name": layer.name,
+                        "operator": layer.operator,
+                        "kernel": layer.kernel,
+                        "values": layer.size,
+                        "differing_samples": int(differs[:, number].sum()),
+                    }
+                    for number, layer in enumerate(layers)
+                ],
+                "first_difference": first and first.to_json(),
+            }
+            text.append(trace_table(record["trace"], place.place))
+    output.result(record, *text, failure=failure)
+
+
+def _first_difference(
+    output: Output, model: ConvertedModel, samples: Int8, differs: Any, observer: Observer
+) -> Any:
+    from tinyedge.evaluation.observation import first_difference
+    from tinyedge.firmware.observation import observed_layers
+
+    if not differs.any():
+        return None
+    layers = observed_layers(model)
+    layer = layers[int(differs.any(axis=0).argmax())]
+    with output.progress(f"fetching {layer.name}", layer.size) as advance:
+        return first_difference(model.graph, layers, samples, differs, observer, advance)
+
+
+@contextlib.contextmanager
+def _opened(
+    output: Output, model: ConvertedModel, place: Watched, samples: Int8, *, profile: bool
+) -> Iterator[_Opened]:
+    """Opens a place, once it is known what whole inferences take there, if that is asked for."""
+    from tinyedge.evaluation.observation import Counter, DeviceObserver, TwinObserver
+    from tinyedge.evaluation.session import attached_devices, emulated_device, emulated_firmware
+    from tinyedge.firmware.observation import observed_layers
+    from tinyedge.firmware.project import build_firmware
+    from tinyedge.targets import require_emulator
+
+    board, whole = place.board, None
+    if place.place == "twin":
+        yield _Opened(TwinObserver(model), {"on": "twin"}, None, None)
+        return
+    layers = observed_layers(model)
+    if place.place == "board":
+        with attached_devices(model, board, place.ports, place.link) as [device]:
+            about = {"on": "board", "board": device.hello.board, "emulator": None}
+            if profile:
+                whole = _whole(output, device, samples)
+            counter = Counter.of(device)
+            yield _Opened(
+                DeviceObserver(device, layers), about | {"port": place.ports[0]}, counter, whole
+            )
+        return
+    emulator = require_emulator(board, place.emulator)
+    if profile:
+        # What the ordinary firmware takes, which knows nothing of layers.
+        with emulated_device(model, board, emulator, place.compiler, link=place.link) as ordinary:
+            whole = _whole(output, ordinary.device, samples)
+    with output.step(f"compiling for {board.name}, to be watched"):
+        firmware = build_firmware(model, board, place.compiler, observe=True)
+    with emulated_firmware(model, firmware, emulator, place.link) as watched:
+        about = {
+            "on": "emulator",
+            "board": board.name,
+            "emulator": emulator,
+            "compiler": firmware.compiler,
+        }
+        counter = Counter.of(watched.device)
+        yield _Opened(DeviceObserver(watched.device, layers), about, counter, whole)
+
+
+def _whole(output: Output, device: Any, samples: Int8) -> Ticks:
+    from tinyedge.evaluation.observation import inference_ticks
+
+    with output.progress("whole inferences", len(samples)) as advance:
+        return inference_ticks(device, samples, advance)
+
+
+def _profile_line(profile: dict[str, Any], place: str) -> str:
+    """What measuring costs."""
+    whole, overhead, unit = profile["whole"], profile["overhead"], profile["unit"]
+    firmware = "The ordinary firmware" if place == "emulator" else "The same firmware, not watched,"
+    time = f" ({1e3 * whole / profile['hz']:,.2f} ms)" if profile["hz"] else ""
+    return (
+        f"{firmware} takes {whole:,.0f} {unit}{time} an inference; measuring adds {overhead:,.0f} "
+        f"({100 * overhead / whole:.2f} %)."
+    )
