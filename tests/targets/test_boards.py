@@ -24,6 +24,9 @@ from tinyedge.targets import EmulatorName, available_emulators, open_emulator, r
 
 BOARDS = [name for name in board_names() if load_board(name).emulator.qemu]
 NOT_EMULATED = [name for name in board_names() if name not in BOARDS]
+IN_UNICORN = [
+    name for name in board_names() if load_board(name).emulator.unicorn and name != "netduinoplus2"
+]
 # netduinoplus2 runs many more graphs, in test_emulators.py.
 NEW_BOARDS = [name for name in BOARDS if name != "netduinoplus2"]
 # Depthwise and other convolutions, a dense layer; both fit the micro:bit's 16 KB of RAM.
@@ -65,13 +68,18 @@ def test_firmware_of_a_board_that_no_emulator_has_is_built(
     assert board.flash.origin < reset < board.flash.origin + firmware.image.stat().st_size
 
 
-def test_unicorn_has_the_discovery_board_too(tmp_path: Path) -> None:
-    board = load_board("stm32f4-discovery")
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", IN_UNICORN)
+def test_a_random_graph_is_bit_exact_in_unicorn(
+    name: str, compiler: CompilerName, tmp_path: Path
+) -> None:
+    board = load_board(name)
+    require(available_compilers(), compiler)
     require(available_emulators(board), "unicorn")
-    built = RandomGraph(SEEDS["gcc"])
+    built = RandomGraph(SEEDS[compiler])
     model = write_converted(built.graph, tmp_path, "test")
     samples = built.inputs(6)
-    with emulated_device(model, board, "unicorn") as emulated:
+    with emulated_device(model, board, "unicorn", compiler) as emulated:
         logits = emulated.device.run(samples).logits
     assert np.array_equal(logits, reference.run(built.graph, samples))
 
@@ -81,6 +89,7 @@ def test_unicorn_has_the_discovery_board_too(tmp_path: Path) -> None:
     [
         ("nucleo-f446re", None, "no emulator can", "mps2-an386, netduinoplus2, stm32f4-discovery"),
         ("nucleo-l476rg", "unicorn", "unicorn cannot", ": netduinoplus2, stm32f4-discovery"),
+        ("portenta-h7", "qemu", "qemu cannot", "by qemu: mps2-an500"),
         ("microbit", "unicorn", "unicorn cannot", "by unicorn: none"),
     ],
 )
