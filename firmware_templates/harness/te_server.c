@@ -18,6 +18,7 @@ enum {
     MESSAGE_STATS = 0x03,
     MESSAGE_CHANGES = 0x04, /* payload: the base's CRC-32, then what differs from it */
     MESSAGE_ANSWER = 0x80,
+    /* 0xfd: the firmware has stopped; see te_server_fault.c */
     MESSAGE_DAMAGED = 0xfe, /* answers no request, but a frame that cannot be read */
     MESSAGE_ERROR = 0xff, /* payload: one u32, an error below */
 };
@@ -28,6 +29,7 @@ enum {
     ERROR_NO_SESSION = 3, /* the board was reset, or another host has taken over */
     ERROR_NO_MODEL = 4, /* the runtime cannot set the model up: its arena is too small */
     ERROR_NO_BASE = 5, /* the changes are to another input than the one kept */
+    ERROR_STACK_OVERFLOW = 6, /* what was computed may be wrong */
 };
 
 /* An answer, so that a repeated request is answered again and not computed again. */
@@ -202,6 +204,10 @@ static void infer(const te_frame_header *request, const uint8_t *payload)
         const uint64_t start = te_platform_ticks();
         tinyedge_model_invoke();
         slot->ticks = te_platform_ticks() - start;
+        if (te_platform_stack_overflowed()) {
+            send_error(request, ERROR_STACK_OVERFLOW);
+            return;
+        }
         slot->input_crc = crc;
         memcpy(slot->logits, tinyedge_model_output(), TINYEDGE_MODEL_OUTPUT_SIZE);
         slot->sequence = request->sequence;

@@ -260,7 +260,7 @@ def test_the_core_runs_at_full_speed(started: tuple[Stm32Board, Machine]) -> Non
 
 
 def check_h7(board: Stm32h7Board, machine: Machine) -> None:
-    """The supply before the voltage, that before the PLL, and everything before the switch to it."""
+    """The supply before the voltage, that before the PLL, everything before the switch to it."""
     clock, field = board.clock, machine.field
     hz = clock.hse_hz / field("RCC.PLLCKSELR", "DIVM1")
     assert 1 << field("RCC.PLLCFGR", "PLL1RGE") == max(n for n in (1, 2, 4, 8) if n * 1e6 <= hz)

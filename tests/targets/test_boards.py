@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import Board, board_names, load_board
-from tinyedge.errors import LinkError, ToolchainError
+from tinyedge.errors import FirmwareFaultError, ToolchainError
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers, cross_compiler
@@ -161,7 +161,7 @@ def test_only_the_code_of_a_cortex_m0_faults_at_unaligned_accesses(
     board = load_board(name)
     with probe(board, "gcc", tmp_path) as opened:
         if board.core == "cortex-m0":
-            with pytest.raises(LinkError, match="no sign of the device"):
+            with pytest.raises(FirmwareFaultError, match="HardFault"):
                 opened.run(UNALIGNED)
         else:
             assert opened.run(UNALIGNED, 5)[0] == 5 << 24

@@ -18,7 +18,8 @@ class Message(IntEnum):
     """Message types; an answer has the type of its request with the top bit set.
 
     ``CHANGES`` is an ``INFER`` whose input is told as changes to an earlier one. ``DAMAGED``
-    answers no request, but a frame that the device could not read.
+    answers no request, but a frame that the device could not read; ``FAULT`` tells that it answers
+    no more.
     """
 
     HELLO = 0x01
@@ -26,6 +27,7 @@ class Message(IntEnum):
     STATS = 0x03
     CHANGES = 0x04
     ANSWER = 0x80
+    FAULT = 0xFD
     DAMAGED = 0xFE
     ERROR = 0xFF
 
@@ -36,6 +38,7 @@ ERRORS = {
     3: "no such session",
     4: "the model cannot be set up, its arena is too small",
     5: "changes to an input that it does not have",
+    6: "its stack has overflowed, what it computes may be wrong",
 }
 """What the device refuses a request for."""
 
