@@ -82,8 +82,14 @@ class Fault:
         layout = struct.Struct("<10I32s")
         if len(payload) < layout.size:
             raise LinkError(f"the device's FAULT holds {len(payload)} bytes")
-        values = layout.unpack_from(payload)
-        return cls(*values[:9], stack_overflowed=bool(values[9]), firmware_hash=values[10].hex())
+        exception, pc, lr, xpsr, sp, *more, firmware_hash = layout.unpack_from(payload)
+        cfsr, hfsr, mmfar, bfar, overflowed = more
+        return cls(
+            *(exception, pc, lr, xpsr, sp),
+            *(cfsr, hfsr, mmfar, bfar),
+            stack_overflowed=bool(overflowed),
+            firmware_hash=firmware_hash.hex(),
+        )
 
     @property
     def name(self) -> str:
