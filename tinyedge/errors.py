@@ -123,6 +123,13 @@ class LinkError(TinyEdgeError):
     default_hint = "is the board powered, flashed by tinyedge, and on this port?"
 
 
+class FirmwareFaultError(LinkError):
+    """The firmware has stopped with a fault."""
+
+    code = "fault"
+    default_hint = "reset the board; what it had answered before is kept"
+
+
 class ThresholdError(TinyEdgeError):
     """A result that misses a threshold the user asked for, or host and device that differ."""
 

@@ -32,7 +32,9 @@ __attribute__((section(".isr_vector"), used)) static const struct {
     vector interrupts[BOARD_UART_IRQ + 1u];
 } vectors = {
     _stack_top,
-    {Reset_Handler, halt, halt, halt, halt, halt, 0, 0, 0, 0, halt, halt, 0, halt, SysTick_Handler},
+    {Reset_Handler, te_fault_handler, te_fault_handler, te_fault_handler, te_fault_handler,
+     te_fault_handler, te_fault_handler, 0, 0, 0, te_fault_handler, te_fault_handler, 0,
+     te_fault_handler, SysTick_Handler},
     {[BOARD_UART_IRQ] = te_uart_handler},
 };
 
@@ -80,6 +82,11 @@ void Reset_Handler(void)
 uint32_t te_platform_stack_size(void)
 {
     return (uint32_t)((uintptr_t)_stack_top - (uintptr_t)_stack_limit);
+}
+
+int te_platform_stack_overflowed(void)
+{
+    return *(const volatile uint32_t *)_stack_limit != STACK_PAINT;
 }
 
 uint32_t te_platform_stack_peak(void)

@@ -6,6 +6,8 @@
 
 /* The interrupt BOARD_UART_IRQ. */
 void te_uart_handler(void);
+/* Faults, and what nobody expects. */
+void te_fault_handler(void);
 /* Of the platform: passes on at most one byte that has arrived, and lets the next one interrupt. */
 void te_uart_receive(void);
 
@@ -23,6 +25,14 @@ static inline void te_mask_interrupts(void)
 static inline void te_unmask_interrupts(void)
 {
     __asm volatile("cpsie i" ::: "memory");
+}
+
+/* Number of the exception that is being handled, 0 for none. */
+static inline uint32_t te_exception(void)
+{
+    uint32_t number;
+    __asm volatile("mrs %0, ipsr" : "=r"(number));
+    return number & 0x1ffu;
 }
 
 /* Waits for an interrupt, also for one that is masked, unless there is something to do. */

@@ -14,6 +14,6 @@ void te_platform_poll(void)
     te_platform_ticks(); /* notices that a counter without an interrupt has wrapped */
     te_mask_interrupts();
     te_uart_receive();
-    te_sleep_unless(te_receive_pending());
+    te_sleep_unless(te_receive_pending() || te_exception()); /* nothing wakes a fault's handler */
     te_unmask_interrupts();
 }

@@ -16,5 +16,7 @@ uint32_t te_platform_tick_hz(void);
 /* Bytes of RAM left for the stack, and the most of it ever in use (painted stack). */
 uint32_t te_platform_stack_size(void);
 uint32_t te_platform_stack_peak(void);
+/* Whether the stack has ever taken all of it, and maybe more. */
+int te_platform_stack_overflowed(void);
 
 #endif

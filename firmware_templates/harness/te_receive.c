@@ -13,6 +13,12 @@ static uint32_t next(uint32_t position)
     return position == TINYEDGE_LINK_RING ? 0 : position + 1u;
 }
 
+void te_receive_reset(void)
+{
+    start = 0;
+    end = 0;
+}
+
 void te_receive_put(uint8_t byte)
 {
     const uint32_t after = next(end);

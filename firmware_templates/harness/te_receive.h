@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+/* Forgets everything, also what cannot have been: for when memory may have been overwritten. */
+void te_receive_reset(void);
 /* From the platform: one byte has arrived. Where there is no room it is lost, and with it a frame. */
 void te_receive_put(uint8_t byte);
 /* Whether there are bytes that nobody has had time for. */

@@ -27,6 +27,7 @@ enum {
     MESSAGE_LAYERS = 0x10, /* payload: the int8 input */
     MESSAGE_OUTPUT = 0x11, /* payload: as te_observe.h says, then the int8 input */
     MESSAGE_ANSWER = 0x80,
+    /* 0xfd: the firmware has stopped; see te_server_fault.c */
     MESSAGE_DAMAGED = 0xfe, /* answers no request, but a frame that cannot be read */
     MESSAGE_ERROR = 0xff, /* payload: one u32, an error below */
 };
@@ -37,6 +38,7 @@ enum {
     ERROR_NO_SESSION = 3, /* the board was reset, or another host has taken over */
     ERROR_NO_MODEL = 4, /* the runtime cannot set the model up: its arena is too small */
     ERROR_NO_BASE = 5, /* the changes are to another input than the one kept */
+    ERROR_STACK_OVERFLOW = 6, /* what was computed may be wrong */
     ERROR_NO_LAYER = 16,
 };
 
@@ -212,6 +214,10 @@ static void infer(const te_frame_header *request, const uint8_t *payload)
         const uint64_t start = te_platform_ticks();
         tinyedge_model_invoke();
         slot->ticks = te_platform_ticks() - start;
+        if (te_platform_stack_overflowed()) {
+            send_error(request, ERROR_STACK_OVERFLOW);
+            return;
+        }
         slot->input_crc = crc;
         memcpy(slot->logits, tinyedge_model_output(), TINYEDGE_MODEL_OUTPUT_SIZE);
         slot->sequence = request->sequence;

@@ -2,6 +2,11 @@
 #ifndef TE_SERVER_H
 #define TE_SERVER_H
 
+#include "te_fault.h"
+
 void te_server_run(void);
+/* Tells the host why nothing else will be answered, again and again as it asks, for ever. Interrupts
+ * may no longer come. */
+void te_server_fault(const te_fault *fault);
 
 #endif

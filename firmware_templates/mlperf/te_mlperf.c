@@ -392,6 +392,31 @@ static void answer(void)
     }
 }
 
+static void put_word(const char *name, uint32_t value)
+{
+    put(name);
+    for (uint32_t shift = 32; shift > 0; shift -= 8u) {
+        put_hex((uint8_t)(value >> (shift - 8u)));
+    }
+}
+
+void te_server_fault(const te_fault *fault)
+{
+    te_receive_reset();
+    for (;;) {
+        put_word("\r\ne-[Exception 0x", fault->exception);
+        put_word(" at 0x", fault->pc);
+        put_word(", CFSR 0x", fault->cfsr);
+        put_word(", HFSR 0x", fault->hfsr);
+        put_word(", MMFAR 0x", fault->mmfar);
+        put_word(", BFAR 0x", fault->bfar);
+        put(fault->stack_overflowed ? ", stack overflow]\r\n" : "]\r\n");
+        put("m-ready\r\n");
+        while (te_receive_byte() != TERMINATOR) {
+        }
+    }
+}
+
 void te_server_run(void)
 {
     uint32_t length = 0; /* COMMAND_SIZE + 1 for all that are longer */

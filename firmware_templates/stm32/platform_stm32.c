@@ -7,10 +7,6 @@
 #include "te_stm32_family.h"
 #include "te_systick.h"
 
-#define GPIO_MODER(port) REGISTER(GPIO_BASE + 0x00u + 0x400u * (port))
-#define GPIO_PUPDR(port) REGISTER(GPIO_BASE + 0x0cu + 0x400u * (port))
-#define GPIO_AFR(port, pin) REGISTER(GPIO_BASE + 0x20u + 0x400u * (port) + 4u * ((pin) / 8u))
-
 #define USART_CR1_RE (1u << 2)
 #define USART_CR1_TE (1u << 3)
 #define USART_CR1_RXNEIE (1u << 5)
@@ -32,8 +28,7 @@ static void alternate_function_init(uint32_t port, uint32_t pin)
 
 static void uart_init(void)
 {
-    const uint32_t divider = BOARD_UART_APB == 2 ? BOARD_APB2_DIVIDER : BOARD_APB1_DIVIDER;
-    const uint32_t clock = sysclk_hz == BOARD_SYSCLK_HZ ? BOARD_SYSCLK_HZ / divider : sysclk_hz;
+    const uint32_t clock = sysclk_hz == BOARD_SYSCLK_HZ ? BOARD_UART_CLOCK_HZ : sysclk_hz;
     alternate_function_init(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN);
     alternate_function_init(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN);
     RCC_APBENR(BOARD_UART_APB) |= 1u << BOARD_UART_ENABLE_BIT;
@@ -45,6 +40,7 @@ static void uart_init(void)
 
 void te_platform_init(void)
 {
+    TE_CORE_INIT();
     sysclk_hz = te_clock_init();
     uart_init();
     te_systick_start();

@@ -2,11 +2,15 @@
 #ifndef TE_STM32_FAMILY_H
 #define TE_STM32_FAMILY_H
 
+#define HSI_HZ 16000000u
+
 #define RCC_GPIOENR REGISTER(0x40023830u) /* AHB1 */
 /* APB1 is at 0x40, APB2 at 0x44. */
 #define RCC_APBENR(apb) REGISTER(0x4002383cu + 4u * (apb))
 
 #define GPIO_BASE 0x40020000u
+
+#define FLASH_ACR_ACCELERATORS (7u << 8) /* prefetch, caches for instructions and data */
 
 #define USART_CR1 REGISTER(BOARD_UART_BASE + 0x0cu)
 #define USART_CR1_UE (1u << 13)
@@ -16,5 +20,8 @@
 #define USART_SENT REGISTER(BOARD_UART_BASE + 0x04u)
 /* Reading status and data has cleared it. */
 #define USART_CLEAR_OVERRUN() ((void)0)
+
+/* The core itself wants nothing. */
+#define TE_CORE_INIT() ((void)0)
 
 #endif

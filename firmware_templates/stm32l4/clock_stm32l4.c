@@ -1,6 +1,7 @@
 /* Clock tree of an STM32L475 or L476 (reference manual RM0351). */
 #include "board.h"
 #include "te_stm32.h"
+#include "te_stm32_family.h"
 
 #define RCC_CR REGISTER(0x40021000u)
 #define RCC_CR_HSION (1u << 8)

@@ -2,20 +2,17 @@
 #ifndef TE_STM32_FAMILY_H
 #define TE_STM32_FAMILY_H
 
+#include "te_usart.h"
+
+#define HSI_HZ 16000000u
+
 #define RCC_GPIOENR REGISTER(0x4002104cu) /* AHB2 */
 /* APB1 is at 0x58, APB2 at 0x60. */
 #define RCC_APBENR(apb) REGISTER(0x40021050u + 8u * (apb))
 
 #define GPIO_BASE 0x48000000u
 
-#define USART_CR1 REGISTER(BOARD_UART_BASE + 0x00u)
-#define USART_CR1_UE (1u << 0)
-#define USART_BRR REGISTER(BOARD_UART_BASE + 0x0cu)
-#define USART_STATUS REGISTER(BOARD_UART_BASE + 0x1cu)
-#define USART_ICR REGISTER(BOARD_UART_BASE + 0x20u)
-#define USART_ICR_ORECF (1u << 3)
-#define USART_RECEIVED REGISTER(BOARD_UART_BASE + 0x24u)
-#define USART_SENT REGISTER(BOARD_UART_BASE + 0x28u)
-#define USART_CLEAR_OVERRUN() (USART_ICR = USART_ICR_ORECF)
+/* The core itself wants nothing. */
+#define TE_CORE_INIT() ((void)0)
 
 #endif

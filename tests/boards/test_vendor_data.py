@@ -10,14 +10,28 @@ import pytest
 from tests.boards.vendor import PACKAGES, Device, Registers
 from tests.conftest import require
 from tinyedge.boards import board_names, load_board
-from tinyedge.boards.board import Stm32Board, Stm32f4Board, Stm32l4Board
-from tinyedge.boards.stm32 import FLASH_ORIGIN, PARTS, RAM_ORIGIN
+from tinyedge.boards.board import (
+    Stm32Board,
+    Stm32f4Board,
+    Stm32f7Board,
+    Stm32h7Board,
+    Stm32l4Board,
+)
+from tinyedge.boards.stm32 import FLASH_ORIGIN, PARTS
 from tinyedge.firmware.compilers import available_compilers, cross_compiler
 from tinyedge.firmware.project import build_project, harness_files
 
 BOARDS = [board for board in map(load_board, board_names()) if isinstance(board, Stm32Board)]
 LINES = [line for family in PARTS.values() for line in family]
-LARGEST = {"STM32F401": "VE", "STM32F411": "VE", "STM32F446": "ZE"}
+LARGEST = {
+    "STM32F401": "VE",
+    "STM32F411": "VE",
+    "STM32F446": "ZE",
+    "STM32F767": "ZI",
+    "STM32H735": "IG",
+    "STM32H743": "ZI",
+    "STM32H747": "XI",
+}
 """The part with the most pins and memory of a line; else it is a ZG, of the L4 a VG."""
 
 each_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
@@ -32,7 +46,11 @@ def _packages() -> None:
 @each_board
 def test_memories_pins_and_interrupts(board: Stm32Board) -> None:
     device = Device(board.mcu)
-    assert (board.flash.origin, board.flash.size) == device.memories["flash"]
+    origin, size = device.flash
+    if board.flash_tool.dfu and board.flash.origin > origin:  # behind a boot loader
+        assert board.flash.end == origin + size
+    else:
+        assert (board.flash.origin, board.flash.size) == (origin, size)
     assert board.ram.size == device.ram_from(board.ram.origin)
     uart = board.uart
     assert device.interrupts[uart.peripheral] == uart.irq
@@ -44,7 +62,11 @@ def test_memories_pins_and_interrupts(board: Stm32Board) -> None:
 @each_board
 def test_the_flash_has_as_many_wait_states_as_it_needs(board: Stm32Board) -> None:
     limits = Device(board.mcu).wait_states
-    needed = next(states for states, hz in enumerate(limits) if board.clock.sysclk_hz <= hz)
+    needed = next(states for states, hz in enumerate(limits) if board.clock.ahb_hz <= hz)
+    if isinstance(board, Stm32f7Board):
+        # modm-devices lets 6 wait states do for all that a part can; RM0410 has 30 MHz each.
+        assert (limits[5], limits[6]) == (180_000_000, 216_000_000)
+        needed = 7
     assert board.clock.flash_wait_states == needed
 
 
@@ -59,15 +81,16 @@ def test_registers_of_the_serial_port(board: Stm32Board) -> None:
 def test_limits_of_parts(line: str) -> None:
     part = next(family[line] for family in PARTS.values() if line in family)
     device = Device(line + LARGEST.get(line, "VG" if "L4" in line else "ZG"))
-    assert part.sysclk == device.highest_hz
-    assert part.ram == device.ram_from(RAM_ORIGIN)
-    assert device.memories["flash"][0] == FLASH_ORIGIN
+    # With an option bit that is off as delivered the STM32H735 does 550 MHz.
+    assert device.highest_hz == (550_000_000 if line == "STM32H735" else part.sysclk)
+    assert part.ram == device.ram_from(part.ram_origin)
+    assert device.flash[0] == FLASH_ORIGIN
     for name, port in part.serial.items():
         for signal, pins in (("tx", port.tx), ("rx", port.rx)):
             for pin in pins:
                 assert device.signals[pin, name, signal] == port.alternate_function
-    for states, hz in enumerate(device.wait_states):
-        assert hz >= min(part.sysclk, part.wait_state * (states + 1))
+    for limit, hz in zip(part.wait_states, device.wait_states, strict=False):
+        assert hz >= min(part.sysclk, limit)
 
 
 class Machine:
@@ -75,6 +98,8 @@ class Machine:
 
     Attributes:
         values: of the registers, by name, where the firmware stands still.
+        enabled: interrupts, of those in the word that the serial port's is in.
+        core_control: the core's own register CCR.
         writes: what it has written, in order: register and value.
     """
 
@@ -87,11 +112,15 @@ class Machine:
         self.writes: list[tuple[str, int]] = []
         self._names = {address: name for name, address in self.registers.addresses.items()}
         machine: Any = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-        machine.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
+        cores = {
+            "cortex-m4": arm_const.UC_CPU_ARM_CORTEX_M4,
+            "cortex-m7": arm_const.UC_CPU_ARM_CORTEX_M7,
+        }
+        machine.ctl_set_cpu_model(cores[board.core])
         machine.mem_map(board.flash.origin, board.flash.size)
         machine.mem_map(board.ram.origin, board.ram.size)
         machine.mem_map(0xE000E000, 0x1000)
-        for base in (0x40000000, 0x48000000):
+        for base in (0x40000000, 0x48000000, 0x52000000, 0x58000000):
             machine.mmio_map(base, 0x40000, self._read, base, self._write, base)
         with elf.open("rb") as file:
             for segment in ELFFile(file).iter_segments():
@@ -104,23 +133,32 @@ class Machine:
         machine.emu_start(reset, 0xFFFFFFFF, timeout=20_000_000)  # up to the first wfi
         enabled = machine.mem_read(0xE000E100 + board.uart.irq // 32 * 4, 4)
         self.enabled = int.from_bytes(enabled, "little")
+        self.core_control = int.from_bytes(machine.mem_read(0xE000ED14, 4), "little")
 
     def _read(self, _machine: object, offset: int, _size: int, base: int) -> int:
         return self.values.get(self._names.get(base + offset, ""), 0)
 
     def _write(self, _machine: object, offset: int, _size: int, value: int, base: int) -> None:
         name = self._names.get(base + offset, hex(base + offset))
+        again = name in dict(self.writes)
         self.writes.append((name, value))
+        if name == "PWR.CR3" and again:
+            return  # it takes one write
         self.values[name] = value
         for field in self.registers.fields["RCC.CR"]:
             if field.endswith("ON") and f"{field[:-2]}RDY" in self.registers.fields["RCC.CR"]:
                 self._set("RCC.CR", f"{field[:-2]}RDY", self.field("RCC.CR", field))
         self._set("RCC.CFGR", "SWS", self.field("RCC.CFGR", "SW"))
-        if "PWR.CSR" in self.values:
-            self._set("PWR.CSR", "VOSRDY", self.field("RCC.CR", "PLLON"))
-        if "ODEN" in self.registers.fields.get("PWR.CR", ()):
-            self._set("PWR.CSR", "ODRDY", self.field("PWR.CR", "ODEN"))
-            self._set("PWR.CSR", "ODSWRDY", self.field("PWR.CR", "ODSWEN"))
+        if "PWR.D3CR" in self.values:
+            self._set("PWR.CSR1", "ACTVOSRDY", "PWR.CR3" in dict(self.writes))
+            self._set("PWR.D3CR", "VOSRDY", self.field("PWR.CSR1", "ACTVOSRDY"))
+            return
+        for control, status in (("PWR.CR", "PWR.CSR"), ("PWR.CR1", "PWR.CSR1")):
+            if status in self.values:
+                self._set(status, "VOSRDY", self.field("RCC.CR", "PLLON"))
+            if "ODEN" in self.registers.fields.get(control, ()):
+                self._set(status, "ODRDY", self.field(control, "ODEN"))
+                self._set(status, "ODSWRDY", self.field(control, "ODSWEN"))
 
     def field(self, register: str, name: str) -> int:
         """The value of a field."""
@@ -179,20 +217,23 @@ def test_only_fields_that_exist_are_written(started: tuple[Stm32Board, Machine])
 
 def test_the_core_runs_at_full_speed(started: tuple[Stm32Board, Machine]) -> None:
     board, machine = started
+    if isinstance(board, Stm32h7Board):
+        check_h7(board, machine)
+        return
     pll = {name: machine.field("RCC.PLLCFGR", name) for name in ("PLLM", "PLLN", "PLLSRC")}
-    if isinstance(board, Stm32f4Board):
+    if isinstance(board, Stm32f4Board | Stm32f7Board):
         source, hse = 1, board.clock.hse_hz
         sw = 2
         hz = hse * pll["PLLN"] / pll["PLLM"] / (2 * machine.field("RCC.PLLCFGR", "PLLP") + 2)
         assert machine.field("RCC.CR", "HSEON")
         assert machine.field("RCC.CR", "HSEBYP") == board.clock.hse_bypass
-        voltage = "PWR.CR"
+        voltage = "PWR.CR1" if isinstance(board, Stm32f7Board) else "PWR.CR"
         # With the voltage scale, only while the PLL is off.
         assert machine.first_write(voltage, "VOS", board.part.voltage_scale) < machine.first_write(
             "RCC.CR", "PLLON", 1
         )
-        over_drive = "ODSWEN" in machine.registers.fields["PWR.CR"] and machine.field(
-            "PWR.CR", "ODSWEN"
+        over_drive = "ODSWEN" in machine.registers.fields[voltage] and machine.field(
+            voltage, "ODSWEN"
         )
         assert bool(over_drive) == (board.clock.sysclk_hz > 168_000_000)
     else:
@@ -211,24 +252,98 @@ def test_the_core_runs_at_full_speed(started: tuple[Stm32Board, Machine]) -> Non
         assert (2 << (code & 3) if code & 4 else 1) == divider
     states = board.clock.flash_wait_states
     assert machine.field("FLASH.ACR", "LATENCY") == states
-    assert all(machine.field("FLASH.ACR", name) for name in ("PRFTEN", "ICEN", "DCEN"))
+    accelerators = ("ARTEN",) if isinstance(board, Stm32f7Board) else ("ICEN", "DCEN")
+    assert all(machine.field("FLASH.ACR", name) for name in ("PRFTEN", *accelerators))
     switched = machine.first_write("RCC.CFGR", "SW", sw)
     assert machine.first_write("FLASH.ACR", "LATENCY", states) < switched
     assert machine.first_write("RCC.PLLCFGR", "PLLN", pll["PLLN"]) < switched
 
 
+def check_h7(board: Stm32h7Board, machine: Machine) -> None:
+    """The supply before the voltage, that before the PLL, everything before the switch to it."""
+    clock, field = board.clock, machine.field
+    hz = clock.hse_hz / field("RCC.PLLCKSELR", "DIVM1")
+    assert 1 << field("RCC.PLLCFGR", "PLL1RGE") == max(n for n in (1, 2, 4, 8) if n * 1e6 <= hz)
+    hz = hz * (field("RCC.PLL1DIVR", "DIVN1") + 1) / (field("RCC.PLL1DIVR", "DIVP1") + 1)
+    assert hz == clock.sysclk_hz
+    assert field("RCC.PLLCKSELR", "PLLSRC") == 2
+    assert field("RCC.PLLCFGR", "DIVP1EN")
+    assert not field("RCC.PLLCFGR", "PLL1VCOSEL")
+    assert not field("RCC.PLLCFGR", "PLL1FRACEN")
+    assert field("RCC.CR", "HSEBYP") == clock.hse_bypass
+    assert field("RCC.CFGR", "SW") == 3
+    assert (field("RCC.D1CFGR", "D1CPRE"), field("RCC.D1CFGR", "HPRE")) == (0, 8)  # 1, 2
+    for register, name in (
+        ("D1CFGR", "D1PPRE"),
+        ("D2CFGR", "D2PPRE1"),
+        ("D2CFGR", "D2PPRE2"),
+        ("D3CFGR", "D3PPRE"),
+    ):
+        assert field(f"RCC.{register}", name) == 4  # 2
+    assert clock.ahb_divider == clock.apb1_divider == clock.apb2_divider == 2
+    assert field("FLASH.ACR", "LATENCY") == clock.flash_wait_states
+    # RM0433, RM0399 and RM0468, programming delays at these frequencies.
+    delays = {"STM32H735": 3, "STM32H743": 2, "STM32H747": 2}
+    assert field("FLASH.ACR", "WRHIGHFREQ") == delays[board.mcu[:9]]
+    # UM2679, UM2407 and Arduino's own start-up: the SMPS, the LDO, the LDO behind the SMPS.
+    supplies = {
+        "STM32H735": {"SDEN"},
+        "STM32H743": {"LDOEN"},
+        "STM32H747": {"SDEN", "LDOEN", "SDLEVEL"},
+    }
+    names = {"BYPASS", "LDOEN", "SDEN", "SDEXTHP", "SDLEVEL"}
+    known = names & set(machine.registers.fields["PWR.CR3"])
+    assert {name for name in known if field("PWR.CR3", name)} == supplies[board.mcu[:9]]
+    if "SDLEVEL" in supplies[board.mcu[:9]]:
+        assert field("PWR.CR3", "SDLEVEL") == 1  # 1.8 V
+    assert [name for name, _ in machine.writes].count("PWR.CR3") == 1
+    scale = board.part.voltage_scale
+    assert scale == (0 if board.mcu.startswith("STM32H735") else 3)  # scale 0, or scale 1
+    order = [
+        machine.first_write("PWR.CR3", "LDOEN", field("PWR.CR3", "LDOEN")),
+        machine.first_write("PWR.D3CR", "VOS", scale),
+        machine.first_write("RCC.CR", "HSEON", 1),
+        machine.first_write("RCC.PLL1DIVR", "DIVN1", clock.pll_n - 1),
+        machine.first_write("RCC.CR", "PLL1ON", 1),
+        machine.first_write("FLASH.ACR", "LATENCY", clock.flash_wait_states),
+        machine.first_write("RCC.D1CFGR", "HPRE", 8),
+        machine.first_write("RCC.CFGR", "SW", 3),
+    ]
+    assert order == sorted(order)
+    if clock.sysclk_hz > 400_000_000 and scale == 3:
+        assert order[1] < machine.first_write("SYSCFG.PWRCR", "ODEN", 1) < order[2]
+    if clock.hse_enable:
+        port, pin = f"GPIO{clock.hse_enable[1]}", clock.hse_enable[2:]
+        assert machine.first_write(f"{port}.BSRR", f"BS{pin}", 1) < order[2]
+        assert field(f"{port}.MODER", f"MODER{pin}") == 1
+
+
+def test_a_cortex_m7_has_its_caches_on(started: tuple[Stm32Board, Machine]) -> None:
+    board, machine = started
+    # CCR, as the ARMv7-M manual has it: IC is bit 17, DC bit 16.
+    assert (machine.core_control >> 16 & 3) == (3 if board.core == "cortex-m7" else 0)
+
+
 def test_the_serial_port_is_connected(started: tuple[Stm32Board, Machine]) -> None:
     board, machine = started
     uart = board.uart
-    ports = {f"GPIO{pin[1]}EN" for pin in (uart.tx, uart.rx)}
-    assert machine.switched_on() == {*ports, "PWREN", f"{uart.peripheral}EN"}
+    on = {f"GPIO{pin[1]}EN" for pin in (uart.tx, uart.rx)} | {f"{uart.peripheral}EN"}
+    if isinstance(board, Stm32h7Board):
+        on |= {f"GPIO{board.clock.hse_enable[1]}EN"} if board.clock.hse_enable else set()
+        on |= {"SYSCFGEN"} if board.clock.over_drive else set()
+        selected = ("USART234578SEL", "USART16910SEL", "USART16SEL")
+        fields = machine.registers.fields["RCC.D2CCIP2R"]
+        assert not any(machine.field("RCC.D2CCIP2R", name) for name in selected if name in fields)
+    else:
+        on |= {"PWREN"}
+    assert machine.switched_on() == on
     for pin in (uart.tx, uart.rx):
         port, number = f"GPIO{pin[1]}", int(pin[2:])
         half = "AFRL" if number < 8 else "AFRH"
         assert machine.field(f"{port}.MODER", f"MODER{number}") == 2
         assert machine.field(f"{port}.{half}", f"{half}{number}") == uart.alternate_function
     clock = board.clock
-    bus_hz = clock.sysclk_hz / (clock.apb1_divider if uart.apb == 1 else clock.apb2_divider)
+    bus_hz = clock.ahb_hz / (clock.apb1_divider if uart.apb == 1 else clock.apb2_divider)
     divider = machine.values[f"{uart.peripheral}.BRR"]
     assert bus_hz / divider == pytest.approx(uart.baud, rel=0.01)
     fields = machine.registers.fields[f"{uart.peripheral}.CR1"]

@@ -2,15 +2,18 @@
 
 ``cmsis-svd`` 0.4 has ST's descriptions of registers, under ST's licence for development tools;
 ``modm-devices`` what ST's configurator knows of memories, interrupts, pins and frequencies, under
-the MPL 2.0.
+the MPL 2.0. No package brings register descriptions of the STM32F767, H735, H743 and H747:
+``stm32_registers.toml`` has what was read in ST's.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from importlib import resources
 from importlib.util import find_spec
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 PACKAGES = [name for name in ("cmsis_svd", "modm_devices") if find_spec(name)]
@@ -44,14 +47,41 @@ class Registers:
     """
 
     def __init__(self, mcu: str) -> None:
-        path = resources.files("cmsis_svd") / f"data/STMicro/{_SVDS[mcu[:9]]}.svd"
-        root = ET.fromstring(path.read_bytes())  # noqa: S314 - a file of a pinned package
-        peripherals = {str(node.findtext("name")): node for node in root.iter("peripheral")}
         self.bases: dict[str, int] = {}
         self.interrupts: dict[str, int] = {}
         self.addresses: dict[str, int] = {}
         self.reset: dict[str, int] = {}
         self.fields: dict[str, dict[str, tuple[int, int]]] = {}
+        if mcu[:9] in _SVDS:
+            self._read_svd(_SVDS[mcu[:9]])
+        else:
+            self._read_excerpt(mcu[:9])
+
+    def _read_excerpt(self, line: str) -> None:
+        text = (Path(__file__).parent / "stm32_registers.toml").read_text()
+        registers = tomllib.loads(text)[line]
+        self.interrupts = registers.pop("interrupts")
+        for name, register in registers.items():
+            peripheral = name.partition(".")[0]
+            address = self.addresses[name] = register["address"]
+            self.bases[peripheral] = min(address, self.bases.get(peripheral, address))
+            self.reset[name] = register["reset"]
+            half = name.rpartition(".")[2]
+            self.fields[name] = {
+                # MODE8 and AFSEL8 of an H7 are called MODER8 and AFRH8 elsewhere.
+                re.sub(r"^MODE(?=\d)", "MODER", field).replace("AFSEL", half): (at, bits)
+                for field, (at, bits) in register["fields"].items()
+            }
+        # ST's files lack fields that RM0399 and RM0468 have, and give the H747's flash the reset
+        # value of the power controller.
+        if line in ("STM32H735", "STM32H747"):
+            self.fields["PWR.CR3"] |= {"SDEXTHP": (3, 1), "SDLEVEL": (4, 2)}
+            self.reset["FLASH.ACR"] = 0x37
+
+    def _read_svd(self, svd: str) -> None:
+        path = resources.files("cmsis_svd") / f"data/STMicro/{svd}.svd"
+        root = ET.fromstring(path.read_bytes())  # noqa: S314 - a file of a pinned package
+        peripherals = {str(node.findtext("name")): node for node in root.iter("peripheral")}
         for name, node in peripherals.items():
             self.bases[name.upper()] = _number(node, "baseAddress")
             for interrupt in node.findall("interrupt"):
@@ -92,12 +122,14 @@ class Device:
     """
 
     def __init__(self, mcu: str) -> None:
-        found = re.fullmatch(r"STM32([FL]\d)(\d\d)([A-Z])([A-Z])", mcu)
+        found = re.fullmatch(r"STM32([FHL]\d)(\d\d)([A-Z])([A-Z])", mcu)
         assert found, mcu
         part = dict(
             zip(("family", "name", "pin", "size"), map(str.lower, found.groups()), strict=True)
         )
-        part |= {"package": "t", "temperature": "6", "variant": ""}
+        # What comes with so many pins in no other package than a ball grid.
+        package = {"i": "k", "x": "h"}.get(part["pin"], "t")
+        part |= {"package": package, "temperature": "6", "variant": "", "core": "m7"}
         root = self._read(part)
         self.memories = {
             node.attrib["name"]: (int(node.attrib["start"], 0), int(node.attrib["size"]))
@@ -135,6 +167,12 @@ class Device:
                 _keep(device, part)
                 return device
         raise LookupError(str(part))
+
+    @property
+    def flash(self) -> tuple[int, int]:
+        """Origin and size of all banks."""
+        banks = sorted(area for name, area in self.memories.items() if name.startswith("flash"))
+        return banks[0][0], sum(size for _, size in banks)
 
     def ram_from(self, origin: int) -> int:
         """Bytes of RAM from an address on, over memories that join each other."""

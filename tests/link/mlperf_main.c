@@ -9,6 +9,10 @@
 
 static uint64_t ticks;
 
+void te_receive_reset(void)
+{
+}
+
 uint8_t te_receive_byte(void)
 {
     const int byte = getchar();

@@ -26,7 +26,7 @@ from tinyedge.templates import render_template
 
 BOARD = load_board("netduinoplus2")
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-_HARNESS = ("te_frame.c", "te_crc32.c", "te_receive.c", "te_server.c")
+_HARNESS = ("te_frame.c", "te_crc32.c", "te_receive.c", "te_server.c", "te_server_fault.c")
 _COUNTING = Path(__file__).parent / "native_platform.c"
 
 
@@ -98,14 +98,17 @@ class NativeDevice(AbstractContextManager["NativeDevice"]):
     Args:
         program: from ``compile_native``.
         compute_us: microseconds that an inference takes.
+        fault: whether it ends in a fault.
 
     Attributes:
         port: for a client.
     """
 
-    def __init__(self, program: Path, compute_us: int = 0) -> None:
+    def __init__(self, program: Path, compute_us: int = 0, *, fault: bool = False) -> None:
         self._program = program
         self._environment = os.environ | {"TINYEDGE_COMPUTE_US": str(compute_us)}
+        if fault:
+            self._environment["TINYEDGE_FAULT"] = "1"
         self._log = TemporaryFile()  # noqa: SIM115 - closed at exit
         self._start()
 

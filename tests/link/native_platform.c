@@ -17,13 +17,17 @@
 #include "te_server.h"
 
 /* A byte to stderr for every inference, wherever it leads: they are counted even if we are killed.
- * An inference takes TINYEDGE_COMPUTE_US more than it does. */
+ * An inference takes TINYEDGE_COMPUTE_US more than it does, and with TINYEDGE_FAULT it ends in one. */
 void __real_tinyedge_model_invoke(void);
 void __wrap_tinyedge_model_invoke(void);
 
 void __wrap_tinyedge_model_invoke(void)
 {
+    static const te_fault fault = {6, 0x08001234, 0x08000457, 0x01000000, 0x2001ff80, 1u << 25, 0, 0, 0, 1};
     const char *more = getenv("TINYEDGE_COMPUTE_US");
+    if (getenv("TINYEDGE_FAULT")) {
+        te_server_fault(&fault);
+    }
     __real_tinyedge_model_invoke();
     if (more) {
         usleep((useconds_t)atoi(more));
@@ -106,6 +110,11 @@ uint32_t te_platform_stack_size(void)
 }
 
 uint32_t te_platform_stack_peak(void)
+{
+    return 0;
+}
+
+int te_platform_stack_overflowed(void)
 {
     return 0;
 }

@@ -19,7 +19,7 @@ import pytest
 
 from tests.conftest import require
 from tests.link.native import BOARD, NativeDevice, compile_native, dense_model, random_samples
-from tinyedge.errors import DataError, FileError, LinkError
+from tinyedge.errors import DataError, FileError, FirmwareFaultError, LinkError
 from tinyedge.evaluation.devices import Device, Fleet
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.link_memory import LinkMemory
@@ -97,6 +97,27 @@ def test_a_line_that_is_too_bad_is_given_up_without_a_false_result(
                 fleet(image.model, client, journal=journal)[0](image.samples)
             for number, entry in journal.entries.items():
                 assert np.array_equal(entry.logits, image.expected[number])
+
+
+@pytest.mark.parametrize("rate", [0, 2e-3])
+def test_a_fault_is_told_also_over_a_bad_line(image: Setup, rate: float) -> None:
+    for seed in range(5):
+        with (
+            NativeDevice(image.program, fault=True) as device,
+            Proxy(device.port, Faults(rate, seed), Faults(rate, seed + 100)) as proxy,
+            Client(proxy.port, 0, timeout_s=20) as client,
+        ):
+            with pytest.raises(FirmwareFaultError) as caught:
+                fleet(image.model, client)[0](image.samples)
+            assert str(caught.value).endswith(
+                "UsageFault (division by zero) at 0x08001234; the stack has overflowed"
+            )
+            assert device.inferences == 0
+        # Whoever asks next is told the same.
+        with NativeDevice(image.program, fault=True) as device:
+            for _ in range(2):
+                with Client(device.port, 0) as client, pytest.raises(FirmwareFaultError):
+                    client.infer(image.samples[0])
 
 
 @pytest.mark.parametrize("kind", ["cut", "reset"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -303,6 +304,27 @@ def test_floats_on_cores_without_and_with_them(name: str, tmp_path: Path) -> Non
             assert np.allclose(error, expected, rtol=1e-6, atol=0.00051)
 
 
+def test_a_fault_is_told_to_the_runner(tmp_path: Path) -> None:
+    require(available_emulators(BOARD), "qemu")
+    model, samples = converted(LOGITS, tmp_path)
+    source = model.folder / "model.c"
+    text = source.read_text()
+    planted = "void tinyedge_model_invoke(void)\n{\n"
+    assert planted in text
+    source.write_text(text.replace(planted, f'{planted}    __asm volatile(".short 0xde00");\n'))
+    mlperf = Mlperf.of(model.graph)
+    with open_emulator(BOARD, build_firmware(model, BOARD, mlperf=mlperf).elf, "qemu") as target:
+        board = Board(target.port)
+        board.load(on_the_wire(model, samples[0], mlperf.input))
+        for command in ("infer 1 0%", "name%"):
+            told = [line for line in board.ask(command) if line.startswith("e-[")]
+            # The undefined instruction, which has become a HardFault.
+            assert len(told) == 1
+            assert re.match(
+                r"e-\[Exception 0x00000003 at 0x080[0-9a-f]{5}, CFSR 0x00010000", told[0]
+            )
+
+
 def test_benchmarks_and_encodings_follow_from_shapes() -> None:
     graph = RandomGraph(PROBABILITIES).graph
     assert Mlperf.of(graph) == Mlperf("random-19", "uint8")
@@ -383,5 +405,5 @@ def test_tflite_micro_takes_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for spoken in (None, Mlperf.of(model.graph)):
         build_tflm_firmware(model, BOARD, library, mlperf=spoken)
     ours, theirs = (set(files) for files in rendered)
-    assert ours - theirs == {"te_server.c"}
+    assert ours - theirs == {"te_server.c", "te_server_fault.c"}
     assert theirs - ours == {"te_mlperf.c", "mlperf.h"}

@@ -9,6 +9,9 @@ enum {
     PROBE_UNALIGNED = 1,
     PROBE_DSP = 2,
     PROBE_MVE = 3,
+    PROBE_UNDEFINED = 4, /* an instruction that no core has */
+    PROBE_READ = 5, /* of an address */
+    PROBE_STACK = 6, /* all but so many bytes */
 };
 
 const uint8_t tinyedge_model_hash[32] = {0};
@@ -68,6 +71,27 @@ static uint32_t multiply_vectors(void)
     return value;
 }
 
+static void run_undefined(void)
+{
+    __asm volatile(".short 0xde00"); /* udf #0 */
+}
+
+static uint32_t read_word(uint32_t address)
+{
+    return *(const volatile uint32_t *)(uintptr_t)address;
+}
+
+extern uint32_t _stack_limit[];
+
+static void use_stack_but(uint32_t bytes)
+{
+    volatile uint32_t *word;
+    __asm volatile("mov %0, sp" : "=r"(word));
+    while (word > _stack_limit + bytes / 4u) {
+        *--word = 0;
+    }
+}
+
 void tinyedge_model_invoke(void)
 {
     switch (input.words[0]) {
@@ -82,6 +106,15 @@ void tinyedge_model_invoke(void)
         break;
     case PROBE_MVE:
         output = multiply_vectors();
+        break;
+    case PROBE_UNDEFINED:
+        run_undefined();
+        break;
+    case PROBE_READ:
+        output = read_word(input.words[1]);
+        break;
+    case PROBE_STACK:
+        use_stack_but(input.words[1]);
         break;
     default:
         break;

@@ -19,6 +19,7 @@ DEFAULT_BOARD = "netduinoplus2"
 
 Hertz = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Address = Annotated[int, Field(ge=0, lt=2**32)]
+_PIN = r"^P[A-K](\d|1[0-5])$"
 UsbId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
 
 
@@ -98,6 +99,15 @@ class Stm32Clock(Clock):
         """The highest ``sysclk_hz`` of a part."""
         return part.sysclk
 
+    @property
+    def ahb_hz(self) -> int:
+        """Of the bus that the flash and the peripheral buses are on."""
+        return self.sysclk_hz
+
+    def apb_hz(self, number: Literal[1, 2]) -> int:
+        """Of a peripheral bus."""
+        return self.ahb_hz // (self.apb1_divider if number == 1 else self.apb2_divider)
+
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         refuse(self._faults())
@@ -123,31 +133,27 @@ class Stm32Clock(Clock):
         if not low <= hz * self.output_divider <= high:
             allowed = f"such that the PLL's oscillator has {low} to {high} Hz"
             yield Fault("pll_n", self.pll_n, allowed)
-        least = -(-hz // part.wait_state) - 1
+        least = sum(self.ahb_hz > limit for limit in part.wait_states)
         if self.flash_wait_states < least:
             yield Fault("flash_wait_states", self.flash_wait_states, f"from {least} to 7")
-        if hz > part.apb1 * self.apb1_divider:
-            yield Fault(
-                "apb1_divider", self.apb1_divider, f"such that APB1 has up to {part.apb1} Hz"
-            )
-        if hz > part.apb2 * self.apb2_divider:
-            yield Fault(
-                "apb2_divider", self.apb2_divider, f"such that APB2 has up to {part.apb2} Hz"
-            )
+        for key, bus, bus_hz, limit in (
+            ("ahb_divider", "the AHB", self.ahb_hz, part.wait_states[-1]),
+            ("apb1_divider", "APB1", self.apb_hz(1), part.apb1),
+            ("apb2_divider", "APB2", self.apb_hz(2), part.apb2),
+        ):
+            highest = limit * self.highest(part) // part.sysclk
+            if bus_hz > highest and hasattr(self, key):
+                yield Fault(key, getattr(self, key), f"such that {bus} has up to {highest} Hz")
 
 
-class Stm32f4Clock(Stm32Clock):
+class _CrystalClock(Stm32Clock):
     """Driven by a crystal, or with ``hse_bypass`` by a clock signal."""
 
     hse_hz: Annotated[int, Field(ge=1_000_000, le=50_000_000)]
     hse_bypass: bool = False
     over_drive: bool = False
-    pll_m: Annotated[int, Field(ge=2, le=63)]
-    pll_n: Annotated[int, Field(ge=50, le=432)]
-    pll_p: Literal[2, 4, 6, 8]
-    pll_q: Annotated[int, Field(ge=2, le=15)]
+    pll_p: int
 
-    _pll_input = (950_000, 2_100_000)
     _formula = "hse_hz * pll_n / (pll_m * pll_p)"
 
     @property
@@ -165,6 +171,65 @@ class Stm32f4Clock(Stm32Clock):
         yield from super().faults(part)
         if self.over_drive and not part.without_over_drive:
             yield Fault("over_drive", self.over_drive, "false: the part has none")
+
+
+class Stm32f4Clock(_CrystalClock):
+    """The clock tree of an STM32F4 or F7."""
+
+    pll_m: Annotated[int, Field(ge=2, le=63)]
+    pll_n: Annotated[int, Field(ge=50, le=432)]
+    pll_p: Literal[2, 4, 6, 8]
+    pll_q: Annotated[int, Field(ge=2, le=15)]
+
+    _pll_input = (950_000, 2_100_000)
+
+
+class Stm32h7Clock(_CrystalClock):
+    """The clock tree of an STM32H7, and what supplies the core.
+
+    ``hse_enable`` is a pin that switches the oscillator on; ``flash_programming_delay`` belongs to
+    the wait states.
+    """
+
+    hse_enable: Annotated[str, Field(pattern=_PIN)] | None = None
+    supply: Literal["ldo", "smps", "smps-1v8-ldo", "smps-2v5-ldo"]
+    pll_m: Annotated[int, Field(ge=1, le=63)]
+    pll_n: Annotated[int, Field(ge=4, le=512)]
+    pll_p: Literal[1, 2, 4, 6, 8]
+    ahb_divider: Literal[1, 2, 4, 8, 16]
+    flash_programming_delay: Annotated[int, Field(ge=0, le=3)]
+
+    _pll_input = (2_000_000, 16_000_000)
+
+    @property
+    def ahb_hz(self) -> int:
+        return self.sysclk_hz // self.ahb_divider
+
+    @property
+    def pll_range(self) -> int:
+        """In which range the PLL's input is: 1 from 2 MHz on, 2 from 4 MHz on, 3 from 8 MHz on."""
+        hz = self.hse_hz / self.pll_m
+        return sum(hz >= limit for limit in (2_000_000, 4_000_000, 8_000_000))
+
+    @property
+    def hse_enable_port(self) -> int:
+        """Index of the port of ``hse_enable``, A = 0."""
+        return ord(str(self.hse_enable)[1]) - ord("A")
+
+    @property
+    def hse_enable_pin(self) -> int:
+        """Number of ``hse_enable`` in its port."""
+        return int(str(self.hse_enable)[2:])
+
+    def faults(self, part: stm32.Part) -> Iterator[Fault]:
+        yield from super().faults(part)
+        if self.pll_p == 1 and not part.divided_once:
+            yield Fault("pll_p", self.pll_p, "2 or 4 or 6 or 8 on this part")
+        if self.supply not in part.supplies:
+            yield Fault("supply", self.supply, " or ".join(part.supplies))
+        elif self.over_drive and self.supply in part.slow_supplies:
+            others = [name for name in part.supplies if name not in part.slow_supplies]
+            yield Fault("supply", self.supply, f"{' or '.join(others)} with over_drive")
 
 
 class Stm32l4Clock(Stm32Clock):
@@ -206,8 +271,8 @@ class Stm32Uart(Uart):
     peripheral: Annotated[str, Field(pattern=r"^US?ART[1-6]$")]
     apb: Literal[1, 2]
     enable_bit: Annotated[int, Field(ge=0, le=31)]
-    tx: Annotated[str, Field(pattern=r"^P[A-K](\d|1[0-5])$")]
-    rx: Annotated[str, Field(pattern=r"^P[A-K](\d|1[0-5])$")]
+    tx: Annotated[str, Field(pattern=_PIN)]
+    rx: Annotated[str, Field(pattern=_PIN)]
     alternate_function: Annotated[int, Field(ge=0, le=15)]
 
     def faults(self, part: stm32.Part, clock: Stm32Clock) -> Iterator[Fault]:
@@ -222,7 +287,7 @@ class Stm32Uart(Uart):
         if self.alternate_function != port.alternate_function:
             allowed = f"{port.alternate_function} for {self.peripheral}"
             yield Fault("alternate_function", self.alternate_function, allowed)
-        hz = clock.sysclk_hz // (clock.apb1_divider if self.apb == 1 else clock.apb2_divider)
+        hz = clock.apb_hz(self.apb)
         divider = round(hz / self.baud)
         if divider < 16 or abs(hz / divider - self.baud) > self.baud / 50:
             yield Fault("baud", self.baud, f"{hz} Hz by a whole number from 16 on, within 2 %")
@@ -378,8 +443,8 @@ class Board(_Record):
     @model_validator(mode="after")
     def _emulated(self) -> Self:
         unicorn = self.emulator.unicorn
-        if unicorn and self.family != "stm32f4":
-            refuse([Fault("emulator.unicorn.cpu", unicorn.cpu, "nothing but in family stm32f4")])
+        if unicorn and not self.family.startswith("stm32"):
+            refuse([Fault("emulator.unicorn.cpu", unicorn.cpu, "nothing but with an STM32")])
         return self
 
     @property
@@ -406,9 +471,14 @@ class Board(_Record):
 class Stm32Board(Board):
     """A board with an STM32."""
 
-    core: Literal["cortex-m4"]
+    core: Literal["cortex-m4", "cortex-m7"]
     clock: Stm32Clock
     uart: Stm32Uart
+
+    @property
+    def data_register(self) -> bool:
+        """Whether the serial port has one register for what is received and what is sent."""
+        return self.family == "stm32f4"
 
     @property
     def platform(self) -> tuple[str, ...]:
@@ -434,7 +504,7 @@ class Stm32Board(Board):
             return
         for key, region, origin, size in (
             ("memory.flash", self.flash, stm32.FLASH_ORIGIN, flash),
-            ("memory.ram", self.ram, stm32.RAM_ORIGIN, self.part.ram),
+            ("memory.ram", self.ram, self.part.ram_origin, self.part.ram),
         ):
             if not origin <= region.origin < origin + size:
                 allowed = f"from {origin} to {origin + size - 1} (0x{origin:08x} on)"
@@ -452,13 +522,43 @@ class Stm32f4Board(Stm32Board):
     """A board with an STM32F401, F405, F407, F411, F415, F417 or F446."""
 
     family: Literal["stm32f4"]
+    core: Literal["cortex-m4"]
     clock: Stm32f4Clock
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("stm32", "stm32f4_f7", self.family)
+
+
+class Stm32f7Board(Stm32Board):
+    """A board with an STM32F767."""
+
+    family: Literal["stm32f7"]
+    core: Literal["cortex-m7"]
+    clock: Stm32f4Clock
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("cortex_m7", "stm32", "stm32f4_f7", self.family)
+
+
+class Stm32h7Board(Stm32Board):
+    """A board with an STM32H735, H743 or H747, whose Cortex-M7 runs the firmware."""
+
+    family: Literal["stm32h7"]
+    core: Literal["cortex-m7"]
+    clock: Stm32h7Clock
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("cortex_m7", "stm32", self.family)
 
 
 class Stm32l4Board(Stm32Board):
     """A board with an STM32L475 or L476."""
 
     family: Literal["stm32l4"]
+    core: Literal["cortex-m4"]
     clock: Stm32l4Clock
 
 
@@ -482,6 +582,8 @@ _FAMILIES: dict[str, type[Board]] = {
     "mps2": Mps2Board,
     "nrf51": Nrf51Board,
     "stm32f4": Stm32f4Board,
+    "stm32f7": Stm32f7Board,
+    "stm32h7": Stm32h7Board,
     "stm32l4": Stm32l4Board,
 }
 
@@ -497,7 +599,7 @@ class _AnyUart(Uart):
 class _NoFamilyBoard(Board):
     """Refuses a family that is missing or unknown, along with the description's other faults."""
 
-    family: Literal["mps2", "nrf51", "stm32f4", "stm32l4"]
+    family: Literal["mps2", "nrf51", "stm32f4", "stm32f7", "stm32h7", "stm32l4"]
     clock: _AnyClock
     uart: _AnyUart
 

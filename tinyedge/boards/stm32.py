@@ -6,17 +6,18 @@ From their data sheets, at 2.7 V and above; ``tests/boards/test_vendor_data.py``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 _MHZ = 1_000_000
 _KB = 1024
 
 FLASH_ORIGIN = 0x08000000
 RAM_ORIGIN = 0x20000000
+AXI_SRAM_ORIGIN = 0x24000000
 
 FLASH_SIZES = {
     letter: size * _KB
-    for letter, size in {"B": 128, "C": 256, "D": 384, "E": 512, "G": 1024}.items()
+    for letter, size in {"B": 128, "C": 256, "D": 384, "E": 512, "G": 1024, "I": 2048}.items()
 }
 """By the letter that follows a part's number of pins."""
 
@@ -35,14 +36,20 @@ class Part:
     """A line of parts, as STM32F405.
 
     Attributes:
-        ram: bytes from ``RAM_ORIGIN`` on, of the largest part.
-        sysclk, apb1, apb2: the highest frequencies in Hz.
-        without_over_drive: the highest ``sysclk`` that needs no over-drive, where there is one.
+        ram: bytes from ``ram_origin`` on, of the largest part.
+        sysclk, apb1, apb2: the highest frequencies in Hz; without over-drive all are lower, in
+            proportion.
+        without_over_drive: the highest ``sysclk`` that needs no over-drive, where there is one;
+            with an STM32H7 that takes the core's voltage from scale 1 to scale 0.
         voltage_scale: the field VOS of the power controller at full speed.
         pll_n: the least factor of the PLL.
         vco: the least and the highest frequency of the PLL's oscillator in Hz.
-        wait_state: what one more wait state of the flash allows, in Hz.
+        wait_states: the highest frequency in Hz of the flash's bus with 0, 1, 2, … wait states.
         serial: the serial ports.
+        supplies: of the core, as bits 0 to 5 of the power controller's CR3, by name; those that
+            cannot supply it at full speed are in ``slow_supplies``.
+        supply_mask: those of these bits that the part has.
+        divided_once: whether the PLL's output may be what its oscillator has.
     """
 
     ram: int
@@ -51,10 +58,19 @@ class Part:
     apb2: int
     voltage_scale: int
     vco: tuple[int, int]
-    wait_state: int
+    wait_states: tuple[int, ...]
     serial: Mapping[str, SerialPort]
     pll_n: int = 0
     without_over_drive: int | None = None
+    ram_origin: int = RAM_ORIGIN
+    supplies: Mapping[str, int] = field(default_factory=dict)
+    slow_supplies: tuple[str, ...] = ()
+    supply_mask: int = 0
+    divided_once: bool = False
+
+
+def _steps(hz: int) -> tuple[int, ...]:
+    return tuple(hz * (states + 1) for states in range(8))
 
 
 _F4_SERIAL = {
@@ -75,6 +91,26 @@ _L4_SERIAL = {
     "UART5": SerialPort(8, ("PC12",), ("PD2",)),
 }
 
+_H7_SERIAL = {
+    "USART1": SerialPort(7, ("PA9", "PB6"), ("PA10", "PB7")),
+    "USART2": SerialPort(7, ("PA2", "PD5"), ("PA3", "PD6")),
+    "USART3": SerialPort(7, ("PB10", "PC10", "PD8"), ("PB11", "PC11", "PD9")),
+    "USART6": SerialPort(7, ("PC6", "PG14"), ("PC7", "PG9")),
+}
+_F7_SERIAL = _H7_SERIAL | {
+    "USART6": SerialPort(8, ("PC6", "PG14"), ("PC7", "PG9")),
+}
+_LDO = 0b000010
+_SMPS = 0b000100
+_SMPS_SUPPLIES = {
+    "ldo": _LDO,
+    "smps": _SMPS,
+    "smps-1v8-ldo": 0b010000 | _SMPS | _LDO,
+    "smps-2v5-ldo": 0b100000 | _SMPS | _LDO,
+}
+"""RM0399 and RM0468, supply configuration control: directly, or the step-down converter, or that at
+1.8 V or 2.5 V with the regulator behind it."""
+
 _F405 = Part(
     ram=128 * _KB,
     sysclk=168 * _MHZ,
@@ -82,7 +118,7 @@ _F405 = Part(
     apb2=84 * _MHZ,
     voltage_scale=1,
     vco=(100 * _MHZ, 432 * _MHZ),
-    wait_state=30 * _MHZ,
+    wait_states=_steps(30 * _MHZ),
     serial=_F4_MORE_SERIAL,
 )
 _L476 = Part(
@@ -92,8 +128,33 @@ _L476 = Part(
     apb2=80 * _MHZ,
     voltage_scale=1,
     vco=(64 * _MHZ, 344 * _MHZ),
-    wait_state=16 * _MHZ,
+    wait_states=_steps(16 * _MHZ),
     serial=_L4_SERIAL,
+)
+_F767 = Part(
+    ram=512 * _KB,
+    sysclk=216 * _MHZ,
+    apb1=54 * _MHZ,
+    apb2=108 * _MHZ,
+    without_over_drive=180 * _MHZ,
+    voltage_scale=3,
+    vco=(100 * _MHZ, 432 * _MHZ),
+    wait_states=_steps(30 * _MHZ),
+    serial=_F7_SERIAL,
+)
+_H743 = Part(
+    ram=512 * _KB,
+    ram_origin=AXI_SRAM_ORIGIN,
+    sysclk=480 * _MHZ,
+    apb1=120 * _MHZ,
+    apb2=120 * _MHZ,
+    without_over_drive=400 * _MHZ,
+    voltage_scale=3,
+    vco=(192 * _MHZ, 960 * _MHZ),
+    wait_states=(70 * _MHZ, 140 * _MHZ, 210 * _MHZ, 225 * _MHZ, 240 * _MHZ),
+    serial=_H7_SERIAL,
+    supplies={"ldo": _LDO},
+    supply_mask=0b000011,
 )
 
 PARTS: dict[str, dict[str, Part]] = {
@@ -106,7 +167,7 @@ PARTS: dict[str, dict[str, Part]] = {
             voltage_scale=2,
             vco=(192 * _MHZ, 432 * _MHZ),
             pll_n=192,
-            wait_state=30 * _MHZ,
+            wait_states=_steps(30 * _MHZ),
             serial=_F4_SERIAL,
         ),
         "STM32F405": _F405,
@@ -118,7 +179,7 @@ PARTS: dict[str, dict[str, Part]] = {
             apb2=100 * _MHZ,
             voltage_scale=3,
             vco=(100 * _MHZ, 432 * _MHZ),
-            wait_state=30 * _MHZ,
+            wait_states=_steps(30 * _MHZ),
             serial=_F4_SERIAL,
         ),
         "STM32F415": _F405,
@@ -131,8 +192,32 @@ PARTS: dict[str, dict[str, Part]] = {
             without_over_drive=168 * _MHZ,
             voltage_scale=3,
             vco=(100 * _MHZ, 432 * _MHZ),
-            wait_state=30 * _MHZ,
+            wait_states=_steps(30 * _MHZ),
             serial=_F4_MORE_SERIAL,
+        ),
+    },
+    "stm32f7": {"STM32F767": _F767},
+    "stm32h7": {
+        # At up to 520 MHz: 550 MHz take an option bit (CPUFREQ_BOOST) that is off as delivered, and
+        # with which the memories lose their error correction.
+        "STM32H735": Part(
+            ram=320 * _KB,
+            ram_origin=AXI_SRAM_ORIGIN,
+            sysclk=520 * _MHZ,
+            apb1=137_500_000,
+            apb2=137_500_000,
+            voltage_scale=0,
+            vco=(192 * _MHZ, 836 * _MHZ),
+            wait_states=(70 * _MHZ, 140 * _MHZ, 210 * _MHZ, 275 * _MHZ),
+            serial=_H7_SERIAL,
+            supplies=_SMPS_SUPPLIES,
+            supply_mask=0b111111,
+            divided_once=True,
+        ),
+        "STM32H743": _H743,
+        # In over-drive the step-down converter alone would give more than the core bears.
+        "STM32H747": replace(
+            _H743, supplies=_SMPS_SUPPLIES, slow_supplies=("smps",), supply_mask=0b111111
         ),
     },
     "stm32l4": {"STM32L475": _L476, "STM32L476": _L476},

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from tinyedge.boards import Board
-from tinyedge.errors import DeviceError
+from tinyedge.errors import DeviceError, ModelError
 from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.compilers import CompilerName
-from tinyedge.firmware.project import Firmware, build_firmware
+from tinyedge.firmware.functions import function_at
+from tinyedge.firmware.project import Firmware, build_firmware, read_build
 from tinyedge.link.client import Client
 from tinyedge.targets import EmulatorName, Target, open_emulator, require_emulator
 
@@ -87,7 +88,7 @@ def emulated_firmware(
     board = firmware.board
     with (
         open_emulator(board, firmware.elf, emulator) as target,
-        _client(model, board, target.port, link) as client,
+        _client(model, board, target.port, link, [firmware.elf.parent]) as client,
     ):
         yield EmulatedDevice(Device(client, target, model), firmware)
 
@@ -112,10 +113,26 @@ def attached_devices(
         yield [Device(client, Target("board", client.port), model) for client in clients]
 
 
-def _client(model: ConvertedModel, board: Board, port: str, link: LinkOptions | None) -> Client:
+def _client(
+    model: ConvertedModel,
+    board: Board,
+    port: str,
+    link: LinkOptions | None,
+    builds: Sequence[Path] = (),
+) -> Client:
+    """A client, which looks for the firmware in folders of builds, by default the model's."""
     link = link or LinkOptions()
     timeout_s = link.timeout_s or inference_timeout_s(model)
-    return Client(port, link.baud or board.uart.baud, timeout_s, link.session)
+
+    def locate(firmware_hash: str, address: int) -> str | None:
+        for folder in builds or sorted(path for path in model.folder.iterdir() if path.is_dir()):
+            with contextlib.suppress(ModelError):  # a damaged build tells nothing
+                build = read_build(folder)
+                if build and build.hash == firmware_hash:
+                    return function_at(build.elf, address)
+        return None
+
+    return Client(port, link.baud or board.uart.baud, timeout_s, link.session, locate)
 
 
 def serial_ports() -> list[str]:

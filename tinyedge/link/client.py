@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.errors import DeviceError, LinkError
+from tinyedge.errors import DeviceError, FirmwareFaultError, LinkError
 from tinyedge.link.changes import encode_changes
+from tinyedge.link.faults import Fault
 from tinyedge.link.frames import DELIMITER, Frame, FrameError, FrameReader
 from tinyedge.link.line import Line, open_line
 from tinyedge.link.protocol import (
@@ -135,6 +136,8 @@ class Client(AbstractContextManager["Client"]):
         baud: bits per second; of no meaning to emulators.
         timeout_s: the longest that the device may be silent, or away.
         session: one that goes on, with the same numbers for the same samples; a new one by default.
+        locate: gives the function that an address of a firmware is in, by the firmware's hash; None
+            where it does not know.
 
     Attributes:
         statistics: what has happened so far.
@@ -144,11 +147,17 @@ class Client(AbstractContextManager["Client"]):
     """
 
     def __init__(
-        self, port: str, baud: int, timeout_s: float = 10.0, session: int | None = None
+        self,
+        port: str,
+        baud: int,
+        timeout_s: float = 10.0,
+        session: int | None = None,
+        locate: Callable[[str, int], str | None] = lambda _hash, _address: None,
     ) -> None:
         self.port = port
         self.timeout_s = timeout_s
         self.statistics = LinkStatistics()
+        self._locate = locate
         self._baud = baud
         self._session = session or new_session()
         self._sequence = _FIRST_OWN_SEQUENCE
@@ -202,6 +211,7 @@ class Client(AbstractContextManager["Client"]):
         Raises:
             LinkError: the device is silent or away for too long, or holds another firmware when
                 it comes back; it refuses a request, or computes another input than the one sent.
+            FirmwareFaultError: its firmware has stopped with a fault.
         """
         hello = self._hello or self.hello()
         requests = (
@@ -340,6 +350,7 @@ class Client(AbstractContextManager["Client"]):
         Raises:
             OSError: the connection breaks.
             LinkError: the device refuses a request, or nothing is heard of it for so long.
+            FirmwareFaultError: its firmware has stopped with a fault.
         """
         heard = self._clock.tick()
         while not window.done:
@@ -350,6 +361,8 @@ class Client(AbstractContextManager["Client"]):
             for frame in self._receive(window, heard + timeout_s):
                 if frame is None or frame.type & Message.ANSWER:  # else it is an echo
                     heard = self._clock.now
+                if frame and frame.type == Message.FAULT:
+                    raise self._stopped(Fault.parse(frame.payload))
                 oldest = window.oldest
                 answered = frame and self._answered(window, frame)
                 if answered and frame:
@@ -419,6 +432,10 @@ class Client(AbstractContextManager["Client"]):
         self._response_time.backoff = 1.0
         window.answered(request)
         return request
+
+    def _stopped(self, fault: Fault) -> FirmwareFaultError:
+        told = fault.describe(lambda address: self._locate(fault.firmware_hash, address))
+        return FirmwareFaultError(f"{self.port}: the firmware has stopped: {told}")
 
     def _refused(self, window: Window, request: Request, code: int) -> None:
         if code == ERROR_NO_SESSION:

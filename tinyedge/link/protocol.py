@@ -19,7 +19,7 @@ class Message(IntEnum):
 
     ``CHANGES`` is an ``INFER`` whose input is told as changes to an earlier one. ``LAYERS`` and
     ``OUTPUT`` watch an inference, in firmware that is built for it. ``DAMAGED`` answers no request,
-    but a frame that the device could not read.
+    but a frame that the device could not read; ``FAULT`` tells that it answers no more.
     """
 
     HELLO = 0x01
@@ -29,6 +29,7 @@ class Message(IntEnum):
     LAYERS = 0x10
     OUTPUT = 0x11
     ANSWER = 0x80
+    FAULT = 0xFD
     DAMAGED = 0xFE
     ERROR = 0xFF
 
@@ -39,6 +40,7 @@ ERRORS = {
     3: "no such session",
     4: "the model cannot be set up, its arena is too small",
     5: "changes to an input that it does not have",
+    6: "its stack has overflowed, what it computes may be wrong",
     16: "no such layer",
 }
 """What the device refuses a request for."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from elftools.elf.elffile import ELFFile
 from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc, UcError, arm_const
@@ -25,11 +25,24 @@ _CPUS = {
     "cortex-m33": arm_const.UC_CPU_ARM_CORTEX_M33,
 }
 _PAGE = 0x1000
-_PERIPHERALS = (0x40000000, 0x100000)
+_PERIPHERALS = (0x40000000, 0x20000000)
 _SYSTEM = (0xE000E000, _PAGE)
 
-_SR, _DR = 0x00, 0x04
 _SR_RXNE, _SR_TC, _SR_TXE = 1 << 5, 1 << 6, 1 << 7
+
+
+class _Registers(NamedTuple):
+    """Where a USART has its status, what it has received, and what it is to send."""
+
+    status: int
+    received: int
+    sent: int
+
+
+_DATA_REGISTER = _Registers(0x00, 0x04, 0x04)
+"""Of the STM32F4."""
+_APART = _Registers(0x1C, 0x24, 0x28)
+"""Of all others."""
 
 
 class _Usart:
@@ -38,8 +51,9 @@ class _Usart:
     While nobody is connected, what it sends is lost.
     """
 
-    def __init__(self, server: socket.socket) -> None:
+    def __init__(self, server: socket.socket, registers: _Registers) -> None:
         self._server = server
+        self._registers = registers
         self._line: socket.socket | None = None
         self._received = b""
         self._at = 0
@@ -52,9 +66,9 @@ class _Usart:
         self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def read(self, offset: int) -> int:
-        if offset == _SR:
+        if offset == self._registers.status:
             return self._status()
-        if offset == _DR:
+        if offset == self._registers.received:
             self._idle_polls = 0
             if self._at < len(self._received):
                 self._at += 1
@@ -74,7 +88,7 @@ class _Usart:
         return status | _SR_RXNE
 
     def write(self, offset: int, value: int) -> None:
-        if offset == _DR:
+        if offset == self._registers.sent:
             self._idle_polls = 0
             self._sent.append(value & 0xFF)
             if not value:
@@ -141,6 +155,7 @@ def main() -> None:
     parser.add_argument("--flash", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
     parser.add_argument("--ram", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
     parser.add_argument("--uart", type=int, required=True, metavar="BASE")
+    parser.add_argument("--data-register", action="store_true", help="as the STM32F4 has it")
     arguments = parser.parse_args()
 
     machine = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
@@ -152,7 +167,7 @@ def main() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)
-        usart = _Usart(server)
+        usart = _Usart(server, _DATA_REGISTER if arguments.data_register else _APART)
         usart.connect()
         _map_peripherals(machine, usart, arguments.uart)
         vectors = bytes(machine.mem_read(arguments.flash[0], 8))

@@ -1,6 +1,7 @@
-/* Clock tree of an STM32F4 (reference manuals RM0090, RM0368, RM0383, RM0390). */
+/* Clock tree of an STM32F4 (reference manuals RM0090, RM0368, RM0383, RM0390) or STM32F7 (RM0410). */
 #include "board.h"
 #include "te_stm32.h"
+#include "te_stm32_family.h"
 
 #define RCC_CR REGISTER(0x40023800u)
 #define RCC_CR_HSION (1u << 0)
@@ -11,7 +12,7 @@
 #define RCC_CR_PLLRDY (1u << 25)
 #define RCC_PLLCFGR REGISTER(0x40023804u)
 #define RCC_PLLCFGR_SOURCE_HSE (1u << 22)
-#define RCC_PLLCFGR_RESERVED (15u << 28) /* on an STM32F446 PLLR, which must not be 0 */
+#define RCC_PLLCFGR_RESERVED (15u << 28) /* on an STM32F446 or F7 PLLR, which must not be 0 */
 #define RCC_CFGR REGISTER(0x40023808u)
 #define RCC_CFGR_SW_PLL 2u
 #define RCC_CFGR_SWS_MASK (3u << 2)
@@ -19,6 +20,7 @@
 #define RCC_APB1ENR REGISTER(0x40023840u)
 #define RCC_APB1ENR_PWREN (1u << 28)
 
+/* PWR_CR1 and PWR_CSR1 of an STM32F7. */
 #define PWR_CR REGISTER(0x40007000u)
 #define PWR_CR_VOS_MASK (3u << 14)
 #define PWR_CR_ODEN (1u << 16)
@@ -29,8 +31,7 @@
 #define PWR_CSR_ODSWRDY (1u << 17)
 
 #define FLASH_ACR REGISTER(0x40023c00u)
-#define FLASH_ACR_LATENCY_MASK 7u
-#define FLASH_ACR_PREFETCH_AND_CACHES (7u << 8)
+#define FLASH_ACR_LATENCY_MASK 15u
 
 /* To the internal oscillator, and the PLL off: a boot loader may have left it running,
  * and neither it nor the voltage scale can be set while it does. */
@@ -82,7 +83,7 @@ uint32_t te_clock_init(void)
         return HSI_HZ;
     }
 #endif
-    FLASH_ACR = FLASH_ACR_PREFETCH_AND_CACHES | BOARD_FLASH_WAIT_STATES;
+    FLASH_ACR = FLASH_ACR_ACCELERATORS | BOARD_FLASH_WAIT_STATES;
     if (!te_wait_for(&FLASH_ACR, FLASH_ACR_LATENCY_MASK, BOARD_FLASH_WAIT_STATES)) {
         return HSI_HZ;
     }

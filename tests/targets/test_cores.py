@@ -1,0 +1,72 @@
+"""A ternary and an int8 model on every emulated core, with the kernels that are chosen for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import require
+from tinyedge.boards import load_board
+from tinyedge.boards.cores import CORES
+from tinyedge.evaluation.session import emulated_device
+from tinyedge.exporters.c import CodeOptions
+from tinyedge.exporters.converted import write_converted
+from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.graph import reference
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.operators import Weighted
+from tinyedge.models.benchmark import NetworkBuilder
+from tinyedge.targets import EmulatorName, available_emulators
+
+PLACES: list[tuple[str, EmulatorName]] = [
+    ("microbit", "qemu"),
+    ("mps2-an385-m0", "qemu"),
+    ("mps2-an385", "qemu"),
+    ("mps2-an386", "qemu"),
+    ("netduinoplus2", "qemu"),
+    ("netduinoplus2", "unicorn"),
+    ("mps2-an500", "qemu"),
+    ("nucleo-f767zi", "unicorn"),
+    ("stm32h735g-dk", "unicorn"),
+    ("mps2-an505", "qemu"),
+    ("mps3-an547", "qemu"),
+]
+BITS = {"ternary": 2, "int8": 8}
+SAMPLES = 12
+
+
+def small_network(bits: int) -> Graph:
+    """Convolutions of every kind, a residual and a dense layer, in the 16 KB of a micro:bit."""
+    network = NetworkBuilder(f"small-{bits}", (12, 12, 3), seed=bits)
+    first = network.conv("input", 8, (3, 3), bits, (2, 2))
+    branch = network.conv(network.depthwise(first, (3, 3), bits), 8, (1, 1), bits, relu=False)
+    joined = network.add(first, branch)
+    return network.graph(network.fully_connected(network.mean(joined), 10, bits))
+
+
+def test_every_core_is_among_them() -> None:
+    assert {load_board(name).core for name, _ in PLACES} == set(CORES)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("kind", BITS)
+@pytest.mark.parametrize(("name", "emulator"), PLACES)
+def test_logits_are_those_of_the_reference(
+    name: str, emulator: EmulatorName, kind: str, compiler: CompilerName, tmp_path: Path
+) -> None:
+    board = load_board(name)
+    require(available_compilers(), compiler)
+    require(available_emulators(board), emulator)
+    graph = small_network(BITS[kind])
+    weighted = [layer for layer in graph.operators if isinstance(layer, Weighted)]
+    assert {layer.weights.bits for layer in weighted} == {BITS[kind]}
+    model = write_converted(graph, tmp_path, "test", options=CodeOptions(board.core))
+    shape = (SAMPLES, *graph.input_tensor.shape)
+    samples = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
+    with emulated_device(model, board, emulator, compiler) as emulated:
+        logits = emulated.device.run(samples).logits
+    expected = reference.run(graph, samples)
+    assert np.array_equal(logits, expected)
+    assert len(np.unique(expected)) > SAMPLES  # they tell samples apart
