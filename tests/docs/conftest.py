@@ -38,12 +38,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, demo_model: ConvertedMode
     shutil.copy(demo.MODEL, folder / "model.h5")
     shutil.copytree(demo_model.folder, folder / "out")
     shutil.copy(demo_model.tflite, folder / "model_int8.tflite")
-    np.savez(folder / "samples.npz", x=clean.inputs[:100], y=clean.labels[:100])
+    np.savez(folder / "samples.npz", x=clean.inputs[:10], y=clean.labels[:10])
     np.save(folder / "x.npy", clean.inputs[:20])
     quiet = Output(verbosity=-1).progress
-    few = Suite("clean", clean.inputs[:20], clean.labels[:20])
+    few = Suite("clean", clean.inputs[:10], clean.labels[:10])
     settings = AttackSettings(epsilon=8 / 255)
-    crafted = craft_suites(demo.MODEL, few, ("fgsm", "pgd"), settings, 20, quiet)
+    crafted = craft_suites(demo.MODEL, few, ("fgsm", "pgd"), settings, 10, quiet)
     save_suites(folder / "suites.npz", crafted, {"file": "model.h5"})
     (folder / "run.toml").write_text(RUN)
     return folder

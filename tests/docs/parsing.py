@@ -96,7 +96,7 @@ def _resolved(arguments: Sequence[str]) -> tuple[click.Command, Sequence[str], c
             rest.pop(0)  # --json and its like, which every command takes
         if not rest or rest[0].isupper():  # a word that stands for any command
             return command, [], context
-        name = rest.pop(0)
+        name = rest.pop(0).partition("|")[0]
         found = command.get_command(context, name)
         assert found, f"'{command.name}' has no command '{name}'"
         command, context = found, click.Context(found, info_name=name, parent=context)

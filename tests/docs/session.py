@@ -136,9 +136,7 @@ def _shell(text: str) -> tuple[int, str, str]:
 def _emulated(block: Block) -> Iterator[dict[str, Path]]:
     """Emulated boards that hold the model of a block, for the ports that it needs."""
     with contextlib.ExitStack() as boards:
-        yield {
-            port: boards.enter_context(_board(block, Path(port).name)) for port in block.ports
-        }
+        yield {port: boards.enter_context(_board(block, Path(port).name)) for port in block.ports}
 
 
 @contextlib.contextmanager
