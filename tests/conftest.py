@@ -39,6 +39,18 @@ def require(available: Sequence[str], needed: str) -> None:
     pytest.skip(message)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Lists what of the documentation was parsed, but could not be run."""
+    reports = [
+        *terminalreporter.stats.get("passed", []),
+        *terminalreporter.stats.get("failed", []),
+    ]
+    for report in reports:
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "only parsed":
+                terminalreporter.write_line(f"only parsed: {value}")
+
+
 @pytest.fixture(scope="session")
 def demo_model(tmp_path_factory: pytest.TempPathFactory) -> ConvertedModel:
     """The demonstration network, converted as 'tinyedge demo' does."""

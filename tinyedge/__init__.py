@@ -1,3 +1,51 @@
-"""tinyedge: deeply quantized networks on microcontrollers, proven on the device itself."""
+"""tinyedge: deeply quantized networks on microcontrollers, proven on the device itself.
+
+In Python, ``convert`` begins: ``tinyedge.convert(model).build(board).run(samples)``. What is named
+here is imported when it is first used, so that importing the package takes no time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tinyedge.api import Firmware, Footprint, Model, Result, attack, convert, load
+    from tinyedge.evaluation.suites import Suite, load_suites
+
+_HOMES = {
+    "Firmware": "tinyedge.api",
+    "Footprint": "tinyedge.api",
+    "Model": "tinyedge.api",
+    "Result": "tinyedge.api",
+    "Suite": "tinyedge.evaluation.suites",
+    "attack": "tinyedge.api",
+    "convert": "tinyedge.api",
+    "load": "tinyedge.api",
+    "load_suites": "tinyedge.evaluation.suites",
+}
+
+__all__ = [
+    "Firmware",
+    "Footprint",
+    "Model",
+    "Result",
+    "Suite",
+    "attack",
+    "convert",
+    "load",
+    "load_suites",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tinyedge' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

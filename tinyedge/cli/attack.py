@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinyedge.cli.attack_oracle import OracleOptions, oracle_options
+from tinyedge.cli.completion import complete_attacks
 from tinyedge.cli.options import DATASETS, PATH, output_options
 from tinyedge.cli.output import Output
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=PATH)
 @click.option(
     "--attacks",
+    shell_complete=complete_attacks,
     help="Names, separated by commas: fgsm, pgd, cw, square, boundary, zoo, hopskipjump, simba, "
     "refine, autoattack, transfer-fgsm, transfer-pgd, noise; or all that there are the means for. "
     "Default: fgsm,pgd; for a converted model square.",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from tinyedge.cli.completion import complete_boards
+from tinyedge.cli.groups import Group
 from tinyedge.cli.options import output_options
 from tinyedge.cli.output import Output
 
 
-@click.group("boards")
+@click.group("boards", cls=Group)
 @output_options
 def command() -> None:
     """Show and check the boards that tinyedge knows."""
@@ -56,7 +58,7 @@ def list_boards(output: Output) -> None:
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_boards)
 @output_options
 @click.pass_obj
 def show(output: Output, name: str) -> None:
@@ -70,7 +72,7 @@ def show(output: Output, name: str) -> None:
 
 
 @command.command("validate")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1, required=True, shell_complete=complete_boards)
 @output_options
 @click.pass_obj
 def validate(output: Output, files: tuple[str, ...]) -> None:

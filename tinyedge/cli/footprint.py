@@ -185,13 +185,11 @@ def _read(
     """The footprint of a converted model, a build or an ELF; a build knows its board itself."""
     from tinyedge.boards import load_board
     from tinyedge.errors import ModelError, UsageError
-    from tinyedge.exporters.c.export import c_identifiers
     from tinyedge.exporters.converted import load_converted
     from tinyedge.firmware.memory_map import read_memory_map
     from tinyedge.firmware.project import build_firmware, read_build
-    from tinyedge.reports.footprint import footprint_record
+    from tinyedge.reports.footprint import firmware_footprint, footprint_record
 
-    kernels: dict[str, str | None] = {}
     about: dict[str, Any] = {"compiler": None, "hash": None}
     if _is_converted(path):
         if not board:
@@ -199,11 +197,8 @@ def _read(
         model = load_converted(path)
         with output.step(f"compiling {path.name} for {board.name}"):
             firmware = build_firmware(model, board, compiler)
-        elf = firmware.elf
-        about = {"compiler": firmware.compiler, "hash": firmware.hash}
-        layers = {layer["name"]: layer["kernel"] for layer in model.manifest["layers"]}
-        kernels = {name: layers[layer] for layer, name in c_identifiers(layers).items()}
-    elif path.is_dir():
+        return firmware_footprint(model, firmware)
+    if path.is_dir():
         build = read_build(path)
         if not build:
             raise ModelError(
@@ -218,8 +213,7 @@ def _read(
         elf = path
     else:
         raise ModelError(f"{path}: no such file or folder", hint=_PATHS)
-    record = footprint_record(read_memory_map(elf), board, kernels)
-    return {"elf": str(elf), **about, **record}
+    return {"elf": str(elf), **about, **footprint_record(read_memory_map(elf), board)}
 
 
 def _text(record: dict[str, Any], top: int, target: Path | None) -> list[RenderableType]:

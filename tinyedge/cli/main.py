@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 
 import tinyedge
+from tinyedge.cli.examples import EXAMPLES
+from tinyedge.cli.groups import Group
 from tinyedge.cli.options import output_options
 from tinyedge.cli.output import Output
 from tinyedge.errors import (
@@ -37,6 +41,7 @@ COMMANDS = (
     "resources",
     "boards",
     "doctor",
+    "completion",
 )
 
 EXIT_CODES = """\b
@@ -46,7 +51,7 @@ or busy, 7 link failed, 8 host and device differ or a limit is exceeded,
 130 interrupted."""
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Imports a command's module only when it is called, or listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -56,6 +61,8 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"tinyedge.cli.{cmd_name}").command
+        if cmd_name in EXAMPLES:
+            command.epilog = EXAMPLES[cmd_name].epilog
         return command
 
 
@@ -80,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         usage = f"see '{context.command_path} --help'" if context else "see 'tinyedge --help'"
-        return output.failed(UsageError(error.format_message(), usage))
+        message = error.format_message()
+        return output.failed(UsageError(message, f"{_meant(message)}{usage}"))
     except (click.Abort, KeyboardInterrupt):
         return output.failed(InterruptedByUserError("interrupted"))
     except BrokenPipeError:
@@ -97,6 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return output.failed(BugError(message))
 
 
-def entry_point() -> None:
-    """The ``tinyedge`` program."""
-    sys.exit(main())
+def _meant(message: str) -> str:
+    """Which choice may have been meant, if click's message lists any."""
+    given, separator, choices = message.partition(" is not one of ")
+    if not separator:
+        return ""
+    close = get_close_matches(given.split("'")[-2], re.findall(r"'([^']*)'", choices), 1)
+    return f"did you mean '{close[0]}'? " if close else ""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tinyedge.cli.output import Output
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -19,8 +22,45 @@ RUNTIMES = ("tinyedge", "tflm")
 PROTOCOLS = ("tinyedge", "mlperf")
 MLPERF_INPUTS = ("int8", "uint8", "float32")
 
-PATH = click.Path(path_type=Path)
+SUFFIXES = {
+    "calibration": (".npy", ".npz"),
+    "config_file": (".toml",),
+    "data": (".npz",),
+    "inputs": (".npy", ".npz"),
+    "model": (".h5", ".hdf5", ".keras", ".npz", ".tflite"),
+    "suite_files": (".npz",),
+    "tflm_lib": (".a",),
+}
+"""How the names of files end that shells offer for a parameter; any file for others."""
+
+
+class _Path(click.Path):
+    """A path that shells complete by what its parameter takes."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from tinyedge.cli.completion import complete_files
+
+        if param.metavar == "DIR":
+            return [CompletionItem(incomplete, type="dir")]
+        if param.name in SUFFIXES:
+            return complete_files(incomplete, SUFFIXES[param.name])
+        return super().shell_complete(ctx, param, incomplete)
+
+
+PATH = _Path(path_type=Path)
 """A path, whose existence the command checks itself, to say what to do about it."""
+
+
+def _complete_boards(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from tinyedge.cli.completion import complete_boards
+
+    return complete_boards(context, parameter, incomplete)
 
 
 def output_options(command: Command) -> Command:
@@ -50,6 +90,7 @@ def board_option(*, required: bool = False) -> Callable[[Command], Command]:
         "--board",
         "board_name",
         metavar="BOARD",
+        shell_complete=_complete_boards,
         required=required,
         help="Board name (see 'tinyedge boards list') or a .toml file.",
     )

@@ -84,7 +84,10 @@ class Output:
 
     @contextlib.contextmanager
     def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A progress bar on stderr with the time left; gives a function to advance it."""
+        """A progress bar on stderr with the time left; gives a function to advance it.
+
+        Where stderr is no terminal, a line in the end stands for the bar.
+        """
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -94,6 +97,10 @@ class Output:
             TimeRemainingColumn,
         )
 
+        if not self.stderr.is_terminal:
+            yield lambda _: None
+            self.stderr.print(f"{label} done", markup=False, soft_wrap=True)
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),

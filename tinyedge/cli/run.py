@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.compare import Executor
     from tinyedge.evaluation.executors import Int8
-    from tinyedge.evaluation.session import EmulatedDevice, Place
+    from tinyedge.evaluation.session import Place
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.firmware.compilers import CompilerName
@@ -213,11 +213,7 @@ def _opened_here(model: ConvertedModel, place: str) -> Iterator[Opened]:
     """An executor on this machine, what a report says of it, and how to complete that."""
     from tinyedge.evaluation import executors
 
-    run = {
-        "numpy": executors.run_reference,
-        "twin": executors.run_twin,
-        "tflite-micro": executors.run_tflite_micro,
-    }[place]
+    run = executors.HERE[place]
     yield lambda samples, progress=None: run(model, samples, progress), {"on": place}, dict
 
 
@@ -236,6 +232,7 @@ def _opened_devices(
     from tinyedge.errors import LinkError
     from tinyedge.evaluation.devices import Fleet
     from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_device
+    from tinyedge.reports.record import measured_record
 
     total = sum(len(samples) for samples in inputs)
     with _journal(model, place, board, link, inputs) as journal:
@@ -252,7 +249,7 @@ def _opened_devices(
                         "compiler": emulated.firmware.compiler,
                     }
                     fleet = Fleet([emulated.device], journal)
-                    yield fleet, about, lambda: _measured(emulated) | {"link": fleet.record()}
+                    yield fleet, about, lambda: measured_record(emulated) | {"link": fleet.record()}
             else:
                 with attached_devices(model, board, link.ports, options) as devices:
                     about = {"on": place, "board": devices[0].hello.board, "emulator": None}
@@ -311,6 +308,7 @@ def _opened_tflm(model: ConvertedModel, board: Board, runtime: Runtime) -> Itera
     from tinyedge.cli.firmware import build
     from tinyedge.evaluation import executors
     from tinyedge.evaluation.session import emulated_firmware
+    from tinyedge.reports.record import measured_record
     from tinyedge.tflm.arena import measure_arena
 
     if runtime.library is None:
@@ -329,23 +327,7 @@ def _opened_tflm(model: ConvertedModel, board: Board, runtime: Runtime) -> Itera
             "compiler": firmware.compiler,
             "library": str(runtime.library),
         }
-        yield emulated.device.run, about, lambda: _measured(emulated)
-
-
-def _measured(emulated: EmulatedDevice) -> dict[str, Any]:
-    """Memory of a firmware that has run."""
-    from tinyedge.reports.record import memory_record
-
-    firmware, stats = emulated.firmware, emulated.device.stats()
-    return {
-        "memory": memory_record(firmware.footprint, firmware.board, stats.stack_peak),
-        "arena": {
-            "smallest": stats.arena_smallest,
-            "total": stats.arena_head + stats.arena_tail,
-            "head": stats.arena_head,
-            "tail": stats.arena_tail,
-        },
-    }
+        yield emulated.device.run, about, lambda: measured_record(emulated)
 
 
 def _suites(

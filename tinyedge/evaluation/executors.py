@@ -52,3 +52,7 @@ def run_tflite_micro(model: ConvertedModel, samples: Int8, progress: Progress | 
 
     outputs = Interpreter(model.tflite.read_bytes()).run(samples, progress=progress)
     return Run(outputs[0])
+
+
+HERE = {"numpy": run_reference, "twin": run_twin, "tflite-micro": run_tflite_micro}
+"""What runs a model on this machine, by the name of the place."""

@@ -224,7 +224,50 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _floats(path: Path, x: NDArray[Any]) -> NDArray[np.float32]:
+def suite_of_arrays(x: NDArray[Any], y: NDArray[Any], name: str = "samples") -> Suite:
+    """Labelled samples at hand as a suite.
+
+    Args:
+        x: floats (n, *shape), or uint8 images, which stand for 0 to 1.
+        y: integers (n,), or (n, 1).
+        name: of the suite.
+
+    Raises:
+        DataError: the arrays are not as they have to be.
+    """
+    suite = Suite(name, _floats(name, x), _labels(name, y))
+    if len(suite.inputs) != len(suite.labels):
+        raise DataError(f"{name}: {len(suite.inputs)} samples, but {len(suite.labels)} labels")
+    return suite
+
+
+def quantized_inputs(
+    name: Path | str, x: NDArray[Any], shape: tuple[int, ...], quantization: Quantization
+) -> NDArray[np.int8]:
+    """Samples as a device receives them: int8 as they are, floats quantized on the way.
+
+    Args:
+        name: of the samples, for messages.
+        x: NHWC; a single sample may come without a batch axis.
+        shape: of one sample, without the batch.
+        quantization: of the model's input.
+
+    Returns:
+        int8 (n, *shape), n at least 1.
+
+    Raises:
+        DataError: the array is not as it has to be.
+    """
+    samples = as_batch(x, shape, f"{name}: samples")
+    if not len(samples):
+        raise DataError(f"{name}: holds no samples")
+    if samples.dtype == np.int8:
+        return samples
+    quantized: NDArray[np.int8] = quantization.quantize(_floats(name, samples))
+    return quantized
+
+
+def _floats(path: Path | str, x: NDArray[Any]) -> NDArray[np.float32]:
     """Samples as float32; bytes are images of 0 to 255, which stand for 0 to 1."""
     if x.dtype == np.uint8:
         return (x / 255.0).astype(np.float32)
@@ -233,7 +276,7 @@ def _floats(path: Path, x: NDArray[Any]) -> NDArray[np.float32]:
     return x.astype(np.float32)
 
 
-def _labels(path: Path, y: NDArray[Any]) -> NDArray[np.int64]:
+def _labels(path: Path | str, y: NDArray[Any]) -> NDArray[np.int64]:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
@@ -255,12 +298,7 @@ def read_inputs(path: Path, shape: tuple[int, ...], quantization: Quantization) 
     Raises:
         DataError: the file or the array is not as it has to be.
     """
-    samples = as_batch(_samples(path), shape, f"{path}: samples")
-    if not len(samples):
-        raise DataError(f"{path}: holds no samples")
-    if samples.dtype == np.int8:
-        return samples
-    return quantization.quantize(_floats(path, samples))
+    return quantized_inputs(path, _samples(path), shape, quantization)
 
 
 def read_calibration(path: Path) -> NDArray[np.float32]:
@@ -269,7 +307,16 @@ def read_calibration(path: Path) -> NDArray[np.float32]:
     Raises:
         DataError: the file or the array is not as it has to be.
     """
-    return _floats(path, _samples(path))
+    return calibration_inputs(path, _samples(path))
+
+
+def calibration_inputs(name: Path | str, x: NDArray[Any]) -> NDArray[np.float32]:
+    """Real inputs at hand as float32: finite floats as they are, uint8 images as 0 to 1.
+
+    Raises:
+        DataError: the array is not as it has to be.
+    """
+    return _floats(name, x)
 
 
 def _samples(path: Path) -> NDArray[Any]:

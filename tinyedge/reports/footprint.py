@@ -16,7 +16,17 @@ from pydantic import BaseModel, NonNegativeInt, ValidationError
 from tinyedge.boards import Board
 from tinyedge.boards.board import Region
 from tinyedge.errors import BoardError, DataError, ThresholdError
-from tinyedge.firmware.memory_map import PADDING, UNNAMED, Extent, MemoryMap, Piece
+from tinyedge.exporters.c.export import c_identifiers
+from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.firmware.memory_map import (
+    PADDING,
+    UNNAMED,
+    Extent,
+    MemoryMap,
+    Piece,
+    read_memory_map,
+)
+from tinyedge.firmware.project import Firmware
 from tinyedge.templates import data_folder, render_template
 
 MEMORIES = ("flash", "ram")
@@ -71,6 +81,23 @@ def footprint_record(
         "kernels": _kernels(symbols, kernels or {}),
         "symbols": symbols,
     }
+
+
+def firmware_footprint(model: ConvertedModel, firmware: Firmware) -> Record:
+    """The footprint of a converted model's firmware, with the kernels of its layers.
+
+    Args:
+        model: what was built.
+        firmware: its build.
+    """
+    layers = {layer["name"]: layer["kernel"] for layer in model.manifest["layers"]}
+    kernels = {name: layers[layer] for layer, name in c_identifiers(layers).items()}
+    about = {
+        "elf": str(firmware.elf),
+        "compiler": firmware.compiler,
+        "hash": firmware.hash,
+    }
+    return about | footprint_record(read_memory_map(firmware.elf), firmware.board, kernels)
 
 
 def _memory(name: Literal["flash", "ram"], extent: Extent, board: Board | None) -> Record:

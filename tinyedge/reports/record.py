@@ -11,6 +11,7 @@ import tinyedge
 from tinyedge.boards import Board
 from tinyedge.errors import ThresholdError
 from tinyedge.evaluation.compare import SuiteResult
+from tinyedge.evaluation.session import EmulatedDevice
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.footprint import Footprint
 
@@ -31,6 +32,20 @@ def memory_record(footprint: Footprint, board: Board, stack_peak: int | None) ->
             "stack_peak": stack_peak,
             "total": footprint.arena + footprint.static + (stack_peak or 0),
             "size": board.ram.size,
+        },
+    }
+
+
+def measured_record(emulated: EmulatedDevice) -> dict[str, Any]:
+    """Memory of a firmware that has run in an emulator: ``memory`` and ``arena`` of its record."""
+    firmware, stats = emulated.firmware, emulated.device.stats()
+    return {
+        "memory": memory_record(firmware.footprint, firmware.board, stats.stack_peak),
+        "arena": {
+            "smallest": stats.arena_smallest,
+            "total": stats.arena_head + stats.arena_tail,
+            "head": stats.arena_head,
+            "tail": stats.arena_tail,
         },
     }
 

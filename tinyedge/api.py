@@ -1,0 +1,587 @@
+"""The commands as functions, for notebooks and scripts: convert, build, footprint, run, attack.
+
+All raise the errors of ``tinyedge.errors`` that the commands end with. Without a folder, files go
+into a temporary one, which lives as long as what was made in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.boards import Board, load_board
+from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.boards.cores import CoreName
+from tinyedge.errors import ModelError, UsageError
+from tinyedge.evaluation import executors
+from tinyedge.evaluation.compare import Executor, evaluate_suite
+from tinyedge.evaluation.devices import Fleet
+from tinyedge.evaluation.executors import Int8, Progress, Run
+from tinyedge.evaluation.intervals import wilson_interval
+from tinyedge.evaluation.session import LinkOptions, Place, attached_devices, emulated_firmware
+from tinyedge.evaluation.suites import (
+    Suite,
+    calibration_inputs,
+    load_suites,
+    quantized_inputs,
+    read_calibration,
+    suite_of_arrays,
+)
+from tinyedge.exporters.c import CodeOptions, Objective
+from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
+from tinyedge.firmware import project
+from tinyedge.firmware.compilers import CompilerName
+from tinyedge.graph import reference
+from tinyedge.importers import import_model, is_keras_model
+from tinyedge.reports import notebook
+from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
+from tinyedge.reports.record import difference, evaluation_record, measured_record, memory_record
+from tinyedge.targets import EmulatorName
+
+AnyPath = str | PathLike[str]
+Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
+"""A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels."""
+DevicePlace = Literal["emulator", "board"]
+
+_Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
+
+
+def convert(
+    model: Any,
+    calibration: NDArray[Any] | AnyPath | None = None,
+    *,
+    input_range: tuple[float, float] | None = None,
+    core: CoreName = "cortex-m4",
+    optimize: Objective = "speed",
+    folder: AnyPath | None = None,
+) -> Model:
+    """Converts a model to the integer graph, packed C and a ``.tflite`` file.
+
+    Args:
+        model: a ``tf_keras.Model`` (with QKeras' layers or Keras' own), or a path: what ``tinyedge
+            convert`` takes.
+        calibration: real inputs (n, *input shape), floats, or uint8 images, which stand for 0 to 1;
+            or the path of such. For activations without a quantizer of their own.
+        input_range: smallest and largest input value; that of ``calibration`` by default, else
+            (0, 1).
+        core: whose instructions the kernels are chosen by.
+        optimize: for ``speed``, or for the ``size`` of the flash image.
+        folder: to write into; a temporary one by default.
+
+    Raises:
+        ModelError: the model cannot be read, or holds something that is not supported.
+        DataError: ``calibration`` does not fit.
+        UsageError: ``calibration`` or ``input_range`` for a model that has its own integers.
+    """
+    kept = _Folder(folder)
+    with _model_file(model) as path:
+        keras = is_keras_model(path)
+        if (calibration is not None or input_range) and path.exists() and not keras:
+            raise UsageError("calibration and input_range go with Keras models")
+        if input_range and not input_range[0] < input_range[1]:
+            raise UsageError("input_range: the first value has to be below the second")
+        imported = import_model(path, _calibration(calibration), input_range)
+        made_by = f"tinyedge.convert {path.name}"
+        options = CodeOptions(core, optimize)
+        converted = write_converted(imported.graph, kept.path, made_by, imported.notes, options)
+    return Model(converted, kept)
+
+
+def load(folder: AnyPath) -> Model:
+    """Loads a folder that ``convert``, here or as a command, wrote.
+
+    Raises:
+        ModelError: it is none, or damaged.
+    """
+    return Model(load_converted(Path(folder)), _Folder(folder))
+
+
+def attack(
+    model: Any,
+    samples: Samples,
+    attacks: str | Sequence[str] = ("fgsm", "pgd"),
+    *,
+    epsilon: float | None = None,
+    clip: tuple[float, float] = (0.0, 1.0),
+    **settings: Any,
+) -> list[Suite]:
+    """Crafts adversarial samples on a float model.
+
+    Args:
+        model: a ``tf_keras.Model``, or the path of a Keras model.
+        samples: labelled; of several suites the first.
+        attacks: their names: ``fgsm``, ``pgd``, ``square``, … (``docs/attacks.md``).
+        epsilon: largest change of any input value, in units of the float input; 8/255 of the range
+            ``clip`` by default.
+        clip: range that samples stay in.
+        **settings: others of ``tinyedge.attacks.AttackSettings``: ``iterations``, ``seed``, …
+
+    Returns:
+        The clean suite, and one an attack, with the float model's logits.
+
+    Raises:
+        UsageError: an attack is unknown, or samples have no labels.
+        ModelError, DataError: the model cannot be read, or takes other samples.
+        MissingDependencyError: ART or TensorFlow is not installed.
+    """
+    from tinyedge.attacks import AttackSettings
+    from tinyedge.attacks.suites import GRADIENTS, attack_names, craft_suites
+
+    given = attacks if isinstance(attacks, str) else ",".join(attacks)
+    names = attack_names(given, GRADIENTS)
+    clean = _suites(samples)[0]
+    epsilon = epsilon or 8 / 255 * (clip[1] - clip[0])
+    chosen = AttackSettings(epsilon=epsilon, clip=clip, **settings)
+    with _model_file(model) as path:
+        return craft_suites(path, clean, names, chosen, len(clean.labels), _no_progress)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A converted model; ``convert`` and ``load`` give it.
+
+    Attributes:
+        converted: the folder and what it holds: graph, manifest, files.
+    """
+
+    converted: ConvertedModel
+    _kept: _Folder = field(repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """Where ``model.c``, ``model.h``, ``model.tflite`` and the rest lie."""
+        return self.converted.folder
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing of the import."""
+        return list(self.converted.manifest["notes"])
+
+    def build(
+        self,
+        board: str = DEFAULT_BOARD,
+        *,
+        compiler: CompilerName | None = None,
+        folder: AnyPath | None = None,
+    ) -> Firmware:
+        """Compiles the firmware for a board.
+
+        Args:
+            board: its name, or the path of a ``.toml`` file.
+            compiler: ``gcc`` where installed, else ``zig``.
+            folder: to write into; one in the model's by default.
+
+        Raises:
+            BoardError: the board is unknown.
+            DoesNotFitError: its flash or RAM is too small.
+            ToolchainError: there is no compiler, or it fails.
+        """
+        target = Path(folder) if folder else None
+        built = project.build_firmware(self.converted, load_board(board), compiler, target)
+        return Firmware(self, built)
+
+    def footprint(
+        self, board: str = DEFAULT_BOARD, *, compiler: CompilerName | None = None
+    ) -> Footprint:
+        """Builds for a board, and says what takes its flash and RAM; raises as ``build``."""
+        return self.build(board, compiler=compiler).footprint
+
+    def run(
+        self,
+        samples: Samples,
+        on: Place = "numpy",
+        *,
+        board: str = DEFAULT_BOARD,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Result:
+        """Runs samples, and compares every logit with the integer graph's.
+
+        Args:
+            samples: see ``Firmware.run``.
+            on: ``numpy``, ``twin`` or ``tflite-micro`` for this machine; ``emulator`` or ``board``
+                for ``build(board).run(...)``, with its options.
+            board: for devices.
+            progress: called with the number of samples that are done since the last call.
+            **options: of ``Firmware.run``, for devices.
+
+        Raises:
+            DataError: the samples do not fit the model.
+            ToolchainError: the twin's compiler or TFLite-Micro is missing.
+        """
+        if on in get_args(DevicePlace):
+            return self.build(board).run(samples, on, progress=progress, **options)  # type: ignore[arg-type] # the two
+        if on not in executors.HERE:
+            raise UsageError(f"on='{on}': one of {', '.join(get_args(Place))}")
+        execute = executors.HERE[on]
+        opened: _Opened = (
+            lambda inputs, progress=None: execute(self.converted, inputs, progress),
+            {"on": on},
+            dict,
+        )
+        if options:
+            raise UsageError(f"{', '.join(options)}: goes with on='emulator' or 'board'")
+        return _run(self.converted, samples, on, opened, progress)
+
+    def __repr__(self) -> str:
+        manifest = self.converted.manifest
+        return (
+            f"Model({manifest['name']}: {manifest['parameters']:,} parameters, "
+            f"{manifest['weight_bytes']:,} bytes of packed weights, {manifest['macs']:,} MACs)"
+        )
+
+    def _repr_markdown_(self) -> str:
+        return notebook.markdown([notebook.layer_table(self.converted.manifest["layers"])])
+
+    def _repr_html_(self) -> str:
+        return notebook.html([notebook.layer_table(self.converted.manifest["layers"])])
+
+
+@dataclass(frozen=True, eq=False)
+class Firmware:
+    """A firmware for a board; ``Model.build`` gives it.
+
+    Attributes:
+        model: that it computes.
+        built: its files, compiler and board.
+    """
+
+    model: Model
+    built: project.Firmware
+
+    @property
+    def board(self) -> Board:
+        """What it is for."""
+        return self.built.board
+
+    @property
+    def elf(self) -> Path:
+        """The program."""
+        return self.built.elf
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """Bytes of flash and RAM, as ``tinyedge build --json`` has them; no stack before a run."""
+        return memory_record(self.built.footprint, self.board, None)
+
+    @property
+    def flash(self) -> int:
+        """Bytes of flash."""
+        return int(self.memory["flash"]["total"])
+
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM, the stack not counted."""
+        return int(self.memory["ram"]["total"])
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """What takes flash and RAM, by layer and symbol."""
+        return Footprint(firmware_footprint(self.model.converted, self.built))
+
+    def run(
+        self,
+        samples: Samples,
+        on: DevicePlace = "emulator",
+        *,
+        port: str | Sequence[str] = (),
+        emulator: EmulatorName | None = None,
+        baud: int | None = None,
+        timeout_s: float | None = None,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Runs samples on the device, and compares every logit with the integer graph's.
+
+        Args:
+            samples: a file of suites (``.npz``), suites, ``(x, y)`` with labels, or ``x``: int8
+                (n, *input shape), or floats or uint8 images, which are quantized on the way.
+            on: ``emulator``, or ``board``, which holds this firmware already (``tinyedge flash``).
+            port: of the board, or ports of several.
+            emulator: ``qemu`` where installed, else ``unicorn``.
+            baud: bits per second; the board's by default.
+            timeout_s: the longest, in seconds, that the device may be silent.
+            progress: called with the number of samples that are done since the last call.
+
+        Raises:
+            DataError: the samples do not fit the model.
+            ToolchainError: there is no emulator.
+            DeviceError: the port is not named, missing or busy.
+            LinkError: the device does not answer, or holds another model.
+        """
+        if on not in get_args(DevicePlace):
+            raise UsageError(f"on='{on}': one of {', '.join(get_args(DevicePlace))}")
+        if port and on != "board":
+            raise UsageError("port goes with on='board'")
+        link = LinkOptions(timeout_s, baud)
+        ports = [port] if isinstance(port, str) else list(port)
+        opened = self._emulated(emulator, link) if on == "emulator" else self._attached(ports, link)
+        with opened as device:
+            return _run(self.model.converted, samples, on, device, progress)
+
+    @contextlib.contextmanager
+    def _emulated(self, emulator: EmulatorName | None, link: LinkOptions) -> Iterator[_Opened]:
+        with emulated_firmware(self.model.converted, self.built, emulator, link) as emulated:
+            fleet = Fleet([emulated.device])
+            about = {
+                "on": "emulator",
+                "board": self.board.name,
+                "emulator": emulated.device.target.name,
+                "compiler": self.built.compiler,
+            }
+            yield fleet, about, lambda: measured_record(emulated) | {"link": fleet.record()}
+
+    @contextlib.contextmanager
+    def _attached(self, ports: list[str], link: LinkOptions) -> Iterator[_Opened]:
+        with attached_devices(self.model.converted, self.board, ports, link) as devices:
+            fleet = Fleet(devices)
+            about = {
+                "on": "board",
+                "board": devices[0].hello.board,
+                "emulator": None,
+                "port": ", ".join(ports),
+            }
+            yield (
+                fleet,
+                about,
+                lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
+            )
+
+    def __repr__(self) -> str:
+        return (
+            f"Firmware({self.board.name}, {self.built.compiler}: {self.flash:,} bytes of flash, "
+            f"{self.ram:,} bytes of RAM)"
+        )
+
+    def _repr_markdown_(self) -> str:
+        return notebook.markdown([notebook.memory_table(self.memory)])
+
+    def _repr_html_(self) -> str:
+        memory = self.memory
+        return notebook.html([notebook.memory_bars(memory), notebook.memory_table(memory)])
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What takes a board's flash and RAM.
+
+    Attributes:
+        record: what ``tinyedge footprint --json`` prints, without ``status``.
+    """
+
+    record: dict[str, Any] = field(repr=False)
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """Bytes of flash by layer: ``name``, ``kernel``, ``weights``, ``biases``, …, ``flash``."""
+        return list(self.record["layers"])
+
+    def _repr_markdown_(self) -> str:
+        return footprint_markdown({"compare": None, "gates": [], **self.record})
+
+
+@dataclass(frozen=True, eq=False)
+class SuiteResult:
+    """What became of one suite on a device.
+
+    Attributes:
+        name: of the suite.
+        logits: int8 (n, *output shape) of the device.
+        labels: int64 (n,), or None where there were none.
+        accuracy: share of samples whose largest logit is the label's; None without labels.
+        interval: its 95 % score interval; None without labels.
+        mismatches: logits in which device and integer graph differ.
+    """
+
+    name: str
+    logits: Int8
+    labels: NDArray[np.int64] | None
+    accuracy: float | None
+    interval: tuple[float, float] | None
+    mismatches: int
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What came of a run; ``Firmware.run`` and ``Model.run`` give it.
+
+    Attributes:
+        record: what ``tinyedge run --json`` prints, without ``status``.
+        suites: by name.
+    """
+
+    record: dict[str, Any]
+    suites: dict[str, SuiteResult]
+
+    def __getitem__(self, name: str) -> SuiteResult:
+        return self.suites[name]
+
+    @property
+    def logits(self) -> Int8:
+        """Logits of all samples, int8 (n, *output shape), in the order they were given."""
+        return np.concatenate([suite.logits for suite in self.suites.values()])
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of the only suite; raises UsageError where there are several."""
+        return self._only.accuracy
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % score interval of ``accuracy``."""
+        return self._only.interval
+
+    @property
+    def mismatches(self) -> int:
+        """Logits, of all suites, in which device and integer graph differ."""
+        return sum(suite.mismatches for suite in self.suites.values())
+
+    def require_equal(self) -> Result:
+        """Gives itself; raises ThresholdError where any logit differs, as the command fails."""
+        if self.record.get("suites") and (fault := difference(self.record, self.record["on"])):
+            raise fault
+        return self
+
+    @property
+    def _only(self) -> SuiteResult:
+        if len(self.suites) != 1:
+            raise UsageError(f"which suite? result[NAME], of {', '.join(self.suites)}")
+        return next(iter(self.suites.values()))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            suite.name + ("" if suite.accuracy is None else f" {100 * suite.accuracy:.2f} %")
+            for suite in self.suites.values()
+        )
+        return f"Result(on {self.record['on']}: {shown}; {self.mismatches} logits differ)"
+
+    def _tables(self) -> list[notebook.Table]:
+        if "suites" not in self.record:
+            return []
+        tables = [notebook.suite_table(self.record["suites"], self.record["on"])]
+        if "memory" in self.record:
+            tables.append(notebook.memory_table(self.record["memory"]))
+        return tables
+
+    def _repr_markdown_(self) -> str:
+        return notebook.markdown(self._tables()) or repr(self)
+
+    def _repr_html_(self) -> str | None:
+        bars = [notebook.memory_bars(self.record["memory"])] if "memory" in self.record else []
+        return notebook.html([*self._tables(), *bars]) or None
+
+
+class _Folder:
+    """A folder to write into; a temporary one is removed when nobody uses it any more."""
+
+    def __init__(self, folder: AnyPath | None) -> None:
+        if folder is not None:
+            self.path = Path(folder)
+            return
+        self.path = Path(tempfile.mkdtemp(prefix="tinyedge-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _model_file(model: Any) -> Iterator[Path]:
+    """The file of a model; one that is at hand is saved for as long as it is needed."""
+    if isinstance(model, str | PathLike):
+        yield Path(model)
+        return
+    if isinstance(model, Model):
+        raise ModelError("a converted model is no float model", hint="give the Keras model")
+    from tinyedge.importers.qkeras.save import save_keras_model
+
+    with tempfile.TemporaryDirectory(prefix="tinyedge-") as folder:
+        yield save_keras_model(model, Path(folder))
+
+
+def _calibration(given: NDArray[Any] | AnyPath | None) -> NDArray[np.float32] | None:
+    if given is None:
+        return None
+    if isinstance(given, str | PathLike):
+        return read_calibration(Path(given))
+    return calibration_inputs("calibration", np.asarray(given))
+
+
+def _suites(samples: Samples) -> list[Suite]:
+    """Labelled samples as suites."""
+    if isinstance(samples, str | PathLike):
+        return load_suites(Path(samples))
+    if isinstance(samples, Suite):
+        return [samples]
+    if isinstance(samples, tuple) and len(samples) == 2 and not isinstance(samples[0], Suite):
+        x, y = samples
+        return [suite_of_arrays(np.asarray(x), np.asarray(y))]
+    suites = list(samples)
+    if not suites or not all(isinstance(suite, Suite) for suite in suites):
+        raise UsageError("samples have to be a file of suites, suites, or arrays (x, y)")
+    return suites
+
+
+def _run(
+    model: ConvertedModel,
+    samples: Samples,
+    on: str,
+    opened: _Opened,
+    progress: Progress | None,
+) -> Result:
+    """Runs samples on an executor that is open, and compares."""
+    execute, about, finish = opened
+    if isinstance(samples, np.ndarray):
+        return _run_array(model, samples, opened, progress)
+    runs: list[Run] = []
+
+    def kept(samples: Int8, progress: Progress | None = None) -> Run:
+        runs.append(execute(samples, progress))
+        return runs[-1]
+
+    suites = _suites(samples)
+    if len({suite.name for suite in suites}) < len(suites):
+        raise UsageError("two suites have the same name")
+    results = [evaluate_suite(model, suite, kept, progress) for suite in suites]
+    record = evaluation_record(model, results, {"on": on, **about, **finish()})
+    return Result(
+        record,
+        {
+            suite.name: SuiteResult(
+                suite.name,
+                run.logits,
+                suite.labels,
+                found["accuracy"]["device"],
+                wilson_interval(found["accuracy"]["device"], found["samples"]),
+                found["mismatched_logits"],
+            )
+            for suite, run, found in zip(suites, runs, record["suites"], strict=True)
+        },
+    )
+
+
+def _run_array(
+    model: ConvertedModel, x: NDArray[Any], opened: _Opened, progress: Progress | None
+) -> Result:
+    """The same of samples without labels."""
+    execute, about, finish = opened
+    tensor = model.graph.input_tensor
+    inputs = quantized_inputs("samples", x, tensor.shape, tensor.quantization)
+    run = execute(inputs, progress)
+    differing = int((run.logits != reference.run(model.graph, inputs)).sum())
+    record = {**about, "samples": len(inputs), "mismatched_logits": differing, **finish()}
+    return Result(
+        record, {"samples": SuiteResult("samples", run.logits, None, None, None, differing)}
+    )
+
+
+@contextlib.contextmanager
+def _no_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:  # noqa: ARG001
+    yield lambda _: None

@@ -1,0 +1,99 @@
+"""What ``--help`` shows below the options: an example or two, and the next step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Example(NamedTuple):
+    """Of one command.
+
+    Attributes:
+        lines: command lines, as they are typed.
+        after: what commonly comes next, as a command line or a sentence.
+    """
+
+    lines: tuple[str, ...]
+    after: str
+
+    @property
+    def epilog(self) -> str:
+        """As click takes it, in paragraphs that are not wrapped."""
+        lines = "".join(f"\n  {line}" for line in self.lines)
+        title = "Example:" if len(self.lines) == 1 else "Examples:"
+        return f"\b\n{title}{lines}\n\n\b\nNext:\n  {self.after}"
+
+
+EXAMPLES = {
+    "arena": Example(
+        ("tinyedge arena model_int8.tflite",), "tinyedge convert model_int8.tflite -o out"
+    ),
+    "attack": Example(
+        (
+            "tinyedge attack model.h5 --attacks fgsm,pgd --data samples.npz -o suites.npz",
+            "tinyedge attack out --on emulator --attacks square --samples 10 -o square.npz",
+        ),
+        "tinyedge run out --on emulator --suite suites.npz",
+    ),
+    "boards": Example(
+        ("tinyedge boards list", "tinyedge boards show netduinoplus2"),
+        "tinyedge build out -b netduinoplus2",
+    ),
+    "build": Example(
+        ("tinyedge build out -b netduinoplus2",), "tinyedge run out --on emulator --suite FILE"
+    ),
+    "check": Example(
+        ("tinyedge check model_int8.tflite --with tflite-micro --layers",),
+        "tinyedge convert model_int8.tflite -o out",
+    ),
+    "completion": Example(
+        (
+            'eval "$(tinyedge completion bash)"',
+            "tinyedge completion fish > ~/.config/fish/completions/tinyedge.fish",
+        ),
+        "put it into the shell's start-up file",
+    ),
+    "convert": Example(
+        (
+            "tinyedge convert model.h5 -o out --calibration samples.npz",
+            "tinyedge convert model_int8.tflite -o out --core cortex-m0 --optimize size",
+        ),
+        "tinyedge build out -b netduinoplus2",
+    ),
+    "demo": Example(("tinyedge demo",), "tinyedge convert MODEL -o out, with a model of your own"),
+    "doctor": Example(("tinyedge doctor",), "tinyedge demo"),
+    "emulate": Example(
+        ("tinyedge emulate out -b netduinoplus2 --link /tmp/board",),
+        "tinyedge run out --on board -p /tmp/board --suite FILE, in another terminal",
+    ),
+    "flash": Example(
+        ("tinyedge flash out -b netduinoplus2", "tinyedge flash out -b netduinoplus2 --dry-run"),
+        "tinyedge run out --on board -p PORT --suite FILE",
+    ),
+    "footprint": Example(
+        (
+            "tinyedge footprint out -b netduinoplus2 -o before.json",
+            "tinyedge footprint out -b netduinoplus2 --compare before.json --max-regression 2%",
+        ),
+        "tinyedge convert --optimize size, where flash is short",
+    ),
+    "quantize": Example(
+        ("tinyedge quantize runs/float --precision stq -o control",),
+        "tinyedge convert control/model.h5 -o out --calibration control/calibration.npz",
+    ),
+    "resources": Example(
+        ("tinyedge resources fpga",), "tinyedge check MODEL --with hls4ml --project fpga"
+    ),
+    "run": Example(
+        (
+            "tinyedge run out --on emulator --suite suites.npz",
+            "tinyedge run out --on board -p /dev/ttyACM0 --suite suites.npz",
+            "tinyedge run out --on twin --inputs x.npy --outputs y.npy",
+        ),
+        "tinyedge flash out -b BOARD, to run on a real one",
+    ),
+    "train": Example(
+        ("tinyedge train run.toml -o run", "tinyedge train run.toml -o run --resume"),
+        "tinyedge convert run/model.h5 -o out --calibration run/calibration.npz",
+    ),
+}
