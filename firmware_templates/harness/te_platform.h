@@ -4,6 +4,18 @@
 
 #include <stdint.h>
 
+/* Where a variable survives a reset, but not the loss of power, after which it holds anything. Not
+ * every Arduino core has a place for it; there it begins at zero. */
+#if defined(ARDUINO) && !defined(__AVR__)
+#define TE_NOINIT
+#else
+#define TE_NOINIT __attribute__((section(".noinit")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Clock, counter and serial port, whose interrupt handler passes on to te_receive_put what arrives,
  * also while the model runs. */
 void te_platform_init(void);
@@ -16,5 +28,9 @@ uint32_t te_platform_tick_hz(void);
 /* Bytes of RAM left for the stack, and the most of it ever in use (painted stack). */
 uint32_t te_platform_stack_size(void);
 uint32_t te_platform_stack_peak(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

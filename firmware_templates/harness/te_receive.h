@@ -4,11 +4,19 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* From the platform: one byte has arrived. Where there is no room it is lost, and with it a frame. */
 void te_receive_put(uint8_t byte);
 /* Whether there are bytes that nobody has had time for. */
 int te_receive_pending(void);
 /* Waits for one byte from the host. */
 uint8_t te_receive_byte(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

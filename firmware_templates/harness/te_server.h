@@ -2,6 +2,14 @@
 #ifndef TE_SERVER_H
 #define TE_SERVER_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 void te_server_run(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,10 +5,10 @@
 
 /* One output channel at one place. Cells of a row that touch are one run of memory, in the input as
  * in the weights, unless the window is dilated. */
-static int32_t accumulate(const te_conv2d *layer, const int8_t *input, const int8_t *weights,
-                          te_span rows, int32_t top, int32_t left)
+static int32_t accumulate(const TE_FLASH te_conv2d *layer, const int8_t *input,
+                          const int8_t *weights, te_span rows, int32_t top, int32_t left)
 {
-    const te_window *window = &layer->window;
+    const TE_FLASH te_window *window = &layer->window;
     const int32_t channels = layer->input.channels;
     const int32_t offset = layer->activation.input_offset;
     const te_span columns =
@@ -32,10 +32,11 @@ static int32_t accumulate(const te_conv2d *layer, const int8_t *input, const int
     return sum;
 }
 
-void te_conv2d_s8(const te_conv2d *layer, const int8_t *input, int8_t *output, int8_t *scratch)
+void te_conv2d_s8(const TE_FLASH te_conv2d *layer, const int8_t *input, int8_t *output,
+                  int8_t *scratch)
 {
-    const te_window *window = &layer->window;
-    const te_activation *activation = &layer->activation;
+    const TE_FLASH te_window *window = &layer->window;
+    const TE_FLASH te_activation *activation = &layer->activation;
     const int32_t channels = layer->output.channels;
     const uint32_t count = (uint32_t)(window->height * window->width * layer->input.channels);
     te_stream stream = te_stream_of(layer->weights.packed);

@@ -1,6 +1,6 @@
 /* What a core can do in one instruction, with the same result in C for cores that cannot.
  *
- * This is the only header that asks which core it is compiled for. */
+ * This header and te_flash.h are the only ones that ask which core they are compiled for. */
 #ifndef TE_CPU_H
 #define TE_CPU_H
 
@@ -83,7 +83,7 @@ static inline int32_t te_low_mul_add(int32_t sum, uint32_t a, int32_t b)
     __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 #else
-    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)a * (int16_t)b));
+    return (int32_t)((uint32_t)sum + (uint32_t)((int32_t)(int16_t)a * (int16_t)b));
 #endif
 }
 
@@ -155,8 +155,8 @@ static inline int32_t te_smlad(uint32_t a, uint32_t b, int32_t sum)
     __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b) : "cc");
     return sum;
 #else
-    const int32_t low = (int16_t)(a & 0xffffu) * (int16_t)(b & 0xffffu);
-    const int32_t high = (int16_t)(a >> 16) * (int16_t)(b >> 16);
+    const int32_t low = (int32_t)(int16_t)(a & 0xffffu) * (int16_t)(b & 0xffffu);
+    const int32_t high = (int32_t)(int16_t)(a >> 16) * (int16_t)(b >> 16);
     return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high);
 #endif
 }
@@ -261,7 +261,7 @@ static inline uint32_t te_max_bytes(uint32_t a, uint32_t b)
 #else
     uint32_t result = 0;
     for (int32_t shift = 0; shift < 32; shift += 8) {
-        const uint32_t mask = 0xffu << shift;
+        const uint32_t mask = (uint32_t)0xff << shift;
         const int8_t first = (int8_t)(a >> shift), second = (int8_t)(b >> shift);
         result |= (first > second ? a : b) & mask;
     }

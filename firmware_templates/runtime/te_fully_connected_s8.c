@@ -2,10 +2,10 @@
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 
-void te_fully_connected_s8(const te_fully_connected *layer, const int8_t *input, int8_t *output,
-                           int8_t *scratch)
+void te_fully_connected_s8(const TE_FLASH te_fully_connected *layer, const int8_t *input,
+                           int8_t *output, int8_t *scratch)
 {
-    const te_activation *activation = &layer->activation;
+    const TE_FLASH te_activation *activation = &layer->activation;
     const uint32_t count = (uint32_t)layer->inputs;
     te_stream stream = te_stream_of(layer->weights.packed);
     for (int32_t channel = 0; channel < layer->outputs; channel++) {

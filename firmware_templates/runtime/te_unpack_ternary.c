@@ -11,7 +11,7 @@ const int8_t *te_unpack_ternary(te_stream *stream, uint32_t count, int8_t *scrat
     const int8_t *end = scratch + count;
     if (stream->count == 0) {
         /* Whole bytes, as far as they go. */
-        const uint8_t *next = stream->next;
+        const TE_FLASH uint8_t *next = stream->next;
         for (; end - at >= 4; at += 4) {
             const uint32_t codes = *next++;
             at[0] = weight(codes);

@@ -14,7 +14,7 @@ CHANGES: list[tuple[str, str, str, str, str, str]] = [
     ("netduinoplus2", "[clock]", "[klock]", "klock", "unknown key", "did you mean 'clock'?"),
     ("netduinoplus2", "irq = 71", "irg = 71", "uart.irg", "unknown key", "did you mean 'irq'?"),
     ("netduinoplus2", "pll_q = 7", "zz = 7", "clock.zz", "unknown key", "known: sysclk_hz, pll_m"),
-    ("netduinoplus2", '"stm32f4"', '"avr"', "family", "'avr'", "'mps2' or 'nrf51' or 'stm32f4'"),
+    ("netduinoplus2", '"stm32f4"', '"msp430"', "family", "'msp430'", "'avr' or 'mps2' or 'nrf51' or 'stm32f4'"),
     ("netduinoplus2", '"stm32f4"', "[1]", "family", "[1]", "'mps2' or 'nrf51' or 'stm32f4'"),
     ("netduinoplus2", 'family = "stm32f4"\n', "", "family", "missing", "'mps2' or 'nrf51'"),
     ("netduinoplus2", "schema = 1", "schema = 2", "schema", "2", "1"),
@@ -145,7 +145,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "long text": (GOOD.replace("PC6", "P" * 100_000).encode(), "uart.tx is 'PPP"),
     "no uart": (
         (GOOD[: GOOD.index("[uart]")] + GOOD[GOOD.index("[flash_tool") :]).encode(),
-        "uart is missing, allowed: a section with base, irq, baud",
+        "uart is missing, allowed: a section with baud, base, irq",
     ),
     "uart of another kind": (
         (GOOD[: GOOD.index("[clock]")] + "uart = 5\n").encode(),

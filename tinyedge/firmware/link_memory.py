@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyedge.boards import Board
+from tinyedge.boards.board import AvrBoard
+from tinyedge.firmware.arduino import serial_rings
 from tinyedge.link.frames import encoded_size
 
 _ANSWERS_BYTES = 512
@@ -30,7 +32,7 @@ class LinkMemory:
     changes: bool = False
 
 
-def link_memory(board: Board, input_size: int, output_size: int, taken: int) -> LinkMemory:
+def link_memory(board: Board, input_size: int, output_size: int, arena: int) -> LinkMemory:
     """The link's share of what a model leaves of a board's RAM.
 
     Two requests are received while the model runs where there is room, so that the line is never
@@ -40,14 +42,19 @@ def link_memory(board: Board, input_size: int, output_size: int, taken: int) -> 
         board: with its RAM.
         input_size: bytes of an input.
         output_size: bytes of the logits.
-        taken: bytes of RAM that are taken already: arena, stack.
+        arena: bytes of RAM that the model takes.
     """
     answers = _ANSWERS_BYTES // (output_size + _ANSWER_OVERHEAD)
     answers = min(max(answers, _FEWEST_ANSWERS), _MOST_ANSWERS)
     request = encoded_size(input_size)
-    free = board.ram.size - taken - _VARIABLES - input_size
+    free = board.ram.size - arena - board.minimum_stack - _VARIABLES - input_size
     free -= answers * (output_size + _ANSWER_OVERHEAD)
-    for ring, changes in ((2 * request, True), (2 * request, False), (_SMALLEST_RING, True)):
+    ring, smallest = 2 * request, _SMALLEST_RING
+    if isinstance(board, AvrBoard):
+        rings = serial_rings()
+        smallest = rings[0]
+        ring = next((each for each in rings if each >= ring), smallest)
+    for ring, changes in ((ring, True), (ring, False), (smallest, True)):
         if ring + changes * input_size <= free:
             return LinkMemory(ring, answers, changes)
-    return LinkMemory()
+    return LinkMemory(smallest)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tinyedge.boards import Board
+from tinyedge.boards.board import Uart
 from tinyedge.errors import ToolchainError
 from tinyedge.targets.target import Target, start_emulator
 
@@ -19,6 +20,7 @@ def open_unicorn(board: Board, elf: Path) -> Target:
     """
     unicorn = board.emulator.unicorn
     assert unicorn
+    assert isinstance(board.uart, Uart)
     process = start_emulator(
         [
             sys.executable,
