@@ -129,7 +129,7 @@ void te_add_s8(const TE_FLASH te_add *layer, const int8_t *first, const int8_t *
                int8_t *output)
 {
     const TE_FLASH te_shape *shape = &layer->elements.output;
-    const TE_FLASH te_shape *stride = layer->elements.stride;
+    const TE_FLASH te_shape *stride = &layer->elements.stride[0];
     const int exact = layer->shift[0] == 0 && layer->mantissa[0] == HALF ? 0 : 1;
     const int fast = stride[0].channels == 1 && stride[1].channels == 1 &&
                      layer->shift[exact] == 0 && layer->mantissa[exact] == HALF &&

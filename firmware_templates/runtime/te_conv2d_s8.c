@@ -10,7 +10,7 @@ static int32_t accumulate(const TE_FLASH te_conv2d *layer, const int8_t *input,
 {
     const TE_FLASH te_window *window = &layer->window;
     const int32_t channels = layer->input.channels;
-    const int32_t offset = layer->activation.input_offset;
+    const te_term offset = (te_term)layer->activation.input_offset;
     const te_span columns =
         te_inside(left, window->dilation_width, window->width, layer->input.width);
     int32_t sum = 0;
@@ -21,11 +21,12 @@ static int32_t accumulate(const TE_FLASH te_conv2d *layer, const int8_t *input,
         if (window->dilation_width == 1 && columns.first < columns.last) {
             sum += te_dot(codes + columns.first * channels,
                           line + (left + columns.first) * channels, offset,
-                          (columns.last - columns.first) * channels);
+                          (te_term)((columns.last - columns.first) * channels));
         } else {
             for (int32_t column = columns.first; column < columns.last; column++) {
                 const int32_t x = left + column * window->dilation_width;
-                sum += te_dot(codes + column * channels, line + x * channels, offset, channels);
+                sum += te_dot(codes + column * channels, line + x * channels, offset,
+                              (te_term)channels);
             }
         }
     }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "te_fixed_point.h"
+#include "te_flash.h"
 
 /* TE_THUMB2: Cortex-M3 and up. TE_THUMB1: Cortex-M0. TE_DSP: the DSP extension (M4, M7, M33, M55).
  * TE_MVE: Helium (M55). None of them: C, on any machine. */
@@ -20,6 +21,16 @@
 #endif
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define TE_MVE 1
+#endif
+
+/* te_term holds a weight times the difference of two int8, and counts bytes of RAM; te_code holds a byte.
+ * An AVR is quicker with as few bits as that takes, other cores with 32. */
+#if defined(__AVR__)
+typedef int16_t te_term;
+typedef uint8_t te_code;
+#else
+typedef int32_t te_term;
+typedef uint32_t te_code;
 #endif
 
 #define TE_INLINE static inline __attribute__((always_inline))

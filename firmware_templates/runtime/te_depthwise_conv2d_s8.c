@@ -1,3 +1,4 @@
+#include "te_cpu.h"
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 #include "te_window.h"
@@ -13,9 +14,9 @@ static int32_t accumulate(const TE_FLASH te_depthwise_conv2d *layer, const int8_
         const int32_t y = top + row * window->dilation_height;
         for (int32_t column = columns.first; column < columns.last; column++) {
             const int32_t x = left + column * window->dilation_width;
-            const int32_t value = plane[(y * layer->input.width + x) * layer->input.channels];
+            const te_term value = plane[(y * layer->input.width + x) * layer->input.channels];
             sum += weights[row * window->width + column] *
-                   (value + layer->activation.input_offset);
+                   (value + (te_term)layer->activation.input_offset);
         }
     }
     return sum;

@@ -12,7 +12,8 @@ void te_fully_connected_s8(const TE_FLASH te_fully_connected *layer, const int8_
         const int8_t *weights = layer->weights.unpack(&stream, count, scratch);
         const int32_t sum = layer->weights.bias[channel] +
                             te_step(&layer->weights, channel) *
-                                te_dot(weights, input, activation->input_offset, layer->inputs);
+                                te_dot(weights, input, (te_term)activation->input_offset,
+                                       (te_term)layer->inputs);
         const int32_t scaled =
             te_multiply(sum, layer->weights.mantissa[channel], layer->weights.shift[channel]);
         output[channel] = te_clamp(scaled + activation->output_offset, activation->clamp_min,

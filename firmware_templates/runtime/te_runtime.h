@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "te_cpu.h"
 #include "te_flash.h"
 
 /* Where large constants and the arena go, so that a footprint can tell them apart. */
@@ -23,8 +24,8 @@
 /* Where reading packed weights stands: the next byte, and what is left of the byte before. */
 typedef struct {
     const TE_FLASH uint8_t *next;
-    uint32_t rest;
-    uint32_t count;
+    te_code rest;
+    te_code count;
 } te_stream;
 
 /* Gives the next `count` weights as int8: either a pointer into the packed ones, where they already

@@ -558,7 +558,7 @@ class AvrBoard(Board):
 
     @property
     def minimum_stack(self) -> int:
-        return 256
+        return 448
 
     @property
     def constants_size(self) -> int:
