@@ -23,7 +23,10 @@ from tinyedge.link.client import Client
 from tinyedge.targets import EmulatorName, available_emulators, open_emulator, require_emulator
 
 BOARDS = [name for name in board_names() if load_board(name).emulator.qemu]
-NOT_EMULATED = [name for name in board_names() if name not in BOARDS]
+# Arduino boards are in test_arduino.py.
+NOT_EMULATED = [
+    name for name in board_names() if name not in BOARDS and load_board(name).core != "avr"
+]
 # netduinoplus2 runs many more graphs, in test_emulators.py.
 NEW_BOARDS = [name for name in BOARDS if name != "netduinoplus2"]
 # Depthwise and other convolutions, a dense layer; both fit the micro:bit's 16 KB of RAM.

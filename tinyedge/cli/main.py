@@ -26,6 +26,7 @@ COMMANDS = (
     "convert",
     "check",
     "build",
+    "export",
     "footprint",
     "flash",
     "emulate",

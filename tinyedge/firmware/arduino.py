@@ -107,6 +107,15 @@ def find_arduino_core() -> ArduinoCore:
     raise ToolchainError("avr-gcc is not installed", hint=_HINT)
 
 
+def arduino_installed() -> bool:
+    """Whether there are a core and a compiler for it."""
+    try:
+        find_arduino_core()
+    except ToolchainError:
+        return False
+    return True
+
+
 def _by_version(folder: Path) -> list[Path]:
     """The versions in a folder, the newest first."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tinyedge.boards.cores import CORES
+from tinyedge.boards.cores import CORES, CoreName
 from tinyedge.errors import DoesNotFitError, ToolchainError
 
 CompilerName = Literal["gcc", "zig"]
@@ -73,8 +73,12 @@ def _zig_installed() -> bool:
     return importlib.util.find_spec("ziglang") is not None
 
 
-def available_compilers() -> list[CompilerName]:
-    """The cross compilers that are installed, the preferred one first."""
+def available_compilers(core: CoreName = "cortex-m4") -> list[CompilerName]:
+    """The cross compilers for a core that are installed, the preferred one first."""
+    if core == "avr":
+        from tinyedge.firmware.arduino import arduino_installed
+
+        return ["gcc"] if arduino_installed() else []
     found: list[CompilerName] = []
     if shutil.which(_ARM_GCC):
         found.append("gcc")
@@ -213,7 +217,10 @@ def run_compiler(name: str, command: Sequence[str], arguments: Sequence[str]) ->
     lines = [line for line in result.stderr.splitlines() if line.strip()]
     if overflow := re.search(r"(FLASH|RAM)\b.*?overflowed(?: by (\d+) bytes)?", result.stderr):
         memory, count = overflow.groups()
-        lacking = {"RAM": "too little RAM for a stack", "FLASH": "too many constants for its pointers"}
+        lacking = {
+            "RAM": "too little RAM for a stack",
+            "FLASH": "too many constants for its pointers",
+        }
         more = f"{count} bytes of {memory} too few" if count else lacking[memory]
         raise DoesNotFitError(f"the firmware does not fit the board: {more}")
     telling = [line for line in lines if re.search(r"\berror\b|undefined reference", line)]

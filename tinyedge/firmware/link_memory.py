@@ -49,12 +49,12 @@ def link_memory(board: Board, input_size: int, output_size: int, arena: int) -> 
     request = encoded_size(input_size)
     free = board.ram.size - arena - board.minimum_stack - _VARIABLES - input_size
     free -= answers * (output_size + _ANSWER_OVERHEAD)
-    ring, smallest = 2 * request, _SMALLEST_RING
+    both, smallest = 2 * request, _SMALLEST_RING
     if isinstance(board, AvrBoard):
         rings = serial_rings()
         smallest = rings[0]
-        ring = next((each for each in rings if each >= ring), smallest)
-    for ring, changes in ((ring, True), (ring, False), (smallest, True)):
+        both = next((each for each in rings if each >= both), smallest)
+    for ring, changes in ((both, True), (both, False), (smallest, True)):
         if ring + changes * input_size <= free:
             return LinkMemory(ring, answers, changes)
     return LinkMemory(smallest)

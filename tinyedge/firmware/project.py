@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.boards.board import AvrBoard
 from tinyedge.boards.cores import CORES
-from tinyedge.errors import DoesNotFitError, ModelError
+from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.arduino import arduino_compiler
@@ -141,7 +141,7 @@ def build_firmware(
 def firmware_compiler(
     board: Board, name: CompilerName | None = None, link: LinkMemory | None = None
 ) -> Compiler:
-    """A compiler for a board's firmware; see ``cross_compiler``. Of an Arduino board, with its core.
+    """A compiler for a board's firmware: see ``cross_compiler``; of Arduino boards with their core.
 
     Raises:
         ToolchainError: none, or not the named one, is installed, or compiles for the board.
@@ -158,8 +158,7 @@ def _check_kernels(model: ConvertedModel, board: Board) -> None:
     core = str(model.manifest["core"])
     if board.instruction_set.flash_apart and not CORES[core].flash_apart:
         raise ModelError(
-            f"{model.folder}: was converted for a {core}, whose kernels do not run on "
-            f"{board.name}",
+            f"{model.folder}: was converted for a {core}, whose kernels do not run on {board.name}",
             hint=f"tinyedge convert {model.folder / GRAPH_FILE} -o DIR --core {board.core}",
         )
 

@@ -54,9 +54,7 @@ def open_simavr(board: Board, elf: Path) -> Target:
         process.kill()
         _, errors = process.communicate()
         raise ToolchainError(f"simavr did not start: {(errors.splitlines() or ['no message'])[-1]}")
-    return Target(
-        "simavr", f"socket://127.0.0.1:{port}", process=process, keeps_time=True
-    )
+    return Target("simavr", f"socket://127.0.0.1:{port}", process=process, keeps_time=True)
 
 
 def _program() -> Path:
