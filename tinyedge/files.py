@@ -77,6 +77,12 @@ def check_writable(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
 
 
+def cache_folder(name: str) -> Path:
+    """Where what takes long to get or to compute is kept, for all projects of this user."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "tinyedge" / name
+
+
 @contextlib.contextmanager
 def folder_aside(folder: Path) -> Iterator[Path]:
     """Gives an empty folder beside ``folder`` whose files replace the same-named ones in it.

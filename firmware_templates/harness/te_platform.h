@@ -4,6 +4,18 @@
 
 #include <stdint.h>
 
+/* Where a variable survives a reset, but not the loss of power, after which it holds anything. Not
+ * every Arduino core has a place for it; there it begins at zero. */
+#if defined(ARDUINO) && !defined(__AVR__)
+#define TE_NOINIT
+#else
+#define TE_NOINIT __attribute__((section(".noinit")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Clock, counter and serial port, whose interrupt handler passes on to te_receive_put what arrives,
  * also while the model runs. */
 void te_platform_init(void);
@@ -18,5 +30,9 @@ uint32_t te_platform_stack_size(void);
 uint32_t te_platform_stack_peak(void);
 /* Whether the stack has ever taken all of it, and maybe more. */
 int te_platform_stack_overflowed(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -4,6 +4,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Forgets everything, also what cannot have been: for when memory may have been overwritten. */
 void te_receive_reset(void);
 /* From the platform: one byte has arrived. Where there is no room it is lost, and with it a frame. */
@@ -12,5 +16,9 @@ void te_receive_put(uint8_t byte);
 int te_receive_pending(void);
 /* Waits for one byte from the host. */
 uint8_t te_receive_byte(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

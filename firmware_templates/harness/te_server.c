@@ -3,6 +3,7 @@
 #include "firmware_id.h"
 #include "link_memory.h"
 #include "model.h"
+#include "te_flash.h"
 #include "te_frame.h"
 #include "te_memory.h"
 #include "te_platform.h"
@@ -57,8 +58,7 @@ static uint32_t session;
 static uint32_t inferences;
 static uint32_t damaged_frames;
 
-/* Survives a reset, but not the loss of power, after which it holds anything. */
-__attribute__((section(".noinit"))) static uint32_t boots;
+TE_NOINIT static uint32_t boots;
 static uint32_t boot_id; /* differs, as a rule, from one boot to the next */
 
 static void begin_answer(const te_frame_header *request, uint8_t type, uint32_t length)
@@ -97,11 +97,24 @@ static void open_session(const te_frame_header *request)
     }
 }
 
+/* A core that reads flash in another way than RAM reads it byte by byte. */
+static void put_constant(const TE_FLASH uint8_t *bytes, uint32_t count)
+{
+#if TE_FLASH_APART
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t byte = bytes[i];
+        te_frame_put(&byte, 1);
+    }
+#else
+    te_frame_put(bytes, count);
+#endif
+}
+
 static void send_hello(const te_frame_header *request)
 {
-    static const uint32_t shape[] = TINYEDGE_MODEL_INPUT_SHAPE;
-    static const char board[BOARD_NAME_SIZE] = TINYEDGE_BOARD_NAME;
-    static const uint8_t firmware_hash[32] = TINYEDGE_FIRMWARE_HASH;
+    static const TE_FLASH uint32_t shape[] = TINYEDGE_MODEL_INPUT_SHAPE;
+    static const TE_FLASH uint8_t board[BOARD_NAME_SIZE] = TINYEDGE_BOARD_NAME;
+    static const TE_FLASH uint8_t firmware_hash[32] = TINYEDGE_FIRMWARE_HASH;
     begin_answer(request, MESSAGE_HELLO | MESSAGE_ANSWER, 52u + 64u + BOARD_NAME_SIZE);
     te_frame_put_u32(PROTOCOL_VERSION);
     te_frame_put_u32(TINYEDGE_MODEL_INPUT_RANK);
@@ -115,9 +128,9 @@ static void send_hello(const te_frame_header *request)
     te_frame_put_u32(TINYEDGE_LINK_RING);
     te_frame_put_u32(TINYEDGE_LINK_ANSWERS);
     te_frame_put_u32(TINYEDGE_LINK_CHANGES);
-    te_frame_put(tinyedge_model_hash, 32);
-    te_frame_put(firmware_hash, 32);
-    te_frame_put(board, BOARD_NAME_SIZE);
+    put_constant(tinyedge_model_hash, 32);
+    put_constant(firmware_hash, 32);
+    put_constant(board, BOARD_NAME_SIZE);
     te_frame_end();
 }
 

@@ -7,7 +7,7 @@
 
 /* One input's term of the sum, for every value that it can have; `sign` 1 or -1, doubled for the
  * rounding high multiplication. */
-static void fill(const te_add *layer, int which, int32_t sign, int32_t *terms)
+static void fill(const TE_FLASH te_add *layer, int which, int32_t sign, int32_t *terms)
 {
     for (int32_t i = 0; i < VALUES; i++) {
         const int32_t centred = (int8_t)i + layer->input_offset[which];
@@ -17,10 +17,10 @@ static void fill(const te_add *layer, int which, int32_t sign, int32_t *terms)
     }
 }
 
-void te_add_lookup_s8(const te_add *layer, const int8_t *first, const int8_t *second,
+void te_add_lookup_s8(const TE_FLASH te_add *layer, const int8_t *first, const int8_t *second,
                       int8_t *output, int8_t *scratch)
 {
-    const te_shape *shape = &layer->elements.output;
+    const TE_FLASH te_shape *shape = &layer->elements.output;
     const int32_t mantissa = layer->output_mantissa;
     const int32_t right = -layer->output_shift;
     const int32_t rounding = (int32_t)(((uint32_t)1 << right) >> 1) +

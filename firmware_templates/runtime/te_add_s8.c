@@ -7,7 +7,7 @@
 #define LARGEST_RIGHT_SHIFT 22
 #define HALF 0x40000000
 
-static int32_t rescaled(const te_add *layer, int which, int8_t value)
+static int32_t rescaled(const TE_FLASH te_add *layer, int which, int8_t value)
 {
     const int32_t centred = value + layer->input_offset[which];
     return te_multiply(centred * ((int32_t)1 << ADD_LEFT_SHIFT), layer->mantissa[which],
@@ -15,7 +15,7 @@ static int32_t rescaled(const te_add *layer, int which, int8_t value)
 }
 
 /* A row of any strides. */
-static void add_any(const te_add *layer, const int8_t *first, const int8_t *second,
+static void add_any(const TE_FLASH te_add *layer, const int8_t *first, const int8_t *second,
                     int8_t *output)
 {
     for (int32_t left = layer->elements.output.channels; left > 0; left--) {
@@ -48,7 +48,7 @@ typedef struct {
     int32_t output_right;
 } te_terms;
 
-static te_terms terms_of(const te_add *layer, int exact)
+static te_terms terms_of(const TE_FLASH te_add *layer, int exact)
 {
     const int rounded = 1 - exact;
     const int32_t signs[2] = {1, layer->sign};
@@ -107,8 +107,8 @@ static TE_NOINLINE void add_fours(const te_terms *given, const int8_t *exact,
     }
 }
 
-static TE_NOINLINE void add_fast(const te_add *layer, const te_terms *given, const int8_t *exact,
-                                 const int8_t *rounded, int8_t *output)
+static TE_NOINLINE void add_fast(const TE_FLASH te_add *layer, const te_terms *given,
+                                 const int8_t *exact, const int8_t *rounded, int8_t *output)
 {
     const te_terms terms = *given;
     const int32_t low = layer->clamp_min, high = layer->clamp_max;
@@ -125,10 +125,11 @@ static TE_NOINLINE void add_fast(const te_add *layer, const te_terms *given, con
     }
 }
 
-void te_add_s8(const te_add *layer, const int8_t *first, const int8_t *second, int8_t *output)
+void te_add_s8(const TE_FLASH te_add *layer, const int8_t *first, const int8_t *second,
+               int8_t *output)
 {
-    const te_shape *shape = &layer->elements.output;
-    const te_shape *stride = layer->elements.stride;
+    const TE_FLASH te_shape *shape = &layer->elements.output;
+    const TE_FLASH te_shape *stride = &layer->elements.stride[0];
     const int exact = layer->shift[0] == 0 && layer->mantissa[0] == HALF ? 0 : 1;
     const int fast = stride[0].channels == 1 && stride[1].channels == 1 &&
                      layer->shift[exact] == 0 && layer->mantissa[exact] == HALF &&

@@ -9,8 +9,8 @@ static int32_t divide(int32_t total, int32_t count)
 }
 
 /* All channels of one window. */
-static void average(const te_pool2d *layer, const int8_t *cell, int32_t rows, int32_t columns,
-                    int8_t *output)
+static void average(const TE_FLASH te_pool2d *layer, const int8_t *cell, int32_t rows,
+                    int32_t columns, int8_t *output)
 {
     const int32_t channels = layer->input.channels, width = layer->input.width;
     const int32_t count = rows * columns;
@@ -29,9 +29,9 @@ static void average(const te_pool2d *layer, const int8_t *cell, int32_t rows, in
     }
 }
 
-void te_average_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output)
+void te_average_pool2d_s8(const TE_FLASH te_pool2d *layer, const int8_t *input, int8_t *output)
 {
-    const te_window *window = &layer->window;
+    const TE_FLASH te_window *window = &layer->window;
     for (int32_t y = 0; y < layer->output.height; y++) {
         const int32_t top = y * window->stride_height - window->padding_top;
         const te_span rows = te_inside(top, 1, window->height, layer->input.height);

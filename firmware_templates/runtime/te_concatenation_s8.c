@@ -2,7 +2,7 @@
 
 #include "te_runtime.h"
 
-void te_concatenation_s8(const te_concatenation *layer, const int8_t *const *inputs,
+void te_concatenation_s8(const TE_FLASH te_concatenation *layer, const int8_t *const *inputs,
                          int8_t *output)
 {
     for (int32_t repeat = 0; repeat < layer->repeats; repeat++) {

@@ -5,12 +5,12 @@
 
 /* One output channel at one place. Cells of a row that touch are one run of memory, in the input as
  * in the weights, unless the window is dilated. */
-static int32_t accumulate(const te_conv2d *layer, const int8_t *input, const int8_t *weights,
-                          te_span rows, int32_t top, int32_t left)
+static int32_t accumulate(const TE_FLASH te_conv2d *layer, const int8_t *input,
+                          const int8_t *weights, te_span rows, int32_t top, int32_t left)
 {
-    const te_window *window = &layer->window;
+    const TE_FLASH te_window *window = &layer->window;
     const int32_t channels = layer->input.channels;
-    const int32_t offset = layer->activation.input_offset;
+    const te_term offset = (te_term)layer->activation.input_offset;
     const te_span columns =
         te_inside(left, window->dilation_width, window->width, layer->input.width);
     int32_t sum = 0;
@@ -21,21 +21,23 @@ static int32_t accumulate(const te_conv2d *layer, const int8_t *input, const int
         if (window->dilation_width == 1 && columns.first < columns.last) {
             sum += te_dot(codes + columns.first * channels,
                           line + (left + columns.first) * channels, offset,
-                          (columns.last - columns.first) * channels);
+                          (te_term)((columns.last - columns.first) * channels));
         } else {
             for (int32_t column = columns.first; column < columns.last; column++) {
                 const int32_t x = left + column * window->dilation_width;
-                sum += te_dot(codes + column * channels, line + x * channels, offset, channels);
+                sum += te_dot(codes + column * channels, line + x * channels, offset,
+                              (te_term)channels);
             }
         }
     }
     return sum;
 }
 
-void te_conv2d_s8(const te_conv2d *layer, const int8_t *input, int8_t *output, int8_t *scratch)
+void te_conv2d_s8(const TE_FLASH te_conv2d *layer, const int8_t *input, int8_t *output,
+                  int8_t *scratch)
 {
-    const te_window *window = &layer->window;
-    const te_activation *activation = &layer->activation;
+    const TE_FLASH te_window *window = &layer->window;
+    const TE_FLASH te_activation *activation = &layer->activation;
     const int32_t channels = layer->output.channels;
     const uint32_t count = (uint32_t)(window->height * window->width * layer->input.channels);
     te_stream stream = te_stream_of(layer->weights.packed);

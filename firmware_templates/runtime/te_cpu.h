@@ -1,12 +1,13 @@
 /* What a core can do in one instruction, with the same result in C for cores that cannot.
  *
- * This is the only header that asks which core it is compiled for. */
+ * This header and te_flash.h are the only ones that ask which core they are compiled for. */
 #ifndef TE_CPU_H
 #define TE_CPU_H
 
 #include <stdint.h>
 
 #include "te_fixed_point.h"
+#include "te_flash.h"
 
 /* TE_THUMB2: Cortex-M3 and up. TE_THUMB1: Cortex-M0. TE_DSP: the DSP extension (M4, M7, M33, M55).
  * TE_MVE: Helium (M55). None of them: C, on any machine. */
@@ -20,6 +21,16 @@
 #endif
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define TE_MVE 1
+#endif
+
+/* te_term holds a weight times the difference of two int8, and counts bytes of RAM; te_code holds a byte.
+ * An AVR is quicker with as few bits as that takes, other cores with 32. */
+#if defined(__AVR__)
+typedef int16_t te_term;
+typedef uint8_t te_code;
+#else
+typedef int32_t te_term;
+typedef uint32_t te_code;
 #endif
 
 #define TE_INLINE static inline __attribute__((always_inline))
@@ -83,7 +94,7 @@ static inline int32_t te_low_mul_add(int32_t sum, uint32_t a, int32_t b)
     __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 #else
-    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)a * (int16_t)b));
+    return (int32_t)((uint32_t)sum + (uint32_t)((int32_t)(int16_t)a * (int16_t)b));
 #endif
 }
 
@@ -155,8 +166,8 @@ static inline int32_t te_smlad(uint32_t a, uint32_t b, int32_t sum)
     __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b) : "cc");
     return sum;
 #else
-    const int32_t low = (int16_t)(a & 0xffffu) * (int16_t)(b & 0xffffu);
-    const int32_t high = (int16_t)(a >> 16) * (int16_t)(b >> 16);
+    const int32_t low = (int32_t)(int16_t)(a & 0xffffu) * (int16_t)(b & 0xffffu);
+    const int32_t high = (int32_t)(int16_t)(a >> 16) * (int16_t)(b >> 16);
     return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high);
 #endif
 }
@@ -261,7 +272,7 @@ static inline uint32_t te_max_bytes(uint32_t a, uint32_t b)
 #else
     uint32_t result = 0;
     for (int32_t shift = 0; shift < 32; shift += 8) {
-        const uint32_t mask = 0xffu << shift;
+        const uint32_t mask = (uint32_t)0xff << shift;
         const int8_t first = (int8_t)(a >> shift), second = (int8_t)(b >> shift);
         result |= (first > second ? a : b) & mask;
     }

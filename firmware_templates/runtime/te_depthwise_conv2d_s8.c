@@ -1,11 +1,12 @@
+#include "te_cpu.h"
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 #include "te_window.h"
 
-static int32_t accumulate(const te_depthwise_conv2d *layer, const int8_t *plane,
+static int32_t accumulate(const TE_FLASH te_depthwise_conv2d *layer, const int8_t *plane,
                           const int8_t *weights, te_span rows, int32_t top, int32_t left)
 {
-    const te_window *window = &layer->window;
+    const TE_FLASH te_window *window = &layer->window;
     const te_span columns =
         te_inside(left, window->dilation_width, window->width, layer->input.width);
     int32_t sum = 0;
@@ -13,19 +14,19 @@ static int32_t accumulate(const te_depthwise_conv2d *layer, const int8_t *plane,
         const int32_t y = top + row * window->dilation_height;
         for (int32_t column = columns.first; column < columns.last; column++) {
             const int32_t x = left + column * window->dilation_width;
-            const int32_t value = plane[(y * layer->input.width + x) * layer->input.channels];
+            const te_term value = plane[(y * layer->input.width + x) * layer->input.channels];
             sum += weights[row * window->width + column] *
-                   (value + layer->activation.input_offset);
+                   (value + (te_term)layer->activation.input_offset);
         }
     }
     return sum;
 }
 
-void te_depthwise_conv2d_s8(const te_depthwise_conv2d *layer, const int8_t *input, int8_t *output,
-                            int8_t *scratch)
+void te_depthwise_conv2d_s8(const TE_FLASH te_depthwise_conv2d *layer, const int8_t *input,
+                            int8_t *output, int8_t *scratch)
 {
-    const te_window *window = &layer->window;
-    const te_activation *activation = &layer->activation;
+    const TE_FLASH te_window *window = &layer->window;
+    const TE_FLASH te_activation *activation = &layer->activation;
     const int32_t channels = layer->output.channels;
     const uint32_t count = (uint32_t)(window->height * window->width);
     te_stream stream = te_stream_of(layer->weights.packed);

@@ -2,11 +2,11 @@
 #ifndef TE_DOT_H
 #define TE_DOT_H
 
-#include <stdint.h>
+#include "te_cpu.h"
 
 /* sum of weights[i] * (input[i] + offset). Four at a time: compilers do not unroll at -O2. */
-static inline int32_t te_dot(const int8_t *weights, const int8_t *input, int32_t offset,
-                             int32_t count)
+static inline int32_t te_dot(const int8_t *weights, const int8_t *input, te_term offset,
+                             te_term count)
 {
     int32_t sum = 0;
     for (; count >= 4; count -= 4) {

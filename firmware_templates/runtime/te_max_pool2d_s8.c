@@ -3,8 +3,8 @@
 #include "te_window.h"
 
 /* All channels of one window: `rows` rows of `columns` cells, of which the first is given. */
-static void largest(const te_pool2d *layer, const int8_t *cell, int32_t rows, int32_t columns,
-                    int8_t *output)
+static void largest(const TE_FLASH te_pool2d *layer, const int8_t *cell, int32_t rows,
+                    int32_t columns, int8_t *output)
 {
     const int32_t channels = layer->input.channels;
     const int32_t skip = (layer->input.width - columns) * channels;
@@ -39,9 +39,9 @@ static void largest(const te_pool2d *layer, const int8_t *cell, int32_t rows, in
     }
 }
 
-void te_max_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output)
+void te_max_pool2d_s8(const TE_FLASH te_pool2d *layer, const int8_t *input, int8_t *output)
 {
-    const te_window *window = &layer->window;
+    const TE_FLASH te_window *window = &layer->window;
     for (int32_t y = 0; y < layer->output.height; y++) {
         const int32_t top = y * window->stride_height - window->padding_top;
         const te_span rows = te_inside(top, 1, window->height, layer->input.height);

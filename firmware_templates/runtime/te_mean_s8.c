@@ -2,14 +2,14 @@
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 
-static int8_t scaled(const te_mean *layer, int32_t sum)
+static int8_t scaled(const TE_FLASH te_mean *layer, int32_t sum)
 {
     const int32_t offset = layer->input.height * layer->input.width * layer->input_offset;
     const int32_t mean = te_multiply(sum + offset, layer->mantissa, layer->shift);
     return te_clamp(mean + layer->output_offset, -128, 127);
 }
 
-void te_mean_s8(const te_mean *layer, const int8_t *input, int8_t *output)
+void te_mean_s8(const TE_FLASH te_mean *layer, const int8_t *input, int8_t *output)
 {
     const int32_t height = layer->input.height, width = layer->input.width;
     const int32_t channels = layer->input.channels;

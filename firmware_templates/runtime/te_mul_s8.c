@@ -1,10 +1,11 @@
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 
-void te_mul_s8(const te_mul *layer, const int8_t *first, const int8_t *second, int8_t *output)
+void te_mul_s8(const TE_FLASH te_mul *layer, const int8_t *first, const int8_t *second,
+               int8_t *output)
 {
-    const te_shape *shape = &layer->elements.output;
-    const te_shape *stride = layer->elements.stride;
+    const TE_FLASH te_shape *shape = &layer->elements.output;
+    const TE_FLASH te_shape *stride = &layer->elements.stride[0];
     for (int32_t y = 0; y < shape->height; y++) {
         for (int32_t x = 0; x < shape->width; x++) {
             const int8_t *a = first + y * stride[0].height + x * stride[0].width;

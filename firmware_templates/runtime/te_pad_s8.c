@@ -2,7 +2,7 @@
 
 #include "te_runtime.h"
 
-void te_pad_s8(const te_pad *layer, const int8_t *input, int8_t *output)
+void te_pad_s8(const TE_FLASH te_pad *layer, const int8_t *input, int8_t *output)
 {
     const int32_t channels = layer->input.channels;
     const int32_t padded = layer->output.width * layer->output.channels;

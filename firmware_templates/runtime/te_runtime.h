@@ -9,6 +9,9 @@
 
 #include <stdint.h>
 
+#include "te_cpu.h"
+#include "te_flash.h"
+
 /* Where large constants and the arena go, so that a footprint can tell them apart. */
 #if defined(__ELF__)
 #define TE_WEIGHTS __attribute__((section(".rodata.te_weights"), aligned(4)))
@@ -29,13 +32,13 @@ void te_observe(uint32_t layer, const int8_t *output, uint32_t size);
 
 /* Where reading packed weights stands: the next byte, and what is left of the byte before. */
 typedef struct {
-    const uint8_t *next;
-    uint32_t rest;
-    uint32_t count;
+    const TE_FLASH uint8_t *next;
+    te_code rest;
+    te_code count;
 } te_stream;
 
 /* Gives the next `count` weights as int8: either a pointer into the packed ones, where they already
- * are int8, or `scratch` (count bytes), filled. */
+ * are int8 and can be read as RAM is, or `scratch` (count bytes), filled. */
 typedef const int8_t *(*te_unpack)(te_stream *stream, uint32_t count, int8_t *scratch);
 
 /* Height, width (cells) and channels of an activation. */
@@ -60,21 +63,21 @@ typedef struct {
 /* Weights of a layer. Arrays hold one value per output channel, the unit that codes are grouped by:
  * real multiplier = mantissa * 2^(shift - 31). */
 typedef struct {
-    const uint8_t *packed;
+    const TE_FLASH uint8_t *packed;
     te_unpack unpack;
-    const uint8_t *step; /* what one unit of a code counts in the accumulator; NULL for 1 */
-    const int32_t *bias;
-    const int32_t *mantissa;
-    const int8_t *shift;
+    const TE_FLASH uint8_t *step; /* what a unit of a code counts in the accumulator; NULL for 1 */
+    const TE_FLASH int32_t *bias;
+    const TE_FLASH int32_t *mantissa;
+    const TE_FLASH int8_t *shift;
 } te_weights;
 
-static inline te_stream te_stream_of(const uint8_t *packed)
+static inline te_stream te_stream_of(const TE_FLASH uint8_t *packed)
 {
     const te_stream stream = {packed, 0, 0};
     return stream;
 }
 
-static inline int32_t te_step(const te_weights *weights, int32_t channel)
+static inline int32_t te_step(const TE_FLASH te_weights *weights, int32_t channel)
 {
     return weights->step ? weights->step[channel] : 1;
 }
@@ -197,7 +200,7 @@ typedef struct {
 /* A function of each element: table[value + 128]. */
 typedef struct {
     int32_t size;
-    const int8_t *table;
+    const TE_FLASH int8_t *table;
 } te_lookup;
 
 /* Softmax over rows of `depth` elements. The multiplier, with shift >= 0, brings a difference of the
@@ -210,25 +213,28 @@ typedef struct {
     int32_t smallest;
 } te_softmax;
 
-void te_conv2d_s8(const te_conv2d *layer, const int8_t *input, int8_t *output, int8_t *scratch);
-void te_depthwise_conv2d_s8(const te_depthwise_conv2d *layer, const int8_t *input, int8_t *output,
-                            int8_t *scratch);
-void te_fully_connected_s8(const te_fully_connected *layer, const int8_t *input, int8_t *output,
-                           int8_t *scratch);
-void te_add_s8(const te_add *layer, const int8_t *first, const int8_t *second, int8_t *output);
+void te_conv2d_s8(const TE_FLASH te_conv2d *layer, const int8_t *input, int8_t *output,
+                  int8_t *scratch);
+void te_depthwise_conv2d_s8(const TE_FLASH te_depthwise_conv2d *layer, const int8_t *input,
+                            int8_t *output, int8_t *scratch);
+void te_fully_connected_s8(const TE_FLASH te_fully_connected *layer, const int8_t *input,
+                           int8_t *output, int8_t *scratch);
+void te_add_s8(const TE_FLASH te_add *layer, const int8_t *first, const int8_t *second,
+               int8_t *output);
 /* The same for inputs of one shape, by tables of all 256 values of each: 2048 bytes of scratch. */
-void te_add_lookup_s8(const te_add *layer, const int8_t *first, const int8_t *second,
+void te_add_lookup_s8(const TE_FLASH te_add *layer, const int8_t *first, const int8_t *second,
                       int8_t *output, int8_t *scratch);
-void te_mul_s8(const te_mul *layer, const int8_t *first, const int8_t *second, int8_t *output);
-void te_concatenation_s8(const te_concatenation *layer, const int8_t *const *inputs,
+void te_mul_s8(const TE_FLASH te_mul *layer, const int8_t *first, const int8_t *second,
+               int8_t *output);
+void te_concatenation_s8(const TE_FLASH te_concatenation *layer, const int8_t *const *inputs,
                          int8_t *output);
-void te_average_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output);
-void te_max_pool2d_s8(const te_pool2d *layer, const int8_t *input, int8_t *output);
-void te_mean_s8(const te_mean *layer, const int8_t *input, int8_t *output);
-void te_pad_s8(const te_pad *layer, const int8_t *input, int8_t *output);
-void te_requantize_s8(const te_requantize *layer, const int8_t *input, int8_t *output);
-void te_lookup_s8(const te_lookup *layer, const int8_t *input, int8_t *output);
-void te_softmax_s8(const te_softmax *layer, const int8_t *input, int8_t *output);
+void te_average_pool2d_s8(const TE_FLASH te_pool2d *layer, const int8_t *input, int8_t *output);
+void te_max_pool2d_s8(const TE_FLASH te_pool2d *layer, const int8_t *input, int8_t *output);
+void te_mean_s8(const TE_FLASH te_mean *layer, const int8_t *input, int8_t *output);
+void te_pad_s8(const TE_FLASH te_pad *layer, const int8_t *input, int8_t *output);
+void te_requantize_s8(const TE_FLASH te_requantize *layer, const int8_t *input, int8_t *output);
+void te_lookup_s8(const TE_FLASH te_lookup *layer, const int8_t *input, int8_t *output);
+void te_softmax_s8(const TE_FLASH te_softmax *layer, const int8_t *input, int8_t *output);
 
 /* 8 weights a byte, lowest bit first: 0 is -1, 1 is +1. */
 const int8_t *te_unpack_binary(te_stream *stream, uint32_t count, int8_t *scratch);
@@ -240,7 +246,7 @@ const int8_t *te_unpack_ternary_base3(te_stream *stream, uint32_t count, int8_t 
 const int8_t *te_unpack_ternary_prefix(te_stream *stream, uint32_t count, int8_t *scratch);
 /* 2 weights a byte, lowest bits first: two's complement. */
 const int8_t *te_unpack_int4(te_stream *stream, uint32_t count, int8_t *scratch);
-/* Plain int8; no scratch needed. */
+/* Plain int8; no scratch needed but where flash is read in another way than RAM. */
 const int8_t *te_unpack_int8(te_stream *stream, uint32_t count, int8_t *scratch);
 
 #endif

@@ -36,7 +36,7 @@ static int32_t exp_from_minus_quarter(int32_t a)
 static int32_t exp_of_negative(int32_t a)
 {
     /* exp(-2^k) in Q0 for k from -2 to 4. */
-    static const int32_t factors[] = {1672461947, 1302514674, 790015084, 290630308,
+    static const TE_FLASH int32_t factors[] = {1672461947, 1302514674, 790015084, 290630308,
                                       39332535,   720401,     242};
     const int32_t quarter = (int32_t)1 << 24;
     if (a == 0) {
@@ -65,7 +65,7 @@ static int32_t one_over_one_plus(int32_t a)
     return shift_left(x, 1);
 }
 
-static int32_t exponential(const te_softmax *layer, int32_t difference)
+static int32_t exponential(const TE_FLASH te_softmax *layer, int32_t difference)
 {
     if (difference < layer->smallest) {
         return 0;
@@ -73,7 +73,7 @@ static int32_t exponential(const te_softmax *layer, int32_t difference)
     return exp_of_negative(te_multiply(difference, layer->mantissa, layer->shift));
 }
 
-static void softmax(const te_softmax *layer, const int8_t *input, int8_t *output)
+static void softmax(const TE_FLASH te_softmax *layer, const int8_t *input, int8_t *output)
 {
     int32_t largest = INT8_MIN;
     for (int32_t i = 0; i < layer->depth; i++) {
@@ -96,7 +96,7 @@ static void softmax(const te_softmax *layer, const int8_t *input, int8_t *output
     }
 }
 
-void te_softmax_s8(const te_softmax *layer, const int8_t *input, int8_t *output)
+void te_softmax_s8(const TE_FLASH te_softmax *layer, const int8_t *input, int8_t *output)
 {
     for (int32_t row = 0; row < layer->rows; row++) {
         softmax(layer, input + row * layer->depth, output + row * layer->depth);

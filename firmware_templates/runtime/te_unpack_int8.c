@@ -2,8 +2,15 @@
 
 const int8_t *te_unpack_int8(te_stream *stream, uint32_t count, int8_t *scratch)
 {
-    (void)scratch;
-    const int8_t *weights = (const int8_t *)stream->next;
+    const TE_FLASH int8_t *weights = (const TE_FLASH int8_t *)stream->next;
     stream->next += count;
+#if TE_FLASH_APART
+    for (uint32_t i = 0; i < count; i++) {
+        scratch[i] = weights[i];
+    }
+    return scratch;
+#else
+    (void)scratch;
     return weights;
+#endif
 }

@@ -1,6 +1,6 @@
 #include "te_runtime.h"
 
-static inline int8_t weight(uint32_t code)
+static inline int8_t weight(te_code code)
 {
     return (int8_t)((int32_t)(code & 3u) - 1);
 }
@@ -11,9 +11,9 @@ const int8_t *te_unpack_ternary(te_stream *stream, uint32_t count, int8_t *scrat
     const int8_t *end = scratch + count;
     if (stream->count == 0) {
         /* Whole bytes, as far as they go. */
-        const uint8_t *next = stream->next;
+        const TE_FLASH uint8_t *next = stream->next;
         for (; end - at >= 4; at += 4) {
-            const uint32_t codes = *next++;
+            const te_code codes = *next++;
             at[0] = weight(codes);
             at[1] = weight(codes >> 2);
             at[2] = weight(codes >> 4);

@@ -1,12 +1,12 @@
 #include "te_runtime.h"
 
-static uint32_t next_bit(te_stream *stream)
+static te_code next_bit(te_stream *stream)
 {
     if (stream->count == 0) {
         stream->rest = *stream->next++;
         stream->count = 8;
     }
-    const uint32_t bit = stream->rest & 1u;
+    const te_code bit = stream->rest & 1u;
     stream->rest >>= 1;
     stream->count--;
     return bit;

@@ -13,7 +13,7 @@ from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware import compilers
 from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
-from tinyedge.firmware.project import MINIMUM_STACK, build_firmware, check_memories
+from tinyedge.firmware.project import build_firmware, check_memories
 
 BOARD = load_board("netduinoplus2")
 
@@ -82,7 +82,7 @@ def test_model_that_cannot_fit_is_refused_before_compiling(
     demo_model: ConvertedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compilers, "_run", lambda *_: pytest.fail("compiled"))
-    needed = demo_model.arena_bytes + 784 + MINIMUM_STACK
+    needed = demo_model.arena_bytes + 784 + BOARD.minimum_stack
     said = rf"{needed} bytes of RAM, {needed - 16384} more"
     with pytest.raises(DoesNotFitError, match=said) as refused:
         build_firmware(demo_model, with_memories(2**20, 16384), output=tmp_path / "out")
@@ -105,7 +105,7 @@ def test_overflow_that_only_the_linker_sees_is_refused(
     weights, arena = demo_model.weight_bytes, demo_model.arena_bytes
     for board in (
         with_memories(weights + 3000, 2**17),
-        with_memories(2**20, arena + 784 + MINIMUM_STACK + 64),
+        with_memories(2**20, arena + 784 + BOARD.minimum_stack + 64),
     ):
         with pytest.raises(DoesNotFitError):
             build_firmware(demo_model, board, compiler, tmp_path / "out")

@@ -23,7 +23,10 @@ from tinyedge.link.client import Client
 from tinyedge.targets import EmulatorName, available_emulators, open_emulator, require_emulator
 
 BOARDS = [name for name in board_names() if load_board(name).emulator.qemu]
-NOT_EMULATED = [name for name in board_names() if name not in BOARDS]
+# Arduino boards with an AVR are in test_arduino.py.
+NOT_EMULATED = [
+    name for name in board_names() if name not in BOARDS and load_board(name).core != "avr"
+]
 IN_UNICORN = [
     name for name in board_names() if load_board(name).emulator.unicorn and name != "netduinoplus2"
 ]

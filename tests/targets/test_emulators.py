@@ -21,9 +21,10 @@ from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
-from tinyedge.targets import EMULATORS, EmulatorName, available_emulators
+from tinyedge.targets import EmulatorName, available_emulators
 
 BOARD = load_board("netduinoplus2")
+EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn")
 
 
 @contextmanager

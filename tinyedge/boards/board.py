@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from tinyedge.boards import stm32
-from tinyedge.boards.cores import CORES, Core, CoreName
+from tinyedge.boards import avr, stm32
+from tinyedge.boards.cores import CORES, Core, CoreName, CortexMName
 from tinyedge.errors import BoardError
 from tinyedge.schema import Fault, load_toml, refuse, validate
 from tinyedge.templates import data_folder
@@ -257,12 +257,17 @@ class Nrf51Clock(Clock):
     sysclk_hz: Literal[16_000_000]
 
 
-class Uart(_Record):
-    """The serial port that the link uses: registers' address, interrupt, and bits per second."""
+class SerialPort(_Record):
+    """The serial port that the link uses: bits per second."""
+
+    baud: Annotated[int, Field(ge=9600, le=4_000_000)]
+
+
+class Uart(SerialPort):
+    """A serial port by its registers' address and interrupt."""
 
     base: Address
     irq: Annotated[int, Field(ge=0, le=239)]
-    baud: Annotated[int, Field(ge=9600, le=4_000_000)]
 
 
 class Stm32Uart(Uart):
@@ -361,6 +366,13 @@ class Nrf51Uart(Uart):
         return ((self.baud << 32) // 16_000_000 + 0x800) & ~0xFFF
 
 
+class Arduino(_Record):
+    """Arduino's core, on which the firmware is built: the pins' variant and the board's macro."""
+
+    variant: Annotated[str, Field(pattern=r"^\w+$")]
+    board: Annotated[str, Field(pattern=r"^[A-Z0-9_]+$")]
+
+
 class Dfu(_Record):
     """The DFU of the boot ROM: vendor and product of its USB device."""
 
@@ -373,9 +385,18 @@ class OpenOcd(_Record):
     config: Annotated[str, Field(pattern=r"^[a-z]+/[\w.-]+\.cfg$")]
 
 
+class Avrdude(_Record):
+    """AVRDUDE: its names of programmer and part, and the boot loader's bits per second."""
+
+    programmer: Annotated[str, Field(pattern=r"^[\w-]+$")]
+    part: Annotated[str, Field(pattern=r"^\w+$")]
+    baud: Annotated[int, Field(ge=9600, le=4_000_000)]
+
+
 class FlashTool(_Record):
     """How the board's flash can be written."""
 
+    avrdude: Avrdude | None = None
     dfu: Dfu | None = None
     openocd: OpenOcd | None = None
 
@@ -409,11 +430,18 @@ class Unicorn(_Record):
     cpu: Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"]
 
 
+class Simavr(_Record):
+    """How simavr stands in: its name of the part."""
+
+    mcu: Annotated[str, Field(pattern=r"^\w+$")]
+
+
 class Emulator(_Record):
     """The emulators that can stand in for the board."""
 
     qemu: Qemu | None = None
     unicorn: Unicorn | None = None
+    simavr: Simavr | None = None
 
 
 class Board(_Record):
@@ -428,7 +456,7 @@ class Board(_Record):
     sources: Annotated[list[str], Field(min_length=1)]
     memory: Memory
     clock: Clock
-    uart: Uart
+    uart: SerialPort
     usb: UsbId | None = None
     flash_tool: FlashTool = FlashTool()
     emulator: Emulator = Emulator()
@@ -445,12 +473,30 @@ class Board(_Record):
         unicorn = self.emulator.unicorn
         if unicorn and not self.family.startswith("stm32"):
             refuse([Fault("emulator.unicorn.cpu", unicorn.cpu, "nothing but with an STM32")])
+        simavr = self.emulator.simavr
+        if simavr and self.family != "avr":
+            refuse([Fault("emulator.simavr.mcu", simavr.mcu, "nothing but in family avr")])
         return self
 
     @property
     def platform(self) -> tuple[str, ...]:
         """The folders of its platform code."""
         return (self.family,)
+
+    @property
+    def linker_script(self) -> str:
+        """The template of its linker script."""
+        return "cortex_m/linker.ld.j2"
+
+    @property
+    def minimum_stack(self) -> int:
+        """Bytes of RAM that a firmware keeps for its stack."""
+        return 2048
+
+    @property
+    def constants_size(self) -> int:
+        """Bytes of flash in which constants can lie."""
+        return self.flash.size
 
     @property
     def instruction_set(self) -> Core:
@@ -566,6 +612,7 @@ class Mps2Board(Board):
     """Arm's MPS2 or MPS3 with one of its FPGA images; also a smaller core's code on one."""
 
     family: Literal["mps2"]
+    core: CortexMName
     uart: Mps2Uart
 
 
@@ -578,7 +625,83 @@ class Nrf51Board(Board):
     uart: Nrf51Uart
 
 
+class AvrMemory(Memory):
+    """Flash and RAM in address spaces of their own."""
+
+    def _faults(self) -> Iterator[Fault]:
+        if self.flash.origin:
+            yield Fault("flash.origin", self.flash.origin, "0")
+
+
+class AvrUart(SerialPort):
+    """Arduino's ``Serial``, which is USART 0."""
+
+    baud: Annotated[int, Field(ge=9600, le=2_000_000)]
+
+
+class AvrBoard(Board):
+    """An Arduino board with an AVR."""
+
+    family: Literal["avr"]
+    core: Literal["avr"]
+    memory: AvrMemory
+    uart: AvrUart
+    arduino: Arduino
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("arduino",)
+
+    @property
+    def linker_script(self) -> str:
+        return "avr/linker.ld.j2"
+
+    @property
+    def minimum_stack(self) -> int:
+        return 448
+
+    @property
+    def constants_size(self) -> int:
+        return min(self.flash.size, avr.POINTER_REACH)
+
+    @property
+    def part(self) -> avr.Part:
+        """What its microcontroller has."""
+        return avr.PARTS[self.mcu]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        refuse(self._faults())
+        return self
+
+    def _faults(self) -> Iterator[Fault]:
+        if self.mcu not in avr.PARTS:
+            yield Fault("mcu", self.mcu, " or ".join(avr.PARTS))
+            return
+        part = self.part
+        if self.flash.size > part.flash:
+            yield Fault("memory.flash.size", self.flash.size, f"up to {part.flash} on this part")
+        if self.ram.origin != part.ram_origin:
+            allowed = f"{part.ram_origin} (0x{part.ram_origin:06x}) on this part"
+            yield Fault("memory.ram.origin", self.ram.origin, allowed)
+        if self.ram.size > part.ram:
+            yield Fault("memory.ram.size", self.ram.size, f"up to {part.ram} on this part")
+        hz = self.clock.sysclk_hz
+        if hz > part.clock:
+            yield Fault("clock.sysclk_hz", hz, f"up to {part.clock}")
+        elif avr.baud_error(hz, self.uart.baud) > _BAUD_ERROR:
+            allowed = f"{hz} Hz by a multiple of 8, within {100 * _BAUD_ERROR:g} %"
+            yield Fault("uart.baud", self.uart.baud, allowed)
+        simavr = self.emulator.simavr
+        if simavr and simavr.mcu != part.gcc:
+            yield Fault("emulator.simavr.mcu", simavr.mcu, repr(part.gcc))
+
+
+_BAUD_ERROR = 0.022
+"""What two serial ports of this kind bear; 115200 from 16 MHz is 2.1 % off."""
+
 _FAMILIES: dict[str, type[Board]] = {
+    "avr": AvrBoard,
     "mps2": Mps2Board,
     "nrf51": Nrf51Board,
     "stm32f4": Stm32f4Board,
@@ -592,14 +715,14 @@ class _AnyClock(Clock):
     model_config = ConfigDict(extra="ignore")
 
 
-class _AnyUart(Uart):
+class _AnyUart(SerialPort):
     model_config = ConfigDict(extra="ignore")
 
 
 class _NoFamilyBoard(Board):
     """Refuses a family that is missing or unknown, along with the description's other faults."""
 
-    family: Literal["mps2", "nrf51", "stm32f4", "stm32f7", "stm32h7", "stm32l4"]
+    family: Literal["avr", "mps2", "nrf51", "stm32f4", "stm32f7", "stm32h7", "stm32l4"]
     clock: _AnyClock
     uart: _AnyUart
 

@@ -1,31 +1,38 @@
-"""The Cortex-M cores: what compilers call them, and which instructions they have."""
+"""The cores: what compilers call them, and which instructions they have."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-CoreName = Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]
+CortexMName = Literal[
+    "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"
+]
+CoreName = Literal[CortexMName, "avr"]
 
 
 @dataclass(frozen=True)
 class Core:
-    """A Cortex-M core.
+    """A core.
 
     Attributes:
-        name: as Arm and gcc's ``-mcpu`` spell it.
-        zig: as zig's ``-mcpu`` spells it, with the extensions that zig takes for optional.
+        name: as Arm and gcc's ``-mcpu`` spell it; ``avr`` for 8-bit AVRs.
+        zig: as zig's ``-mcpu`` spells it, with the extensions that zig takes for optional; None
+            where zig does not compile for it.
         thumb2: 32-bit Thumb instructions, ``umull`` and hardware division among them (ARMv7-M and
             later); without them only ARMv6-M.
         dsp: the DSP extension: ``smlad``, ``sxtb16`` and other operations on packed halfwords.
         mve: Helium: integer vectors of 128 bits.
+        flash_apart: flash is read by other instructions than RAM. Only the plain kernels do that;
+            they also suit the few KB of RAM that such a core has.
     """
 
     name: CoreName
-    zig: str
+    zig: str | None
     thumb2: bool = True
     dsp: bool = False
     mve: bool = False
+    flash_apart: bool = False
 
     @property
     def gcc(self) -> str:
@@ -42,6 +49,7 @@ CORES: dict[str, Core] = {
         Core("cortex-m7", "cortex_m7", dsp=True),
         Core("cortex-m33", "cortex_m33+dsp", dsp=True),
         Core("cortex-m55", "cortex_m55+mve", dsp=True, mve=True),
+        Core("avr", None, thumb2=False, flash_apart=True),
     )
 }
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinyedge.exporters.c import Objective
     from tinyedge.importers import ImportResult
 
-CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "avr")
 OBJECTIVES = ("speed", "size")
 TARGETS = ("c", "hls4ml")
 BACKENDS = ("vitis", "vivado")

@@ -30,6 +30,7 @@ COMMANDS = (
     "convert",
     "check",
     "build",
+    "export",
     "footprint",
     "flash",
     "emulate",

@@ -17,7 +17,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DATASETS = ("cifar10", "digits", "fashion_mnist", "speech_commands", "svhn")
 COMPILERS = ("gcc", "zig")
-EMULATORS = ("qemu", "unicorn")
+EMULATORS = ("qemu", "unicorn", "simavr")
 RUNTIMES = ("tinyedge", "tflm")
 PROTOCOLS = ("tinyedge", "mlperf")
 MLPERF_INPUTS = ("int8", "uint8", "float32")
@@ -177,7 +177,7 @@ def toolchain_options(command: Command) -> Command:
         click.option(
             "--emulator",
             type=click.Choice(EMULATORS),
-            help="Default: QEMU where installed, else Unicorn.",
+            help="Default: QEMU where installed, else Unicorn; of Arduino boards simavr.",
         )(command)
     )
 

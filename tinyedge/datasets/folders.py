@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from tinyedge.errors import DataError
+from tinyedge.files import cache_folder
 
 _TIMEOUT = 30.0
 
@@ -34,8 +35,7 @@ class Published:
 
 def cache() -> Path:
     """Where downloads, and what takes long to compute from them, are kept."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "tinyedge" / "datasets"
+    return cache_folder("datasets")
 
 
 def find(name: str, folder: Path | None, places: Sequence[str | Path] = (".",)) -> Path | None:

@@ -181,7 +181,7 @@ class Fleet:
         if target.ticks_per_instruction:
             counted = np.rint(ticks / target.ticks_per_instruction).astype(np.int64)
             return Run(logits, instructions=counted)
-        if target.process:
+        if target.process and not target.keeps_time:
             return Run(logits)
         return Run(logits, seconds=ticks / np.array([entry.tick_hz for entry in entries]))
 

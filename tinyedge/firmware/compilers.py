@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tinyedge.boards.cores import CORES
+from tinyedge.boards.cores import CORES, CoreName
 from tinyedge.errors import DoesNotFitError, ToolchainError
 
 CompilerName = Literal["gcc", "zig"]
@@ -22,6 +22,7 @@ COMPILERS: tuple[CompilerName, ...] = ("gcc", "zig")
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wmissing-prototypes", "-Werror")
 _OPTIMIZATION = ("-O2", "-fomit-frame-pointer", "-ffunction-sections", "-fdata-sections")
 _FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-unwind-tables", "-g0")
+CXX_SUFFIXES = (".cc", ".cpp")
 _ARM_GCC = "arm-none-eabi-gcc"
 _TIMEOUT_S = 300
 
@@ -38,6 +39,10 @@ class Compiler:
         link_flags: what linking firmware takes beside the linker script.
         cxx: the C++ compiler with its flags, for firmware that links a C++ library.
         libraries: files among the link flags.
+        c_flags: with which C is compiled for firmware.
+        cxx_flags: the same for C++.
+        objcopy: writes the image as Intel HEX, for boards that are flashed with that; empty for
+            others.
     """
 
     name: str
@@ -45,6 +50,9 @@ class Compiler:
     link_flags: tuple[str, ...] = ()
     cxx: tuple[str, ...] = ()
     libraries: tuple[Path, ...] = ()
+    c_flags: tuple[str, ...] = (*WARNINGS, *_OPTIMIZATION, *_FREESTANDING)
+    cxx_flags: tuple[str, ...] = ("-g0", *_OPTIMIZATION)
+    objcopy: str = ""
 
     def libraries_hash(self) -> str:
         """SHA-256 of the libraries, to tell whether they changed."""
@@ -65,8 +73,12 @@ def _zig_installed() -> bool:
     return importlib.util.find_spec("ziglang") is not None
 
 
-def available_compilers() -> list[CompilerName]:
-    """The cross compilers that are installed, the preferred one first."""
+def available_compilers(core: CoreName = "cortex-m4") -> list[CompilerName]:
+    """The cross compilers for a core that are installed, the preferred one first."""
+    if core == "avr":
+        from tinyedge.firmware.arduino import arduino_installed
+
+        return ["gcc"] if arduino_installed() else []
     found: list[CompilerName] = []
     if shutil.which(_ARM_GCC):
         found.append("gcc")
@@ -89,6 +101,7 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
         )
     chosen = name or found[0]
     target = CORES[core]
+    assert target.zig
     # Calls pass no floating-point numbers, but Helium's vectors need registers to be passed in.
     if chosen == "gcc":
         floats = ("-mfloat-abi=hard",) if target.mve else ()
@@ -138,7 +151,7 @@ def host_compiler() -> Compiler:
 def compile_firmware(
     compiler: Compiler, sources: Sequence[Path], linker_script: Path, output: Path
 ) -> None:
-    """Compiles and links a firmware; C++ sources (``.cc``) with the compiler's ``cxx``.
+    """Compiles and links a firmware; C++ sources (``.cc``, ``.cpp``) with the compiler's ``cxx``.
 
     Raises:
         DoesNotFitError: a memory of the board overflowed; the message says by how much.
@@ -146,19 +159,17 @@ def compile_firmware(
     """
     inputs = []
     for source in sources:
-        if source.suffix == ".cc":
+        if source.suffix in CXX_SUFFIXES:
             inputs.append(source.with_suffix(".o"))
-            arguments = ["-g0", *_OPTIMIZATION, "-c", str(source), "-o", str(inputs[-1])]
-            _run(compiler.name, compiler.cxx, arguments)
+            arguments = [*compiler.cxx_flags, "-c", str(source), "-o", str(inputs[-1])]
+            run_compiler(compiler.name, compiler.cxx, arguments)
         else:
             inputs.append(source)
-    _run(
+    run_compiler(
         compiler.name,
         compiler.command,
         [
-            *WARNINGS,
-            *_OPTIMIZATION,
-            *_FREESTANDING,
+            *compiler.c_flags,
             "-T",
             str(linker_script),
             *map(str, inputs),
@@ -177,14 +188,20 @@ def compile_shared_library(
     Raises:
         ToolchainError: the compiler failed.
     """
-    _run(
+    run_compiler(
         compiler.name,
         compiler.command,
         [*WARNINGS, "-O2", "-fPIC", "-shared", *flags, *map(str, sources), "-o", str(output)],
     )
 
 
-def _run(name: str, command: Sequence[str], arguments: Sequence[str]) -> None:
+def run_compiler(name: str, command: Sequence[str], arguments: Sequence[str]) -> None:
+    """Runs a compiler or another tool of its toolchain.
+
+    Raises:
+        DoesNotFitError: a memory of the board overflowed; the message says by how much.
+        ToolchainError: it failed otherwise, or could not be run.
+    """
     try:
         result = subprocess.run(
             [*command, *arguments],
@@ -200,7 +217,11 @@ def _run(name: str, command: Sequence[str], arguments: Sequence[str]) -> None:
     lines = [line for line in result.stderr.splitlines() if line.strip()]
     if overflow := re.search(r"(FLASH|RAM)\b.*?overflowed(?: by (\d+) bytes)?", result.stderr):
         memory, count = overflow.groups()
-        more = f"{count} bytes of {memory} too few" if count else f"too little {memory} for a stack"
+        lacking = {
+            "RAM": "too little RAM for a stack",
+            "FLASH": "too many constants for its pointers",
+        }
+        more = f"{count} bytes of {memory} too few" if count else lacking[memory]
         raise DoesNotFitError(f"the firmware does not fit the board: {more}")
     telling = [line for line in lines if re.search(r"\berror\b|undefined reference", line)]
     first = (telling or lines[-1:] or ["no message"])[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyedge.boards import Board
+from tinyedge.boards.board import AvrBoard
+from tinyedge.firmware.arduino import serial_rings
 from tinyedge.link.frames import encoded_size
 
 _ANSWERS_BYTES = 512
@@ -47,7 +49,12 @@ def link_memory(board: Board, input_size: int, output_size: int, taken: int) -> 
     request = encoded_size(input_size)
     free = board.ram.size - taken - _VARIABLES - input_size
     free -= answers * (output_size + _ANSWER_OVERHEAD)
-    for ring, changes in ((2 * request, True), (2 * request, False), (_SMALLEST_RING, True)):
+    both, smallest = 2 * request, _SMALLEST_RING
+    if isinstance(board, AvrBoard):
+        rings = serial_rings()
+        smallest = rings[0]
+        both = next((each for each in rings if each >= both), smallest)
+    for ring, changes in ((both, True), (both, False), (smallest, True)):
         if ring + changes * input_size <= free:
             return LinkMemory(ring, answers, changes)
-    return LinkMemory()
+    return LinkMemory(smallest)

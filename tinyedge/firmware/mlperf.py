@@ -66,6 +66,11 @@ class Mlperf:
             raise UsageError(f"{chosen!r} is no model's name: up to 32 letters, digits, _, . and -")
         return cls(chosen, input_type or default_input)
 
+    @property
+    def link(self) -> LinkMemory:
+        """What it takes of a board's RAM."""
+        return _LINK
+
     def serve(self, harness: dict[str, str], graph: Graph) -> dict[str, str]:
         """A harness with the server of this command set in place of the link's.
 
@@ -89,7 +94,6 @@ class Mlperf:
         kept = {name: text for name, text in harness.items() if name not in ours}
         return kept | {
             server.name: server.read_text(encoding="utf-8"),
-            "link_memory.h": render_template("harness/link_memory.h.j2", {"link": _LINK}),
             "mlperf.h": render_template("mlperf/mlperf.h.j2", context),
         }
 

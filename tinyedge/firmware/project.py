@@ -11,14 +11,19 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from tinyedge.boards import Board, board_names, load_board
-from tinyedge.errors import DoesNotFitError, ModelError
+from tinyedge.boards.board import AvrBoard
+from tinyedge.boards.cores import CORES
+from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
+from tinyedge.firmware.arduino import arduino_compiler
 from tinyedge.firmware.compilers import (
+    CXX_SUFFIXES,
     Compiler,
     CompilerName,
     compile_firmware,
     cross_compiler,
+    run_compiler,
 )
 from tinyedge.firmware.footprint import Footprint, read_footprint
 from tinyedge.firmware.link_memory import LinkMemory, link_memory
@@ -29,13 +34,12 @@ from tinyedge.firmware.observation import (
     observer_ram,
     observing,
 )
+from tinyedge.graph.graph import GRAPH_FILE
 from tinyedge.templates import data_folder, render_template
-
-MINIMUM_STACK = 2048
-"""Bytes of RAM that a firmware keeps for its stack."""
 
 _ELF = "firmware.elf"
 _IMAGE = "firmware.bin"
+_HEX = "firmware.hex"
 _RECORD = "firmware.json"
 
 
@@ -127,25 +131,52 @@ def build_firmware(
         ToolchainError: there is no compiler, or it fails.
     """
     check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
-    compiler = cross_compiler(board.core, compiler_name)
+    _check_kernels(model, board)
+    taken = model.arena_bytes + board.minimum_stack
+    if observe:
+        taken += observer_ram(observed_layers(model))
+    sizes = model.graph.input_tensor.size, model.graph.output_tensor.size
+    link = mlperf.link if mlperf else link_memory(board, *sizes, taken)
+    compiler = firmware_compiler(board, compiler_name, link)
+    if observe:
+        compiler = observing(compiler)
     suffix = "-mlperf" if mlperf else "-observe" if observe else ""
     folder = output or model.folder / f"{board.name}-{compiler.name}{suffix}"
     runtime = data_folder("firmware_templates") / "runtime"
     sources = [runtime / name for name in model.runtime_sources]
     sources += [*runtime.glob("*.h"), *model.sources]
     files = {path.name: path.read_text(encoding="utf-8") for path in sources}
-    taken = model.arena_bytes + MINIMUM_STACK
-    if observe:
-        compiler = observing(compiler)
-        files |= observer_files()
-        taken += observer_ram(observed_layers(model))
+    harness = harness_files(board, link)
     if mlperf:
-        harness = mlperf.serve(harness_files(board), model.graph)
-    else:
-        input_size, output_size = model.graph.input_tensor.size, model.graph.output_tensor.size
-        link = link_memory(board, input_size, output_size, taken)
-        harness = harness_files(board, link)
+        harness = mlperf.serve(harness, model.graph)
+    if observe:
+        files |= observer_files()
     return build_project(files | harness, board, compiler, folder)
+
+
+def firmware_compiler(
+    board: Board, name: CompilerName | None = None, link: LinkMemory | None = None
+) -> Compiler:
+    """A compiler for a board's firmware: see ``cross_compiler``; of Arduino boards with their core.
+
+    Raises:
+        ToolchainError: none, or not the named one, is installed, or compiles for the board.
+    """
+    if not isinstance(board, AvrBoard):
+        return cross_compiler(board.core, name)
+    if name not in (None, "gcc"):
+        raise ToolchainError(f"{name} does not compile for {board.mcu}", hint="--compiler gcc")
+    return arduino_compiler(board, (link or LinkMemory()).ring)
+
+
+def _check_kernels(model: ConvertedModel, board: Board) -> None:
+    """Refuses code that reads its constants in another way than the board's core needs."""
+    core = str(model.manifest["core"])
+    if board.instruction_set.flash_apart and not CORES[core].flash_apart:
+        raise ModelError(
+            f"{model.folder}: was converted for a {core}, whose kernels do not run on {board.name}",
+            hint=f"tinyedge convert {model.folder / GRAPH_FILE} -o DIR --core {board.core}",
+        )
 
 
 def build_project(
@@ -193,16 +224,17 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
     Raises:
         DoesNotFitError: says by how much, and which boards would hold it.
     """
-    least_ram = variables + MINIMUM_STACK
+    least_ram = variables + board.minimum_stack
     for name, needed, size in (
-        ("flash", constants, board.flash.size),
+        ("flash", constants, board.constants_size),
         ("RAM", least_ram, board.ram.size),
     ):
         if needed > size:
             larger = [
                 other.name
                 for other in map(load_board, board_names())
-                if other.flash.size >= constants and other.ram.size >= least_ram
+                if other.constants_size >= constants
+                and other.ram.size >= variables + other.minimum_stack
             ]
             raise DoesNotFitError(
                 f"the model does not fit {board.name}: it needs at least {needed} bytes of {name}, "
@@ -215,15 +247,32 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
 def harness_files(board: Board, link: LinkMemory | None = None) -> dict[str, str]:
     """Sources of the link's device half and of a board's start-up, its linker script included."""
     templates = data_folder("firmware_templates")
-    folders = ("harness", "cortex_m", *board.platform)
-    wanted = [path for folder in folders for path in (templates / folder).glob("*.[ch]")]
-    wanted.append(templates / "runtime" / "te_memory.h")
-    files = {path.name: path.read_text(encoding="utf-8") for path in wanted}
-    context = {"board": board, "minimum_stack": MINIMUM_STACK, "link": link or LinkMemory()}
-    board_header = f"{board.family}/board.h.j2"
-    for template in (board_header, "cortex_m/linker.ld.j2", "harness/link_memory.h.j2"):
-        files[Path(template).stem] = render_template(template, context)
-    return files
+    headers = [templates / "runtime" / name for name in ("te_flash.h", "te_memory.h")]
+    context = {"board": board, "link": link or LinkMemory()}
+    files = {
+        "linker.ld": render_template(board.linker_script, context),
+        "link_memory.h": render_template("harness/link_memory.h.j2", context),
+    }
+    if isinstance(board, AvrBoard):
+        sketch = {"name": "the model", "header": "model.h", "baud": board.uart.baud}
+        files["sketch.cpp"] = render_template("arduino/Harness.ino.j2", sketch)
+        wanted = arduino_harness()
+    else:
+        folders = ("harness", "cortex_m", *board.platform)
+        wanted = [path for folder in folders for path in (templates / folder).glob("*.[ch]")]
+        files["board.h"] = render_template(f"{board.family}/board.h.j2", context)
+    return files | {path.name: path.read_text(encoding="utf-8") for path in [*wanted, *headers]}
+
+
+def arduino_harness() -> list[Path]:
+    """Sources of the link's device half on Arduino, but for the sketch that calls it.
+
+    Arduino's core brings ``main`` and a buffer for what is received, its C library the rest.
+    """
+    templates = data_folder("firmware_templates")
+    without = ("main.c", "te_memory.c", "te_receive.c")
+    harness = [path for path in (templates / "harness").glob("*.[ch]") if path.name not in without]
+    return sorted([*harness, *(templates / "arduino").glob("*.cpp")])
 
 
 def _hash(files: dict[str, str]) -> bytes:
@@ -252,9 +301,12 @@ def _compile(
         for name, text in files.items():
             (source / name).write_text(text, encoding="utf-8")
         elf = aside / _ELF
-        sources = sorted([*source.glob("*.c"), *source.glob("*.cc")])
+        sources = sorted(p for p in source.iterdir() if p.suffix in (".c", *CXX_SUFFIXES))
         compile_firmware(compiler, sources, source / "linker.ld", elf)
         (aside / _IMAGE).write_bytes(_flash_image(elf, board))
+        if compiler.objcopy:
+            hexadecimal = ["-O", "ihex", "-R", ".eeprom", str(elf), str(aside / _HEX)]
+            run_compiler(compiler.objcopy, (compiler.objcopy,), hexadecimal)
         content = {
             **record,
             "board": board.name,

@@ -12,8 +12,14 @@ from tinyedge.boards import Board, board_names, load_board
 from tinyedge.errors import ToolchainError
 from tinyedge.targets.target import Target
 
-EmulatorName = Literal["qemu", "unicorn"]
-EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn")
+EmulatorName = Literal["qemu", "unicorn", "simavr"]
+EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn", "simavr")
+
+_REMEDY: dict[EmulatorName, str] = {
+    "qemu": f"{sys.executable} -m pip install 'tinyedge[emulator]', "
+    "or on Debian: apt-get install qemu-system-arm",
+    "simavr": "on Debian: apt-get install libsimavr-dev gcc",
+}
 
 
 def _described(board: Board, name: EmulatorName | None = None) -> list[EmulatorName]:
@@ -24,15 +30,21 @@ def _described(board: Board, name: EmulatorName | None = None) -> list[EmulatorN
 
 def available_emulators(board: Board) -> list[EmulatorName]:
     """The installed emulators that can stand in for a board, the preferred one first."""
-    installed = {
-        "qemu": shutil.which("qemu-system-arm"),
-        "unicorn": importlib.util.find_spec("unicorn"),
-    }
-    return [name for name in _described(board) if installed[name]]
+    return [name for name in _described(board) if _installed(name)]
+
+
+def _installed(name: EmulatorName) -> bool:
+    if name == "qemu":
+        return shutil.which("qemu-system-arm") is not None
+    if name == "unicorn":
+        return importlib.util.find_spec("unicorn") is not None
+    from tinyedge.targets.simavr import simavr_installed
+
+    return simavr_installed()
 
 
 def require_emulator(board: Board, name: EmulatorName | None = None) -> EmulatorName:
-    """The emulator to use: QEMU where installed, else Unicorn, unless one is named.
+    """The emulator to use, unless one is named: QEMU where installed, else Unicorn; of AVRs simavr.
 
     Raises:
         ToolchainError: none, or not the named one, can stand in for the board, or is installed.
@@ -47,10 +59,9 @@ def require_emulator(board: Board, name: EmulatorName | None = None) -> Emulator
         )
     found = available_emulators(board)
     if not found or (name and name not in found):
+        hint = _REMEDY["simavr" if board.emulator.simavr else "qemu"]
         raise ToolchainError(
-            f"no emulator{f' {name!r}' if name else ''} for board '{board.name}' is installed",
-            hint=f"{sys.executable} -m pip install 'tinyedge[emulator]', "
-            "or on Debian: apt-get install qemu-system-arm",
+            f"no emulator{f' {name!r}' if name else ''} for board '{board.name}' is installed", hint
         )
     return name or found[0]
 
@@ -61,10 +72,15 @@ def open_emulator(board: Board, elf: Path, name: EmulatorName | None = None) -> 
     Raises:
         ToolchainError: none is installed, or it does not start.
     """
-    if require_emulator(board, name) == "qemu":
+    chosen = require_emulator(board, name)
+    if chosen == "qemu":
         from tinyedge.targets.qemu import open_qemu
 
         return open_qemu(board, elf)
+    if chosen == "simavr":
+        from tinyedge.targets.simavr import open_simavr
+
+        return open_simavr(board, elf)
     from tinyedge.targets.unicorn import open_unicorn
 
     return open_unicorn(board, elf)

@@ -37,17 +37,20 @@ class Target(AbstractContextManager["Target"]):
     """A place where firmware runs, as a context manager that stops it.
 
     Attributes:
-        name: ``qemu``, ``unicorn`` or ``board``.
+        name: ``qemu``, ``unicorn``, ``simavr`` or ``board``.
         port: serial device or pyserial URL.
         ticks_per_instruction: what the device's counter counts in one instruction, where it counts
             instructions; None where it counts cycles, or nothing.
         process: the emulator, if it is one.
+        keeps_time: whether an emulator's counter counts the cycles of the core, so that seconds
+            follow from it.
     """
 
     name: str
     port: str
     ticks_per_instruction: float | None = None
     process: subprocess.Popen[Any] | None = field(default=None, repr=False)
+    keeps_time: bool = False
 
     def __exit__(self, *_: object) -> None:
         if self.process:

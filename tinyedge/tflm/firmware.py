@@ -93,6 +93,10 @@ def build_tflm_firmware(
         ModelError: see ``Mlperf.serve``.
         ToolchainError: there is no ``arm-none-eabi-g++`` with a C library, or it fails.
     """
+    if board.core == "avr":
+        raise ToolchainError(
+            f"TFLite-Micro is not linked for {board.name}", hint="boards with a Cortex-M"
+        )
     content = model.tflite.read_bytes()
     frame = model.graph.input_tensor.size
     room = (board.ram.size - _STACK - _STATIC - frame) // 16 * 16
@@ -110,7 +114,7 @@ def build_tflm_firmware(
         "least_arena": _LEAST_ARENA,
     }
     header = model.folder / "model.h"
-    harness = harness_files(board)
+    harness = harness_files(board, mlperf.link if mlperf else None)
     if mlperf:
         harness = mlperf.serve(harness, model.graph)
     files = harness | {

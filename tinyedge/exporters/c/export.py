@@ -153,7 +153,7 @@ class _Layer:
 def _array(identifier: str, array: Array) -> tuple[str, str, str]:
     """(declaration, comment, values) of a constant array."""
     section = "TE_WEIGHTS " if array.weights else ""
-    declaration = f"{section}static const {array.ctype} {identifier}_{array.name}"
+    declaration = f"{section}static const TE_FLASH {array.ctype} {identifier}_{array.name}"
     if array.values.ndim == 1:
         values = c_array(array.values)
     else:

@@ -48,6 +48,7 @@ def _weighted(
     """A kernel that reads the weights of one output channel after the other."""
     packing = _packing(operator, options)
     packed = packing.pack(operator.weights.codes)
+    unpacked = packing.needs_scratch or options.features.flash_apart
     description = f"output channel first, {packing.description}"
     return Kernel(
         f"{function}_s8",
@@ -62,7 +63,7 @@ def _weighted(
             *layers.channel_arrays(operator, inputs[0], output),
         ),
         packing.name,
-        operator.weights.codes[0].size if packing.needs_scratch else 0,
+        operator.weights.codes[0].size if unpacked else 0,
         unpack=(f"{packing.unpack}.c",),
     )
 
@@ -155,8 +156,9 @@ def _add(
         **layers.clamp_range(operator.clamp),
     }
     leads = _elementwise_leads(operator, inputs)
-    slow = not options.features.thumb2  # multiplication to 64 bits takes many instructions
-    if slow and None not in leads and -layers.LARGEST_RIGHT_SHIFT <= result[1] < 0:
+    # Where multiplication to 64 bits takes many instructions, and there is RAM for tables.
+    tabled = not options.features.thumb2 and not options.features.flash_apart
+    if tabled and None not in leads and -layers.LARGEST_RIGHT_SHIFT <= result[1] < 0:
         return Kernel("te_add_lookup_s8", "te_add", fields, scratch=_ADD_TABLES, leads=leads)
     return Kernel("te_add_s8", "te_add", fields, leads=leads)
 

@@ -1,0 +1,153 @@
+"""The Arduino library, compiled from a clean folder as Arduino does, and run in simavr."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import socket
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.commands import run_json
+from tests.conftest import require
+from tests.firmware.arduino_builder import build_sketch
+from tests.targets.test_arduino import DIGITS
+from tinyedge.boards import load_board
+from tinyedge.boards.board import AvrBoard
+from tinyedge.datasets import load_test_set
+from tinyedge.evaluation.devices import Device
+from tinyedge.exporters.c import CodeOptions
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.firmware.compilers import available_compilers
+from tinyedge.firmware.export.arduino import export_arduino
+from tinyedge.graph import reference
+from tinyedge.graph.graph import Graph
+from tinyedge.link.client import Client
+from tinyedge.targets import available_emulators, open_emulator
+
+BOARDS = ("arduino-uno", "arduino-mega2560")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ConvertedModel:
+    folder = tmp_path_factory.mktemp("digits") / "model"
+    return write_converted(Graph.load(DIGITS), folder, "test", options=CodeOptions("avr", "size"))
+
+
+@pytest.fixture(scope="module")
+def samples(model: ConvertedModel) -> np.ndarray:
+    digits = load_test_set("digits", None, channels="grey")
+    return model.graph.input_tensor.quantization.quantize(digits.x[:100])
+
+
+@pytest.fixture(scope="module")
+def library(
+    model: ConvertedModel, samples: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("sketchbook") / "digits"
+    export_arduino(model, folder, "digits", samples[7])
+    return folder
+
+
+def avr_board(name: str) -> AvrBoard:
+    board = load_board(name)
+    assert isinstance(board, AvrBoard)
+    require(available_compilers("avr"), "gcc")
+    require(available_emulators(board), "simavr")
+    return board
+
+
+def said(port: str, lines: int) -> list[str]:
+    """The first lines that a sketch prints."""
+    text = b""
+    with socket.create_connection(("127.0.0.1", int(port.rpartition(":")[2])), 60) as line:
+        while text.count(b"\n") < lines:
+            received = line.recv(4096)
+            assert received, text
+            text += received
+    return text.decode().split("\r\n")[:lines]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_example_classifies_its_sample(
+    name: str, library: Path, model: ConvertedModel, samples: np.ndarray, tmp_path: Path
+) -> None:
+    board = avr_board(name)
+    elf = build_sketch(library / "examples" / "Classify", library, board, tmp_path / "out")
+    with open_emulator(board, elf) as target:
+        lines = said(target.port, 4)
+    logits = reference.run(model.graph, samples[7:8])[0]
+    assert lines[0] == "logits " + " ".join(map(str, logits))
+    assert lines[1] == f"class {logits.argmax()}"
+    assert lines[2] == "logits that differ from the host's: 0"
+    assert re.fullmatch(r"microseconds [1-9]\d+", lines[3])
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_harness_is_bit_exact(
+    name: str, library: Path, model: ConvertedModel, samples: np.ndarray, tmp_path: Path
+) -> None:
+    board = avr_board(name)
+    elf = build_sketch(library / "examples" / "Harness", library, board, tmp_path / "out")
+    with open_emulator(board, elf) as target, Client(target.port, board.uart.baud) as client:
+        device = Device(client, target, model)
+        run = device.run(samples)
+        assert device.hello.board == "arduino"
+        assert device.hello.buffer == 0
+        assert device.stats().damaged_frames == 0
+    assert np.array_equal(run.logits, reference.run(model.graph, samples))
+
+
+def test_the_library_is_as_arduino_specifies(library: Path) -> None:
+    text = (library / "library.properties").read_text()
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(f"[library]\n{text}")
+    properties = parser["library"]
+    required = ("name", "version", "author", "maintainer", "sentence", "paragraph", "category")
+    assert all(properties[key] for key in required)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", properties["version"])
+    assert properties["architectures"] == "*"
+    assert (library / "src" / properties["includes"]).is_file()
+    for line in (library / "keywords.txt").read_text().splitlines():
+        assert re.fullmatch(r"\w+\t(KEYWORD1|KEYWORD2|LITERAL1)", line)
+        assert line.split("\t")[0] in (library / "src" / "model.h").read_text()
+    for example in ("Classify", "Harness"):
+        assert (library / "examples" / example / f"{example}.ino").is_file()
+
+
+def test_the_archive_holds_one_folder_and_is_always_the_same(
+    model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archives = []
+    for name in ("a", "b"):
+        command = ("export", model.folder, "--format", "arduino", "-o", tmp_path / name, "--zip")
+        record = run_json(capsys, *command, "--name", "digits")
+        assert record["name"] == "digits"
+        archives.append(Path(record["zip"]).read_bytes())
+        with zipfile.ZipFile(record["zip"]) as archive:
+            files = {f"digits/{path}": tmp_path / name / path for path in record["files"]}
+            assert set(archive.namelist()) == set(files)
+            assert all(archive.read(path) == file.read_bytes() for path, file in files.items())
+    assert archives[0] == archives[1]
+
+
+def test_a_library_for_larger_cores_says_so_to_an_avr(
+    model: ConvertedModel, tmp_path: Path
+) -> None:
+    require(available_compilers("avr"), "gcc")
+    larger = write_converted(model.graph, tmp_path / "m4", "test")
+    export_arduino(larger, tmp_path / "library", "digits")
+    properties = (tmp_path / "library" / "library.properties").read_text()
+    assert "architectures=*" not in properties
+    header = tmp_path / "library" / "src" / "digits.h"
+    compiled = subprocess.run(
+        ["avr-g++", "-fsyntax-only", "-x", "c++", str(header)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "convert the model with --core avr" in compiled.stderr

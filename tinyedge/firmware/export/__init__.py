@@ -1,0 +1,1 @@
+"""A model's firmware for other build systems."""
