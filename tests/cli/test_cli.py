@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -441,16 +442,27 @@ def test_flash(
     dry = run_json(capsys, *arguments, "--dry-run")
     image = Path(dry["command"][-1])
     assert dry["command"][:8] == [
-        *("dfu-util", "-d", "0483:df11", "-a", "0", "-s", "0x08000000:leave", "-D")
+        *("dfu-util", "-d", "0483:df11", "-a", "0", "-s", "0x08000000", "-D")
     ]
     # The vector table: the stack's top in RAM, the reset handler in flash.
     stack, reset = np.frombuffer(image.read_bytes()[:8], "<u4")
     assert stack == 0x20020000
     assert 0x08000000 < reset < 0x08000000 + image.stat().st_size
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    fake_tool(tmp_path, f'echo "$@" > {tmp_path}/called')
-    assert run_json(capsys, *arguments)["flashed"] is True
-    assert (tmp_path / "called").read_text().split() == dry["command"][1:]
+    # A board, as far as dfu-util is concerned: what is written can be read back.
+    fake_tool(
+        tmp_path,
+        f'echo "$@" >> {tmp_path}/called\n'
+        f'if [ $7 = -D ]; then cp "$8" {tmp_path}/board; else cp {tmp_path}/board "$8"; fi',
+    )
+    done = run_json(capsys, *arguments)
+    assert done["flashed"] is done["verified"] is True
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called == [" ".join(command[1:]) for command in done["commands"][::2]]
+    assert done["commands"] == dry["commands"]
+    code, out, _ = run_cli(capsys, *arguments, "--dry-run")
+    assert code == 0
+    assert [shlex.split(line) for line in out.splitlines()] == dry["commands"]
     fake_tool(tmp_path, "echo 'No DFU capable USB device available' >&2; exit 74")
     assert "boot ROM" in failure(capsys, 6, *arguments)["hint"]
     fake_tool(tmp_path, "echo 'some fault' >&2; exit 1")
@@ -469,7 +481,7 @@ def test_flash_with_a_debug_probe(
     assert dry[4].startswith(f"program {{{demo_model.folder}")
     assert dry[4].endswith("firmware.bin} 0x08000000 verify reset exit")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    fake_tool(tmp_path, "exit 0", "openocd")
+    fake_tool(tmp_path, "echo '** Verified OK **'", "openocd")
     assert run_json(capsys, *arguments)["flashed"] is True
     fake_tool(tmp_path, "echo 'Error: open failed' >&2; exit 1", "openocd")
     assert "debug probe" in failure(capsys, 6, *arguments)["hint"]

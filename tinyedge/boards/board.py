@@ -5,12 +5,33 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tinyedge.boards import stm32
 from tinyedge.boards.cores import CORES, Core, CoreName
+from tinyedge.boards.flash_tools import (
+    ArduinoCliTool,
+    AvrdudeTool,
+    BossacTool,
+    DfuTool,
+    DriveTool,
+    OpenOcdTool,
+    PyocdTool,
+    StlinkTool,
+    ToolName,
+    UsbId,
+)
 from tinyedge.errors import BoardError
 from tinyedge.schema import Fault, load_toml, refuse, validate
 from tinyedge.templates import data_folder
@@ -19,7 +40,6 @@ DEFAULT_BOARD = "netduinoplus2"
 
 Hertz = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Address = Annotated[int, Field(ge=0, lt=2**32)]
-UsbId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
 
 
 class _Record(BaseModel):
@@ -296,29 +316,32 @@ class Nrf51Uart(Uart):
         return ((self.baud << 32) // 16_000_000 + 0x800) & ~0xFFF
 
 
-class Dfu(_Record):
-    """The DFU of the boot ROM: vendor and product of its USB device."""
-
-    id: UsbId
-
-
-class OpenOcd(_Record):
-    """A debug probe that OpenOCD drives: its configuration of the board."""
-
-    config: Annotated[str, Field(pattern=r"^[a-z]+/[\w.-]+\.cfg$")]
-
-
 class FlashTool(_Record):
-    """How the board's flash can be written."""
+    """How the board's flash can be written: a section a tool, the preferred one first."""
 
-    dfu: Dfu | None = None
-    openocd: OpenOcd | None = None
+    arduino_cli: Annotated[ArduinoCliTool | None, Field(alias="arduino-cli")] = None
+    avrdude: AvrdudeTool | None = None
+    bossac: BossacTool | None = None
+    dfu: DfuTool | None = None
+    drive: DriveTool | None = None
+    openocd: OpenOcdTool | None = None
+    pyocd: PyocdTool | None = None
+    stlink: StlinkTool | None = None
 
-    @model_validator(mode="after")
-    def _one(self) -> FlashTool:
-        if self.dfu and self.openocd:
-            refuse([Fault("openocd", self.openocd.config, "either dfu or openocd")])
-        return self
+    _names: tuple[ToolName, ...] = PrivateAttr(default=())
+
+    @property
+    def names(self) -> tuple[ToolName, ...]:
+        """The tools that the file has a section for, in its order."""
+        return self._names
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_order(cls, content: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        tools = check(content)
+        if isinstance(content, dict):
+            tools._names = tuple(content)  # noqa: SLF001 - its own
+        return tools
 
 
 class Qemu(_Record):
