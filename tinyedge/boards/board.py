@@ -31,6 +31,7 @@ from tinyedge.boards.flash_tools import (
     StlinkTool,
     ToolName,
     UsbId,
+    Word,
 )
 from tinyedge.errors import BoardError
 from tinyedge.schema import Fault, load_toml, refuse, validate
@@ -344,6 +345,13 @@ class FlashTool(_Record):
         return tools
 
 
+class PlatformIo(_Record):
+    """PlatformIO's names of the board and of the platform that has it."""
+
+    platform: Word
+    board: Word
+
+
 class Qemu(_Record):
     """How QEMU stands in: machine, serial port, and what a tick of the counter is worth.
 
@@ -389,6 +397,7 @@ class Board(_Record):
     uart: Uart
     usb: UsbId | None = None
     flash_tool: FlashTool = FlashTool()
+    platformio: PlatformIo | None = None
     emulator: Emulator = Emulator()
 
     @field_validator("name")

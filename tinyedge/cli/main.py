@@ -28,6 +28,7 @@ COMMANDS = (
     "build",
     "footprint",
     "flash",
+    "export",
     "emulate",
     "run",
     "train",

@@ -19,6 +19,7 @@ FLASH_TOOLS = (
     *("arduino-cli", "avrdude", "bossac", "dfu"),
     *("drive", "openocd", "pyocd", "stlink"),
 )
+EXPORT_FORMATS = ("cmake", "platformio")
 RUNTIMES = ("tinyedge", "tflm")
 PROTOCOLS = ("tinyedge", "mlperf")
 MLPERF_INPUTS = ("int8", "uint8", "float32")

@@ -25,6 +25,9 @@ _FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-unwind-tables", "-g0")
 _ARM_GCC = "arm-none-eabi-gcc"
 _TIMEOUT_S = 300
 
+FIRMWARE_FLAGS = (*WARNINGS, *_OPTIMIZATION, *_FREESTANDING)
+"""What firmware is compiled with, beside the flags that choose the target."""
+
 _ZIG_HINT = f"{sys.executable} -m pip install 'tinyedge[zig]'"
 
 
@@ -87,22 +90,9 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
             f"no cross compiler{f' {name!r}' if name else ''} is installed",
             hint=f"{_ZIG_HINT}, or on Debian: apt-get install gcc-arm-none-eabi",
         )
-    chosen = name or found[0]
+    if (name or found[0]) == "gcc":
+        return arm_gcc(core)
     target = CORES[core]
-    # Calls pass no floating-point numbers, but Helium's vectors need registers to be passed in.
-    if chosen == "gcc":
-        floats = ("-mfloat-abi=hard",) if target.mve else ()
-        return Compiler(
-            "gcc",
-            (
-                _ARM_GCC,
-                f"-mcpu={target.gcc}",
-                "-mthumb",
-                *floats,
-                "-fno-tree-loop-distribute-patterns",
-            ),
-            ("-nostdlib", "-Wl,--gc-sections", "-lgcc"),
-        )
     abi = "eabihf" if target.mve else "eabi"
     return Compiler(
         "zig",
@@ -116,6 +106,24 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
             f"-mcpu={target.zig}",
         ),
         ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler"),
+    )
+
+
+def arm_gcc(core: str) -> Compiler:
+    """``arm-none-eabi-gcc`` for a core, installed or not."""
+    target = CORES[core]
+    # Calls pass no floating-point numbers, but Helium's vectors need registers to be passed in.
+    floats = ("-mfloat-abi=hard",) if target.mve else ()
+    return Compiler(
+        "gcc",
+        (
+            _ARM_GCC,
+            f"-mcpu={target.gcc}",
+            "-mthumb",
+            *floats,
+            "-fno-tree-loop-distribute-patterns",
+        ),
+        ("-nostdlib", "-Wl,--gc-sections", "-lgcc"),
     )
 
 
@@ -156,9 +164,7 @@ def compile_firmware(
         compiler.name,
         compiler.command,
         [
-            *WARNINGS,
-            *_OPTIMIZATION,
-            *_FREESTANDING,
+            *FIRMWARE_FLAGS,
             "-T",
             str(linker_script),
             *map(str, inputs),

@@ -117,10 +117,22 @@ def build_firmware(
         ModelError: see ``Mlperf.serve``.
         ToolchainError: there is no compiler, or it fails.
     """
-    check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
+    files = firmware_files(model, board, mlperf)
     compiler = cross_compiler(board.core, compiler_name)
     suffix = "-mlperf" if mlperf else ""
     folder = output or model.folder / f"{board.name}-{compiler.name}{suffix}"
+    return build_project(files, board, compiler, folder)
+
+
+def firmware_files(
+    model: ConvertedModel, board: Board, mlperf: Mlperf | None = None
+) -> dict[str, str]:
+    """The sources of a model's firmware by name, the linker script among them.
+
+    Raises:
+        DoesNotFitError, ModelError: as ``build_firmware``.
+    """
+    check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
     runtime = data_folder("firmware_templates") / "runtime"
     sources = [runtime / name for name in model.runtime_sources]
     sources += [*runtime.glob("*.h"), *model.sources]
@@ -131,7 +143,7 @@ def build_firmware(
         input_size, output_size = model.graph.input_tensor.size, model.graph.output_tensor.size
         link = link_memory(board, input_size, output_size, model.arena_bytes + MINIMUM_STACK)
         harness = harness_files(board, link)
-    return build_project(files | harness, board, compiler, folder)
+    return files | harness
 
 
 def build_project(
@@ -148,24 +160,28 @@ def build_project(
     Raises:
         DoesNotFitError, ToolchainError: as ``build_firmware``.
     """
-    digest = _hash(files)
-    identity = render_template(
-        "harness/firmware_id.h.j2",
-        {"board": board, "hash_bytes": ", ".join(f"0x{byte:02x}" for byte in digest)},
-    )
+    identity, firmware_hash = firmware_id(files, board)
     version = f"{compiler.name}: {compiler.version()}"
     command = [*compiler.command[1:], *compiler.link_flags, compiler.libraries_hash()]
-    record = {"hash": digest.hex(), "compiler": version, "command": command}
+    record = {"hash": firmware_hash, "compiler": version, "command": command}
     if not _is_current(folder, record):
-        _compile(folder, {**files, "firmware_id.h": identity}, compiler, board, record)
+        _compile(folder, files | identity, compiler, board, record)
     return Firmware(
         elf=folder / _ELF,
         image=folder / _IMAGE,
         board=board,
         compiler=version,
-        hash=digest.hex(),
+        hash=firmware_hash,
         footprint=read_footprint(folder / _ELF),
     )
+
+
+def firmware_id(files: dict[str, str], board: Board) -> tuple[dict[str, str], str]:
+    """The header that tells a firmware who it is, by name, and the SHA-256 of its sources."""
+    digest = _hash(files)
+    context = {"board": board, "hash_bytes": ", ".join(f"0x{byte:02x}" for byte in digest)}
+    header = render_template("harness/firmware_id.h.j2", context)
+    return {"firmware_id.h": header}, digest.hex()
 
 
 def check_memories(board: Board, constants: int, variables: int) -> None:

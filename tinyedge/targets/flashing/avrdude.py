@@ -50,3 +50,6 @@ class Avrdude(Tool):
         assert job.port
         where = ["-p", tool.part, "-c", tool.programmer, "-P", job.port, "-b", str(tool.baud)]
         return [["avrdude", *where, "-D", "-U", f"flash:w:{job.image}:r"]]
+
+    def unattended(self, job: Job) -> list[list[str]]:
+        return self.commands(job)

@@ -53,6 +53,11 @@ class Bossac(Tool):
         port = job.port.removeprefix("/dev/")  # as some of its versions want it
         return [["bossac", "-p", port, "-U", *options, *offset, "-R", str(job.image)]]
 
+    def unattended(self, job: Job) -> list[list[str]]:
+        (command,) = self.commands(job)
+        tool = job.board.flash_tool.bossac
+        return [["bossac", "-a", *command[1:]] if tool and tool.touch_1200 else command]
+
 
 def touch(port: str) -> str:
     """Opens and closes a port at 1200 baud, which restarts the board into its boot loader.

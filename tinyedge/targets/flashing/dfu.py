@@ -22,11 +22,11 @@ class Dfu(Tool):
         Failure("not writeable|not readable|dfuERROR", "is its flash protected against reading?"),
     )
 
+    def unattended(self, job: Job) -> list[list[str]]:
+        return [[*self._boot_rom(job), "-s", f"{job.address}:leave", "-D", str(job.image)]]
+
     def commands(self, job: Job) -> list[list[str]]:
-        tool = job.board.flash_tool.dfu
-        assert tool
-        chosen = ["-S", job.probe] if job.probe else []
-        boot_rom = ["dfu-util", "-d", tool.id, *chosen, "-a", "0"]
+        boot_rom = self._boot_rom(job)
         back, size = str(job.image.with_suffix(".readback")), job.image.stat().st_size
         return [
             [*boot_rom, "-s", job.address, "-D", str(job.image)],
@@ -34,3 +34,9 @@ class Dfu(Tool):
             [*boot_rom, "-s", f"{job.address}:{size}:leave", "-U", back],
             ["cmp", str(job.image), back],
         ]
+
+    def _boot_rom(self, job: Job) -> list[str]:
+        tool = job.board.flash_tool.dfu
+        assert tool
+        chosen = ["-S", job.probe] if job.probe else []
+        return ["dfu-util", "-d", tool.id, *chosen, "-a", "0"]

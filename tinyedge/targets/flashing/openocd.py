@@ -46,3 +46,6 @@ class OpenOcd(Tool):
         chosen = ["-c", f"adapter serial {job.probe}"] if job.probe else []
         program = f"program {{{job.image}}} {job.address} verify reset exit"
         return [["openocd", "-f", tool.config, *chosen, "-c", program]]
+
+    def unattended(self, job: Job) -> list[list[str]]:
+        return self.commands(job)

@@ -37,3 +37,6 @@ class Stlink(Tool):
     def commands(self, job: Job) -> list[list[str]]:
         chosen = ["--serial", job.probe] if job.probe else []
         return [["st-flash", *chosen, "--reset", "write", str(job.image), job.address]]
+
+    def unattended(self, job: Job) -> list[list[str]]:
+        return self.commands(job)

@@ -113,6 +113,13 @@ class Tool(ABC):
             DeviceError: what it needs is not attached, or not named.
         """
 
+    def unattended(self, job: Job) -> list[list[str]]:  # noqa: ARG002
+        """The commands for a build system, whose image need not exist yet; none where it cannot.
+
+        Where comparing takes a command of its own it is left out.
+        """
+        return []
+
     def prepare(self, job: Job) -> Job:
         """What has to happen before the commands; gives the job as it is then."""
         return job
