@@ -125,7 +125,10 @@ def test_a_tool_that_writes_through_a_port_gets_it_from_cmake(
     require_cmake()
     path = tmp_path / "nucleo-f446re.toml"
     text = Path("boards/nucleo-f446re.toml").read_text()
-    path.write_text(text[: text.index("[flash_tool")] + "[flash_tool.bossac]\noffset = 0x2000\n")
+    path.write_text(
+        text[: text.index("[flash_tool")]
+        + "[flash_tool.bossac]\noffset = 8192\ntouch_1200 = true\n"
+    )
     export = export_firmware(model, load_board(str(path)), "cmake", tmp_path / "e", "x")
     tools = tmp_path / "bin"
     tools.mkdir()

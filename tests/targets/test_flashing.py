@@ -35,7 +35,7 @@ IMAGE = bytes(range(256)) * 5 + b"end"
 SECTIONS: dict[ToolName, str] = {
     "arduino-cli": 'fqbn = "arduino:avr:mega:cpu=atmega2560"',
     "avrdude": 'programmer = "arduino"\npart = "m328p"\nbaud = 115200',
-    "bossac": "offset = 0x2000\ntouch_1200 = false",
+    "bossac": "offset = 0x2000",
     "dfu": 'id = "0483:df11"',
     "drive": 'label = "NODE_TEST"',
     "openocd": 'config = "board/st_nucleo_f4.cfg"',
@@ -213,6 +213,18 @@ def test_dfu_reads_back_and_compares(
     with pytest.raises(DeviceError, match="differ: ") as caught:
         flash(planned)
     assert "protected" in caught.value.hint
+
+
+def test_plain_dfu_is_not_told_an_address_and_cannot_be_compared(
+    tmp_path: Path, image: Path, tools: Callable[[str, str], Path]
+) -> None:
+    section = 'id = "2341:0369"\ndfuse = false'
+    planned = plan(board_with(tmp_path, "dfu", dfu=section), image)
+    device = ["dfu-util", "-d", "2341:0369", "-a", "0"]
+    assert planned.commands == [[*device, "-R", "-D", str(image)]]
+    assert not planned.verifies
+    tools("dfu-util", "exit 0")
+    flash(planned)
 
 
 def test_a_tool_that_does_not_end(
@@ -426,13 +438,15 @@ def test_a_board_that_restarts_into_its_boot_loader_may_get_another_port(
     monkeypatch.setattr("serial.Serial", Serial)
     monkeypatch.setattr(bossac, "_sockets", lambda: next(places))
     log = tools("bossac", "echo 'Verify successful'")
-    flash(plan(board_with(tmp_path, "bossac", bossac=""), image, **PORT))
+    flash(plan(board_with(tmp_path, "bossac", bossac="touch_1200 = true"), image, **PORT))
     assert opened == [("/dev/ttyACM7", 1200), ("closed", 0)]
     assert "-p ttyACM8 -U" in log.read_text()
 
 
 def test_a_port_that_is_not_there_cannot_be_touched(tmp_path: Path, image: Path) -> None:
-    board = board_with(tmp_path, "bossac", bossac="verify = false\nboot_flash = true")
+    board = board_with(
+        tmp_path, "bossac", bossac="touch_1200 = true\nverify = false\nboot_from_flash = true"
+    )
     planned = plan(board, image, port="/dev/ttyNone")
     assert planned.commands[0][1:8] == ["-p", "ttyNone", "-U", "-e", "-w", "-b", "-R"]
     assert not planned.verifies

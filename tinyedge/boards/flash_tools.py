@@ -36,21 +36,27 @@ class BossacTool(_Tool):
 
     Attributes:
         offset: where the flash begins for it, in bytes.
-        touch_1200: a port that is opened and closed at 1200 baud restarts into the boot loader.
+        touch_1200: opening the port at 1200 baud, and closing it, starts the boot loader.
+        boot_from_flash: the part has to be told to start from its flash, not from its boot ROM.
         verify: the boot loader can read the flash.
-        boot_flash: the part has to be told to start from flash, as a SAM3X.
     """
 
     offset: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    touch_1200: bool = True
+    touch_1200: bool = False
+    boot_from_flash: bool = False
     verify: bool = True
-    boot_flash: bool = False
 
 
 class DfuTool(_Tool):
-    """The DFU of a boot ROM of ST's: vendor and product of its USB device."""
+    """The DFU of a boot ROM or boot loader.
+
+    Attributes:
+        id: vendor and product of its USB device.
+        dfuse: it has ST's extension, and is told the address; else it knows where firmware goes.
+    """
 
     id: UsbId
+    dfuse: bool = True
 
 
 class DriveTool(_Tool):

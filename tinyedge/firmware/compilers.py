@@ -25,9 +25,6 @@ _FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-unwind-tables", "-g0")
 _ARM_GCC = "arm-none-eabi-gcc"
 _TIMEOUT_S = 300
 
-FIRMWARE_FLAGS = (*WARNINGS, *_OPTIMIZATION, *_FREESTANDING)
-"""What firmware is compiled with, beside the flags that choose the target."""
-
 _ZIG_HINT = f"{sys.executable} -m pip install 'tinyedge[zig]'"
 
 
@@ -41,6 +38,7 @@ class Compiler:
         link_flags: what linking firmware takes beside the linker script.
         cxx: the C++ compiler with its flags, for firmware that links a C++ library.
         libraries: files among the link flags.
+        c_flags: with which C is compiled for firmware.
     """
 
     name: str
@@ -48,6 +46,7 @@ class Compiler:
     link_flags: tuple[str, ...] = ()
     cxx: tuple[str, ...] = ()
     libraries: tuple[Path, ...] = ()
+    c_flags: tuple[str, ...] = (*WARNINGS, *_OPTIMIZATION, *_FREESTANDING)
 
     def libraries_hash(self) -> str:
         """SHA-256 of the libraries, to tell whether they changed."""
@@ -164,7 +163,7 @@ def compile_firmware(
         compiler.name,
         compiler.command,
         [
-            *FIRMWARE_FLAGS,
+            *compiler.c_flags,
             "-T",
             str(linker_script),
             *map(str, inputs),

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinyedge.boards import Board
 from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.firmware.compilers import FIRMWARE_FLAGS, Compiler, arm_gcc
+from tinyedge.firmware.compilers import Compiler, arm_gcc
 from tinyedge.firmware.project import firmware_files, firmware_id
 from tinyedge.templates import render_template
 
@@ -45,7 +45,7 @@ class FirmwareSource:
         A warning of another compiler is no error.
         """
         given = {"-Werror": "", "-g0": "-g"}
-        return tuple(filter(None, (given.get(flag, flag) for flag in FIRMWARE_FLAGS)))
+        return tuple(filter(None, (given.get(flag, flag) for flag in self.compiler.c_flags)))
 
     @property
     def units(self) -> list[str]:

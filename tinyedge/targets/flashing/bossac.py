@@ -47,7 +47,7 @@ class Bossac(Tool):
             "-e",
             "-w",
             *(["-v"] if tool.verify else []),
-            *(["-b"] if tool.boot_flash else []),
+            *(["-b"] if tool.boot_from_flash else []),
         ]
         offset = ["-o", f"0x{tool.offset:x}"] if tool.offset else []
         port = job.port.removeprefix("/dev/")  # as some of its versions want it
