@@ -37,6 +37,8 @@ COMMANDS = (
     "arena",
     "resources",
     "boards",
+    "devices",
+    "monitor",
     "doctor",
 )
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,12 @@ from tinyedge.boards import Board, board_names, load_board
 
 USB_DEVICES = Path("/sys/bus/usb/devices")
 
-STLINK = "0483"
-_STLINK_PRODUCTS = (
-    *("3744", "3748", "374a", "374b", "374d", "374e", "374f"),
-    *("3752", "3753", "3754", "3755", "3757"),
+STLINK_V2 = "0483:3748"
+_PROBES = (
+    *("0483:374?", "0483:375[23457]"),  # ST-Links
+    *("0d28:0204", "1366:*"),  # DAPLink, J-Links
 )
-PROBE_IDS = (*(f"{STLINK}:{product}" for product in _STLINK_PRODUCTS), "0d28:0204", "1366:*")
-"""ST-Links, DAPLink and J-Links; a CMSIS-DAP probe tells by its product's name."""
+"""Patterns of vendor:product. A CMSIS-DAP probe tells by its product's name."""
 
 _DRIVE_FILES = {"INFO_UF2.TXT": "UF2", "MBED.HTM": "ST-Link or DAPLink", "DETAILS.TXT": "DAPLink"}
 """Files by which such drives are known."""
@@ -115,7 +115,7 @@ def probes(devices: Path = USB_DEVICES) -> list[Probe]:
     for device in sorted(devices.glob("*/idVendor")):
         vendor, product = _attribute(device), _attribute(device.with_name("idProduct"))
         usb, name = f"{vendor}:{product}", _attribute(device.with_name("product"))
-        if {usb, f"{vendor}:*"} & set(PROBE_IDS) or "CMSIS-DAP" in name:
+        if any(fnmatchcase(usb, known) for known in _PROBES) or "CMSIS-DAP" in name:
             found.append(Probe(name, usb, _attribute(device.with_name("serial"))))
     return found
 

@@ -6,8 +6,8 @@ from tinyedge.boards.flash_tools import DfuTool
 from tinyedge.targets.flashing.tool import MISMATCH_HINT, UDEV_HINT, Failure, Job, Tool
 
 _BOOT_ROM = (
-    "hold the board's button while plugging it in, or press its reset button twice, so that its boot "
-    "ROM or boot loader answers"
+    "hold the board's button while plugging it in, or press its reset button twice, so that its "
+    "boot ROM or boot loader answers"
 )
 
 
