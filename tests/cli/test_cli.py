@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import numpy as np
@@ -243,6 +244,7 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     """The command line repeats them so as not to import that code."""
     from tinyedge import attacks, datasets, targets
     from tinyedge.attacks import device
+    from tinyedge.boards import flash_tools
     from tinyedge.boards.cores import CORES
     from tinyedge.cli import attack, attack_oracle, check, convert, options, quantize
     from tinyedge.cli import demo as demo_command
@@ -250,11 +252,14 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     from tinyedge.evaluation import session, witnesses
     from tinyedge.exporters.c import OBJECTIVES
     from tinyedge.exporters.hls4ml import project, rewriter
-    from tinyedge.firmware import compilers
+    from tinyedge.firmware import compilers, export
     from tinyedge.models import layers
+    from tinyedge.targets import flashing
 
     assert options.COMPILERS == compilers.COMPILERS
     assert options.EMULATORS == targets.EMULATORS
+    assert tuple(flashing.TOOLS) == options.FLASH_TOOLS == get_args(flash_tools.ToolName)
+    assert tuple(export.FORMATS) == options.EXPORT_FORMATS == get_args(export.ExportFormat)
     assert tuple(CORES) == convert.CORES
     assert convert.OBJECTIVES == OBJECTIVES
     assert convert.BACKENDS == project.BACKENDS

@@ -23,7 +23,7 @@ from tinyedge.cli.options import EXPORT_FORMATS
 from tinyedge.evaluation.session import emulated_firmware
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import available_compilers
-from tinyedge.firmware.export import FORMATS, export_firmware
+from tinyedge.firmware.export import export_firmware
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference
 from tinyedge.targets import available_emulators
@@ -66,10 +66,6 @@ def assert_bit_exact(model: ConvertedModel, firmware: Firmware, elf: Path) -> No
         logits = emulated.device.run(samples).logits
         assert emulated.device.hello.firmware_hash == firmware.hash
     assert np.array_equal(logits, reference.run(GRAPH.graph, samples))
-
-
-def test_every_format_can_be_asked_for() -> None:
-    assert tuple(FORMATS) == EXPORT_FORMATS
 
 
 @pytest.mark.parametrize("name", ["netduinoplus2", "nucleo-f446re", "microbit", "mps3-an547"])

@@ -460,8 +460,8 @@ def test_intel_hex_is_what_objcopy_reads(tmp_path: Path) -> None:
     require([name for name in (objcopy,) if shutil.which(name)], objcopy)
     data = IMAGE * 60  # over an end of 64 KB
     (tmp_path / "a.hex").write_text(intel_hex(data, 0x0800F000))
-    arguments = ["-I", "ihex", "-O", "binary", tmp_path / "a.hex", tmp_path / "a.bin"]
-    subprocess.run([objcopy, *arguments], check=True)
+    files = [str(tmp_path / name) for name in ("a.hex", "a.bin")]
+    subprocess.run([objcopy, "-I", "ihex", "-O", "binary", *files], check=True)
     assert (tmp_path / "a.bin").read_bytes() == data
     section = subprocess.run(
         ["arm-none-eabi-objdump", "-h", tmp_path / "a.hex"],

@@ -22,7 +22,10 @@ def command(output: Output) -> None:
     from tinyedge.targets.attached import drives, probes, serial_ports
 
     boards = [load_board(name) for name in board_names()]
-    ports, found = serial_ports(), probes()
+    ports = serial_ports()
+    found = [
+        (probe, [board.name for board in boards if board.usb == probe.usb]) for probe in probes()
+    ]
     labels = {
         board.name: board.flash_tool.drive.label for board in boards if board.flash_tool.drive
     }
@@ -47,9 +50,9 @@ def command(output: Output) -> None:
                 "name": probe.name,
                 "usb": probe.usb,
                 "serial": probe.serial,
-                "boards": [board.name for board in boards if board.usb == probe.usb],
+                "boards": names,
             }
-            for probe in found
+            for probe, names in found
         ],
         "drives": [
             {
@@ -67,13 +70,11 @@ def command(output: Output) -> None:
     for heading in ("", "where", "USB", "serial number", "what", "may be"):
         table.add_column(heading, overflow="fold")
     for port in ports:
-        may_be = ", ".join(port.boards)
-        table.add_row(
-            "port", port.device, port.usb, port.serial, port.description, may_be or "unknown"
-        )
-    for probe, listed in zip(found, record["probes"], strict=True):
-        may_be = ", ".join(listed["boards"])
-        table.add_row("probe", "", probe.usb, probe.serial, probe.name, may_be or "any board")
+        may_be = ", ".join(port.boards) or "unknown"
+        table.add_row("port", port.device, port.usb, port.serial, port.description, may_be)
+    for probe, names in found:
+        may_be = ", ".join(names) or "any board"
+        table.add_row("probe", "", probe.usb, probe.serial, probe.name, may_be)
     for drive, names in storage:
         where = str(drive.mount_point or f"{drive.device} (not mounted)")
         may_be = ", ".join(names) or "unknown"

@@ -50,7 +50,7 @@ def usb_ids(boards: Iterable[Board]) -> dict[str, list[str]]:
     needed: dict[str, list[str]] = {}
     for board in boards:
         tools = board.flash_tool
-        devices = [board.usb, tools.dfu and tools.dfu.id]
+        devices = [board.usb, tools.dfu.id if tools.dfu else None]
         devices.append(STLINK_V2 if tools.stlink and not board.usb else None)
         for device in filter(None, devices):
             needed.setdefault(device, []).append(board.name)
