@@ -354,7 +354,7 @@ def test_a_probe_s_drive_comes_back_without_the_file(
     where = str(fake_drives.mounted)
     assert planned.commands == [["cp", str(image), where], ["sync", "-f", where]]
     # The probe takes the file once all of it is there, and its drive comes back.
-    tools("sync", f'mv "$2/firmware.bin" {tmp_path}/board')
+    tools("sync", f'mv "$2/firmware.bin" {tmp_path}/board; exit 1')
     flash(planned)
     assert (tmp_path / "board").read_bytes() == IMAGE
     assert not planned.verifies
@@ -429,13 +429,16 @@ def test_a_board_that_restarts_into_its_boot_loader_may_get_another_port(
     opened: list[tuple[str, int]] = []
 
     class Serial:
+        dtr = True
+
         def __init__(self, port: str, baud: int) -> None:
             opened.append((port, baud))
 
         def close(self) -> None:
-            opened.append(("closed", 0))
+            opened.append(("closed", int(self.dtr)))
 
     monkeypatch.setattr("serial.Serial", Serial)
+    monkeypatch.setattr(os, "access", lambda *_: True)
     monkeypatch.setattr(bossac, "_sockets", lambda: next(places))
     log = tools("bossac", "echo 'Verify successful'")
     flash(plan(board_with(tmp_path, "bossac", bossac="touch_1200 = true"), image, **PORT))

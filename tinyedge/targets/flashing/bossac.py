@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 
 from tinyedge.errors import DeviceError
@@ -73,7 +74,9 @@ def touch(port: str) -> str:
 
     socket = _sockets().get(port)
     try:
-        serial.Serial(port, 1200).close()
+        opened = serial.Serial(port, 1200)
+        opened.dtr = False
+        opened.close()
     except (OSError, ValueError) as error:
         raise DeviceError(f"{port}: cannot be opened: {error}") from error
     if not socket:
@@ -82,7 +85,7 @@ def touch(port: str) -> str:
     while time.monotonic() < deadline:
         time.sleep(_POLL_S)
         there = [device for device, place in _sockets().items() if place == socket]
-        if gone and there:
+        if gone and there and os.access(there[0], os.W_OK):  # udev has let us
             return there[0]
         gone = gone or not there
     if gone:

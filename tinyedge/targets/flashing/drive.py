@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from pathlib import Path
 
 from tinyedge.boards.flash_tools import DriveTool
 from tinyedge.errors import DeviceError
@@ -36,6 +38,8 @@ class Drive(Tool):
         Failure("Input/output error|No such file", "plug the board in again"),
     )
 
+    lenient = ("sync",)  # the drive may go before all is said to be written
+
     def verifies(self, job: Job) -> bool:  # noqa: ARG002
         return False
 
@@ -56,21 +60,30 @@ class Drive(Tool):
             gone = gone or not there
             if tool.format == "uf2" and gone:
                 return
-            # A probe's drive that comes back does not list the file any more.
-            if there and (here := there[0].mount_point) and here.is_dir():
-                if (report := here / _REPORT).is_file():
-                    said = " ".join(report.read_text(errors="replace").split())
-                    raise DeviceError(
-                        f"{tool.label}: the board was not written: {said}",
-                        hint="is it the board that was named (-b)? plug it in again",
-                    )
-                if gone or not (here / name).exists():
+            here = there[0].mount_point if there else None
+            if tool.format == "uf2" or not here:
+                continue
+            with contextlib.suppress(OSError):  # it goes just now
+                names = {path.name for path in here.iterdir()}
+                # A probe's drive that comes back does not list the file any more.
+                if _REPORT in names and name not in names:
+                    raise _refused(tool, here / _REPORT)
+                if gone or name not in names:
                     return
         raise DeviceError(
             f"{tool.label}: the drive {'has not come back' if gone else 'has not taken the file'}"
             f" within {SETTLING_S:g} s; whether the board is written is not known",
             hint="plug the board in again; where no desktop mounts drives, 'udisksctl mount' does",
         )
+
+
+def _refused(tool: DriveTool, report: Path) -> DeviceError:
+    """What a probe reports on its drive."""
+    said = " ".join(report.read_text(encoding="utf-8", errors="replace").split())
+    return DeviceError(
+        f"{tool.label}: the board was not written: {said}",
+        hint="is it the board that was named (-b)? plug it in again",
+    )
 
 
 def _described(job: Job) -> DriveTool:

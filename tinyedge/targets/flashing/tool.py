@@ -88,6 +88,7 @@ class Tool(ABC):
         confirmation: a regular expression for what it says once it has done so; empty where the
             last command's exit status tells.
         failures: what it says when it fails, tried in order.
+        lenient: programs whose exit status tells nothing.
     """
 
     name: ClassVar[ToolName]
@@ -96,6 +97,7 @@ class Tool(ABC):
     takes: ClassVar[Literal["port", "probe", ""]] = ""
     confirmation: ClassVar[str] = ""
     failures: ClassVar[tuple[Failure, ...]] = ()
+    lenient: ClassVar[tuple[str, ...]] = ()
 
     def verifies(self, job: Job) -> bool:  # noqa: ARG002 - some tools differ by board
         """Whether the flash is compared with the image."""
@@ -166,7 +168,7 @@ def run(tool: Tool, job: Job, commands: Sequence[Sequence[str]]) -> None:
                 hint="plug the board in again; is another program using it?",
             ) from error
         said = result.stdout + result.stderr
-        if result.returncode != 0:
+        if result.returncode != 0 and command[0] not in tool.lenient:
             raise tool.failure(said)
     if tool.verifies(job) and not re.search(tool.confirmation, said):
         failed = tool.failure(said)
