@@ -27,6 +27,7 @@ from tinyedge.firmware.export import export_firmware
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference
 from tinyedge.targets import available_emulators
+from tinyedge.templates import data_folder
 
 GRAPH = RandomGraph(278)
 BUILD = ("cmake", "ninja")
@@ -120,7 +121,7 @@ def test_a_tool_that_writes_through_a_port_gets_it_from_cmake(
 ) -> None:
     require_cmake()
     path = tmp_path / "nucleo-f446re.toml"
-    text = Path("boards/nucleo-f446re.toml").read_text()
+    text = (data_folder("boards") / "nucleo-f446re.toml").read_text()
     path.write_text(
         text[: text.index("[flash_tool")]
         + "[flash_tool.bossac]\noffset = 8192\ntouch_1200 = true\n"

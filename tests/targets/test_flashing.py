@@ -30,6 +30,7 @@ from tinyedge.errors import (
 from tinyedge.targets import attached
 from tinyedge.targets.flashing import TOOLS, bossac, drive, flash, plan, tool
 from tinyedge.targets.flashing.images import intel_hex, uf2
+from tinyedge.templates import data_folder
 
 IMAGE = bytes(range(256)) * 5 + b"end"
 SECTIONS: dict[ToolName, str] = {
@@ -48,7 +49,7 @@ OPTIONS: dict[ToolName, dict[str, str]] = {"arduino-cli": PORT, "avrdude": PORT,
 
 def board_with(folder: Path, *tools: ToolName, **changed: str) -> Board:
     """A board that is flashed by these tools."""
-    text = Path("boards/nucleo-f446re.toml").read_text()
+    text = (data_folder("boards") / "nucleo-f446re.toml").read_text()
     text = text[: text.index("[flash_tool")]
     sections = SECTIONS | {name.replace("_", "-"): content for name, content in changed.items()}
     text += "\n".join(f"[flash_tool.{name}]\n{sections[name]}" for name in tools)
@@ -205,7 +206,8 @@ def test_dfu_reads_back_and_compares(
     flash(planned)
     assert planned.commands[0][:5] == ["dfu-util", "-d", "0483:df11", "-S", "3574"]
     assert planned.commands[2][-3] == f"0x08000000:{len(IMAGE)}:leave"
-    assert back.read_bytes() == IMAGE
+    assert (tmp_path / "board").read_bytes() == IMAGE
+    assert not back.exists()
     tools("dfu-util", f'{write}; else head -c 1000 "{image}" > "${{10}}"; fi')
     with pytest.raises(DeviceError, match="EOF on"):
         flash(planned)

@@ -73,7 +73,7 @@ def command(
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     spoken = Protocol(protocol, mlperf_model, mlperf_input)
     board = load_board(board_name)
-    choose_tool(board, tool_name)  # before anything is built
+    choose_tool(board, tool_name, port, probe)  # before anything is built
     model = load_converted(folder)
     with output.step(f"compiling for {board.name}"):
         firmware = build(model, board, compiler, chosen, protocol=spoken)

@@ -49,29 +49,47 @@ class Plan:
         return self.tool.verifies(self.job)
 
 
-def choose_tool(board: Board, name: str | None = None) -> Tool:
+def choose_tool(
+    board: Board, name: str | None = None, port: str | None = None, probe: str | None = None
+) -> Tool:
     """The tool to use: of those that the board's description has, the first that is installed.
 
     Args:
         board: the board.
         name: of another one of them.
+        port: serial port, for a tool that takes one.
+        probe: serial number of a debug probe or drive, where several are attached.
 
     Raises:
         BoardError: the description names no way to flash it.
-        UsageError: it does not have the named one.
+        UsageError: it does not have the named one; or the tool takes no port, or no probe.
+        DeviceError: a port has to be named.
     """
+    tool = _described(board, name)
+    for option, given in (("port", port), ("probe", probe)):
+        if given and tool.takes != option:
+            raise UsageError(f"{tool.name} takes no --{option}", hint="see 'tinyedge flash --help'")
+    if tool.takes == "port" and not port:
+        raise DeviceError(
+            f"{tool.name} has to be told the board's serial port",
+            hint=f"-p PORT; this machine has: {describe_ports(board)}",
+        )
+    return tool
+
+
+def _described(board: Board, name: str | None) -> Tool:
     described = [TOOLS[known] for known in board.flash_tool.names]
     if not described:
         raise BoardError(f"board '{board.name}' has no flash_tool", hint="docs/boards.md")
-    if name:
-        for tool in described:
-            if tool.name == name:
-                return tool
-        raise UsageError(
-            f"--tool {name}: board '{board.name}' is not described for it",
-            hint=f"it is for: {', '.join(tool.name for tool in described)}",
-        )
-    return next((tool for tool in described if tool.installed()), described[0])
+    if not name:
+        return next((tool for tool in described if tool.installed()), described[0])
+    for tool in described:
+        if tool.name == name:
+            return tool
+    raise UsageError(
+        f"--tool {name}: board '{board.name}' is not described for it",
+        hint=f"it is for: {', '.join(tool.name for tool in described)}",
+    )
 
 
 def plan(
@@ -87,22 +105,14 @@ def plan(
         board: the board.
         image: the bytes of its flash.
         tool_name: see ``choose_tool``.
-        port: serial port, for a tool that takes one.
-        probe: serial number of a debug probe or drive, where several are attached.
+        port: the same.
+        probe: the same.
 
     Raises:
-        BoardError, UsageError: see ``choose_tool``; a tool takes no port, or no probe.
+        BoardError, UsageError: see ``choose_tool``.
         DeviceError: a port has to be named, or a probe; or no such drive is attached.
     """
-    tool = choose_tool(board, tool_name)
-    for option, given in (("port", port), ("probe", probe)):
-        if given and tool.takes != option:
-            raise UsageError(f"{tool.name} takes no --{option}", hint="see 'tinyedge flash --help'")
-    if tool.takes == "port" and not port:
-        raise DeviceError(
-            f"{tool.name} has to be told the board's serial port",
-            hint=f"-p PORT; this machine has: {describe_ports(board)}",
-        )
+    tool = choose_tool(board, tool_name, port, probe)
     if tool.name in _BY_PROBE:
         _check_probe(probe)
     job = Job(board, image, port, probe)

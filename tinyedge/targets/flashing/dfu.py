@@ -42,6 +42,7 @@ class Dfu(Tool):
             ["rm", "-f", back],  # dfu-util writes to no file that exists
             [*_device(job), "-s", f"{job.address}:{size}:leave", "-U", back],
             ["cmp", str(job.image), back],
+            ["rm", back],
         ]
 
 
