@@ -12,6 +12,13 @@ need() { # command-or-path package...
 need qemu-system-arm qemu-system-arm
 need arm-none-eabi-gcc gcc-arm-none-eabi
 need cc gcc libc6-dev
+need avrdude avrdude
+need bossac bossa-cli
+need cmake cmake
+need dfu-util dfu-util
+need ninja ninja-build
+need openocd openocd
+need st-flash stlink-tools
 need g++ g++
 need /usr/share/datasets/fashion-mnist dataset-fashion-mnist
 

@@ -130,6 +130,30 @@ CHANGES: list[tuple[str, str, str, str, str, str]] = [
         "'smps'",
         "with over_drive",
     ),
+    (
+        "nucleo-f401re",
+        '"NODE_F401RE"',
+        '"/media"',
+        "flash_tool.drive.label",
+        "'/media'",
+        "a text like",
+    ),
+    (
+        "nucleo-f401re",
+        "[flash_tool.stlink]",
+        "[flash_tool.st-link]",
+        "flash_tool.st-link",
+        "unknown key",
+        "did you mean 'stlink'?",
+    ),
+    (
+        "nucleo-f401re",
+        '"stm32f401retx"',
+        '"--help me"',
+        "flash_tool.pyocd.target",
+        "'--help me'",
+        "a text like",
+    ),
     ("nucleo-l476rg", "pll_n = 10", "pll_n = 7", "clock.pll_n", "7", "from 8 to 86"),
     ("mps2-an386", 'cortex-m4"', 'cortex-m5"', "core", "'cortex-m5'", "or 'cortex-m55'"),
     ("mps2-an386", "[clock]", "[clock]\npll_m = 25", "clock.pll_m", "unknown key", "sysclk_hz"),
@@ -263,10 +287,6 @@ FILES: dict[str, tuple[bytes, str]] = {
     "no sources": (
         (GOOD[: GOOD.index("sources")] + "sources = []\n" + GOOD[GOOD.index("[memory") :]).encode(),
         "sources is [], allowed: a list of at least 1",
-    ),
-    "two tools": (
-        (GOOD + '[flash_tool.openocd]\nconfig = "board/x.cfg"\n').encode(),
-        "flash_tool.openocd is 'board/x.cfg', allowed: either dfu or openocd",
     ),
 }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import numpy as np
@@ -242,6 +244,7 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     """The command line repeats them so as not to import that code."""
     from tinyedge import attacks, datasets, targets
     from tinyedge.attacks import device
+    from tinyedge.boards import flash_tools
     from tinyedge.boards.cores import CORES
     from tinyedge.cli import attack, attack_oracle, check, convert, options, quantize
     from tinyedge.cli import demo as demo_command
@@ -249,11 +252,15 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     from tinyedge.evaluation import session, witnesses
     from tinyedge.exporters.c import OBJECTIVES
     from tinyedge.exporters.hls4ml import project, rewriter
-    from tinyedge.firmware import compilers
+    from tinyedge.firmware import compilers, export
     from tinyedge.models import layers
+    from tinyedge.targets import flashing
 
     assert options.COMPILERS == compilers.COMPILERS
     assert options.EMULATORS == targets.EMULATORS
+    assert tuple(flashing.TOOLS) == options.FLASH_TOOLS == get_args(flash_tools.ToolName)
+    assert tuple(export.FORMATS) == get_args(export.ExportFormat)
+    assert options.EXPORT_FORMATS == ("arduino", *export.FORMATS)
     assert tuple(CORES) == convert.CORES
     assert convert.OBJECTIVES == OBJECTIVES
     assert convert.BACKENDS == project.BACKENDS
@@ -441,16 +448,28 @@ def test_flash(
     dry = run_json(capsys, *arguments, "--dry-run")
     image = Path(dry["command"][-1])
     assert dry["command"][:8] == [
-        *("dfu-util", "-d", "0483:df11", "-a", "0", "-s", "0x08000000:leave", "-D")
+        *("dfu-util", "-d", "0483:df11", "-a", "0", "-s", "0x08000000", "-D")
     ]
     # The vector table: the stack's top in RAM, the reset handler in flash.
     stack, reset = np.frombuffer(image.read_bytes()[:8], "<u4")
     assert stack == 0x20020000
     assert 0x08000000 < reset < 0x08000000 + image.stat().st_size
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    fake_tool(tmp_path, f'echo "$@" > {tmp_path}/called')
-    assert run_json(capsys, *arguments)["flashed"] is True
-    assert (tmp_path / "called").read_text().split() == dry["command"][1:]
+    # A board, as far as dfu-util is concerned: what is written can be read back.
+    fake_tool(
+        tmp_path,
+        f'echo "$@" >> {tmp_path}/called\n'
+        f'if [ $7 = -D ]; then cp "$8" {tmp_path}/board; else cp {tmp_path}/board "$8"; fi',
+    )
+    done = run_json(capsys, *arguments)
+    assert done["flashed"] is done["verified"] is True
+    called = (tmp_path / "called").read_text().splitlines()
+    asked = [command[1:] for command in done["commands"] if command[0] == "dfu-util"]
+    assert called == [" ".join(arguments) for arguments in asked]
+    assert done["commands"] == dry["commands"]
+    code, out, _ = run_cli(capsys, *arguments, "--dry-run")
+    assert code == 0
+    assert [shlex.split(line) for line in out.splitlines()] == dry["commands"]
     fake_tool(tmp_path, "echo 'No DFU capable USB device available' >&2; exit 74")
     assert "boot ROM" in failure(capsys, 6, *arguments)["hint"]
     fake_tool(tmp_path, "echo 'some fault' >&2; exit 1")
@@ -469,7 +488,7 @@ def test_flash_with_a_debug_probe(
     assert dry[4].startswith(f"program {{{demo_model.folder}")
     assert dry[4].endswith("firmware.bin} 0x08000000 verify reset exit")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    fake_tool(tmp_path, "exit 0", "openocd")
+    fake_tool(tmp_path, "echo '** Verified OK **'", "openocd")
     assert run_json(capsys, *arguments)["flashed"] is True
     fake_tool(tmp_path, "echo 'Error: open failed' >&2; exit 1", "openocd")
     assert "debug probe" in failure(capsys, 6, *arguments)["hint"]

@@ -70,7 +70,7 @@ def compile_native(
     require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
     graph = model.graph
     sizes = graph.input_tensor.size, graph.output_tensor.size
-    files = harness_files(BOARD, link or link_memory(BOARD, *sizes, arena=0))
+    files = harness_files(BOARD, link or link_memory(BOARD, *sizes, BOARD.minimum_stack))
     identity = {"board": BOARD, "hash_bytes": ", ".join(["0x5a"] * 32)}
     names = list(_HARNESS)
     if observe:

@@ -5,12 +5,34 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tinyedge.boards import avr, stm32
 from tinyedge.boards.cores import CORES, Core, CoreName, CortexMName
+from tinyedge.boards.flash_tools import (
+    ArduinoCliTool,
+    AvrdudeTool,
+    BossacTool,
+    DfuTool,
+    DriveTool,
+    OpenOcdTool,
+    PyocdTool,
+    StlinkTool,
+    ToolName,
+    UsbId,
+    Word,
+)
 from tinyedge.errors import BoardError
 from tinyedge.schema import Fault, load_toml, refuse, validate
 from tinyedge.templates import data_folder
@@ -20,7 +42,6 @@ DEFAULT_BOARD = "netduinoplus2"
 Hertz = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Address = Annotated[int, Field(ge=0, lt=2**32)]
 _PIN = r"^P[A-K](\d|1[0-5])$"
-UsbId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
 
 
 class _Record(BaseModel):
@@ -373,38 +394,39 @@ class Arduino(_Record):
     board: Annotated[str, Field(pattern=r"^[A-Z0-9_]+$")]
 
 
-class Dfu(_Record):
-    """The DFU of the boot ROM: vendor and product of its USB device."""
-
-    id: UsbId
-
-
-class OpenOcd(_Record):
-    """A debug probe that OpenOCD drives: its configuration of the board."""
-
-    config: Annotated[str, Field(pattern=r"^[a-z]+/[\w.-]+\.cfg$")]
-
-
-class Avrdude(_Record):
-    """AVRDUDE: its names of programmer and part, and the boot loader's bits per second."""
-
-    programmer: Annotated[str, Field(pattern=r"^[\w-]+$")]
-    part: Annotated[str, Field(pattern=r"^\w+$")]
-    baud: Annotated[int, Field(ge=9600, le=4_000_000)]
-
-
 class FlashTool(_Record):
-    """How the board's flash can be written."""
+    """How the board's flash can be written: a section a tool, the preferred one first."""
 
-    avrdude: Avrdude | None = None
-    dfu: Dfu | None = None
-    openocd: OpenOcd | None = None
+    arduino_cli: Annotated[ArduinoCliTool | None, Field(alias="arduino-cli")] = None
+    avrdude: AvrdudeTool | None = None
+    bossac: BossacTool | None = None
+    dfu: DfuTool | None = None
+    drive: DriveTool | None = None
+    openocd: OpenOcdTool | None = None
+    pyocd: PyocdTool | None = None
+    stlink: StlinkTool | None = None
 
-    @model_validator(mode="after")
-    def _one(self) -> FlashTool:
-        if self.dfu and self.openocd:
-            refuse([Fault("openocd", self.openocd.config, "either dfu or openocd")])
-        return self
+    _names: tuple[ToolName, ...] = PrivateAttr(default=())
+
+    @property
+    def names(self) -> tuple[ToolName, ...]:
+        """The tools that the file has a section for, in its order."""
+        return self._names
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_order(cls, content: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        tools = check(content)
+        if isinstance(content, dict):
+            tools._names = tuple(content)  # noqa: SLF001 - its own
+        return tools
+
+
+class PlatformIo(_Record):
+    """PlatformIO's names of the board and of the platform that has it."""
+
+    platform: Word
+    board: Word
 
 
 class Qemu(_Record):
@@ -459,6 +481,7 @@ class Board(_Record):
     uart: SerialPort
     usb: UsbId | None = None
     flash_tool: FlashTool = FlashTool()
+    platformio: PlatformIo | None = None
     emulator: Emulator = Emulator()
 
     @field_validator("name")

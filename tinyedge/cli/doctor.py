@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import click
 
 from tinyedge.cli.options import output_options
 from tinyedge.cli.output import Output
+
+if TYPE_CHECKING:
+    from tinyedge.boards import Board
 
 PACKAGES = {
     "tensorflow": "importing and attacking Keras models",
@@ -33,41 +38,55 @@ _EXTRAS = {
 }
 
 
+class Check(NamedTuple):
+    """Something that is there or not.
+
+    Attributes:
+        kind: ``package``, ``program``, ``group`` or ``udev``.
+        name: of it.
+        purpose: what it is for.
+        found: whether it is there.
+        remedy: the command that gets it.
+    """
+
+    kind: str
+    name: str
+    purpose: str
+    found: bool
+    remedy: str
+
+
 @click.command("doctor")
+@click.option(
+    "--udev-rules",
+    is_flag=True,
+    help="Print rules that let users open the boards, as a file for /etc/udev/rules.d.",
+)
 @output_options
 @click.pass_obj
-def command(output: Output) -> None:
+def command(output: Output, *, udev_rules: bool) -> None:
     """Say what is installed, what is missing, and how to get it."""
-    import importlib.util
-    import shutil
-    import sys
-
     from rich.table import Table
+    from rich.text import Text
 
-    from tinyedge.evaluation.session import serial_ports
+    from tinyedge.targets import permissions
+    from tinyedge.targets.attached import serial_ports
 
-    checks = []
-    for module, purpose in PACKAGES.items():
-        remedy = f"{sys.executable} -m pip install 'tinyedge[{_EXTRAS[module]}]'"
-        found = importlib.util.find_spec(module) is not None
-        checks.append(("package", module, purpose, found, remedy))
-    for program, purpose, package in (
-        ("arm-none-eabi-gcc", "compiling firmware", "gcc-arm-none-eabi"),
-        ("qemu-system-arm", "emulating boards, counting instructions", "qemu-system-arm"),
-        ("cc", "the host twin", "gcc"),
-        ("g++", "running hls4ml's projects on this machine", "g++"),
-        ("dfu-util", "flashing STM32 boards", "dfu-util"),
-    ):
-        found = shutil.which(program) is not None
-        checks.append(("program", program, purpose, found, f"apt-get install {package}"))
-    ports, attached = serial_ports(), _boards_by_port()
+    if udev_rules:
+        rules = permissions.udev_rules(_boards())
+        output.result({"file": str(permissions.RULES_FILE), "rules": rules}, Text(rules.rstrip()))
+        return
+    checks = [*_packages(), *_programs(), *_flashing_tools(), *_permissions()]
+    ports = serial_ports()
 
     table = Table()
     for heading in ("", "what", "for", "how to get it"):
         table.add_column(heading, overflow="fold")
-    for _, name, purpose, found, remedy in checks:
-        table.add_row("ok" if found else "missing", name, purpose, "" if found else remedy)
-    present = {name for _, name, _, found, _ in checks if found}
+    for check in checks:
+        state = "ok" if check.found else "missing"
+        table.add_row(state, check.name, check.purpose, "" if check.found else check.remedy)
+    present = {check.name for check in checks if check.found}
+    tools = {check.name for check in _flashing_tools()}
     verdicts = {
         "convert Keras models": {"tensorflow", "tf_keras", "qkeras"} <= present,
         "craft attacks": {"tensorflow", "tf_keras", "qkeras", "art"} <= present,
@@ -75,34 +94,108 @@ def command(output: Output) -> None:
         "emulate a board": bool({"qemu-system-arm", "unicorn"} & present),
         "compare with hls4ml": {"tensorflow", "qkeras", "hls4ml", "g++"} <= present,
         "run the host twin": bool({"cc", "ziglang"} & present),
+        "flash boards": bool(tools & present),
     }
+    attached = {port.device: list(port.boards) for port in ports if port.boards}
+    described = [
+        f"{port.device} ({port.description})" if port.description else port.device for port in ports
+    ]
+    notes = []
+    if permissions.modem_manager_runs():
+        notes.append(
+            "ModemManager runs, and talks to serial ports that appear: a board may be busy for "
+            f"some seconds. To keep it from boards: {permissions.INSTALL_RULES}"
+        )
     record = {
         "checks": [
-            {"kind": kind, "name": name, "for": purpose, "found": found, "remedy": remedy}
-            for kind, name, purpose, found, remedy in checks
+            {
+                "kind": check.kind,
+                "name": check.name,
+                "for": check.purpose,
+                "found": check.found,
+                "remedy": check.remedy,
+            }
+            for check in checks
         ],
         "can": verdicts,
-        "serial_ports": ports,
+        "serial_ports": described,
         "boards": attached,
+        "notes": notes,
     }
     lines = [f"{'can' if able else 'can NOT'} {what}" for what, able in verdicts.items()]
-    lines.append("serial ports: " + (", ".join(ports) or "none"))
+    lines.append("serial ports: " + (", ".join(described) or "none"))
     lines += [f"{port} may be: {', '.join(names)}" for port, names in attached.items()]
-    output.result(record, table, "\n".join(lines))
+    output.result(record, table, Text("\n".join([*lines, *notes])))
 
 
-def _boards_by_port() -> dict[str, list[str]]:
-    """The boards that a serial port may be, by its USB device's vendor and product."""
-    from serial.tools import list_ports
-
+def _boards() -> list[Board]:
     from tinyedge.boards import board_names, load_board
 
-    boards = [load_board(name) for name in board_names()]
-    found = {
-        port.device: [
-            board.name for board in boards if board.usb == f"{port.vid:04x}:{port.pid:04x}"
-        ]
-        for port in sorted(list_ports.comports())
-        if port.vid is not None
-    }
-    return {port: names for port, names in found.items() if names}
+    return [load_board(name) for name in board_names()]
+
+
+def _packages() -> list[Check]:
+    import importlib.util
+    import sys
+
+    return [
+        Check(
+            "package",
+            module,
+            purpose,
+            importlib.util.find_spec(module) is not None,
+            f"{sys.executable} -m pip install 'tinyedge[{_EXTRAS[module]}]'",
+        )
+        for module, purpose in PACKAGES.items()
+    ]
+
+
+def _programs() -> list[Check]:
+    import shutil
+
+    return [
+        Check(
+            "program", name, purpose, shutil.which(name) is not None, f"apt-get install {package}"
+        )
+        for name, purpose, package in (
+            ("arm-none-eabi-gcc", "compiling firmware", "gcc-arm-none-eabi"),
+            ("qemu-system-arm", "emulating boards, counting instructions", "qemu-system-arm"),
+            ("cc", "the host twin", "gcc"),
+            ("g++", "running hls4ml's projects on this machine", "g++"),
+        )
+    ]
+
+
+def _flashing_tools() -> list[Check]:
+    """The tools that flash any board that tinyedge knows."""
+    from tinyedge.targets.flashing import TOOLS
+
+    checks = []
+    for name, tool in TOOLS.items():
+        boards = [board.name for board in _boards() if name in board.flash_tool.names]
+        if boards and name != "drive":
+            purpose = f"flashing {', '.join(boards)}"
+            checks.append(Check("program", tool.program, purpose, tool.installed(), tool.remedy))
+    return checks
+
+
+def _permissions() -> list[Check]:
+    """Whether this user may open serial ports and probes, on Linux."""
+    import sys
+
+    from tinyedge.targets import permissions
+
+    if sys.platform != "linux":
+        return []
+    group = permissions.serial_group()
+    join = f"sudo usermod -a -G {group} $USER, then log in again"
+    checks = [Check("group", group, "opening serial ports", permissions.in_group(group), join)]
+    needed = permissions.usb_ids(_boards())
+    lacking = permissions.without_rule(needed)
+    return checks + [
+        Check(
+            *("udev", device, f"opening {', '.join(names)}"),
+            *(device not in lacking, permissions.INSTALL_RULES),
+        )
+        for device, names in needed.items()
+    ]

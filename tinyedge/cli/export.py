@@ -2,51 +2,90 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from tinyedge.cli.options import PATH, output_options
+from tinyedge.cli.options import EXPORT_FORMATS, PATH, board_option, output_options
 from tinyedge.cli.output import Output
 
-FORMATS = ("arduino",)
+if TYPE_CHECKING:
+    from tinyedge.exporters.converted import ConvertedModel
+    from tinyedge.firmware.export import ExportFormat
 
 
 @click.command("export")
 @click.argument("folder", type=PATH, metavar="DIR")
-@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What to write.")
+@board_option()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(EXPORT_FORMATS),
+    required=True,
+    help="The build system that it is for.",
+)
 @click.option("-o", "--output", "target", type=PATH, required=True, help="Folder to write.")
-@click.option("--name", help="Of the library. Default: the model's.")
+@click.option("--name", help="Of an Arduino library. Default: the model's.")
 @click.option(
     "--sample",
     "sample_file",
     type=PATH,
     metavar="FILE",
-    help="Inputs (.npy or .npz), of which the example classifies the first. Default: noise.",
+    help="Inputs (.npy or .npz), of which an Arduino library's example classifies the first. "
+    "Default: noise.",
 )
-@click.option("--zip", "archive", is_flag=True, help="Also write FOLDER.zip.")
+@click.option("--zip", "archive", is_flag=True, help="Also write an Arduino library's FOLDER.zip.")
 @output_options
 @click.pass_obj
 def command(
     output: Output,
     folder: Path,
-    form: str,
+    board_name: str | None,
+    form: Literal["arduino"] | ExportFormat,
     target: Path,
     name: str | None,
     sample_file: Path | None,
     *,
     archive: bool,
 ) -> None:
-    """Write a converted model for other build systems: as an Arduino library.
+    """Write a converted model as a project that needs nothing of tinyedge.
 
-    DIR is what 'tinyedge convert' wrote.
+    DIR is what 'tinyedge convert' wrote. 'cmake' and 'platformio' hold the firmware of a board,
+    'arduino' is a library for sketches on any board.
     """
+    from tinyedge.errors import UsageError
+    from tinyedge.exporters.converted import load_converted
+
+    if form == "arduino":
+        if board_name:
+            raise UsageError("an Arduino library is for any board", hint="leave --board out")
+        model = load_converted(folder)
+        record, text = _library(model, target, name, sample_file, archive=archive)
+    else:
+        if name or sample_file or archive:
+            raise UsageError(f"--name, --sample and --zip do not go with --format {form}")
+        if not board_name:
+            raise UsageError(f"--format {form} is for one board", hint="-b BOARD names it")
+        model = load_converted(folder)
+        record, text = _project(model, board_name, form, target)
+    output.result({"format": form, "folder": str(target), **record}, text)
+
+
+def _library(
+    model: ConvertedModel,
+    target: Path,
+    name: str | None,
+    sample_file: Path | None,
+    *,
+    archive: bool,
+) -> tuple[dict[str, Any], str]:
+    """Writes an Arduino library; gives its record and what is said of it."""
     from tinyedge.errors import DataError
     from tinyedge.evaluation.suites import read_inputs
-    from tinyedge.exporters.converted import load_converted
     from tinyedge.firmware.export.arduino import export_arduino
 
-    model = load_converted(folder)
     sample = None
     if sample_file:
         tensor = model.graph.input_tensor
@@ -56,12 +95,25 @@ def command(
         sample = samples[0]
     library = export_arduino(model, target, name, sample, archive=archive)
     record = {
-        "format": form,
-        "folder": str(target),
         "name": library.name,
         "files": list(library.files),
         "zip": str(library.archive) if library.archive else None,
     }
     lines = [f"library {library.name}, {len(library.files)} files, written to {target}"]
     lines += [f"and to {library.archive}"] if library.archive else []
-    output.result(record, "\n".join(lines))
+    return record, "\n".join(lines)
+
+
+def _project(
+    model: ConvertedModel, board_name: str, form: ExportFormat, target: Path
+) -> tuple[dict[str, Any], str]:
+    """Writes a board's firmware as a project; gives its record and what is said of it."""
+    from tinyedge.boards import load_board
+    from tinyedge.firmware.export import export_firmware
+
+    board = load_board(board_name)
+    given = ["-b", board_name, "--format", form, "-o", str(target)]
+    asked = shlex.join(["tinyedge", "export", str(model.folder), *given])
+    export = export_firmware(model, board, form, target, asked)
+    record = {"board": board.name, "files": export.files, "hash": export.hash}
+    return record, f"{len(export.files)} files written to {target}; its README.md says more"

@@ -33,6 +33,7 @@ COMMANDS = (
     "export",
     "footprint",
     "flash",
+    "export",
     "emulate",
     "run",
     "train",
@@ -41,6 +42,8 @@ COMMANDS = (
     "arena",
     "resources",
     "boards",
+    "devices",
+    "monitor",
     "doctor",
     "completion",
 )

@@ -18,6 +18,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DATASETS = ("cifar10", "digits", "fashion_mnist", "speech_commands", "svhn")
 COMPILERS = ("gcc", "zig")
 EMULATORS = ("qemu", "unicorn", "simavr")
+FLASH_TOOLS = (
+    *("arduino-cli", "avrdude", "bossac", "dfu"),
+    *("drive", "openocd", "pyocd", "stlink"),
+)
+EXPORT_FORMATS = ("arduino", "cmake", "platformio")
 RUNTIMES = ("tinyedge", "tflm")
 PROTOCOLS = ("tinyedge", "mlperf")
 MLPERF_INPUTS = ("int8", "uint8", "float32")

@@ -57,15 +57,17 @@ class Output:
 
         Args:
             content: of the JSON object.
-            text: what people read instead.
+            text: what people read instead; of a ``Text`` no line is broken.
             failure: what is wrong with the result; raised once it has been printed.
         """
         self._printed = True
         if self.json:
             print(json.dumps(_envelope(failure) | content))
         else:
+            from rich.text import Text
+
             for part in text:
-                self.stdout.print(part)
+                self.stdout.print(part, soft_wrap=isinstance(part, Text))
         if failure:
             raise failure
 

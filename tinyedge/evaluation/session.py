@@ -17,6 +17,7 @@ from tinyedge.firmware.functions import function_at
 from tinyedge.firmware.project import Firmware, build_firmware, read_build
 from tinyedge.link.client import Client
 from tinyedge.targets import EmulatorName, Target, open_emulator, require_emulator
+from tinyedge.targets.attached import describe_ports
 
 Place = Literal["numpy", "twin", "tflite-micro", "emulator", "board"]
 PLACES: tuple[Place, ...] = ("numpy", "twin", "tflite-micro", "emulator", "board")
@@ -106,7 +107,7 @@ def attached_devices(
     if not ports:
         raise DeviceError(
             "the board's serial port has to be named",
-            hint="-p PORT; this machine has: " + (", ".join(serial_ports()) or "no serial port"),
+            hint=f"-p PORT; this machine has: {describe_ports(board)}",
         )
     with contextlib.ExitStack() as opened:
         clients = [opened.enter_context(_client(model, board, port, link)) for port in ports]
@@ -133,13 +134,3 @@ def _client(
         return None
 
     return Client(port, link.baud or board.uart.baud, timeout_s, link.session, locate)
-
-
-def serial_ports() -> list[str]:
-    """Serial ports of this machine, each with what is known of it."""
-    from serial.tools import list_ports
-
-    return [
-        f"{port.device} ({port.description})" if port.description != "n/a" else port.device
-        for port in sorted(list_ports.comports())
-    ]

@@ -99,23 +99,10 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
             f"no cross compiler{f' {name!r}' if name else ''} is installed",
             hint=f"{_ZIG_HINT}, or on Debian: apt-get install gcc-arm-none-eabi",
         )
-    chosen = name or found[0]
+    if (name or found[0]) == "gcc":
+        return arm_gcc(core)
     target = CORES[core]
     assert target.zig
-    # Calls pass no floating-point numbers, but Helium's vectors need registers to be passed in.
-    if chosen == "gcc":
-        floats = ("-mfloat-abi=hard",) if target.mve else ()
-        return Compiler(
-            "gcc",
-            (
-                _ARM_GCC,
-                f"-mcpu={target.gcc}",
-                "-mthumb",
-                *floats,
-                "-fno-tree-loop-distribute-patterns",
-            ),
-            ("-nostdlib", "-Wl,--gc-sections", "-lgcc"),
-        )
     abi = "eabihf" if target.mve else "eabi"
     return Compiler(
         "zig",
@@ -129,6 +116,24 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
             f"-mcpu={target.zig}",
         ),
         ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler"),
+    )
+
+
+def arm_gcc(core: str) -> Compiler:
+    """``arm-none-eabi-gcc`` for a core, installed or not."""
+    target = CORES[core]
+    # Calls pass no floating-point numbers, but Helium's vectors need registers to be passed in.
+    floats = ("-mfloat-abi=hard",) if target.mve else ()
+    return Compiler(
+        "gcc",
+        (
+            _ARM_GCC,
+            f"-mcpu={target.gcc}",
+            "-mthumb",
+            *floats,
+            "-fno-tree-loop-distribute-patterns",
+        ),
+        ("-nostdlib", "-Wl,--gc-sections", "-lgcc"),
     )
 
 

@@ -130,28 +130,48 @@ def build_firmware(
         ModelError: see ``Mlperf.serve``, ``observed_layers``.
         ToolchainError: there is no compiler, or it fails.
     """
-    check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
-    _check_kernels(model, board)
-    taken = model.arena_bytes + board.minimum_stack
-    if observe:
-        taken += observer_ram(observed_layers(model))
-    sizes = model.graph.input_tensor.size, model.graph.output_tensor.size
-    link = mlperf.link if mlperf else link_memory(board, *sizes, taken)
+    files = firmware_files(model, board, mlperf, observe=observe)
+    link = _link(model, board, mlperf, observe=observe)
     compiler = firmware_compiler(board, compiler_name, link)
     if observe:
         compiler = observing(compiler)
     suffix = "-mlperf" if mlperf else "-observe" if observe else ""
     folder = output or model.folder / f"{board.name}-{compiler.name}{suffix}"
+    return build_project(files, board, compiler, folder)
+
+
+def firmware_files(
+    model: ConvertedModel, board: Board, mlperf: Mlperf | None = None, *, observe: bool = False
+) -> dict[str, str]:
+    """The sources of a model's firmware by name, the linker script among them.
+
+    Raises:
+        DoesNotFitError, ModelError: as ``build_firmware``.
+    """
+    check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
+    _check_kernels(model, board)
     runtime = data_folder("firmware_templates") / "runtime"
     sources = [runtime / name for name in model.runtime_sources]
     sources += [*runtime.glob("*.h"), *model.sources]
     files = {path.name: path.read_text(encoding="utf-8") for path in sources}
-    harness = harness_files(board, link)
+    harness = harness_files(board, _link(model, board, mlperf, observe=observe))
     if mlperf:
         harness = mlperf.serve(harness, model.graph)
     if observe:
         files |= observer_files()
-    return build_project(files | harness, board, compiler, folder)
+    return files | harness
+
+
+def _link(
+    model: ConvertedModel, board: Board, mlperf: Mlperf | None, *, observe: bool
+) -> LinkMemory:
+    """What the link takes of the board's RAM."""
+    if mlperf:
+        return mlperf.link
+    taken = model.arena_bytes + board.minimum_stack
+    if observe:
+        taken += observer_ram(observed_layers(model))
+    return link_memory(board, model.graph.input_tensor.size, model.graph.output_tensor.size, taken)
 
 
 def firmware_compiler(
@@ -193,24 +213,28 @@ def build_project(
     Raises:
         DoesNotFitError, ToolchainError: as ``build_firmware``.
     """
-    digest = _hash(files)
-    identity = render_template(
-        "harness/firmware_id.h.j2",
-        {"board": board, "hash_bytes": ", ".join(f"0x{byte:02x}" for byte in digest)},
-    )
+    identity, firmware_hash = firmware_id(files, board)
     version = f"{compiler.name}: {compiler.version()}"
     command = [*compiler.command[1:], *compiler.link_flags, compiler.libraries_hash()]
-    record = {"hash": digest.hex(), "compiler": version, "command": command}
+    record = {"hash": firmware_hash, "compiler": version, "command": command}
     if not _is_current(folder, record):
-        _compile(folder, {**files, "firmware_id.h": identity}, compiler, board, record)
+        _compile(folder, files | identity, compiler, board, record)
     return Firmware(
         elf=folder / _ELF,
         image=folder / _IMAGE,
         board=board,
         compiler=version,
-        hash=digest.hex(),
+        hash=firmware_hash,
         footprint=read_footprint(folder / _ELF),
     )
+
+
+def firmware_id(files: dict[str, str], board: Board) -> tuple[dict[str, str], str]:
+    """The header that tells a firmware who it is, by name, and the SHA-256 of its sources."""
+    digest = _hash(files)
+    context = {"board": board, "hash_bytes": ", ".join(f"0x{byte:02x}" for byte in digest)}
+    header = render_template("harness/firmware_id.h.j2", context)
+    return {"firmware_id.h": header}, digest.hex()
 
 
 def check_memories(board: Board, constants: int, variables: int) -> None:
