@@ -155,8 +155,21 @@ void te_platform_write(const uint8_t *bytes, uint32_t count)
     Serial.write(bytes, count);
 }
 
+/* A full buffer has lost what came next: that a host repeats a request while the model runs. The part
+ * of it that is left would only be answered as damaged, and have the next request repeated, too. */
+static void drop_what_is_cut(void)
+{
+#if defined(SERIAL_RX_BUFFER_SIZE)
+    if (Serial.available() == SERIAL_RX_BUFFER_SIZE - 1) {
+        while (Serial.read() >= 0) {
+        }
+    }
+#endif
+}
+
 uint8_t te_receive_byte(void)
 {
+    drop_what_is_cut();
     for (;;) {
         const int byte = Serial.read();
         if (byte >= 0) {

@@ -260,7 +260,7 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     assert options.EMULATORS == targets.EMULATORS
     assert tuple(flashing.TOOLS) == options.FLASH_TOOLS == get_args(flash_tools.ToolName)
     assert tuple(export.FORMATS) == get_args(export.ExportFormat)
-    assert options.EXPORT_FORMATS == ("arduino", *export.FORMATS)
+    assert ("arduino", *export.FORMATS) == options.EXPORT_FORMATS
     assert tuple(CORES) == convert.CORES
     assert convert.OBJECTIVES == OBJECTIVES
     assert convert.BACKENDS == project.BACKENDS

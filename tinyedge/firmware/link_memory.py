@@ -13,8 +13,8 @@ _ANSWERS_BYTES = 512
 _MOST_ANSWERS, _FEWEST_ANSWERS = 8, 2
 _ANSWER_OVERHEAD = 24
 _SMALLEST_RING = 64
-_VARIABLES = 1024
-"""Bytes of RAM that the harness's other variables may take."""
+_VARIABLES, _ARDUINO_VARIABLES = 1024, 512
+"""Bytes of RAM that the harness's other variables may take; with Arduino's."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def link_memory(board: Board, input_size: int, output_size: int, taken: int) -> 
     answers = _ANSWERS_BYTES // (output_size + _ANSWER_OVERHEAD)
     answers = min(max(answers, _FEWEST_ANSWERS), _MOST_ANSWERS)
     request = encoded_size(input_size)
-    free = board.ram.size - taken - _VARIABLES - input_size
+    variables = _ARDUINO_VARIABLES if isinstance(board, AvrBoard) else _VARIABLES
+    free = board.ram.size - taken - variables - input_size
     free -= answers * (output_size + _ANSWER_OVERHEAD)
     both, smallest = 2 * request, _SMALLEST_RING
     if isinstance(board, AvrBoard):
