@@ -173,9 +173,12 @@ def command(
         if not (data or dataset or run):
             raise DataError(str(error), hint="name labelled samples with --data") from error
         raise
-    save_suites(suite_file, suites, {"file": target.name, "sha256": file_hash(target)})
+    source = {"file": target.name, "sha256": file_hash(target)}
+    save_suites(suite_file, suites, source)
     with output.step("judging"):
         found = judge(target, suites, settings)
+    # What was crafted is safe by now; reports of later runs are to know the verdict too.
+    save_suites(suite_file, suites, source, found["masking"])
     output.result({"file": str(suite_file), **found}, *_tables(found), f"written to {suite_file}")
 
 

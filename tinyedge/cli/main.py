@@ -30,6 +30,7 @@ COMMANDS = (
     "flash",
     "emulate",
     "run",
+    "report",
     "train",
     "quantize",
     "attack",
@@ -71,7 +72,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; gives the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    output = Output(json="--json" in given)
+    output = Output(json="--json" in given, command=["tinyedge", *given])
     try:
         result = cli.main(given, "tinyedge", standalone_mode=False, obj=output)
         return result if isinstance(result, int) else 0

@@ -79,6 +79,14 @@ PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
     help="What 0 and 255 of a data set's pixels stand for. Default: by the model's input range.",
 )
 @tflm_options
+@click.option(
+    "-o",
+    "--output",
+    "record_file",
+    type=PATH,
+    metavar="RUN.json",
+    help="Keeps the record of the run with all logits, for 'tinyedge report'.",
+)
 @output_options
 @click.pass_obj
 def command(
@@ -104,6 +112,7 @@ def command(
     tflm_includes: tuple[Path, ...],
     tflm_lib: Path | None,
     tflm_arena: int | None,
+    record_file: Path | None,
 ) -> None:
     """Run samples through a converted model, anywhere.
 
@@ -120,6 +129,7 @@ def command(
     from tinyedge.cli.firmware import Runtime
     from tinyedge.errors import UsageError
     from tinyedge.exporters.converted import load_converted
+    from tinyedge.files import check_writable
 
     if sum(map(bool, (suite_files, dataset, inputs))) != 1 or (
         (inputs is None) != (outputs is None)
@@ -139,6 +149,10 @@ def command(
         raise UsageError("--runtime tflm goes with --on emulator and --suite or --dataset")
     if chosen.name == "tflm":
         chosen.require_tflm()
+    if record_file and inputs:
+        raise UsageError("-o goes with --suite or --dataset; raw logits go to --outputs")
+    if record_file:
+        check_writable(record_file)
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
     link = Link(ports, baud, timeout_s, journal_file, resume)
@@ -156,12 +170,17 @@ def command(
 
     everything = opened([quantized_samples(model, suite) for suite in suites])
     record, text = _run_suites(output, model, suites, place, everything)
+    if record_file:
+        from tinyedge.reports.record import save_run
+
+        save_run(record_file, record, output.command)
+        text.append(f"written to {record_file}; 'tinyedge report {record_file}' reads it")
     if chosen.name == "tflm":
         _compare_runtimes(output, model, suites, record, text, _opened_tflm(model, board, chosen))
     else:
-        from tinyedge.reports.record import difference
+        from tinyedge.reports.record import difference, printed
 
-        output.result(record, *text, failure=difference(record, place))
+        output.result(printed(record), *text, failure=difference(record, place))
 
 
 class Link(NamedTuple):
@@ -216,16 +235,18 @@ def _opened_devices(
                         "board": board.name,
                         "emulator": emulated.device.target.name,
                         "compiler": emulated.firmware.compiler,
+                        "firmware": emulated.firmware.hash,
                     }
                     fleet = Fleet([emulated.device], journal)
                     yield fleet, about, lambda: _measured(emulated) | {"link": fleet.record()}
             else:
                 with attached_devices(model, board, link.ports, options) as devices:
-                    about = {"on": place, "board": devices[0].hello.board, "emulator": None}
+                    hello = devices[0].hello
+                    about = {"on": place, "board": hello.board, "emulator": None}
                     fleet = Fleet(devices, journal)
                     yield (
                         fleet,
-                        about | {"port": ", ".join(link.ports)},
+                        about | {"port": ", ".join(link.ports), "firmware": hello.firmware_hash},
                         lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
                     )
             for port, failure in fleet.failed.items():
@@ -409,12 +430,12 @@ def _compare_runtimes(
 ) -> None:
     """Runs the suites on TFLite-Micro too, and prints both."""
     from tinyedge.cli.tables import side_by_side_table
-    from tinyedge.reports.record import difference, side_by_side
+    from tinyedge.reports.record import difference, printed, side_by_side
 
     theirs, more = _run_suites(output, model, suites, "tflm", opened)
     rows = [side_by_side("tinyedge", ours), side_by_side("tflm", theirs)]
     output.result(
-        {**ours, "tflm": theirs, "side_by_side": rows},
+        {**printed(ours), "tflm": printed(theirs), "side_by_side": rows},
         *text,
         *more,
         side_by_side_table(rows),
