@@ -13,6 +13,7 @@ need qemu-system-arm qemu-system-arm
 need arm-none-eabi-gcc gcc-arm-none-eabi
 need cc gcc libc6-dev
 need g++ g++
+need chromium chromium
 need /usr/share/datasets/fashion-mnist dataset-fashion-mnist
 
 if [ -z "$packages" ]; then

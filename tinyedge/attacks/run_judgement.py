@@ -1,4 +1,4 @@
-"""Whether to believe what a run shows of a device under attack: by its verdicts and the settings."""
+"""Whether to believe what a run shows of a device under attack."""
 
 from __future__ import annotations
 
@@ -94,15 +94,15 @@ def _signs(attacks: Sequence[Pair]) -> list[dict[str, Any]]:
 
 def _findings(result: SuiteResult, clean: SuiteResult | None) -> Iterator[dict[str, Any]]:
     name, settings = result.suite.name, result.suite.settings
-    steps = [settings.get(key) for key in ("step", "iterations", "epsilon")]
-    if None not in steps and steps[0] * steps[1] < steps[2]:
-        text = f"{name}: {steps[1]} steps of {steps[0]:.3g} do not reach epsilon, {steps[2]:.3g}"
+    step, many, epsilon = (settings.get(key) for key in ("step", "iterations", "epsilon"))
+    if step and many and epsilon and step * many < epsilon:
+        text = f"{name}: {many} steps of {step:.3g} do not reach epsilon, {epsilon:.3g}"
         yield remark("short", text, name)
-    if clean and settings.get("norm") == "Linf" and "epsilon" in settings:
+    if clean and epsilon and settings.get("norm") == "Linf":
         largest = float(np.abs(result.suite.inputs - clean.suite.inputs[: result.samples]).max())
         low, high = settings.get("clip", (0.0, 1.0))
-        if largest > settings["epsilon"] + _ROUNDING * (high - low):
-            text = f"{name}: a value changes by {largest:.4g}, epsilon is {settings['epsilon']:.4g}"
+        if largest > epsilon + _ROUNDING * (high - low):
+            text = f"{name}: a value changes by {largest:.4g}, epsilon is {epsilon:.4g}"
             yield remark("budget", text, name)
 
 

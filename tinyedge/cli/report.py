@@ -72,6 +72,13 @@ def thresholds(
     metavar="FILE.json",
     help="What takes the firmware's memory, as 'tinyedge footprint -o' wrote it.",
 )
+@click.option(
+    "--profile",
+    "profile_file",
+    type=PATH,
+    metavar="FILE.json",
+    help="What each layer costs, as 'tinyedge run --profile --json' printed it.",
+)
 @output_options
 @click.pass_obj
 def command(
@@ -83,6 +90,7 @@ def command(
     junit: Path | None,
     asked: dict[str, float],
     footprint_file: Path | None,
+    profile_file: Path | None,
 ) -> None:
     """Make a report of runs, from what they left and nothing else.
 
@@ -101,7 +109,7 @@ def command(
     for path in filter(None, (html, markdown, junit)):
         check_writable(path)
     footprint = load_footprint(footprint_file) if footprint_file else None
-    report = load_report(files, asked, footprint)
+    report = load_report(files, asked, footprint, profile_file)
     written = write_reports(report, html, markdown, junit)
     record = {
         "runs": [run.to_json() for run in report.runs],

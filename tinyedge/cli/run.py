@@ -129,7 +129,6 @@ def command(
     from tinyedge.cli.firmware import Runtime
     from tinyedge.errors import UsageError
     from tinyedge.exporters.converted import load_converted
-    from tinyedge.files import check_writable
 
     if sum(map(bool, (suite_files, dataset, inputs))) != 1 or (
         (inputs is None) != (outputs is None)
@@ -149,10 +148,7 @@ def command(
         raise UsageError("--runtime tflm goes with --on emulator and --suite or --dataset")
     if chosen.name == "tflm":
         chosen.require_tflm()
-    if record_file and inputs:
-        raise UsageError("-o goes with --suite or --dataset; raw logits go to --outputs")
-    if record_file:
-        check_writable(record_file)
+    _check_record_file(record_file, inputs)
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
     link = Link(ports, baud, timeout_s, journal_file, resume)
@@ -170,17 +166,33 @@ def command(
 
     everything = opened([quantized_samples(model, suite) for suite in suites])
     record, text = _run_suites(output, model, suites, place, everything)
-    if record_file:
-        from tinyedge.reports.record import save_run
-
-        save_run(record_file, record, output.command)
-        text.append(f"written to {record_file}; 'tinyedge report {record_file}' reads it")
+    text += _saved(output, record, record_file)
     if chosen.name == "tflm":
         _compare_runtimes(output, model, suites, record, text, _opened_tflm(model, board, chosen))
     else:
         from tinyedge.reports.record import difference, printed
 
         output.result(printed(record), *text, failure=difference(record, place))
+
+
+def _check_record_file(path: Path | None, inputs: Path | None) -> None:
+    from tinyedge.errors import UsageError
+    from tinyedge.files import check_writable
+
+    if path and inputs:
+        raise UsageError("-o goes with --suite or --dataset; raw logits go to --outputs")
+    if path:
+        check_writable(path)
+
+
+def _saved(output: Output, record: dict[str, Any], path: Path | None) -> list[str]:
+    """Saves the record where that was asked for; says so."""
+    from tinyedge.reports.record import save_run
+
+    if path is None:
+        return []
+    save_run(path, record, output.command)
+    return [f"written to {path}; 'tinyedge report {path}' reads it"]
 
 
 class Link(NamedTuple):

@@ -55,7 +55,8 @@ class SuiteResult:
     @property
     def differs(self) -> NDArray[np.bool_]:
         """Whether host and device differ, by sample and logit, (n, classes)."""
-        return (self.run.logits != self.host).reshape(self.samples, -1)
+        found: NDArray[np.bool_] = (self.run.logits != self.host).reshape(self.samples, -1)
+        return found
 
     @property
     def logits(self) -> dict[Place, NDArray[Any] | None]:

@@ -167,8 +167,8 @@ def robustness_figure(curves: Sequence[Curve]) -> Figure:
             "of": curve.of,
             "epsilon": point.epsilon,
             "share": point.accuracy,
-            "low": point.interval[0] if point.interval else None,
-            "high": point.interval[1] if point.interval else None,
+            "low": (point.interval or [point.accuracy])[0],
+            "high": (point.interval or [point.accuracy])[-1],
         }
         for curve in curves
         for point in curve.points
@@ -178,6 +178,7 @@ def robustness_figure(curves: Sequence[Curve]) -> Figure:
     share = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": axis}
     few = all(len(curve.points) <= _BINS / 2 for curve in curves)
     line = {"type": "line", "strokeWidth": 2, **({"point": {"size": 28}} if few else {})}
+    swept = curves[0].swept is not None
     dash = {
         "field": "of",
         "type": "nominal",
@@ -192,30 +193,37 @@ def robustness_figure(curves: Sequence[Curve]) -> Figure:
         },
         "layer": [
             {
-                "transform": [{"filter": "datum.of == 'device' && isValid(datum.low)"}],
+                "transform": [{"filter": f"datum.of == '{'float' if swept else 'device'}'"}],
                 "mark": {"type": "area", "opacity": 0.15},
                 "encoding": {"y": {"field": "low", **share}, "y2": {"field": "high"}},
             },
             {
                 "mark": line,
-                "encoding": {"y": {"field": "share", **share}, "strokeDash": dash},
+                "encoding": {
+                    "y": {"field": "share", **share},
+                    **({} if swept else {"strokeDash": dash}),
+                },
             },
         ],
     }
     ends = [
-        f"{_curve_name(curve)}, {curve.of}: {100 * curve.points[0].accuracy:.1f} % to "
-        f"{100 * curve.points[-1].accuracy:.1f} % at {curve.points[-1].epsilon:.3g}"
+        f"{_curve_name(curve)}, {curve.of}: {100 * curve.points[0].accuracy:.1f} % at "
+        f"{curve.points[0].epsilon:.3g} to {100 * curve.points[-1].accuracy:.1f} % at "
+        f"{curve.points[-1].epsilon:.3g}"
         for curve in curves
     ]
-    return Figure(
-        f"Accuracy over epsilon, {norm(curves[0].norm)}", "; ".join(ends), _draw(spec, 270)
-    )
+    if swept:
+        title = "The float model under PGD, as 'tinyedge attack' tried it up to half of the range"
+    else:
+        title = f"Accuracy over epsilon, {norm(curves[0].norm)}: the device with its 95 % interval"
+        title += ", and dashed the float model"
+    return Figure(title, "; ".join(ends), _draw(spec, 270))
 
 
 def _curve_name(curve: Curve) -> str:
-    return (
-        f"{curve.attack} (device's answers)" if curve.crafted_on != "float model" else curve.attack
-    )
+    if curve.swept:
+        return f"{curve.attack}, {curve.swept}"
+    return curve.attack + (" by queries" if curve.crafted_on == "converted model" else "")
 
 
 def cost_figure(unit: str, costs: Mapping[str, NDArray[Any]]) -> Figure:

@@ -19,7 +19,7 @@ from tinyedge.reports.charts import (
     robustness_figure,
 )
 from tinyedge.reports.footprint import GROUP_LABELS, PARTS
-from tinyedge.reports.images import draw, draw_difference, drawable
+from tinyedge.reports.images import draw, draw_difference, drawable, is_picture, scale_of
 from tinyedge.reports.report import Report, RunReport
 from tinyedge.reports.run_record import Suite
 from tinyedge.templates import render_template
@@ -39,6 +39,7 @@ class Sample:
         fooled: whether the verdict was right before and is wrong after.
         clean, attacked, difference: data URLs.
         gain: how many times the difference is amplified.
+        wide: whether the pictures go below one another.
     """
 
     index: int
@@ -50,6 +51,7 @@ class Sample:
     attacked: str
     difference: str
     gain: int
+    wide: bool
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,13 @@ def _inline(figure: Figure, name: str) -> Markup:
 def _drawn(report: RunReport) -> Drawn:
     by_norm = defaultdict(list)
     for curve in report.curves:
-        by_norm[curve.norm, curve.unit].append(curve)
+        by_norm[curve.norm, curve.unit, bool(curve.swept)].append(curve)
     costs = report.costs()
     return Drawn(
         accuracy=accuracy_figure(
             [
-                Accuracy(suite.name, shown, share, intervals and getattr(intervals, place))
+                Accuracy(suite.name, shown, share, getattr(suite.intervals, place, None))
                 for suite in report.run.suites
-                for intervals in [suite.intervals]
                 for place, shown in _PLACES.items()
                 if (share := getattr(suite.accuracy, place)) is not None
             ]
@@ -133,7 +134,7 @@ def _comparison(report: Report) -> Figure:
                 name,
                 run.label,
                 suite.accuracy.device,
-                suite.intervals and suite.intervals.device,
+                suite.intervals.device if suite.intervals else None,
             )
             for name in report.suites
             for run in report.runs
@@ -156,10 +157,12 @@ def _samples(report: RunReport) -> dict[str, list[Sample]]:
         labels = (picture.label, picture.clean_verdict, picture.verdict)
         label, before, after = (class_name(suite, each) for each in labels)
         fooled = picture.clean_verdict == picture.label != picture.verdict
+        scale = scale_of(clean)
         shown[suite.name].append(
             Sample(
                 *(picture.index, label, before, after, fooled),
-                *(draw(clean, tensor), draw(attacked, tensor), difference, gain),
+                *(draw(clean, tensor, scale), draw(attacked, tensor, scale), difference, gain),
+                wide=not is_picture(tensor) and tensor.shape[0] > 2 * tensor.shape[1],
             )
         )
     return shown

@@ -16,6 +16,8 @@ from tinyedge.reports.run_record import Tensor
 
 _NEAR = 0.02
 """Of a range of pixels: how close to it the range of an input has to come."""
+_INNER = (2, 98)
+"""Percentiles at the ends of a heat map."""
 _HEAT = ((20, 11, 52), (101, 21, 110), (187, 55, 84), (249, 142, 9), (252, 255, 164))
 """From low to high, by lightness too."""
 _SIGNED = ((33, 102, 172), (247, 247, 247), (178, 24, 43))
@@ -38,13 +40,24 @@ def drawable(tensor: Tensor | None) -> bool:
     return tensor is not None and len(tensor.shape) == 3 and tensor.shape[-1] in (1, 3)
 
 
-def draw(sample: NDArray[np.int8], tensor: Tensor) -> str:
-    """A sample (height, width, channels): an image as it is, anything else as a heat map."""
+def draw(sample: NDArray[np.int8], tensor: Tensor, scale: tuple[float, float] = (-128, 127)) -> str:
+    """A sample (height, width, channels): an image as it is, anything else as a heat map.
+
+    Args:
+        sample: as the device receives it.
+        tensor: the model's input.
+        scale: of a heat map: the values at its ends, see ``scale_of``.
+    """
     if is_picture(tensor):
         return _png((sample.astype(np.int16) + 128).astype(np.uint8))
-    shown = _upright(sample.astype(np.float64))
-    span = max(float(np.ptp(shown)), 1.0)
-    return _png(_ramp((shown - shown.min()) / span, _HEAT))
+    low, high = scale
+    return _png(_ramp((_upright(sample.astype(np.float64)) - low) / (high - low), _HEAT))
+
+
+def scale_of(sample: NDArray[np.int8]) -> tuple[float, float]:
+    """The range of a heat map: that of nearly all values, as a single one may outshine the rest."""
+    low, high = np.percentile(sample, _INNER)
+    return float(low), float(max(high, low + 1))
 
 
 def draw_difference(
@@ -55,8 +68,7 @@ def draw_difference(
     Blue is less, red more; of three channels, grey is the same.
     """
     change = after.astype(np.int16) - before.astype(np.int16)
-    largest = max(int(np.abs(change).max()), 1)
-    gain = max(127 // largest, 1)
+    gain = max(127 // (int(np.abs(change).max()) or 127), 1)
     shown = np.clip(0.5 + gain * change / 254, 0, 1)
     if change.shape[-1] == 3:
         return _png((shown * 255).astype(np.uint8)), gain

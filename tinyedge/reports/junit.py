@@ -23,9 +23,10 @@ def render_junit(report: Report) -> str:
             hint=f"{sys.executable} -m pip install 'tinyedge[report]'",
         ) from error
     xml = JUnitXml("tinyedge")
+    several = len(report.runs) > 1
     for run in report.runs:
         for name, checks in groupby(run.checks, key=lambda check: check.suite):
-            suite = TestSuite(f"{run.title}: {name}")
+            suite = TestSuite(f"{run.label + ': ' if several else ''}{run.title}: {name}")
             for check in checks:
                 case = TestCase(check.name, classname=f"{run.label}.{name}")
                 if not check.ok:

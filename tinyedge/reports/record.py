@@ -67,13 +67,12 @@ def evaluation_record(
         results: of its suites.
         place: where it ran: ``board``, ``emulator``, ``compiler``, ``memory`` as far as they apply.
     """
-    softmax = isinstance(model.graph.operators[-1], Softmax)
     cleans = [_clean_of(result, results) for result in results]
     pairs = list(zip(results, cleans, strict=True))
     return {
         **place,
         "model": model_record(model),
-        "suites": [_suite_record(result, clean, softmax) for result, clean in pairs],
+        "suites": [_suite_record(model, result, clean) for result, clean in pairs],
         "judgement": judge_run(pairs, model.graph.hash),
         "versions": {
             "tinyedge": tinyedge.__version__,
@@ -124,7 +123,9 @@ def _clean_of(result: SuiteResult, results: list[SuiteResult]) -> SuiteResult | 
     )
 
 
-def _suite_record(result: SuiteResult, clean: SuiteResult | None, softmax: bool) -> dict[str, Any]:
+def _suite_record(
+    model: ConvertedModel, result: SuiteResult, clean: SuiteResult | None
+) -> dict[str, Any]:
     suite, count, differs = result.suite, result.samples, result.differs
     logits = result.logits
     accuracies = {place: result.accuracy(place) for place in PLACES}
@@ -149,7 +150,7 @@ def _suite_record(result: SuiteResult, clean: SuiteResult | None, softmax: bool)
             "host_device": _agreement(found["host"], found["device"]),
             "float_device": _agreement(found["float"], found["device"]),
         },
-        "logit_error": _logit_errors(result, softmax),
+        "logit_error": _logit_errors(model, result),
         "confusion": {
             place: None
             if (given := found[place]) is None
@@ -181,7 +182,7 @@ def _agreement(first: NDArray[Any] | None, second: NDArray[Any]) -> float | None
     return None if first is None else float((first == second).mean())
 
 
-def _logit_errors(result: SuiteResult, softmax: bool) -> dict[str, Any]:
+def _logit_errors(model: ConvertedModel, result: SuiteResult) -> dict[str, Any]:
     floats, host, device = result.logits.values()
     assert host is not None
     assert device is not None
@@ -191,7 +192,7 @@ def _logit_errors(result: SuiteResult, softmax: bool) -> dict[str, Any]:
         missing = "the suite holds no logits of the float model"
     elif floats.shape != device.shape:
         missing = f"the float model has {floats.shape[1]} classes, the device {device.shape[1]}"
-    elif softmax:
+    elif isinstance(model.graph.operators[-1], Softmax):
         missing = "the device gives the softmax's probabilities, the float model logits"
     return {
         "device_host": asdict(LogitError.of(real, result.output.dequantize(host))),

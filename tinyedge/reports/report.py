@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import DataError, ThresholdError, UsageError
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
-from tinyedge.reports.run_record import Run, Suite, SuiteArrays, load_run
+from tinyedge.reports.run_record import Run, Suite, SuiteArrays, load_profile, load_run
 
 _CURVE_POINTS = 24
 """Of a curve over the lengths that an L2 attack needed."""
@@ -41,7 +42,9 @@ class Curve:
         of: whose accuracy: ``float`` or ``device``.
         norm: of epsilon.
         unit: of epsilon.
-        points: the first at epsilon 0, then by epsilon.
+        points: by epsilon.
+        swept: the file of suites, where the points are those that ``tinyedge attack`` tried on the
+            float model to find masked gradients; None where they are of the run.
     """
 
     attack: str
@@ -50,6 +53,7 @@ class Curve:
     norm: str
     unit: str
     points: list[Point]
+    swept: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,9 @@ class RunReport:
     def logits(self) -> int | None:
         """Logits that were compared; None where the record does not say."""
         output = self.run.model.output
-        return output and sum(s.samples for s in self.run.suites) * int(np.prod(output.shape))
+        if output is None:
+            return None
+        return sum(suite.samples for suite in self.run.suites) * math.prod(output.shape)
 
     @property
     def attacked(self) -> list[Suite]:
@@ -192,8 +198,9 @@ class RunReport:
         for file in self.run.judgement.files if self.run.judgement else ():
             if file.pgd_sweep:
                 points = [_point(at.epsilon, at.accuracy, file.samples) for at in file.pgd_sweep]
-                name = f"pgd, swept ({file.file})"
-                yield Curve(name, "float model", "float", "Linf", "float input", points)
+                yield Curve(
+                    "pgd", "float model", "float", "Linf", "float input", points, swept=file.file
+                )
 
     @cached_property
     def checks(self) -> list[Check]:
@@ -275,6 +282,7 @@ def load_report(
     paths: Sequence[Path],
     thresholds: Mapping[str, float] | None = None,
     footprint: dict[str, Any] | None = None,
+    profile: Path | None = None,
 ) -> Report:
     """Reads the records of runs.
 
@@ -282,16 +290,17 @@ def load_report(
         paths: their files.
         thresholds: accuracies that the device has to reach, by suite.
         footprint: of the firmware of the only run.
+        profile: the file with the cost of each layer of its model.
 
     Raises:
         DataError: a file is missing or no record, or the footprint is of another firmware.
         UsageError: a file is named twice, no run has a suite that a threshold names, or a footprint
-            goes with several runs.
+            or a profile goes with several runs.
     """
     if len(set(paths)) < len(paths):
         raise UsageError("a run is named twice", hint="name each once")
-    if footprint and len(paths) > 1:
-        raise UsageError("--footprint goes with one run")
+    if (footprint or profile) and len(paths) > 1:
+        raise UsageError("--footprint and --profile go with one run")
     thresholds = thresholds or {}
     runs = [load_run(path) for path in paths]
     stems = [path.stem for path in paths]
@@ -306,6 +315,9 @@ def load_report(
                 f"--min-accuracy: no run has a suite '{name}'",
                 hint=f"there are: {', '.join(sorted(known))}",
             )
+    if profile:
+        found = load_profile(profile, runs[0].model.hash)
+        runs = [runs[0].model_copy(update={"profile": found})]
     if footprint:
         _check_same_firmware(runs[0], footprint)
     return Report(

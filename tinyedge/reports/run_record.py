@@ -306,16 +306,16 @@ class ProfileLayer(Part):
     name: str
     kernel: str | None = None
     macs: NonNegativeInt | None = None
-    count: NonNegativeFloat
+    count: NonNegativeFloat | None
 
 
 class Profile(Part):
-    """What one inference costs, by layer."""
+    """What one inference costs, by layer; null where nothing is counted."""
 
-    unit: str
-    total: NonNegativeFloat
+    unit: str | None
+    total: NonNegativeFloat | None
     layers: list[ProfileLayer]
-    overhead: NonNegativeFloat | None = None
+    overhead: float | None = Field(default=None, description="what measuring layers adds")
 
 
 class SuiteArrays(Part):
@@ -408,25 +408,64 @@ def load_run(path: Path) -> Run:
         DataError: the file is missing, damaged, no record of a run, or of a later version.
     """
     hint = "write it with 'tinyedge run DIR --on PLACE --suite FILE -o RUN.json'"
+    content = _read(path, hint)
+    if "suites" not in content:
+        raise DataError(f"{path}: not the record of a run: it has no suites", hint)
+    try:
+        return validate(content, path, Run, DataError)
+    except DataError as error:
+        error.hint = hint
+        raise
+
+
+def _read(path: Path, hint: str) -> dict[str, Any]:
+    """The object in a JSON file of a version that is known."""
     if not path.is_file():
         raise DataError(f"{path}: no such file", hint)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}", hint) from error
-    if not isinstance(content, dict) or "suites" not in content:
-        raise DataError(f"{path}: not the record of a run: it has no suites", hint)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: not a record, but {type(content).__name__}", hint)
     version = content.get("version", VERSION)
     if type(version) is int and version > VERSION:
         raise DataError(
             f"{path}: version is {version}, allowed: up to {VERSION}",
             "a later release of tinyedge wrote it: install that one",
         )
+    return content
+
+
+class _Profiled(Part):
+    """The record of ``run --profile``."""
+
+    model: Model
+    profile: Profile
+
+
+def load_profile(path: Path, model_hash: str) -> Profile:
+    """Reads what ``run --profile --json`` printed.
+
+    Raises:
+        DataError: the file is missing, damaged, no such record, or of another model.
+    """
+    hint = "write it with 'tinyedge run DIR --on PLACE --profile --json'"
+    content = _read(path, hint)
+    if "profile" not in content:
+        raise DataError(f"{path}: holds no profile", hint)
     try:
-        return validate(content, path, Run, DataError)
+        found = validate(content, path, _Profiled, DataError)
     except DataError as error:
         error.hint = hint
         raise
+    if found.model.hash != model_hash:
+        raise DataError(
+            f"{path}: the profile is of model {found.model.hash[:12]}, the run of "
+            f"{model_hash[:12]}",
+            hint,
+        )
+    return found.profile
 
 
 def run_schema() -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-DASH = "–"
+_HASH = re.compile("[0-9a-f]{64}")
+DASH = "\N{EN DASH}"
 """Stands where there is no figure."""
 
 
@@ -66,6 +68,8 @@ def setting(value: Any) -> str:
     if isinstance(value, list | tuple):
         shown = ", ".join(map(setting, value[:8]))
         return f"{shown}, … ({len(value)})" if len(value) > 8 else shown
+    if isinstance(value, str) and _HASH.fullmatch(value):
+        return f"{value[:12]}…"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
