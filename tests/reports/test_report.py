@@ -86,6 +86,7 @@ def test_record_holds_all_that_its_figures_come_from(
         floats, host, device = (
             decoded(own[f"{place}_logits"]) for place in ("float", "host", "device")
         )
+        assert suite.float_logits is not None
         assert np.array_equal(floats, suite.float_logits)
         assert np.array_equal(host, device)
         assert shown["accuracy"]["device"] == (device.argmax(axis=1) == labels).mean()
@@ -237,6 +238,11 @@ def test_a_report_needs_neither_model_nor_suites_nor_tensorflow(
     result = light("report", copy, "--markdown", tmp_path / "r.md")
     assert result.returncode == 0, result.stderr
     assert "Bit-exact" in (tmp_path / "r.md").read_text()
+    for form in ("--html", "--junit"):
+        result = light("report", copy, "--markdown", tmp_path / "not.md", form, tmp_path / "r")
+        assert result.returncode == 5
+        assert "pip install 'tinyedge[report]'" in result.stderr
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["r.md", "run.json"]
 
 
 def test_run_keeps_its_record_and_demands_a_suite(

@@ -23,6 +23,7 @@ _VEGA_LITE = "5.20"
 _WIDTH = 380
 """In pixels: that of a phone, on which it is shown as it is; wider screens enlarge it."""
 _COLOURS = [f"var(--c{number})" for number in range(1, 9)]
+_LEGEND_CHARACTERS = 42
 _BINS = 32
 _DASHES: dict[str, list[int]] = {"device": [1, 0], "float": [4, 3]}
 _CONFIG: dict[str, Any] = {
@@ -50,7 +51,6 @@ _CONFIG: dict[str, Any] = {
         "labelLimit": 200,
         "orient": "top",
         "title": None,
-        "columns": 3,
         "symbolOpacity": 1,
     },
 }
@@ -114,8 +114,14 @@ def _draw(spec: dict[str, Any], height: int) -> str:
 
 
 def _colour(names: Sequence[str]) -> dict[str, Any]:
+    """A colour a name, and a legend as wide as the drawing."""
     colours = [_COLOURS[at % len(_COLOURS)] for at in range(len(names))]
-    return {"type": "nominal", "scale": {"domain": list(names), "range": colours}}
+    columns = max(1, round(_LEGEND_CHARACTERS / (max(map(len, names)) + 5)))
+    return {
+        "type": "nominal",
+        "scale": {"domain": list(names), "range": colours},
+        "legend": {"columns": columns},
+    }
 
 
 def accuracy_figure(rows: Sequence[Accuracy]) -> Figure:
@@ -183,7 +189,7 @@ def robustness_figure(curves: Sequence[Curve]) -> Figure:
         "field": "of",
         "type": "nominal",
         "scale": {"domain": list(_DASHES), "range": list(_DASHES.values())},
-        "legend": {"symbolStrokeColor": "var(--ink-2)"},
+        "legend": None,  # the title says it
     }
     spec = {
         "data": {"values": values},

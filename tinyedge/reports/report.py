@@ -155,16 +155,19 @@ class RunReport:
                 unit = str(settings.get("epsilon_unit", ""))
                 groups[settings["attack"], crafted_on, unit].append(suite)
         for (attack, crafted_on, unit), suites in groups.items():
-            by_epsilon = {suite.settings["epsilon"]: suite for suite in suites}
+            # Of two at one epsilon, to the digits that people write, that of more samples.
+            suites.sort(key=lambda suite: suite.samples)
+            by_epsilon = {f"{suite.settings['epsilon']:.3g}": suite for suite in suites}
             if len(by_epsilon) < 2:
                 continue
-            first = by_epsilon[min(by_epsilon)]
+            ordered = sorted(by_epsilon.values(), key=lambda suite: suite.settings["epsilon"])
+            first = ordered[0]
             assert first.change
             for of in ("device", "float"):
                 shares = [(0.0, getattr(first.change.clean_accuracy, of), first.samples)]
                 shares += [
-                    (epsilon, getattr(suite.accuracy, of), suite.samples)
-                    for epsilon, suite in sorted(by_epsilon.items())
+                    (suite.settings["epsilon"], getattr(suite.accuracy, of), suite.samples)
+                    for suite in ordered
                 ]
                 if all(share is not None for _, share, _ in shares):
                     points = [_point(*each) for each in shares]
