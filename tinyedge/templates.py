@@ -27,10 +27,15 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - the output is C, not HTML
+        autoescape=_is_html,  # noqa: S701 - of HTML; all other templates are C or Markdown
     )
     environment.filters["comment"] = _inside_comment
     return environment
+
+
+def _is_html(name: str | None) -> bool:
+    """Whether what is put into a template has to be escaped."""
+    return name is not None and name.endswith(".html.j2")
 
 
 def _inside_comment(text: str) -> str:

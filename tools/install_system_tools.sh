@@ -20,6 +20,7 @@ need ninja ninja-build
 need openocd openocd
 need st-flash stlink-tools
 need g++ g++
+need chromium chromium
 need /usr/share/datasets/fashion-mnist dataset-fashion-mnist
 
 if [ -z "$packages" ]; then

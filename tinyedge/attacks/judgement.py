@@ -6,18 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.attacks.settings import ATTACKS, AttackSettings
+from tinyedge.attacks.settings import ATTACKS, Attack, AttackSettings
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.suites import Suite
 
 SWEEP = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
 """Multiples of epsilon that PGD is tried with, up to half of the input's range."""
+STRONG = ("pgd", "autoattack")
+"""Attacks by gradients that ought to beat all others within their epsilon."""
 _SIGNIFICANT = 0.05
 _ZERO_GRADIENTS = 0.1
 _REMAINING = 0.1
@@ -128,10 +130,9 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
 
     Returns:
         ``findings``: a sentence each; ``believable``: whether there are none;
-        ``zero_gradients``: share of right clean samples at which the loss has no gradient at all;
-        ``pgd_sweep``: accuracy of PGD by epsilon.
+        ``samples``: how many were attacked; ``zero_gradients``: share of right clean samples at
+        which the loss has no gradient at all; ``pgd_sweep``: accuracy of PGD by epsilon.
     """
-    by_name = {suite.name: suite for suite in suites}
     findings: list[str] = []
     attacked = min(len(suite.labels) for suite in suites)
     zero = _zero_gradients(model, suites[0].first(attacked), settings)
@@ -140,29 +141,11 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
             f"at {100 * zero:.0f} % of the samples the gradient of the loss is zero: attacks by "
             "gradients do not know where to go"
         )
-    white = [by_name[name] for name in ("pgd", "autoattack") if name in by_name]
-    strongest = min(white, key=lambda suite: _right(suite).mean(), default=None)
-    if strongest is not None:
-        others = [
-            suite
-            for suite in suites[1:]
-            if suite.name == "fgsm"
-            or (ATTACKS[suite.name].kind != "white-box" and ATTACKS[suite.name].norm == "Linf")
-        ]
-        findings += [
-            f"{other.name} is stronger than {strongest.name}: {100 * _right(other).mean():.1f} % "
-            f"against {100 * _right(strongest).mean():.1f} % accuracy"
-            for other in others
-            if _stronger(other, strongest)
-        ]
-    if "noise" in by_name and strongest is not None:
-        clean = _right(suites[0])[:attacked].mean()
-        harm = {suite.name: clean - _right(suite).mean() for suite in (by_name["noise"], strongest)}
-        if harm[strongest.name] > 0 and harm["noise"] > 0.5 * harm[strongest.name]:
-            findings.append(
-                f"uniform noise does {100 * harm['noise'] / harm[strongest.name]:.0f} % of the "
-                f"harm that {strongest.name} does"
-            )
+    attacked_suites = [
+        Attacked(suite.name, ATTACKS[suite.name], _right(suite)) for suite in suites[1:]
+    ]
+    signs = signs_of_masking(_right(suites[0])[:attacked], attacked_suites)
+    findings += [sign["text"] for sign in signs]
     sweep = _sweep(model, suites[0].first(attacked), settings)
     if sweep[-1]["accuracy"] > _REMAINING:
         findings.append(
@@ -172,15 +155,76 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
     return {
         "believable": not findings,
         "findings": findings,
+        "samples": attacked,
         "zero_gradients": zero,
         "pgd_sweep": sweep,
     }
 
 
-def _stronger(first: Suite, second: Suite) -> bool:
+class Attacked(NamedTuple):
+    """What an attack has left.
+
+    Attributes:
+        name: of the suite.
+        attack: that made it.
+        right: whether the model's verdict on each sample is right.
+    """
+
+    name: str
+    attack: Attack
+    right: NDArray[np.bool_]
+
+
+def signs_of_masking(
+    clean: NDArray[np.bool_], attacked: Sequence[Attacked]
+) -> list[dict[str, Any]]:
+    """Signs of masked gradients that verdicts alone show; attacks have one epsilon.
+
+    Args:
+        clean: whether the verdict on each sample was right before the attacks.
+        attacked: what attacks on the same samples have left.
+
+    Returns:
+        A record each: ``rule``, ``suites``, ``text``.
+    """
+    white = [each for each in attacked if each.attack.name in STRONG]
+    strongest = min(white, key=lambda each: each.right.mean(), default=None)
+    if strongest is None:
+        return []
+    signs = [
+        remark(
+            "stronger",
+            f"{other.name} is stronger than {strongest.name}: {100 * other.right.mean():.1f} % "
+            f"against {100 * strongest.right.mean():.1f} % accuracy",
+            other.name,
+            strongest.name,
+        )
+        for other in attacked
+        if (other.attack.name == "fgsm" or _is_linf_without_gradients(other.attack))
+        and _stronger(other.right, strongest.right)
+    ]
+    whole = clean.mean() - strongest.right.mean()
+    for noise in attacked:
+        harm = clean.mean() - noise.right.mean()
+        if noise.attack.name == "noise" and whole > 0 and harm > 0.5 * whole:
+            text = f"uniform noise does {100 * harm / whole:.0f} % of the harm that "
+            signs.append(remark("noise", text + f"{strongest.name} does", noise.name))
+    return signs
+
+
+def _is_linf_without_gradients(attack: Attack) -> bool:
+    return attack.kind != "white-box" and attack.norm == "Linf"
+
+
+def remark(rule: str, text: str, *suites: str) -> dict[str, Any]:
+    """A reason not to believe figures of suites, or to be careful with them."""
+    return {"rule": rule, "suites": list(suites), "text": text}
+
+
+def _stronger(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
     """Whether the first breaks significantly more samples: a sign test on those that differ."""
-    only_first = int((~_right(first) & _right(second)).sum())
-    only_second = int((_right(first) & ~_right(second)).sum())
+    only_first = int((~first & second).sum())
+    only_second = int((first & ~second).sum())
     count = only_first + only_second
     tail = sum(math.comb(count, k) for k in range(only_first, count + 1)) / 2**count
     return only_first > only_second and tail < _SIGNIFICANT

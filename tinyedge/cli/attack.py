@@ -13,7 +13,9 @@ from tinyedge.cli.options import DATASETS, PATH, output_options
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
+    from tinyedge.attacks import AttackSettings
     from tinyedge.datasets import DatasetName
+    from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
 
 
@@ -120,14 +122,11 @@ def command(
     attack that was interrupted goes on with --resume.
     """
     from tinyedge.attacks import AttackSettings
-    from tinyedge.attacks.judgement import judge
     from tinyedge.attacks.suites import Means, attack_names, craft_suites
     from tinyedge.cli.attack_data import clean_samples, model_file, start_suite
     from tinyedge.cli.attack_oracle import attack_converted
     from tinyedge.errors import DataError, UsageError
-    from tinyedge.evaluation.suites import save_suites
     from tinyedge.exporters.converted import MANIFEST_FILE, load_converted
-    from tinyedge.importers.result import file_hash
 
     if data and dataset:
         raise UsageError("--data and --dataset exclude each other")
@@ -175,9 +174,22 @@ def command(
         if not (data or dataset or run):
             raise DataError(str(error), hint="name labelled samples with --data") from error
         raise
-    save_suites(suite_file, suites, {"file": target.name, "sha256": file_hash(target)})
+    _judge_and_save(output, target, suites, settings, suite_file)
+
+
+def _judge_and_save(
+    output: Output, target: Path, suites: list[Suite], settings: AttackSettings, suite_file: Path
+) -> None:
+    """Saves the suites, first as they are, then with what judging has found; prints that."""
+    from tinyedge.attacks.judgement import judge
+    from tinyedge.evaluation.suites import save_suites
+    from tinyedge.importers.result import file_hash
+
+    source = {"file": target.name, "sha256": file_hash(target)}
+    save_suites(suite_file, suites, source)
     with output.step("judging"):
         found = judge(target, suites, settings)
+    save_suites(suite_file, suites, source, found["masking"])
     output.result({"file": str(suite_file), **found}, *_tables(found), f"written to {suite_file}")
 
 

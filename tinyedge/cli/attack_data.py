@@ -92,4 +92,5 @@ def clean_samples(
             test = load_test_set(dataset, folder, channels="grey" if grey else "rgb")
     low, high = clip
     x = low + test.x * ((high - low) / 255.0) if test.x.dtype == "uint8" else test.x
-    return Suite("clean", x.astype("float32"), test.y, settings={"data": test.source})
+    settings = {"data": test.source}
+    return Suite("clean", x.astype("float32"), test.y, settings=settings, classes=test.classes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,17 +56,23 @@ def command(
     from tinyedge.attacks.suites import craft_suites
     from tinyedge.boards import load_board
     from tinyedge.boards.board import DEFAULT_BOARD
+    from tinyedge.cli.report import write_reports
     from tinyedge.cli.tables import layer_table, memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
     from tinyedge.evaluation.session import emulated_device
-    from tinyedge.evaluation.suites import read_calibration, save_suites
+    from tinyedge.evaluation.suites import load_suites, read_calibration, save_suites
     from tinyedge.exporters.converted import write_converted
-    from tinyedge.files import write_atomically
     from tinyedge.firmware.compilers import cross_compiler
     from tinyedge.importers import import_model
     from tinyedge.importers.result import file_hash
-    from tinyedge.reports.markdown import render_markdown
-    from tinyedge.reports.record import difference, evaluation_record, memory_record
+    from tinyedge.reports.record import (
+        difference,
+        evaluation_record,
+        memory_record,
+        printed,
+        save_run,
+    )
+    from tinyedge.reports.report import load_report
     from tinyedge.targets.emulators import require_emulator
 
     board = load_board(board_name or DEFAULT_BOARD)
@@ -89,13 +94,16 @@ def command(
     )
     source = {"file": demo.MODEL.name, "sha256": file_hash(demo.MODEL)}
     save_suites(folder / "suites.npz", suites, source)
+    suites = load_suites(folder / "suites.npz")
 
     output.remark(f"building for {board.title}")
     with emulated_device(model, board, emulator, compiler) as emulated:
         place = {
+            "on": "emulator",
             "board": board.name,
             "emulator": emulated.device.target.name,
             "compiler": emulated.firmware.compiler,
+            "firmware": emulated.firmware.hash,
         }
         results = []
         for suite in suites:
@@ -105,13 +113,31 @@ def command(
         memory = memory_record(emulated.firmware.footprint, board, stack_peak)
 
     record = evaluation_record(model, results, {**place, "memory": memory})
-    write_atomically(folder / "report.json", json.dumps(record, indent=2) + "\n")
-    write_atomically(folder / "report.md", render_markdown(record))
+    save_run(folder / "report.json", record, output.command)
+    report = load_report([folder / "report.json"])
+    written = [
+        folder / "report.json",
+        *write_reports(report, _html(output, folder), folder / "report.md", None),
+    ]
     output.result(
-        record,
+        printed(record),
         layer_table(model.manifest["layers"]),
         suite_table(record["suites"], str(place["emulator"])),
         memory_bars(memory),
-        f"report written to {folder / 'report.md'} and {folder / 'report.json'}",
+        f"report written to {', '.join(map(str, written))}",
         failure=difference(record, str(place["emulator"])),
     )
+
+
+def _html(output: Output, folder: Path) -> Path | None:
+    """Where the report goes as HTML; None, with a remark, where charts cannot be drawn."""
+    from tinyedge.cli.report import HTML_FILE
+    from tinyedge.errors import MissingDependencyError
+    from tinyedge.reports.charts import require_charts
+
+    try:
+        require_charts()
+    except MissingDependencyError as error:
+        output.remark(f"no {HTML_FILE}: {error}; {error.hint}")
+        return None
+    return folder / HTML_FILE

@@ -22,7 +22,9 @@ PACKAGES = {
     "tflite_micro": "TFLite-Micro's interpreter, to compare with",
     "ai_edge_litert": "LiteRT, to compare with",
     "hls4ml": "FPGA projects, and another implementation to compare with",
-    "PIL": "data sets of JPEG images",
+    "vl_convert": "charts of reports",
+    "junitparser": "reports as JUnit's XML",
+    "PIL": "data sets of JPEG images, pictures in reports",
 }
 _EXTRAS = {
     "tensorflow": "qkeras",
@@ -34,6 +36,8 @@ _EXTRAS = {
     "tflite_micro": "tflite",
     "ai_edge_litert": "tflite",
     "hls4ml": "hls4ml",
+    "vl_convert": "report",
+    "junitparser": "report",
     "PIL": "data",
 }
 

@@ -36,6 +36,7 @@ COMMANDS = (
     "export",
     "emulate",
     "run",
+    "report",
     "train",
     "quantize",
     "attack",
@@ -82,7 +83,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; gives the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    output = Output(json="--json" in given)
+    output = Output(json="--json" in given, command=["tinyedge", *given])
     try:
         result = cli.main(given, "tinyedge", standalone_mode=False, obj=output)
         return result if isinstance(result, int) else 0

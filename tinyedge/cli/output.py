@@ -27,10 +27,12 @@ class Output:
     Attributes:
         json: print one JSON object instead of text.
         verbosity: -1 quiet, 0 normal, 1 verbose.
+        command: the command line, for records of what was done.
     """
 
     json: bool = False
     verbosity: int = 0
+    command: list[str] = field(default_factory=list)
     _printed: bool = field(default=False, init=False)
 
     @cached_property

@@ -88,6 +88,14 @@ DEVICES = ("emulator", "board")
     help="Compare every layer's output with the numpy reference; names the first that differs.",
 )
 @tflm_options
+@click.option(
+    "-o",
+    "--output",
+    "record_file",
+    type=PATH,
+    metavar="RUN.json",
+    help="Keeps the record of the run with all logits, for 'tinyedge report'.",
+)
 @output_options
 @click.pass_obj
 def command(
@@ -115,6 +123,7 @@ def command(
     tflm_includes: tuple[Path, ...],
     tflm_lib: Path | None,
     tflm_arena: int | None,
+    record_file: Path | None,
 ) -> None:
     """Run samples through a converted model, anywhere.
 
@@ -158,6 +167,7 @@ def command(
         raise UsageError("--runtime tflm goes with --on emulator and --suite or --dataset")
     if chosen.name == "tflm":
         chosen.require_tflm()
+    _check_record_file(record_file, inputs)
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
     if watching:
@@ -179,12 +189,33 @@ def command(
 
     everything = opened([quantized_samples(model, suite) for suite in suites])
     record, text = _run_suites(output, model, suites, place, everything)
+    text += _saved(output, record, record_file)
     if chosen.name == "tflm":
         _compare_runtimes(output, model, suites, record, text, _opened_tflm(model, board, chosen))
     else:
-        from tinyedge.reports.record import difference
+        from tinyedge.reports.record import difference, printed
 
-        output.result(record, *text, failure=difference(record, place))
+        output.result(printed(record), *text, failure=difference(record, place))
+
+
+def _check_record_file(path: Path | None, inputs: Path | None) -> None:
+    from tinyedge.errors import UsageError
+    from tinyedge.files import check_writable
+
+    if path and inputs:
+        raise UsageError("-o goes with --suite or --dataset; raw logits go to --outputs")
+    if path:
+        check_writable(path)
+
+
+def _saved(output: Output, record: dict[str, Any], path: Path | None) -> list[str]:
+    """Saves the record where that was asked for; says so."""
+    from tinyedge.reports.record import save_run
+
+    if path is None:
+        return []
+    save_run(path, record, output.command)
+    return [f"written to {path}; 'tinyedge report {path}' reads it"]
 
 
 class Link(NamedTuple):
@@ -247,16 +278,18 @@ def _opened_devices(
                         "board": board.name,
                         "emulator": emulated.device.target.name,
                         "compiler": emulated.firmware.compiler,
+                        "firmware": emulated.firmware.hash,
                     }
                     fleet = Fleet([emulated.device], journal)
                     yield fleet, about, lambda: measured_record(emulated) | {"link": fleet.record()}
             else:
                 with attached_devices(model, board, link.ports, options) as devices:
-                    about = {"on": place, "board": devices[0].hello.board, "emulator": None}
+                    hello = devices[0].hello
+                    about = {"on": place, "board": hello.board, "emulator": None}
                     fleet = Fleet(devices, journal)
                     yield (
                         fleet,
-                        about | {"port": ", ".join(link.ports)},
+                        about | {"port": ", ".join(link.ports), "firmware": hello.firmware_hash},
                         lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
                     )
             for port, failure in fleet.failed.items():
@@ -450,12 +483,12 @@ def _compare_runtimes(
 ) -> None:
     """Runs the suites on TFLite-Micro too, and prints both."""
     from tinyedge.cli.tables import side_by_side_table
-    from tinyedge.reports.record import difference, side_by_side
+    from tinyedge.reports.record import difference, printed, side_by_side
 
     theirs, more = _run_suites(output, model, suites, "tflm", opened)
     rows = [side_by_side("tinyedge", ours), side_by_side("tflm", theirs)]
     output.result(
-        {**ours, "tflm": theirs, "side_by_side": rows},
+        {**printed(ours), "tflm": printed(theirs), "side_by_side": rows},
         *text,
         *more,
         side_by_side_table(rows),

@@ -6,8 +6,10 @@ test set, and the first 64 of the training set for calibration.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from tinyedge.datasets import fashion_mnist
 from tinyedge.evaluation.suites import Suite, load_suites
 
 _FOLDER = Path(__file__).parent
@@ -18,4 +20,4 @@ IMAGES = _FOLDER / "fashion_mnist_test_1000.npz"
 
 def clean_suite() -> Suite:
     """The 1,000 test images with their labels, one suite named ``clean``."""
-    return load_suites(IMAGES)[0]
+    return replace(load_suites(IMAGES)[0], classes=fashion_mnist.CLASSES)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
 from tinyedge.evaluation.executors import Int8, Progress, Run
+from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph import reference
-from tinyedge.graph.tensors import as_batch
+from tinyedge.graph.tensors import Quantization, as_batch
+
+Place = Literal["float", "host", "device"]
+PLACES: tuple[Place, ...] = get_args(Place)
+"""Who computes logits: the float model, the integer graph on this machine, what is under test."""
 
 
 class Executor(Protocol):
@@ -24,59 +29,57 @@ class Executor(Protocol):
         """Gives the logits, and the cost where it is known."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SuiteResult:
     """What became of one suite.
 
     Attributes:
-        name: of the suite.
-        samples: how many.
-        float_accuracy: of the float model, if the suite came with its logits.
-        host_accuracy: of the integer graph on this machine.
-        device_accuracy: of the executor under test.
-        mismatched_samples: samples with any logit that differs between host and device.
-        mismatched_logits: logits that differ.
-        instructions: (mean, smallest, largest) per inference, where counted.
-        seconds: (mean, smallest, largest) per inference, where timed by the device.
-        settings: of the suite.
+        suite: the samples.
+        inputs: int8 (n, *input shape), as the executor received them.
+        host: int8 (n, *output shape) logits of the integer graph on this machine.
+        run: what the executor under test gave.
+        output: the quantization of the logits.
     """
 
-    name: str
-    samples: int
-    float_accuracy: float | None
-    host_accuracy: float
-    device_accuracy: float
-    mismatched_samples: int
-    mismatched_logits: int
-    instructions: tuple[float, int, int] | None
-    seconds: tuple[float, float, float] | None
-    settings: dict[str, Any]
+    suite: Suite
+    inputs: Int8
+    host: Int8
+    run: Run
+    output: Quantization
 
-    def to_json(self) -> dict[str, Any]:
-        """The record of ``--json`` and ``report.json``."""
+    @property
+    def samples(self) -> int:
+        """How many."""
+        return len(self.suite.labels)
 
-        def spread(values: tuple[float, float, float] | None) -> dict[str, float] | None:
-            return dict(zip(("mean", "min", "max"), values, strict=True)) if values else None
+    @property
+    def differs(self) -> NDArray[np.bool_]:
+        """Whether host and device differ, by sample and logit, (n, classes)."""
+        found: NDArray[np.bool_] = (self.run.logits != self.host).reshape(self.samples, -1)
+        return found
 
+    @property
+    def logits(self) -> dict[Place, NDArray[Any] | None]:
+        """Logits (n, classes) by who computed them: floats of the float model, int8 of the others.
+
+        The float model's are None where the suite came without them.
+        """
+        count, given = self.samples, self.suite.float_logits
         return {
-            "name": self.name,
-            "samples": self.samples,
-            "accuracy": {
-                "float": self.float_accuracy,
-                "host": self.host_accuracy,
-                "device": self.device_accuracy,
-            },
-            "mismatched_samples": self.mismatched_samples,
-            "mismatched_logits": self.mismatched_logits,
-            "instructions": spread(self.instructions),
-            "seconds": spread(self.seconds),
-            "settings": self.settings,
+            "float": None if given is None else given.reshape(count, -1),
+            "host": self.host.reshape(count, -1),
+            "device": self.run.logits.reshape(count, -1),
         }
+
+    def accuracy(self, place: Place) -> float | None:
+        """The share of right verdicts; None for a float model whose logits are not known."""
+        logits = self.logits[place]
+        return None if logits is None else accuracy(logits, self.suite.labels)
 
 
 def accuracy(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:
     """Share of samples whose largest logit (the first of equals) is the label's."""
-    return float((logits.reshape(len(labels), -1).argmax(axis=1) == labels).mean())
+    return float((verdicts(logits) == labels).mean())
 
 
 def quantized_samples(model: ConvertedModel, suite: Suite) -> Int8:
@@ -114,25 +117,4 @@ def evaluate_suite(
     samples = quantized_samples(model, suite)
     host = reference.run(model.graph, samples)
     run = executor(samples, progress)
-    differs = (run.logits != host).reshape(len(samples), -1)
-    float_logits = suite.float_logits
-    return SuiteResult(
-        name=suite.name,
-        samples=len(samples),
-        float_accuracy=None if float_logits is None else accuracy(float_logits, suite.labels),
-        host_accuracy=accuracy(host, suite.labels),
-        device_accuracy=accuracy(run.logits, suite.labels),
-        mismatched_samples=int(differs.any(axis=1).sum()),
-        mismatched_logits=int(differs.sum()),
-        instructions=None
-        if run.instructions is None
-        else (
-            float(run.instructions.mean()),
-            int(run.instructions.min()),
-            int(run.instructions.max()),
-        ),
-        seconds=None
-        if run.seconds is None
-        else (float(run.seconds.mean()), float(run.seconds.min()), float(run.seconds.max())),
-        settings=suite.settings,
-    )
+    return SuiteResult(suite, samples, host, run, model.graph.output_tensor.quantization)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -22,6 +23,24 @@ from tinyedge.graph.tensors import Quantization, as_batch
 _VERSION = 1
 
 
+@dataclass(frozen=True)
+class SuiteFile:
+    """Where suites were read from.
+
+    Attributes:
+        name: of the file, without its folders.
+        sha256: of its content.
+        model: that they were crafted on: file name and hash; empty where the file does not say.
+        masking: what was found when gradients were judged, see ``attacks.judgement``; None where
+            they were not.
+    """
+
+    name: str
+    sha256: str
+    model: dict[str, Any] = field(default_factory=dict)
+    masking: dict[str, Any] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Suite:
     """Samples that belong together.
@@ -33,6 +52,8 @@ class Suite:
         float_logits: float32 (n, classes) of the float model, if it was at hand.
         settings: how the samples were made: attack, epsilon and its unit, steps, seed.
         input_quantization: by which a device is to receive the inputs, if that was settled.
+        classes: their names in the order of the labels; empty where they are not known.
+        file: that it was read from.
     """
 
     name: str
@@ -41,6 +62,8 @@ class Suite:
     float_logits: NDArray[np.float32] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     input_quantization: Quantization | None = None
+    classes: tuple[str, ...] = ()
+    file: SuiteFile | None = None
 
     def dequantized(self) -> NDArray[np.float32]:
         """The inputs after they were quantized to int8."""
@@ -111,16 +134,23 @@ def suite_of(
         x = low + x.astype(np.float32) * np.float32((high - low) / 255.0)
         settings["pixels"] = [low, high]
     settings["data"] = test_set.source
-    return Suite(name, x.astype(np.float32), test_set.y[:count], settings=settings)
+    labels, classes = test_set.y[:count], test_set.classes
+    return Suite(name, x.astype(np.float32), labels, settings=settings, classes=classes)
 
 
-def save_suites(path: Path, suites: list[Suite], source: dict[str, Any]) -> None:
+def save_suites(
+    path: Path,
+    suites: list[Suite],
+    source: dict[str, Any],
+    masking: dict[str, Any] | None = None,
+) -> None:
     """Writes suites: inputs as floats and as the device receives them, labels, logits, settings.
 
     Args:
         path: the ``.npz`` file.
         suites: distinct by name.
         source: of the model that they were crafted on: file name and SHA-256.
+        masking: what judging its gradients found.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for suite in suites:
@@ -133,12 +163,14 @@ def save_suites(path: Path, suites: list[Suite], source: dict[str, Any]) -> None
     description = {
         "version": _VERSION,
         "model": source,
+        "masking": masking,
         "suites": [
             {
                 "name": suite.name,
                 "settings": suite.settings,
                 "input_quantization": suite.input_quantization
                 and dataclasses.asdict(suite.input_quantization),
+                "classes": list(suite.classes),
             }
             for suite in suites
         ],
@@ -152,16 +184,23 @@ def save_suites(path: Path, suites: list[Suite], source: dict[str, Any]) -> None
 def load_suites(path: Path) -> list[Suite]:
     """Reads suites that ``save_suites`` wrote.
 
-    A plain ``.npz`` with arrays ``x`` and ``y`` is read as one suite named ``clean``.
+    A plain ``.npz`` with arrays ``x`` and ``y`` is read as one suite named ``clean``; texts
+    ``classes`` in it are the names of the classes.
 
     Raises:
         DataError: the file is missing, damaged or holds no suites.
     """
     arrays = _read(path)
+    file = SuiteFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
     try:
         if "suites" not in arrays:
-            return [Suite("clean", _floats(path, arrays["x"]), _labels(path, arrays["y"]))]
+            x, y = _floats(path, arrays["x"]), _labels(path, arrays["y"])
+            classes = tuple(map(str, arrays.get("classes", ())))
+            return [Suite("clean", x, y, classes=classes, file=file)]
         description = json.loads(arrays["suites"].tobytes())
+        file = replace(
+            file, model=dict(description.get("model", {})), masking=description.get("masking")
+        )
         suites = [
             Suite(
                 record["name"],
@@ -172,6 +211,8 @@ def load_suites(path: Path) -> list[Suite]:
                 Quantization(**quantization)
                 if (quantization := record.get("input_quantization"))
                 else None,
+                tuple(record.get("classes", ())),
+                file,
             )
             for record in description["suites"]
         ]

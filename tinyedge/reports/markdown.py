@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from tinyedge.reports import text
+from tinyedge.reports.report import Report
 from tinyedge.templates import render_template
 
 
-def render_markdown(record: dict[str, Any]) -> str:
-    """Markdown from the record of an evaluation on a board or an emulator."""
-    return render_template("report/report.md.j2", {"record": record})
+def render_markdown(report: Report) -> str:
+    """Compact Markdown; what is long folds away."""
+    return render_template("report/report.md.j2", {"report": report, "say": text})

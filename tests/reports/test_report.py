@@ -1,0 +1,499 @@
+"""Records of runs, and every form of report that is made from them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from junitparser import JUnitXml
+
+from tests.cli.commands import failure, run_cli, run_json
+from tests.cli.test_cli import light
+from tests.reports.runs import (
+    CLASSES,
+    MASKING,
+    attacked_suite,
+    clean_suite,
+    from_file,
+    network,
+    results_of,
+    six_suites,
+    write_run,
+)
+from tinyedge.evaluation.suites import Suite
+from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.graph.tensors import Quantization
+from tinyedge.reports.html import render_html
+from tinyedge.reports.markdown import render_markdown
+from tinyedge.reports.record import evaluation_record, printed
+from tinyedge.reports.report import load_report
+from tinyedge.reports.run_record import Run, load_run, run_schema
+
+DATA = Path(__file__).parent / "data"
+SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "run-1.json"
+OLD = DATA / "report-0.1.0.json"
+"""A ``report.json`` as the demonstration wrote it before records had a version."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ConvertedModel:
+    return network(tmp_path_factory.mktemp("small") / "m")
+
+
+@pytest.fixture(scope="module")
+def suites(model: ConvertedModel, tmp_path_factory: pytest.TempPathFactory) -> list[Suite]:
+    return six_suites(tmp_path_factory.mktemp("suites"), model, 60)
+
+
+@pytest.fixture(scope="module")
+def run_file(
+    model: ConvertedModel, suites: list[Suite], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return write_run(tmp_path_factory.mktemp("run") / "run.json", model, suites)
+
+
+@pytest.fixture(scope="module")
+def record(run_file: Path) -> dict[str, Any]:
+    return dict(json.loads(run_file.read_text()))
+
+
+def decoded(array: dict[str, Any]) -> np.ndarray:
+    """An array as the documentation says that any program can read it."""
+    content = np.frombuffer(base64.b64decode(array["data"]), f"<{np.dtype(array['dtype']).str[1:]}")
+    return content.reshape(array["shape"])
+
+
+def test_record_holds_all_that_its_figures_come_from(
+    record: dict[str, Any], suites: list[Suite]
+) -> None:
+    arrays = {each["suite"]: each for each in record["arrays"]}
+    clean = suites[0]
+    for suite, shown in zip(suites, record["suites"], strict=True):
+        own = arrays[suite.name]
+        labels = decoded(own["labels"])
+        assert np.array_equal(labels, suite.labels)
+        floats, host, device = (
+            decoded(own[f"{place}_logits"]) for place in ("float", "host", "device")
+        )
+        assert suite.float_logits is not None
+        assert np.array_equal(floats, suite.float_logits)
+        assert np.array_equal(host, device)
+        assert shown["accuracy"]["device"] == (device.argmax(axis=1) == labels).mean()
+        assert shown["accuracy"]["float"] == (floats.argmax(axis=1) == labels).mean()
+        low, high = shown["intervals"]["device"]
+        assert low < shown["accuracy"]["device"] < high
+        confusion = np.array(shown["confusion"]["device"])
+        assert confusion.sum() == len(labels)
+        assert confusion.trace() == (device.argmax(axis=1) == labels).sum()
+        assert np.array_equal(confusion.sum(axis=1), np.bincount(labels, minlength=10))
+        counts = decoded(own["instructions"])
+        assert shown["instructions"]["p50"] in counts
+        assert (counts <= shown["instructions"]["p95"]).mean() >= 0.95
+        output = record["model"]["output"]
+        real = output["scale"] * (device.astype(float) - output["zero_point"])
+        error = shown["logit_error"]["device_float"]
+        assert error["rmse"] == pytest.approx(np.sqrt(((real - floats) ** 2).mean()))
+        assert shown["logit_error"]["device_host"]["rmse"] == 0
+        assert shown["classes"] == list(CLASSES)
+        if suite is clean:
+            assert shown["change"] is None
+            continue
+        lengths = np.linalg.norm((suite.inputs - clean.inputs).reshape(len(labels), -1), axis=1)
+        assert decoded(own["l2"]) == pytest.approx(lengths, rel=1e-5)
+        assert shown["change"]["clean"] == "clean"
+        assert shown["change"]["l2_mean"] == pytest.approx(lengths.mean(), rel=1e-5)
+        if suite.settings["norm"] == "Linf":
+            assert shown["change"]["linf_max"] == pytest.approx(suite.settings["epsilon"], rel=1e-4)
+
+
+def test_an_l2_attack_counts_within_its_budget(model: ConvertedModel) -> None:
+    clean = clean_suite(model, 50)
+    attacked = attacked_suite(model, clean, "cw", epsilon=0.3)
+    attacked.inputs[25:] = clean.inputs[25:]
+    shares = []
+    for budget in (1e-6, 1e6):
+        suite = replace(attacked, settings=attacked.settings | {"epsilon": budget})
+        before, after = evaluation_record(model, results_of(model, [clean, suite]), {})["suites"]
+        shares.append(after["within_epsilon"]["share"])
+    # No change is short enough for the first budget: only what was wrong before counts as broken.
+    assert shares[0] == before["accuracy"]["device"]
+    assert shares[1] == after["accuracy"]["device"] < shares[0]
+
+
+def test_pictures_show_the_same_sample_before_and_after(
+    record: dict[str, Any], suites: list[Suite], model: ConvertedModel
+) -> None:
+    by_name = {suite.name: suite for suite in suites}
+    quantize = model.graph.input_tensor.quantization.quantize
+    assert Counter(picture["suite"] for picture in record["pictures"]) == dict.fromkeys(
+        ("pgd2", "pgd4", "pgd8", "cw", "noise"), 4
+    )
+    for picture in record["pictures"]:
+        at, suite = picture["index"], by_name[picture["suite"]]
+        assert np.array_equal(decoded(picture["attacked"]), quantize(suite.inputs[at]))
+        assert np.array_equal(decoded(picture["clean"]), quantize(suites[0].inputs[at]))
+        assert picture["label"] == suite.labels[at]
+
+
+def test_published_schema_is_up_to_date_and_holds(record: dict[str, Any]) -> None:
+    published = json.loads(SCHEMA.read_text())
+    assert published == run_schema(), "python tools/write_schema.py writes it anew"
+    jsonschema.Draft202012Validator.check_schema(published)
+    jsonschema.validate(record, published)
+    jsonschema.validate(json.loads(OLD.read_text()), published)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(record | {"version": 2}, published)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**record, "suites": []}, published)
+
+
+def test_reading_a_record_back_changes_nothing(run_file: Path, record: dict[str, Any]) -> None:
+    dumped = load_run(run_file).model_dump(mode="json")
+    for key, value in record.items():
+        assert dumped[key] == value, key
+
+
+@pytest.mark.parametrize("kind", ["old", "printed"])
+def test_records_of_earlier_releases_and_printed_ones_still_make_reports(
+    kind: str, record: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = OLD
+    if kind == "printed":
+        path = tmp_path / "printed.json"
+        path.write_text(json.dumps({"version": 1, "status": "ok"} | printed(record)))
+    run_json(capsys, "report", path, "-o", tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<svg" in page
+    assert "data:image/png" not in page
+    if kind == "old":
+        assert "made by an earlier release" in page
+        assert "Confusion" not in page
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    assert "| clean | " in markdown
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r.update(version=2), "version is 2, allowed: up to 1"),
+        (lambda r: r.pop("suites"), "not the record of a run: it has no suites"),
+        (lambda r: r.pop("model"), "model is missing"),
+        (lambda r: r["suites"][0].update(samples="60"), "suites.0.samples is '60', allowed"),
+        (lambda r: r["suites"][1].update(name="clean"), "names that occur twice"),
+        (
+            lambda r: r["suites"][0]["accuracy"].update(device=1.5),
+            "suites.0.accuracy.device is 1.5",
+        ),
+        (lambda r: r["arrays"][0]["labels"].update(data="A"), "arrays.0.labels.data"),
+        (lambda r: r["arrays"][0]["labels"].update(shape=[59]), "472 bytes, as its shape says"),
+        (lambda r: r["arrays"][0].update(suite="other"), "arrays.0.suite is 'other'"),
+        (lambda r: r["pictures"][0].update(suite="other"), "pictures.0.suite is 'other'"),
+    ],
+)
+def test_what_is_no_record_is_refused(
+    change: Callable[[dict[str, Any]], Any],
+    message: str,
+    record: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damaged = json.loads(json.dumps(record))
+    change(damaged)
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(damaged))
+    error = failure(capsys, 3, "report", path, "-o", tmp_path / "out")
+    assert error["code"] == "data"
+    assert str(path) in error["message"]
+    assert message in error["message"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_any_truncation_is_refused(run_file: Path, tmp_path: Path) -> None:
+    content = run_file.read_bytes()
+    path = tmp_path / "cut.json"
+    from tinyedge.errors import DataError
+
+    for length in range(0, len(content) - 2, len(content) // 50):
+        path.write_bytes(content[:length])
+        with pytest.raises(DataError, match="cannot be read as JSON"):
+            load_run(path)
+
+
+def test_a_report_needs_neither_model_nor_suites_nor_tensorflow(
+    run_file: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run.json"
+    copy.write_bytes(run_file.read_bytes())
+    result = light("report", copy, "--markdown", tmp_path / "r.md")
+    assert result.returncode == 0, result.stderr
+    assert "Bit-exact" in (tmp_path / "r.md").read_text()
+    for form in ("--html", "--junit"):
+        result = light("report", copy, "--markdown", tmp_path / "not.md", form, tmp_path / "r")
+        assert result.returncode == 5
+        assert "pip install 'tinyedge[report]'" in result.stderr
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["r.md", "run.json"]
+
+
+def test_run_keeps_its_record_and_demands_a_suite(
+    model: ConvertedModel,
+    suites: list[Suite],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from_file(tmp_path / "s.npz", suites[:2], MASKING)
+    path = tmp_path / "run.json"
+    command = ("run", model.folder, "--on", "twin", "--suite", tmp_path / "s.npz", "-o", path)
+    shown = run_json(capsys, *command)
+    assert "arrays" not in shown
+    kept = json.loads(path.read_text())
+    assert kept["suites"] == shown["suites"]
+    assert kept["command"] == ["tinyedge", *map(str, command), "--json"]
+    assert kept["suites"][1]["file"]["name"] == "s.npz"
+    assert kept["judgement"]["files"][0]["file"] == "s.npz"
+    assert len(kept["arrays"]) == 2
+    np.save(tmp_path / "x.npy", suites[0].inputs)
+    raw = ("run", model.folder, "--on", "twin", "--inputs", tmp_path / "x.npy")
+    error = failure(capsys, 2, *raw, "--outputs", tmp_path / "y.npy", "-o", path)
+    assert "--outputs" in error["message"]
+
+
+def test_html_is_one_well_formed_page_with_headings_in_order(run_file: Path) -> None:
+    page = render_html(load_report([run_file]))
+    structure = Structure()
+    structure.feed(page)
+    structure.close()
+    assert structure.open == []
+    assert [name for name, many in Counter(structure.ids).items() if many > 1] == []
+    levels = structure.headings
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert structure.references <= set(structure.ids)
+    assert not re.search(r"(?:src|href)=\"(?!data:image/png|#)", page)
+    assert "undefined" not in page
+    assert "NaN" not in page
+
+
+class Structure(HTMLParser):
+    """Which elements are open, and ids, headings and references to ids."""
+
+    VOID = ("meta", "img", "col", "link", "br", "path", "line", "rect", "circle")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.headings: list[int] = []
+        self.references: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self._look(tag, dict(attrs))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._look(tag, dict(attrs))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def _look(self, tag: str, attributes: dict[str, str | None]) -> None:
+        if name := attributes.get("id"):
+            self.ids.append(name)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        self.references |= set((attributes.get("aria-labelledby") or "").split())
+        target = attributes.get("href") or ""
+        self.references |= {target[1:]} if target.startswith("#") else set()
+        if tag == "img":
+            assert attributes.get("alt")
+        if tag == "th":
+            assert attributes.get("scope") in ("col", "row")
+
+
+def test_reports_of_the_same_runs_are_the_same_bytes(run_file: Path) -> None:
+    first, second = (load_report([run_file]) for _ in range(2))
+    assert render_html(first) == render_html(second)
+    assert render_markdown(first) == render_markdown(second)
+
+
+def test_names_cannot_become_markup(model: ConvertedModel, tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>|`x`"
+    suites = [replace(clean_suite(model, 20), name=evil, classes=(evil,) * 10)]
+    path = write_run(
+        tmp_path / "r.json", model, suites, change=lambda r: r["versions"].update({evil: evil})
+    )
+    page = render_html(load_report([path]))
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    markdown = render_markdown(load_report([path]))
+    assert "<script>" not in markdown
+    for line in markdown.splitlines():
+        if line.startswith("| &lt;"):
+            assert len(re.findall(r"(?<!\\)\|", line)) == 9
+
+
+def test_curves_join_suites_of_one_attack(run_file: Path, record: dict[str, Any]) -> None:
+    (run,) = load_report([run_file]).runs
+    by_name = {suite["name"]: suite for suite in record["suites"]}
+    linf = [curve for curve in run.curves if curve.norm == "Linf" and not curve.swept]
+    assert [(curve.attack, curve.of) for curve in linf] == [("pgd", "device"), ("pgd", "float")]
+    points = linf[0].points
+    assert [round(255 * point.epsilon) for point in points] == [0, 2, 4, 8]
+    assert points[0].accuracy == by_name["clean"]["accuracy"]["device"]
+    for point, steps in zip(points[1:], (2, 4, 8), strict=True):
+        assert point.accuracy == by_name[f"pgd{steps}"]["accuracy"]["device"]
+        assert point.interval == tuple(by_name[f"pgd{steps}"]["intervals"]["device"])
+    (l2, _) = [curve for curve in run.curves if curve.norm == "L2"]
+    assert l2.points[0].accuracy == by_name["clean"]["accuracy"]["device"]
+    assert l2.points[-1].accuracy == pytest.approx(by_name["cw"]["accuracy"]["device"])
+    shares = [point.accuracy for point in l2.points]
+    assert shares == sorted(shares, reverse=True)
+    (swept,) = [curve for curve in run.curves if curve.swept]
+    assert [point.accuracy for point in swept.points] == [0.4, 0.0]
+
+
+def test_junit_has_a_case_for_each_check(run_file: Path, tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "r.xml"
+    code, _, _ = run_cli(capsys, "report", run_file, "--junit", path, "--min-accuracy", "clean=50%")
+    assert code == 0
+    found = JUnitXml.fromfile(str(path))
+    assert (found.tests, found.failures, found.errors) == (6 + 1 + 2, 0, 0)
+    cases = {(case.classname, case.name) for suite in found for case in suite}
+    assert ("run.clean", "min-accuracy") in cases
+    assert ("run.memory", "flash fits") in cases
+
+
+def test_a_missed_threshold_fails_and_the_report_is_written(
+    run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("report", run_file, "-o", tmp_path / "out", "--min-accuracy", "pgd8=0.999")
+    code, out, err = run_cli(capsys, *arguments, "--json")
+    assert code == 8
+    shown = json.loads(out)
+    assert shown["error"]["code"] == "threshold"
+    assert "below the 99.9 % asked for" in err
+    (failed,) = [check for check in shown["runs"][0]["checks"] if not check["ok"]]
+    assert (failed["suite"], failed["name"]) == ("pgd8", "min-accuracy")
+    assert JUnitXml.fromfile(str(tmp_path / "out" / "report.xml")).failures == 1
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_differing_logits_fail_in_every_form(
+    model: ConvertedModel, suites: list[Suite], tmp_path: Path, capsys: Any
+) -> None:
+    path = write_run(tmp_path / "r.json", model, suites[:2], wrong=3)
+    code, out, err = run_cli(capsys, "report", path, "-o", tmp_path / "out")
+    assert code == 8
+    assert "differ in 3 logits of 3 of 60 samples" in err
+    assert "FAILED: clean" in out
+    assert "Host and device differ" in (tmp_path / "out" / "report.html").read_text()
+    assert "**Host and device differ in 6 logits**" in (tmp_path / "out" / "report.md").read_text()
+    assert JUnitXml.fromfile(str(tmp_path / "out" / "report.xml")).failures == 2
+
+
+def test_a_memory_that_does_not_suffice_fails(
+    model: ConvertedModel, suites: list[Suite], tmp_path: Path, capsys: Any
+) -> None:
+    def shrink(record: dict[str, Any]) -> None:
+        memory = json.loads(json.dumps(record["memory"]))
+        memory["ram"]["size"] = 16384
+        record["memory"] = memory
+
+    path = write_run(tmp_path / "r.json", model, suites[:1], change=shrink)
+    code, _, err = run_cli(capsys, "report", path)
+    assert code == 8
+    assert "RAM takes 18,680 of 16,384 bytes" in err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("clean", "'clean', allowed: SUITE=VALUE"),
+        ("clean=2", "'clean=2', allowed"),
+        ("=0.5", "allowed"),
+        ("clean=x%", "allowed"),
+        ("other=0.5", "no run has a suite 'other'"),
+    ],
+)
+def test_wrong_thresholds_are_refused(
+    given: str, message: str, run_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in failure(capsys, 2, "report", run_file, "--min-accuracy", given)["message"]
+
+
+def test_runs_side_by_side(
+    run_file: Path, model: ConvertedModel, suites: list[Suite], tmp_path: Path, capsys: Any
+) -> None:
+    other = write_run(tmp_path / "other.json", model, suites[:1])
+    shown = run_json(capsys, "report", run_file, other, OLD, "-o", tmp_path / "out")
+    assert [run["label"] for run in shown["runs"]] == ["run", "other", "report-0.1.0"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    structure = Structure()
+    structure.feed(page)
+    assert [name for name, many in Counter(structure.ids).items() if many > 1] == []
+    levels = structure.headings
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert structure.references <= set(structure.ids)
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    row = next(line for line in markdown.splitlines() if line.startswith("| Accuracy, pgd8"))
+    assert row.count("|") == 5
+    assert row.count("\N{EN DASH}") == 2
+    names = [suite.name for suite in JUnitXml.fromfile(str(tmp_path / "out" / "report.xml"))]
+    assert len(names) == len(set(names)) == 6 + 1 + 1 + 1 + 3 + 1
+    error = failure(capsys, 2, "report", run_file, run_file)
+    assert "named twice" in error["message"]
+
+
+def test_a_footprint_and_a_profile_are_shown_and_have_to_belong(
+    run_file: Path, record: dict[str, Any], tmp_path: Path, capsys: Any
+) -> None:
+    profile = {
+        "model": record["model"],
+        "profile": {
+            "unit": "instructions",
+            "total": 1000.0,
+            "overhead": None,
+            "layers": [
+                {"name": "first_layer", "kernel": "te_conv", "macs": 500, "count": 900.0},
+                {"name": "reshaped", "kernel": None, "macs": 0, "count": 0.0},
+            ],
+        },
+    }
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps(profile))
+    page = tmp_path / "r.html"
+    run_json(capsys, "report", run_file, "--html", page, "--profile", path)
+    assert "first_layer" in page.read_text()
+    assert "90.0 %" in page.read_text()
+    profile["model"] = record["model"] | {"hash": "0" * 64}
+    path.write_text(json.dumps(profile))
+    error = failure(capsys, 3, "report", run_file, "--profile", path)
+    assert "the profile is of model 000000000000" in error["message"]
+
+
+def test_inputs_that_are_no_images_are_heat_maps(tmp_path: Path) -> None:
+    model = network(tmp_path / "m", (49, 10, 1), Quantization(0.58, 83))
+    suites = [clean_suite(model, 30)]
+    suites.append(attacked_suite(model, suites[0], "square", epsilon=8.0))
+    path = write_run(tmp_path / "r.json", model, suites)
+    page = render_html(load_report([path]))
+    assert page.count("data:image/png;base64,") == 3 * 4
+    assert "images stacked" in page
+
+
+def test_run_record_takes_keys_of_later_releases(record: dict[str, Any]) -> None:
+    later = json.loads(json.dumps(record)) | {"invented": {"later": 1}}
+    later["suites"][0]["invented"] = [1]
+    assert Run.model_validate(later).model_dump()["invented"] == {"later": 1}

@@ -1,0 +1,154 @@
+"""Whether to believe what a run shows of a device under attack."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyedge.attacks.judgement import Attacked, remark, signs_of_masking
+from tinyedge.attacks.settings import ATTACKS
+from tinyedge.evaluation.compare import SuiteResult
+from tinyedge.evaluation.intervals import wilson_interval
+from tinyedge.evaluation.metrics import verdicts
+
+Pair = tuple[SuiteResult, SuiteResult | None]
+"""The result of a suite, and of the samples before the attack, where there are both."""
+
+_ONE_STEP = ("fgsm", "transfer-fgsm", "noise")
+_WIDE = 0.2
+"""Intervals at least so wide say little."""
+_UNCHANGED = 0.1
+_ROUNDING = 1e-5
+"""Of the range of inputs: what float32 may add to a change."""
+
+
+def judge_run(pairs: Sequence[Pair], model_hash: str) -> dict[str, Any] | None:
+    """Looks for reasons not to believe a run's robustness figures.
+
+    After Athalye et al. 2018 (arXiv 1802.00420) and Carlini et al. 2019 (arXiv 1902.06705).
+
+    Args:
+        pairs: the results.
+        model_hash: of the converted model that ran.
+
+    Returns:
+        ``believable``; ``findings``: reasons not to believe the figures; ``cautions``: what they
+        do not say, each with ``rule``, ``suites``, ``text``; ``files``: what ``tinyedge attack``
+        found when it crafted the suites. None where no suite is an attack's.
+    """
+    attacks = [pair for pair in pairs if _attack_name(pair[0]) in ATTACKS]
+    if not attacks:
+        return None
+    findings = [finding for pair in attacks for finding in _findings(*pair)]
+    findings += _signs(attacks)
+    names = [result.suite.name for result, _ in attacks]
+    if all(_attack_name(result) in _ONE_STEP for result, _ in attacks):
+        findings.append(
+            remark("one-step", "no attack of several steps was tried: PGD is the least", *names)
+        )
+    cautions = [caution for pair in attacks for caution in _cautions(*pair)]
+    cautions += _cautions_of_all([result for result, _ in attacks], model_hash)
+    judged = {
+        file.sha256: {"file": file.name, **file.masking}
+        for result, _ in attacks
+        if (file := result.suite.file) and file.masking
+    }
+    return {
+        "believable": not findings and all(file["believable"] for file in judged.values()),
+        "findings": findings,
+        "cautions": cautions,
+        "files": list(judged.values()),
+    }
+
+
+def _attack_name(result: SuiteResult) -> str:
+    return str(result.suite.settings.get("attack", ""))
+
+
+def _right(result: SuiteResult, count: int) -> Any:
+    return verdicts(result.run.logits[:count]) == result.suite.labels[:count]
+
+
+def _signs(attacks: Sequence[Pair]) -> list[dict[str, Any]]:
+    """Signs in the device's verdicts; attacks are compared on the same samples and epsilon."""
+    groups: dict[Any, list[tuple[SuiteResult, SuiteResult]]] = defaultdict(list)
+    for result, clean in attacks:
+        settings = result.suite.settings
+        if clean and settings.get("norm") == "Linf":
+            groups[settings.get("epsilon"), result.suite.labels.tobytes()].append((result, clean))
+    signs = []
+    for group in groups.values():
+        clean = _right(group[0][1], group[0][0].samples)
+        attacked = [
+            Attacked(
+                result.suite.name, ATTACKS[_attack_name(result)], _right(result, result.samples)
+            )
+            for result, _ in group
+        ]
+        signs += signs_of_masking(clean, attacked)
+    return signs
+
+
+def _findings(result: SuiteResult, clean: SuiteResult | None) -> Iterator[dict[str, Any]]:
+    name, settings = result.suite.name, result.suite.settings
+    step, many, epsilon = (settings.get(key) for key in ("step", "iterations", "epsilon"))
+    if step and many and epsilon and step * many < epsilon:
+        text = f"{name}: {many} steps of {step:.3g} do not reach epsilon, {epsilon:.3g}"
+        yield remark("short", text, name)
+    if clean and epsilon and settings.get("norm") == "Linf":
+        largest = float(np.abs(result.suite.inputs - clean.suite.inputs[: result.samples]).max())
+        low, high = settings.get("clip", (0.0, 1.0))
+        if largest > epsilon + _ROUNDING * (high - low):
+            text = f"{name}: a value changes by {largest:.4g}, epsilon is {epsilon:.4g}"
+            yield remark("budget", text, name)
+
+
+def _cautions(result: SuiteResult, clean: SuiteResult | None) -> Iterator[dict[str, Any]]:
+    suite, count = result.suite, result.samples
+    name, settings = suite.name, suite.settings
+    if clean:
+        same = (result.inputs == clean.inputs[:count]).reshape(count, -1).all(axis=1).mean()
+        if same > _UNCHANGED:
+            text = (
+                f"{name}: {100 * same:.0f} % of the samples reach the device unchanged: the attack "
+                "found nothing there, or the grid of the input has swallowed it"
+            )
+            yield remark("unchanged", text, name)
+    else:
+        text = f"{name}: the samples before the attack are not among the suites of its file"
+        yield remark("unpaired", text + ": nothing is known of the changes", name)
+    if reached := settings.get("budget_reached"):
+        text = f"{name}: {reached} of {count} samples used their budget of queries up"
+        yield remark("queries", text + "; more queries may break more", name)
+    low, high = wilson_interval(float(_right(result, count).mean()), count)
+    if high - low > _WIDE:
+        text = f"{name}: {count} samples are few: the interval is {100 * (high - low):.0f} points"
+        yield remark("few", text + " wide", name)
+
+
+def _cautions_of_all(attacked: Sequence[SuiteResult], model_hash: str) -> Iterator[dict[str, Any]]:
+    elsewhere = [
+        result.suite.name
+        for result in attacked
+        if result.suite.settings.get("oracle", {}).get("model") != model_hash
+        and _attack_name(result) != "noise"
+    ]
+    if elsewhere and len(elsewhere) == sum(_attack_name(each) != "noise" for each in attacked):
+        text = (
+            "all attacks were crafted on another model than the one that ran, and are transferred "
+            "to it: gradients of float and quantized networks differ (arXiv 2404.05688); 'tinyedge "
+            "attack DIR --on PLACE' asks the converted model itself"
+        )
+        yield remark("transferred", text, *elsewhere)
+    unjudged = [
+        result.suite.name
+        for result in attacked
+        if ATTACKS[_attack_name(result)].kind == "white-box"
+        and not (result.suite.file and result.suite.file.masking)
+    ]
+    if unjudged:
+        text = "nothing is known of the float model's gradients: the suites tell no judgement"
+        yield remark("unjudged", text, *unjudged)

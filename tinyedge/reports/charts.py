@@ -1,0 +1,278 @@
+"""Charts as SVG: Vega-Lite, drawn without a browser.
+
+Texts stay texts, and colours are the page's CSS variables, so that they follow its theme. The same
+record gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import MissingDependencyError
+from tinyedge.reports.report import Curve
+from tinyedge.reports.text import norm
+
+_VEGA_LITE = "5.20"
+_WIDTH = 380
+"""In pixels: that of a phone, on which it is shown as it is; wider screens enlarge it."""
+_COLOURS = [f"var(--c{number})" for number in range(1, 9)]
+_LEGEND_CHARACTERS = 42
+_BINS = 32
+_DASHES: dict[str, list[int]] = {"device": [1, 0], "float": [4, 3]}
+_CONFIG: dict[str, Any] = {
+    "aria": False,  # the figure as a whole has a title and a description
+    "font": "inherit",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--ink-2)",
+        "titleColor": "var(--ink-2)",
+        "titleFontWeight": "normal",
+        "titleFontSize": 11,
+        "labelFontSize": 11,
+        "labelLimit": 110,
+        "gridColor": "var(--line)",
+        "domainColor": "var(--line-2)",
+        "tickColor": "var(--line-2)",
+        "tickCount": 5,
+        "labelFont": "inherit",
+        "titleFont": "inherit",
+    },
+    "legend": {
+        "labelColor": "var(--ink-2)",
+        "labelFontSize": 11,
+        "labelFont": "inherit",
+        "labelLimit": 200,
+        "orient": "top",
+        "title": None,
+        "symbolOpacity": 1,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart.
+
+    Attributes:
+        title: what it shows.
+        description: what there is to see, for those who do not see it.
+        svg: the drawing.
+    """
+
+    title: str
+    description: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A row of ``accuracy_figure``: of a suite and whoever computed it."""
+
+    suite: str
+    series: str
+    share: float
+    interval: Sequence[float] | None
+
+
+def require_charts() -> None:
+    """Raises MissingDependencyError where charts cannot be drawn."""
+    _converter()
+
+
+@cache
+def _converter() -> Any:
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"charts need Vega ({error})",
+            hint=f"{sys.executable} -m pip install 'tinyedge[report]'",
+        ) from error
+    return vl_convert
+
+
+def _draw(spec: dict[str, Any], height: int) -> str:
+    full = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": _WIDTH,
+        "height": height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "padding": 2,
+        "background": None,
+        "config": _CONFIG,
+        **spec,
+    }
+    svg: str = _converter().vegalite_to_svg(full, vl_version=_VEGA_LITE)
+    return svg
+
+
+def _colour(names: Sequence[str]) -> dict[str, Any]:
+    """A colour a name, and a legend as wide as the drawing."""
+    colours = [_COLOURS[at % len(_COLOURS)] for at in range(len(names))]
+    columns = max(1, round(_LEGEND_CHARACTERS / (max(map(len, names)) + 5)))
+    return {
+        "type": "nominal",
+        "scale": {"domain": list(names), "range": colours},
+        "legend": {"columns": columns},
+    }
+
+
+def accuracy_figure(rows: Sequence[Accuracy]) -> Figure:
+    """Accuracies with their intervals: a line a suite, a mark a series."""
+    series = list(dict.fromkeys(row.series for row in rows))
+    suites = list(dict.fromkeys(row.suite for row in rows))
+    values = [
+        {
+            "suite": row.suite,
+            "series": row.series,
+            "share": row.share,
+            "low": row.interval[0] if row.interval else row.share,
+            "high": row.interval[1] if row.interval else row.share,
+        }
+        for row in rows
+    ]
+    place = {
+        "y": {"field": "suite", "type": "nominal", "sort": suites, "title": None},
+        "yOffset": {"field": "series", "sort": series},
+    }
+    axis = {"format": ".0%", "title": "accuracy, 95 % interval"}
+    share = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": axis}
+    colour = {**_colour(series), "field": "series"}
+    spec = {
+        "data": {"values": values},
+        "encoding": {**place, "color": colour},
+        "layer": [
+            {
+                "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55},
+                "encoding": {"x": {"field": "low", **share}, "x2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 46, "opacity": 1},
+                "encoding": {"x": {"field": "share", **share}},
+            },
+        ],
+    }
+    description = "; ".join(f"{row.suite}, {row.series}: {100 * row.share:.1f} %" for row in rows)
+    height = 76 + len(suites) * max(26, 13 * len(series))
+    return Figure("Accuracy by suite", description, _draw(spec, height))
+
+
+def robustness_figure(curves: Sequence[Curve]) -> Figure:
+    """Accuracy over epsilon of one norm: a colour an attack, dashed of the float model."""
+    names = list(dict.fromkeys(_curve_name(curve) for curve in curves))
+    values = [
+        {
+            "attack": _curve_name(curve),
+            "of": curve.of,
+            "epsilon": point.epsilon,
+            "share": point.accuracy,
+            "low": (point.interval or [point.accuracy])[0],
+            "high": (point.interval or [point.accuracy])[-1],
+        }
+        for curve in curves
+        for point in curve.points
+    ]
+    title = f"epsilon ({norm(curves[0].norm)}, {curves[0].unit})"
+    axis = {"format": ".0%", "title": "accuracy"}
+    share = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": axis}
+    few = all(len(curve.points) <= _BINS / 2 for curve in curves)
+    line = {"type": "line", "strokeWidth": 2, **({"point": {"size": 28}} if few else {})}
+    swept = curves[0].swept is not None
+    dash = {
+        "field": "of",
+        "type": "nominal",
+        "scale": {"domain": list(_DASHES), "range": list(_DASHES.values())},
+        "legend": None,  # the title says it
+    }
+    spec = {
+        "data": {"values": values},
+        "encoding": {
+            "x": {"field": "epsilon", "type": "quantitative", "title": title},
+            "color": {**_colour(names), "field": "attack"},
+        },
+        "layer": [
+            {
+                "transform": [{"filter": f"datum.of == '{'float' if swept else 'device'}'"}],
+                "mark": {"type": "area", "opacity": 0.15},
+                "encoding": {"y": {"field": "low", **share}, "y2": {"field": "high"}},
+            },
+            {
+                "mark": line,
+                "encoding": {
+                    "y": {"field": "share", **share},
+                    **({} if swept else {"strokeDash": dash}),
+                },
+            },
+        ],
+    }
+    ends = [
+        f"{_curve_name(curve)}, {curve.of}: {100 * curve.points[0].accuracy:.1f} % at "
+        f"{curve.points[0].epsilon:.3g} to {100 * curve.points[-1].accuracy:.1f} % at "
+        f"{curve.points[-1].epsilon:.3g}"
+        for curve in curves
+    ]
+    if swept:
+        title = "The float model under PGD, as 'tinyedge attack' tried it up to half of the range"
+    else:
+        title = f"Accuracy over epsilon, {norm(curves[0].norm)}: the device with its 95 % interval"
+        title += ", and dashed the float model"
+    return Figure(title, "; ".join(ends), _draw(spec, 270))
+
+
+def _curve_name(curve: Curve) -> str:
+    if curve.swept:
+        return f"{curve.attack}, {curve.swept}"
+    return curve.attack + (" by queries" if curve.crafted_on == "converted model" else "")
+
+
+def cost_figure(unit: str, costs: Mapping[str, NDArray[Any]]) -> Figure:
+    """How often an inference costs how much, by suite."""
+    everything = np.concatenate(list(costs.values())).astype(np.float64)
+    factor, shown = {
+        "seconds": (1e3, "milliseconds"),
+        "instructions": (1.0, "instructions"),
+    }[unit]
+    low, high = float(everything.min()) * factor, float(everything.max()) * factor
+    if high == low:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, _BINS + 1)
+    values = [
+        {"suite": suite, "from": start, "to": end, "count": int(many)}
+        for suite, cost in costs.items()
+        for start, end, many in zip(
+            edges[:-1].tolist(),
+            edges[1:].tolist(),
+            np.histogram(cost * factor, edges)[0],
+            strict=True,
+        )
+        if many
+    ]
+    scale = {"domain": [low, high], "zero": False, "nice": False}
+    axis = {"tickCount": 3, "format": ",.6~g" if unit == "seconds" else ",.0f"}
+    spec = {
+        "data": {"values": values},
+        "mark": {"type": "bar", "binSpacing": 0.5},
+        "encoding": {
+            "x": {
+                "field": "from",
+                "bin": {"binned": True},
+                "scale": scale,
+                "title": shown,
+                "axis": axis,
+            },
+            "x2": {"field": "to"},
+            "y": {"field": "count", "type": "quantitative", "title": "samples", "stack": "zero"},
+            "color": {**_colour(list(costs)), "field": "suite"},
+        },
+    }
+    p50, p95 = np.percentile(everything * factor, (50, 95), method="higher")
+    description = f"{len(everything):,} inferences: half of them up to {p50:,.6g} {shown}, "
+    description += f"95 % up to {p95:,.6g}, the longest {everything.max() * factor:,.6g}"
+    return Figure("Cost of an inference", description, _draw(spec, 210))

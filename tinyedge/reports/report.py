@@ -1,0 +1,349 @@
+"""What a report shows of one or several runs, worked out from their records alone."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import DataError, ThresholdError, UsageError
+from tinyedge.evaluation.intervals import wilson_interval
+from tinyedge.evaluation.metrics import verdicts
+from tinyedge.reports.run_record import Run, Suite, SuiteArrays, load_profile, load_run
+
+_CURVE_POINTS = 24
+"""Of a curve over the lengths that an L2 attack needed."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Accuracy at one epsilon, with its 95 % Wilson interval where the count is known."""
+
+    epsilon: float
+    accuracy: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Accuracy over epsilon.
+
+    Attributes:
+        attack: its name.
+        crafted_on: ``float model`` or ``converted model``.
+        of: whose accuracy: ``float`` or ``device``.
+        norm: of epsilon.
+        unit: of epsilon.
+        points: by epsilon.
+        swept: the file of suites, where the points are those that ``tinyedge attack`` tried on the
+            float model to find masked gradients; None where they are of the run.
+    """
+
+    attack: str
+    crafted_on: str
+    of: Literal["float", "device"]
+    norm: str
+    unit: str
+    points: list[Point]
+    swept: str | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something that has to hold.
+
+    Attributes:
+        suite: that it is about, or ``memory``.
+        name: ``bit-exact``, ``min-accuracy``, ``flash fits``, ``RAM fits``.
+        ok: whether it holds.
+        text: in words.
+    """
+
+    suite: str
+    name: str
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class RunReport:
+    """What a report shows of one run.
+
+    Attributes:
+        label: tells the runs of a report apart.
+        file: name of the record's file.
+        sha256: of its content.
+        run: the record.
+        thresholds: the accuracies that were asked for, by suite.
+        footprint: what takes the firmware's flash and RAM, if it was given.
+    """
+
+    label: str
+    file: str
+    sha256: str
+    run: Run
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    footprint: dict[str, Any] | None = None
+
+    @property
+    def title(self) -> str:
+        """The model, and where it ran."""
+        return f"{self.run.model.name} on {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Where it ran, in words."""
+        run = self.run
+        if run.board is None:
+            return run.on or "an unknown place"
+        return f"{run.board} ({run.emulator})" if run.emulator else run.board
+
+    @property
+    def differing(self) -> int:
+        """Logits that differ between host and device, of all suites."""
+        return sum(suite.mismatched_logits for suite in self.run.suites)
+
+    @property
+    def logits(self) -> int | None:
+        """Logits that were compared; None where the record does not say."""
+        output = self.run.model.output
+        if output is None:
+            return None
+        return sum(suite.samples for suite in self.run.suites) * math.prod(output.shape)
+
+    @property
+    def attacked(self) -> list[Suite]:
+        """The suites that an attack made."""
+        return [suite for suite in self.run.suites if "attack" in suite.settings]
+
+    @cached_property
+    def arrays(self) -> dict[str, SuiteArrays]:
+        """What the figures were computed from, by suite."""
+        return {arrays.suite: arrays for arrays in self.run.arrays}
+
+    def costs(self) -> tuple[str, dict[str, NDArray[Any]]] | None:
+        """The unit of the cost of an inference, and the cost of each sample by suite."""
+        for unit in ("instructions", "seconds"):
+            found = {
+                name: array.value
+                for name, arrays in self.arrays.items()
+                if (array := getattr(arrays, unit))
+            }
+            if found:
+                return unit, found
+        return None
+
+    @cached_property
+    def curves(self) -> list[Curve]:
+        """Accuracy over epsilon, where there are at least two."""
+        return [*self._linf_curves(), *self._l2_curves(), *self._sweeps()]
+
+    def _linf_curves(self) -> Iterable[Curve]:
+        groups: dict[tuple[str, str, str], list[Suite]] = defaultdict(list)
+        for suite in self.attacked:
+            settings = suite.settings
+            if settings.get("norm") == "Linf" and "epsilon" in settings and suite.change:
+                crafted_on = "converted model" if "oracle" in settings else "float model"
+                unit = str(settings.get("epsilon_unit", ""))
+                groups[settings["attack"], crafted_on, unit].append(suite)
+        for (attack, crafted_on, unit), suites in groups.items():
+            # Of two at one epsilon, to the digits that people write, that of more samples.
+            suites.sort(key=lambda suite: suite.samples)
+            by_epsilon = {f"{suite.settings['epsilon']:.3g}": suite for suite in suites}
+            if len(by_epsilon) < 2:
+                continue
+            ordered = sorted(by_epsilon.values(), key=lambda suite: suite.settings["epsilon"])
+            first = ordered[0]
+            assert first.change
+            for of in ("device", "float"):
+                shares = [(0.0, getattr(first.change.clean_accuracy, of), first.samples)]
+                shares += [
+                    (suite.settings["epsilon"], getattr(suite.accuracy, of), suite.samples)
+                    for suite in ordered
+                ]
+                if all(share is not None for _, share, _ in shares):
+                    points = [_point(*each) for each in shares]
+                    yield Curve(attack, crafted_on, of, "Linf", unit, points)
+
+    def _l2_curves(self) -> Iterable[Curve]:
+        """Of one suite each: which samples have withstood changes up to any length."""
+        for suite in self.attacked:
+            arrays = self.arrays.get(suite.name)
+            clean = self.arrays.get(suite.change.clean) if suite.change else None
+            if suite.settings.get("norm") != "L2" or not (arrays and clean and arrays.l2):
+                continue
+            count, labels, lengths = suite.samples, arrays.labels.value, arrays.l2.value
+            budgets = np.linspace(0, float(lengths.max()), _CURVE_POINTS)
+            crafted_on = "converted model" if "oracle" in suite.settings else "float model"
+            for of in ("device", "float"):
+                before, after = (getattr(each, f"{of}_logits") for each in (clean, arrays))
+                if not (before and after):
+                    continue
+                was = verdicts(before.value[:count]) == labels
+                stayed = verdicts(after.value) == labels
+                points = [
+                    _point(budget, float((stayed | (was & (lengths > budget))).mean()), count)
+                    for budget in map(float, budgets)
+                ]
+                unit = str(suite.settings.get("epsilon_unit", ""))
+                yield Curve(suite.settings["attack"], crafted_on, of, "L2", unit, points)
+
+    def _sweeps(self) -> Iterable[Curve]:
+        """PGD on the float model, as ``tinyedge attack`` tried it to find masked gradients."""
+        for file in self.run.judgement.files if self.run.judgement else ():
+            if file.pgd_sweep:
+                points = [_point(at.epsilon, at.accuracy, file.samples) for at in file.pgd_sweep]
+                yield Curve(
+                    "pgd", "float model", "float", "Linf", "float input", points, swept=file.file
+                )
+
+    @cached_property
+    def checks(self) -> list[Check]:
+        """What has to hold, suite by suite."""
+        checks = []
+        for suite in self.run.suites:
+            ok = suite.mismatched_logits == 0
+            text = (
+                f"host and device differ in {suite.mismatched_logits:,} logits of "
+                f"{suite.mismatched_samples:,} of {suite.samples:,} samples"
+            )
+            if ok:
+                text = f"every logit of {suite.samples:,} samples is the host's"
+            checks.append(Check(suite.name, "bit-exact", ok, text))
+            asked = self.thresholds.get(suite.name)
+            if asked is not None:
+                found = suite.accuracy.device
+                side = "at least" if found >= asked else "below"
+                text = f"accuracy {100 * found:.2f} % is {side} the {100 * asked:g} % asked for"
+                checks.append(Check(suite.name, "min-accuracy", found >= asked, text))
+        if memory := self.run.memory:
+            for name, part in (("flash", memory.flash), ("RAM", memory.ram)):
+                text = f"{name} takes {part.total:,} of {part.size:,} bytes"
+                checks.append(Check("memory", f"{name} fits", part.total <= part.size, text))
+        return checks
+
+    def to_json(self) -> dict[str, Any]:
+        """The run in ``--json``: the record without its arrays, and what follows from it."""
+        return {
+            "label": self.label,
+            "file": self.file,
+            "sha256": self.sha256,
+            "record": self.run.model_dump(exclude={"arrays", "pictures"}),
+            "curves": [asdict(curve) for curve in self.curves],
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """One or several runs."""
+
+    runs: list[RunReport]
+
+    @property
+    def title(self) -> str:
+        """Of the whole."""
+        if len(self.runs) == 1:
+            return self.runs[0].title
+        return f"{len(self.runs)} runs side by side"
+
+    @property
+    def suites(self) -> list[str]:
+        """Names of the suites of all runs, in order."""
+        return list(dict.fromkeys(suite.name for run in self.runs for suite in run.run.suites))
+
+    @property
+    def checks(self) -> list[tuple[RunReport, Check]]:
+        """Of all runs."""
+        return [(run, check) for run in self.runs for check in run.checks]
+
+    def suite(self, run: RunReport, name: str) -> Suite | None:
+        """A run's suite of a name."""
+        return next((suite for suite in run.run.suites if suite.name == name), None)
+
+    def failure(self) -> ThresholdError | None:
+        """What is wrong where a check fails."""
+        several = len(self.runs) > 1
+        failed = [
+            f"{run.label + ': ' if several else ''}{check.suite}: {check.text}"
+            for run, check in self.checks
+            if not check.ok
+        ]
+        hint = "the report is written all the same"
+        return ThresholdError("; ".join(failed), hint) if failed else None
+
+
+def load_report(
+    paths: Sequence[Path],
+    thresholds: Mapping[str, float] | None = None,
+    footprint: dict[str, Any] | None = None,
+    profile: Path | None = None,
+) -> Report:
+    """Reads the records of runs.
+
+    Args:
+        paths: their files.
+        thresholds: accuracies that the device has to reach, by suite.
+        footprint: of the firmware of the only run.
+        profile: the file with the cost of each layer of its model.
+
+    Raises:
+        DataError: a file is missing or no record, or the footprint is of another firmware.
+        UsageError: a file is named twice, no run has a suite that a threshold names, or a footprint
+            or a profile goes with several runs.
+    """
+    if len(set(paths)) < len(paths):
+        raise UsageError("a run is named twice", hint="name each once")
+    if (footprint or profile) and len(paths) > 1:
+        raise UsageError("--footprint and --profile go with one run")
+    thresholds = thresholds or {}
+    runs = [load_run(path) for path in paths]
+    stems = [path.stem for path in paths]
+    labels = [
+        stem if stems.count(stem) == 1 else str(path.with_suffix(""))
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+    known = {suite.name for run in runs for suite in run.suites}
+    for name in thresholds:
+        if name not in known:
+            raise UsageError(
+                f"--min-accuracy: no run has a suite '{name}'",
+                hint=f"there are: {', '.join(sorted(known))}",
+            )
+    if profile:
+        found = load_profile(profile, runs[0].model.hash)
+        runs = [runs[0].model_copy(update={"profile": found})]
+    if footprint:
+        _check_same_firmware(runs[0], footprint)
+    return Report(
+        [
+            RunReport(label, path.name, _sha256(path), run, thresholds, footprint)
+            for label, path, run in zip(labels, paths, runs, strict=True)
+        ]
+    )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_same_firmware(run: Run, footprint: dict[str, Any]) -> None:
+    flash = footprint["flash"]["total"]
+    if run.memory and run.memory.flash.total != flash:
+        raise DataError(
+            f"the footprint is of another firmware: {flash:,} bytes of flash, the run's takes "
+            f"{run.memory.flash.total:,}",
+            hint="write it with 'tinyedge footprint DIR -b BOARD -o FILE.json', of the same build",
+        )
+
+
+def _point(epsilon: float, share: float, count: int | None) -> Point:
+    return Point(epsilon, share, wilson_interval(share, count) if count else None)
