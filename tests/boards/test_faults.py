@@ -9,13 +9,15 @@ import pytest
 from tests.cli.commands import failure, run_json
 from tinyedge.templates import data_folder
 
+NANO = "arduino-nano-33-ble"
+
 # What is changed in a good description, and of the fault: its key, its value and what is allowed.
 CHANGES: list[tuple[str, str, str, str, str, str]] = [
     ("netduinoplus2", "[clock]", "[klock]", "klock", "unknown key", "did you mean 'clock'?"),
     ("netduinoplus2", "irq = 71", "irg = 71", "uart.irg", "unknown key", "did you mean 'irq'?"),
     ("netduinoplus2", "pll_q = 7", "zz = 7", "clock.zz", "unknown key", "known: sysclk_hz, pll_m"),
-    ("netduinoplus2", '"stm32f4"', '"avr"', "family", "'avr'", "'mps2' or 'nrf51' or 'stm32f4'"),
-    ("netduinoplus2", '"stm32f4"', "[1]", "family", "[1]", "'mps2' or 'nrf51' or 'stm32f4'"),
+    ("netduinoplus2", '"stm32f4"', '"avr"', "family", "'avr'", "'mps2' or 'nrf51' or "),
+    ("netduinoplus2", '"stm32f4"', "[1]", "family", "[1]", "'mps2' or 'nrf51' or "),
     ("netduinoplus2", 'family = "stm32f4"\n', "", "family", "missing", "'mps2' or 'nrf51'"),
     ("netduinoplus2", "schema = 1", "schema = 2", "schema", "2", "1"),
     ("netduinoplus2", "schema = 1\n", "", "schema", "missing", "1"),
@@ -107,6 +109,16 @@ CHANGES: list[tuple[str, str, str, str, str, str]] = [
     ("microbit", "0x40002000", "0x40004000", "uart.base", "1073758208", "1073750016"),
     ("microbit", '"P0.24"', '"P0.32"', "uart.tx", "'P0.32'", "a text like"),
     ("microbit", '"P0.25"', '"P0.24"', "uart.rx", "'P0.24'", "another pin than tx"),
+    ("microbit", "baud = 115200", "baud = 460800", "uart.baud", "460800", "within 2 %"),
+    (NANO, "1000000", "921600", "uart.baud", "921600", "16000000 Hz by a whole number"),
+    (NANO, '"P1.10"', '"P1.16"', "uart.rx", "'P1.16'", "a text like"),
+    (NANO, '"P1.10"', '"P1.3"', "uart.rx", "'P1.3'", "another pin than tx"),
+    (NANO, "irq = 2", "irq = 3", "uart.irq", "3", "2"),
+    (NANO, "= 983040", "= 1048576", "memory.flash.size", "1048576", "up to 983040 on this part"),
+    (NANO, "262144", "262152", "memory.ram.size", "262152", "up to 262144 on this part"),
+    (NANO, '"nRF52840"', '"nRF52832"', "mcu", "'nRF52832'", "'nRF52840'"),
+    (NANO, "= 64000000", "= 16000000", "clock.sysclk_hz", "16000000", "64000000"),
+    (NANO, "offset = 0", "offset = -1", "flash_tool.bossac.offset", "-1", "an integer from 0"),
 ]
 
 
@@ -165,7 +177,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     ),
     "two tools": (
         (GOOD + '[flash_tool.openocd]\nconfig = "board/x.cfg"\n').encode(),
-        "flash_tool.openocd is 'board/x.cfg', allowed: either dfu or openocd",
+        "flash_tool.openocd is {'config': 'board/x.cfg'}, allowed: one of dfu, openocd, ",
     ),
 }
 

@@ -23,7 +23,12 @@ from tinyedge.link.client import Client
 from tinyedge.targets import EmulatorName, available_emulators, open_emulator, require_emulator
 
 BOARDS = [name for name in board_names() if load_board(name).emulator.qemu]
-NOT_EMULATED = [name for name in board_names() if name not in BOARDS]
+IN_UNICORN = [
+    name
+    for name in board_names()
+    if load_board(name).emulator.unicorn and name != "netduinoplus2"  # as below
+]
+NOT_IN_QEMU = [name for name in board_names() if name not in BOARDS]
 # netduinoplus2 runs many more graphs, in test_emulators.py.
 NEW_BOARDS = [name for name in BOARDS if name != "netduinoplus2"]
 # Depthwise and other convolutions, a dense layer; both fit the micro:bit's 16 KB of RAM.
@@ -52,8 +57,8 @@ def test_a_random_graph_is_bit_exact(name: str, compiler: CompilerName, tmp_path
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("name", NOT_EMULATED)
-def test_firmware_of_a_board_that_no_emulator_has_is_built(
+@pytest.mark.parametrize("name", NOT_IN_QEMU)
+def test_firmware_of_a_board_that_qemu_lacks_is_built(
     name: str, compiler: CompilerName, tmp_path: Path
 ) -> None:
     require(available_compilers(), compiler)
@@ -65,22 +70,30 @@ def test_firmware_of_a_board_that_no_emulator_has_is_built(
     assert board.flash.origin < reset < board.flash.origin + firmware.image.stat().st_size
 
 
-def test_unicorn_has_the_discovery_board_too(tmp_path: Path) -> None:
-    board = load_board("stm32f4-discovery")
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", IN_UNICORN)
+def test_a_random_graph_is_bit_exact_in_unicorn(
+    name: str, compiler: CompilerName, tmp_path: Path
+) -> None:
+    board = load_board(name)
+    require(available_compilers(), compiler)
     require(available_emulators(board), "unicorn")
-    built = RandomGraph(SEEDS["gcc"])
+    built = RandomGraph(SEEDS[compiler])
     model = write_converted(built.graph, tmp_path, "test")
     samples = built.inputs(6)
-    with emulated_device(model, board, "unicorn") as emulated:
+    with emulated_device(model, board, "unicorn", compiler) as emulated:
         logits = emulated.device.run(samples).logits
+        stats = emulated.device.stats()
     assert np.array_equal(logits, reference.run(built.graph, samples))
+    assert 0 < stats.stack_peak < 2048
+    assert stats.damaged_frames == 0
 
 
 @pytest.mark.parametrize(
     ("name", "emulator", "said", "others"),
     [
-        ("nucleo-f446re", None, "no emulator can", "mps2-an386, netduinoplus2, stm32f4-discovery"),
-        ("nucleo-l476rg", "unicorn", "unicorn cannot", ": netduinoplus2, stm32f4-discovery"),
+        ("nucleo-f446re", None, "no emulator can", ", mps2-an386, netduinoplus2, stm32f4-"),
+        ("nucleo-l476rg", "unicorn", "unicorn cannot", ", netduinoplus2, stm32f4-discovery"),
         ("microbit", "unicorn", "unicorn cannot", "by unicorn: none"),
     ],
 )

@@ -17,6 +17,8 @@ from tinyedge.templates import data_folder
 
 DEFAULT_BOARD = "netduinoplus2"
 
+_KB = 1024
+
 Hertz = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Address = Annotated[int, Field(ge=0, lt=2**32)]
 UsbId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
@@ -192,12 +194,23 @@ class Nrf51Clock(Clock):
     sysclk_hz: Literal[16_000_000]
 
 
+class Nrf52Clock(Clock):
+    """An nRF52 runs at 64 MHz."""
+
+    sysclk_hz: Literal[64_000_000]
+
+
 class Uart(_Record):
     """The serial port that the link uses: registers' address, interrupt, and bits per second."""
 
     base: Address
     irq: Annotated[int, Field(ge=0, le=239)]
     baud: Annotated[int, Field(ge=9600, le=4_000_000)]
+
+
+def _within(given: float, baud: int) -> bool:
+    """Whether a serial port's rate is near enough to the one that is asked for."""
+    return abs(given - baud) <= baud / 50
 
 
 class Stm32Uart(Uart):
@@ -224,7 +237,7 @@ class Stm32Uart(Uart):
             yield Fault("alternate_function", self.alternate_function, allowed)
         hz = clock.sysclk_hz // (clock.apb1_divider if self.apb == 1 else clock.apb2_divider)
         divider = round(hz / self.baud)
-        if divider < 16 or abs(hz / divider - self.baud) > self.baud / 50:
+        if divider < 16 or not _within(hz / divider, self.baud):
             yield Fault("baud", self.baud, f"{hz} Hz by a whole number from 16 on, within 2 %")
 
     @property
@@ -266,34 +279,60 @@ class Mps2Uart(Uart):
         return self
 
 
-class Nrf51Uart(Uart):
-    """The serial port of an nRF51: pins."""
+class Nrf5Uart(Uart):
+    """The serial port without DMA of an nRF51 or nRF52: pins."""
 
     base: Literal[0x40002000]
+    irq: Literal[2]
     baud: Annotated[int, Field(ge=9600, le=1_000_000)]
-    tx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
-    rx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
+    tx: str
+    rx: str
 
     @model_validator(mode="after")
-    def _apart(self) -> Nrf51Uart:
-        if self.tx == self.rx:
-            refuse([Fault("rx", self.rx, "another pin than tx")])
+    def _possible(self) -> Self:
+        refuse(self._faults())
         return self
+
+    def _faults(self) -> Iterator[Fault]:
+        if self.tx_pin == self.rx_pin:
+            yield Fault("rx", self.rx, "another pin than tx")
+        # A bit takes a whole number of cycles of 16 MHz, as the rates show that Nordic gives.
+        if not _within(16_000_000 / (16_000_000 // self.baud), self.baud):
+            yield Fault("baud", self.baud, "16000000 Hz by a whole number from 16 on, within 2 %")
 
     @property
     def tx_pin(self) -> int:
-        """Number of the transmit pin."""
-        return int(self.tx[3:])
+        """Number of the transmit pin, counted over all ports."""
+        return _nrf_pin(self.tx)
 
     @property
     def rx_pin(self) -> int:
-        """Number of the receive pin."""
-        return int(self.rx[3:])
+        """Number of the receive pin, counted over all ports."""
+        return _nrf_pin(self.rx)
 
     @property
     def baudrate(self) -> int:
         """The register's value: ``baud / 16 MHz`` as a fraction of 2**32, in steps of 2**12."""
         return ((self.baud << 32) // 16_000_000 + 0x800) & ~0xFFF
+
+
+def _nrf_pin(name: str) -> int:
+    port, _, pin = name[1:].partition(".")
+    return 32 * int(port) + int(pin)
+
+
+class Nrf51Uart(Nrf5Uart):
+    """The serial port of an nRF51."""
+
+    tx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
+    rx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
+
+
+class Nrf52Uart(Nrf5Uart):
+    """The serial port of an nRF52840, whose second port has 16 pins."""
+
+    tx: Annotated[str, Field(pattern=r"^P(0\.([0-2]?\d|3[01])|1\.(0?\d|1[0-5]))$")]
+    rx: Annotated[str, Field(pattern=r"^P(0\.([0-2]?\d|3[01])|1\.(0?\d|1[0-5]))$")]
 
 
 class Dfu(_Record):
@@ -308,16 +347,41 @@ class OpenOcd(_Record):
     config: Annotated[str, Field(pattern=r"^[a-z]+/[\w.-]+\.cfg$")]
 
 
+class BossacTool(_Record):
+    """A boot loader that bossac speaks to, over the USB serial port.
+
+    Attributes:
+        offset: what bossac is told to write behind, in bytes; a boot loader may add its own.
+        touch_1200: opening the port at 1200 baud, and closing it, starts the boot loader.
+        boot_from_flash: the part has to be told to start from its flash, not from its boot ROM.
+    """
+
+    offset: Annotated[int, Field(ge=0, lt=2**30)] = 0
+    touch_1200: bool = False
+    boot_from_flash: bool = False
+
+
+class DriveTool(_Record):
+    """A boot loader that is a USB drive: a file that is copied onto it is written to flash."""
+
+    label: Annotated[str, Field(pattern=r"^[A-Z0-9_-]{1,11}$")]
+    format: Literal["bin", "hex", "uf2"]
+
+
 class FlashTool(_Record):
     """How the board's flash can be written."""
 
     dfu: Dfu | None = None
     openocd: OpenOcd | None = None
+    bossac: BossacTool | None = None
+    drive: DriveTool | None = None
 
     @model_validator(mode="after")
     def _one(self) -> FlashTool:
-        if self.dfu and self.openocd:
-            refuse([Fault("openocd", self.openocd.config, "either dfu or openocd")])
+        tools = [name for name in type(self).model_fields if getattr(self, name)]
+        if len(tools) > 1:
+            value = getattr(self, tools[1]).model_dump()
+            refuse([Fault(tools[1], value, f"one of {', '.join(type(self).model_fields)} alone")])
         return self
 
 
@@ -342,6 +406,10 @@ class Unicorn(_Record):
     """How Unicorn stands in."""
 
     cpu: Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"]
+
+
+_IN_UNICORN = ("nrf52", "stm32f4")
+"""The families whose serial port ``targets/unicorn_server.py`` has."""
 
 
 class Emulator(_Record):
@@ -378,8 +446,9 @@ class Board(_Record):
     @model_validator(mode="after")
     def _emulated(self) -> Self:
         unicorn = self.emulator.unicorn
-        if unicorn and self.family != "stm32f4":
-            refuse([Fault("emulator.unicorn.cpu", unicorn.cpu, "nothing but in family stm32f4")])
+        if unicorn and self.family not in _IN_UNICORN:
+            allowed = f"nothing but in family {' or '.join(_IN_UNICORN)}"
+            refuse([Fault("emulator.unicorn.cpu", unicorn.cpu, allowed)])
         return self
 
     @property
@@ -401,6 +470,15 @@ class Board(_Record):
     def ram(self) -> Region:
         """Main memory."""
         return self.memory.ram
+
+
+def _outside(key: str, region: Region, part: Region) -> Iterator[Fault]:
+    """What lies outside a part's memory."""
+    if not part.origin <= region.origin < part.end:
+        allowed = f"from {part.origin} to {part.end - 1} (0x{part.origin:08x} on)"
+        yield Fault(f"{key}.origin", region.origin, allowed)
+    elif region.end > part.end:
+        yield Fault(f"{key}.size", region.size, f"up to {part.end - region.origin} on this part")
 
 
 class Stm32Board(Board):
@@ -432,16 +510,11 @@ class Stm32Board(Board):
             allowed = f"{', '.join(lines)}, then a letter for the pins and one of {sizes}"
             yield Fault("mcu", self.mcu, allowed)
             return
-        for key, region, origin, size in (
-            ("memory.flash", self.flash, stm32.FLASH_ORIGIN, flash),
-            ("memory.ram", self.ram, stm32.RAM_ORIGIN, self.part.ram),
-        ):
-            if not origin <= region.origin < origin + size:
-                allowed = f"from {origin} to {origin + size - 1} (0x{origin:08x} on)"
-                yield Fault(f"{key}.origin", region.origin, allowed)
-            elif region.end > origin + size:
-                allowed = f"up to {origin + size - region.origin} on this part"
-                yield Fault(f"{key}.size", region.size, allowed)
+        ram = Region(origin=stm32.RAM_ORIGIN, size=self.part.ram)
+        yield from _outside(
+            "memory.flash", self.flash, Region(origin=stm32.FLASH_ORIGIN, size=flash)
+        )
+        yield from _outside("memory.ram", self.ram, ram)
         for fault in self.clock.faults(self.part):
             yield fault._replace(key=f"clock.{fault.key}")
         for fault in self.uart.faults(self.part, self.clock):
@@ -469,7 +542,15 @@ class Mps2Board(Board):
     uart: Mps2Uart
 
 
-class Nrf51Board(Board):
+class Nrf5Board(Board):
+    """A board with an nRF5."""
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("nrf5", self.family)
+
+
+class Nrf51Board(Nrf5Board):
     """A board with an nRF51."""
 
     family: Literal["nrf51"]
@@ -478,9 +559,36 @@ class Nrf51Board(Board):
     uart: Nrf51Uart
 
 
+class OnePartBoard(Board):
+    """A board of a family of one part, whose memories are known."""
+
+    _flash: ClassVar[Region]
+    _ram: ClassVar[Region]
+
+    @model_validator(mode="after")
+    def _in_its_memories(self) -> Self:
+        flash = _outside("memory.flash", self.flash, self._flash)
+        refuse([*flash, *_outside("memory.ram", self.ram, self._ram)])
+        return self
+
+
+class Nrf52Board(Nrf5Board, OnePartBoard):
+    """A board with an nRF52840."""
+
+    family: Literal["nrf52"]
+    mcu: Literal["nRF52840"]
+    core: Literal["cortex-m4"]
+    clock: Nrf52Clock
+    uart: Nrf52Uart
+
+    _flash = Region(origin=0, size=1024 * _KB)
+    _ram = Region(origin=0x20000000, size=256 * _KB)
+
+
 _FAMILIES: dict[str, type[Board]] = {
     "mps2": Mps2Board,
     "nrf51": Nrf51Board,
+    "nrf52": Nrf52Board,
     "stm32f4": Stm32f4Board,
     "stm32l4": Stm32l4Board,
 }
@@ -497,7 +605,7 @@ class _AnyUart(Uart):
 class _NoFamilyBoard(Board):
     """Refuses a family that is missing or unknown, along with the description's other faults."""
 
-    family: Literal["mps2", "nrf51", "stm32f4", "stm32l4"]
+    family: Literal["mps2", "nrf51", "nrf52", "stm32f4", "stm32l4"]
     clock: _AnyClock
     uart: _AnyUart
 

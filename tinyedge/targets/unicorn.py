@@ -28,6 +28,7 @@ def open_unicorn(board: Board, elf: Path) -> Target:
             *("--cpu", unicorn.cpu),
             *("--flash", str(board.flash.origin), str(board.flash.size)),
             *("--ram", str(board.ram.origin), str(board.ram.size)),
+            *("--family", board.family),
             *("--uart", str(board.uart.base)),
         ],
         stderr=subprocess.PIPE,
