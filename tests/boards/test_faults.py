@@ -118,6 +118,22 @@ CHANGES: list[tuple[str, str, str, str, str, str]] = [
     (NANO, "262144", "262152", "memory.ram.size", "262152", "up to 262144 on this part"),
     (NANO, '"nRF52840"', '"nRF52832"', "mcu", "'nRF52832'", "'nRF52840'"),
     (NANO, "= 64000000", "= 16000000", "clock.sysclk_hz", "16000000", "64000000"),
+    ("arduino-due", '"PA9"', '"PA8"', "uart.tx", "'PA8'", "'PA9'"),
+    ("arduino-due", "pll_mul = 14", "pll_mul = 13", "clock.sysclk_hz", "84000000", "78000000"),
+    ("arduino-due", "84000000", "85000000", "clock.sysclk_hz", "85000000", "to 84000000"),
+    ("arduino-due", "pll_div = 1", "pll_div = 2", "clock.pll_div", "2", "8000000 to 16000000 Hz"),
+    ("arduino-due", "states = 4", "states = 3", "clock.flash_wait_states", "3", "from 4 to 15"),
+    ("arduino-due", "= 250000", "= 460800", "uart.baud", "460800", "5250000 Hz by a whole"),
+    ("arduino-due", "= 250000", "= 4000000", "uart.baud", "4000000", "5250000 Hz by a whole"),
+    ("arduino-due", "0x20070000", "0x20000000", "memory.ram.origin", "536870912", "0x20070000 on"),
+    (
+        "arduino-due",
+        "touch_1200 = true",
+        'touch_1200 = "yes"',
+        "flash_tool.bossac.touch_1200",
+        "'yes'",
+        "true or false",
+    ),
     (NANO, "offset = 0", "offset = -1", "flash_tool.bossac.offset", "-1", "an integer from 0"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,6 +201,37 @@ class Nrf52Clock(Clock):
     sysclk_hz: Literal[64_000_000]
 
 
+class Sam3xClock(Clock):
+    """A crystal and a PLL, half of whose frequency the core gets."""
+
+    crystal_hz: Annotated[int, Field(ge=3_000_000, le=20_000_000)]
+    sysclk_hz: Annotated[int, Field(ge=40_000_000, le=84_000_000)]
+    pll_mul: Annotated[int, Field(ge=2, le=63)]
+    pll_div: Annotated[int, Field(ge=1, le=2)]
+    flash_wait_states: Annotated[int, Field(ge=0, le=15)]
+
+    # Up to how many Hz each number of wait states goes, from none on.
+    _wait_states: ClassVar = (22_500_000, 34_000_000, 53_000_000, 78_000_000)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        refuse(self._faults())
+        return self
+
+    def _faults(self) -> Iterator[Fault]:
+        if not 8_000_000 <= self.crystal_hz / self.pll_div <= 16_000_000:
+            yield Fault(
+                "pll_div", self.pll_div, "such that the PLL multiplies 8000000 to 16000000 Hz"
+            )
+        given = self.crystal_hz * self.pll_mul / (self.pll_div * 2)
+        if given != self.sysclk_hz:
+            formula = "crystal_hz * pll_mul / (pll_div * 2)"
+            yield Fault("sysclk_hz", self.sysclk_hz, f"{given:.0f}, which is {formula}")
+        least = bisect.bisect_left(self._wait_states, self.sysclk_hz)
+        if self.flash_wait_states < least:
+            yield Fault("flash_wait_states", self.flash_wait_states, f"from {least} to 15")
+
+
 class Uart(_Record):
     """The serial port that the link uses: registers' address, interrupt, and bits per second."""
 
@@ -259,6 +291,21 @@ class Stm32Uart(Uart):
     def rx_pin(self) -> int:
         """Number of the receive pin in its port."""
         return int(self.rx[2:])
+
+
+class Sam3xUart(Uart):
+    """The UART of a SAM3X, which is on one pair of pins."""
+
+    base: Literal[0x400E0800]
+    irq: Literal[8]
+    tx: Literal["PA9"]
+    rx: Literal["PA8"]
+
+    def faults(self, clock: Clock) -> Iterator[Fault]:
+        """What it cannot do at a clock."""
+        steps = clock.sysclk_hz / 16
+        if not _within(steps / (round(steps / self.baud) or 1), self.baud):
+            yield Fault("baud", self.baud, f"{steps:.0f} Hz by a whole number, within 2 %")
 
 
 class Mps2Uart(Uart):
@@ -408,7 +455,7 @@ class Unicorn(_Record):
     cpu: Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"]
 
 
-_IN_UNICORN = ("nrf52", "stm32f4")
+_IN_UNICORN = ("nrf52", "sam3x", "stm32f4")
 """The families whose serial port ``targets/unicorn_server.py`` has."""
 
 
@@ -585,10 +632,30 @@ class Nrf52Board(Nrf5Board, OnePartBoard):
     _ram = Region(origin=0x20000000, size=256 * _KB)
 
 
+class Sam3xBoard(OnePartBoard):
+    """A board with an ATSAM3X8E."""
+
+    family: Literal["sam3x"]
+    mcu: Literal["ATSAM3X8E"]
+    core: Literal["cortex-m3"]
+    clock: Sam3xClock
+    uart: Sam3xUart
+
+    _flash = Region(origin=0x00080000, size=512 * _KB)
+    _ram = Region(origin=0x20070000, size=96 * _KB)
+
+    @model_validator(mode="after")
+    def _at_its_clock(self) -> Self:
+        faults = self.uart.faults(self.clock)
+        refuse(fault._replace(key=f"uart.{fault.key}") for fault in faults)
+        return self
+
+
 _FAMILIES: dict[str, type[Board]] = {
     "mps2": Mps2Board,
     "nrf51": Nrf51Board,
     "nrf52": Nrf52Board,
+    "sam3x": Sam3xBoard,
     "stm32f4": Stm32f4Board,
     "stm32l4": Stm32l4Board,
 }
@@ -605,7 +672,7 @@ class _AnyUart(Uart):
 class _NoFamilyBoard(Board):
     """Refuses a family that is missing or unknown, along with the description's other faults."""
 
-    family: Literal["mps2", "nrf51", "nrf52", "stm32f4", "stm32l4"]
+    family: Literal["mps2", "nrf51", "nrf52", "sam3x", "stm32f4", "stm32l4"]
     clock: _AnyClock
     uart: _AnyUart
 

@@ -55,6 +55,7 @@ class Registers:
 
 REGISTERS = {
     "nrf52": Registers(status=0x108, received=0x518, sent=0x51C, arrived=1, sendable=0x11C),
+    "sam3x": Registers(status=0x14, received=0x18, sent=0x1C, arrived=1, ready=1 << 1),
     "stm32f4": Registers(status=0x00, received=0x04, sent=0x04, arrived=1 << 5, ready=3 << 6),
 }
 """By family."""
