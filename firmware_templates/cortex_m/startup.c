@@ -26,15 +26,23 @@ static void halt(void)
 typedef void (*vector)(void);
 
 /* The first entry is the initial stack pointer. Behind the system exceptions only the serial port's
- * interrupt is ever enabled. */
+ * interrupts are ever enabled. */
 __attribute__((section(".isr_vector"), used)) static const struct {
     uint32_t *stack;
     vector handlers[15];
+#ifdef BOARD_UART_ERROR_IRQ /* errors of the serial port have an interrupt of their own, the next */
+    vector interrupts[BOARD_UART_ERROR_IRQ + 1u];
+#else
     vector interrupts[BOARD_UART_IRQ + 1u];
+#endif
 } vectors = {
     _stack_top,
     {Reset_Handler, halt, halt, halt, halt, halt, 0, 0, 0, 0, halt, halt, 0, halt, SysTick_Handler},
+#ifdef BOARD_UART_ERROR_IRQ
+    {[BOARD_UART_IRQ] = te_uart_handler, [BOARD_UART_ERROR_IRQ] = te_uart_handler},
+#else
     {[BOARD_UART_IRQ] = te_uart_handler},
+#endif
 };
 
 #define SYSTICK_CTRL (*(volatile uint32_t *)0xe000e010u)

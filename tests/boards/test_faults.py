@@ -10,6 +10,8 @@ from tests.cli.commands import failure, run_json
 from tinyedge.templates import data_folder
 
 NANO = "arduino-nano-33-ble"
+PICO = "arduino-nano-rp2040"
+UNO = "arduino-uno-r4-minima"
 
 # What is changed in a good description, and of the fault: its key, its value and what is allowed.
 CHANGES: list[tuple[str, str, str, str, str, str]] = [
@@ -134,6 +136,33 @@ CHANGES: list[tuple[str, str, str, str, str, str]] = [
         "'yes'",
         "true or false",
     ),
+    (PICO, '"GPIO0"', '"GPIO4"', "uart.tx", "'GPIO4'", "GPIO0 or GPIO12 or GPIO16 or GPIO28 for"),
+    (PICO, '"GPIO1"', '"GPIO0"', "uart.rx", "'GPIO0'", "GPIO1 or GPIO13 or GPIO17 or GPIO29 for"),
+    (PICO, "0x40034000", "0x40038000", "uart.irq", "20", "21 for UART1"),
+    (PICO, "0x40034000", "0x40030000", "uart.base", "1073938432", "1073954816 or 1073971200"),
+    (PICO, "fbdiv = 125", "fbdiv = 60", "clock.pll_fbdiv", "60", "750000000 to 1600000000 Hz"),
+    (PICO, "postdiv2 = 2", "postdiv2 = 3", "clock.sysclk_hz", "125000000", "83333333"),
+    (PICO, "0x10000000", "0x10000400", "memory.flash.origin", "268436480", "268435456, where the"),
+    (PICO, "270336", "278528", "memory.ram.size", "278528", "up to 270336 on this part"),
+    (PICO, '"RPI-RP2"', '"Raspberry Pi"', "flash_tool.drive.label", "'Raspberry", "a text like"),
+    (PICO, '"uf2"', '"elf"', "flash_tool.drive.format", "'elf'", "'bin' or 'hex' or 'uf2'"),
+    (UNO, '"P302"', '"P109"', "uart.tx", "'P109'", "'P302' for SCI2"),
+    (UNO, '"SCI2"', '"SCI9"', "uart.rx", "'P301'", "'P110' for SCI9"),
+    (UNO, '"SCI2"', '"SCI3"', "uart.peripheral", "'SCI3'", "'SCI2' or 'SCI9'"),
+    (UNO, "0x40070040", "0x40070060", "uart.base", "1074200672", "1074200640 for SCI2"),
+    (UNO, "irq = 0", "irq = 31", "uart.irq", "31", "from 0 to 30"),
+    (
+        UNO,
+        "baud = 460800",
+        "baud = 9600",
+        "uart.baud",
+        "9600",
+        "6000000 Hz by a whole number up to",
+    ),
+    (UNO, "baud = 460800", "baud = 2500000", "uart.baud", "2500000", "within 2 %"),
+    (UNO, "= 245760", "= 262144", "memory.flash.size", "262144", "up to 245760 on this part"),
+    (UNO, "= 48000000", "= 24000000", "clock.sysclk_hz", "24000000", "48000000"),
+    (UNO, "dfuse = false", "dfuse = 0", "flash_tool.dfu.dfuse", "0", "true or false"),
     (NANO, "offset = 0", "offset = -1", "flash_tool.bossac.offset", "-1", "an integer from 0"),
 ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
@@ -64,8 +65,14 @@ def test_firmware_of_a_board_that_qemu_lacks_is_built(
     require(available_compilers(), compiler)
     model = write_converted(RandomGraph(SEEDS[compiler]).graph, tmp_path / "m", "test")
     firmware = build_firmware(model, load_board(name), compiler)
-    stack, reset = struct.unpack("<II", firmware.image.read_bytes()[:8])
     board = firmware.board
+    with firmware.elf.open("rb") as file:
+        vectors = ELFFile(file).get_section_by_name(".isr_vector")
+        stack, reset = struct.unpack("<II", vectors.data()[:8])
+        loaded = [part for part in ELFFile(file).iter_segments() if part["p_filesz"]]
+    assert vectors["sh_addr"] == board.flash.origin + (256 if board.family == "rp2040" else 0)
+    for part in loaded:  # nothing in front, where a boot loader may be
+        assert board.flash.origin <= part["p_paddr"] < board.flash.end
     assert stack == board.ram.end
     assert board.flash.origin < reset < board.flash.origin + firmware.image.stat().st_size
 

@@ -6,7 +6,7 @@ import bisect
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -232,6 +232,37 @@ class Sam3xClock(Clock):
             yield Fault("flash_wait_states", self.flash_wait_states, f"from {least} to 15")
 
 
+class Rp2040Clock(Clock):
+    """A crystal and a PLL with two dividers behind it."""
+
+    crystal_hz: Annotated[int, Field(ge=5_000_000, le=15_000_000)]
+    sysclk_hz: Annotated[int, Field(gt=0, le=133_000_000)]
+    pll_fbdiv: Annotated[int, Field(ge=16, le=320)]
+    pll_postdiv1: Annotated[int, Field(ge=1, le=7)]
+    pll_postdiv2: Annotated[int, Field(ge=1, le=7)]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        refuse(self._faults())
+        return self
+
+    def _faults(self) -> Iterator[Fault]:
+        vco = self.crystal_hz * self.pll_fbdiv
+        if not 750_000_000 <= vco <= 1_600_000_000:
+            allowed = "such that the PLL's oscillator has 750000000 to 1600000000 Hz"
+            yield Fault("pll_fbdiv", self.pll_fbdiv, allowed)
+        given = vco / (self.pll_postdiv1 * self.pll_postdiv2)
+        if given != self.sysclk_hz:
+            formula = "crystal_hz * pll_fbdiv / (pll_postdiv1 * pll_postdiv2)"
+            yield Fault("sysclk_hz", self.sysclk_hz, f"{given:.0f}, which is {formula}")
+
+
+class Ra4m1Clock(Clock):
+    """An RA4M1 on its high-speed oscillator."""
+
+    sysclk_hz: Literal[48_000_000]
+
+
 class Uart(_Record):
     """The serial port that the link uses: registers' address, interrupt, and bits per second."""
 
@@ -243,6 +274,14 @@ class Uart(_Record):
 def _within(given: float, baud: int) -> bool:
     """Whether a serial port's rate is near enough to the one that is asked for."""
     return abs(given - baud) <= baud / 50
+
+
+class OnePartUart(Uart):
+    """The serial port of a family of one part."""
+
+    def faults(self, clock: Clock) -> Iterator[Fault]:
+        """What it cannot do, at a clock."""
+        raise NotImplementedError
 
 
 class Stm32Uart(Uart):
@@ -293,7 +332,7 @@ class Stm32Uart(Uart):
         return int(self.rx[2:])
 
 
-class Sam3xUart(Uart):
+class Sam3xUart(OnePartUart):
     """The UART of a SAM3X, which is on one pair of pins."""
 
     base: Literal[0x400E0800]
@@ -306,6 +345,96 @@ class Sam3xUart(Uart):
         steps = clock.sysclk_hz / 16
         if not _within(steps / (round(steps / self.baud) or 1), self.baud):
             yield Fault("baud", self.baud, f"{steps:.0f} Hz by a whole number, within 2 %")
+
+
+_RP2040_PIN = r"^GPIO([12]?\d)$"
+
+
+class Rp2040Uart(OnePartUart):
+    """A PL011 of an RP2040: pins, of which every fourth has the same function."""
+
+    base: Literal[0x40034000, 0x40038000]
+    tx: Annotated[str, Field(pattern=_RP2040_PIN)]
+    rx: Annotated[str, Field(pattern=_RP2040_PIN)]
+
+    def faults(self, clock: Clock) -> Iterator[Fault]:
+        """What it cannot do, at a clock."""
+        if self.irq != 20 + self.number:
+            yield Fault("irq", self.irq, f"{20 + self.number} for UART{self.number}")
+        # From GPIO0 on: TX, RX, CTS, RTS of the ports 0, 1, 1, 0, and so on.
+        for key, pin, first in (("tx", self.tx_pin, 0), ("rx", self.rx_pin, 1)):
+            pins = [n for n in range(first, 30, 4) if (n // 4 + 1) // 2 % 2 == self.number]
+            if pin not in pins:
+                names = " or ".join(f"GPIO{n}" for n in pins)
+                yield Fault(key, f"GPIO{pin}", f"{names} for UART{self.number}")
+        highest = clock.sysclk_hz / 16
+        if self.baud > highest:
+            yield Fault("baud", self.baud, f"up to {highest:.0f}, a sixteenth of the clock")
+
+    @property
+    def number(self) -> int:
+        """Which of the two ports it is."""
+        return (self.base - 0x40034000) // 0x4000
+
+    @property
+    def tx_pin(self) -> int:
+        """Number of the transmit pin."""
+        return int(self.tx.removeprefix("GPIO"))
+
+    @property
+    def rx_pin(self) -> int:
+        """Number of the receive pin."""
+        return int(self.rx.removeprefix("GPIO"))
+
+
+class Sci(NamedTuple):
+    """A serial port of an RA4M1, of those that boards have on their pins.
+
+    Attributes:
+        base: of its registers.
+        tx, rx: its pins there.
+        event: number of the event that it has received a byte, as ``RXI``; ``ERI`` is 3 behind.
+    """
+
+    base: int
+    tx: str
+    rx: str
+    event: int
+
+
+class Ra4m1Uart(OnePartUart):
+    """A serial port of an RA4M1; ``irq`` is the event link that its events are given."""
+
+    peripheral: Literal["SCI2", "SCI9"]
+    irq: Annotated[int, Field(ge=0, le=30)]
+    tx: str
+    rx: str
+
+    _ports: ClassVar = {
+        "SCI2": Sci(0x40070040, "P302", "P301", 163),
+        "SCI9": Sci(0x40070120, "P109", "P110", 168),
+    }
+
+    def faults(self, clock: Clock) -> Iterator[Fault]:
+        for key in ("base", "tx", "rx"):
+            allowed = getattr(self.port, key)
+            if getattr(self, key) != allowed:
+                yield Fault(key, getattr(self, key), f"{allowed!r} for {self.peripheral}")
+        steps = clock.sysclk_hz / 8
+        divider = round(steps / self.baud) or 1
+        if divider > 256 or not _within(steps / divider, self.baud):
+            allowed = f"{steps:.0f} Hz by a whole number up to 256, within 2 %"
+            yield Fault("baud", self.baud, allowed)
+
+    @property
+    def port(self) -> Sci:
+        """What is known of it."""
+        return self._ports[self.peripheral]
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+        return int(self.peripheral.removeprefix("SCI"))
 
 
 class Mps2Uart(Uart):
@@ -326,7 +455,7 @@ class Mps2Uart(Uart):
         return self
 
 
-class Nrf5Uart(Uart):
+class Nrf5Uart(OnePartUart):
     """The serial port without DMA of an nRF51 or nRF52: pins."""
 
     base: Literal[0x40002000]
@@ -335,12 +464,7 @@ class Nrf5Uart(Uart):
     tx: str
     rx: str
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        refuse(self._faults())
-        return self
-
-    def _faults(self) -> Iterator[Fault]:
+    def faults(self, clock: Clock) -> Iterator[Fault]:  # noqa: ARG002 - it has a clock of its own
         if self.tx_pin == self.rx_pin:
             yield Fault("rx", self.rx, "another pin than tx")
         # A bit takes a whole number of cycles of 16 MHz, as the rates show that Nordic gives.
@@ -383,9 +507,14 @@ class Nrf52Uart(Nrf5Uart):
 
 
 class Dfu(_Record):
-    """The DFU of the boot ROM: vendor and product of its USB device."""
+    """The DFU of the boot ROM or boot loader: vendor and product of its USB device.
+
+    Attributes:
+        dfuse: it has ST's extension, and is told the address; else it knows where firmware goes.
+    """
 
     id: UsbId
+    dfuse: bool = True
 
 
 class OpenOcd(_Record):
@@ -455,7 +584,7 @@ class Unicorn(_Record):
     cpu: Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"]
 
 
-_IN_UNICORN = ("nrf52", "sam3x", "stm32f4")
+_IN_UNICORN = ("nrf52", "ra4m1", "rp2040", "sam3x", "stm32f4")
 """The families whose serial port ``targets/unicorn_server.py`` has."""
 
 
@@ -589,7 +718,27 @@ class Mps2Board(Board):
     uart: Mps2Uart
 
 
-class Nrf5Board(Board):
+class OnePartBoard(Board):
+    """A board of a family of one part, whose memories are known."""
+
+    uart: OnePartUart
+
+    _flash: ClassVar[Region]
+    _ram: ClassVar[Region]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        refuse(self._faults())
+        return self
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from _outside("memory.flash", self.flash, self._flash)
+        yield from _outside("memory.ram", self.ram, self._ram)
+        for fault in self.uart.faults(self.clock):
+            yield fault._replace(key=f"uart.{fault.key}")
+
+
+class Nrf5Board(OnePartBoard):
     """A board with an nRF5."""
 
     @property
@@ -605,21 +754,11 @@ class Nrf51Board(Nrf5Board):
     clock: Nrf51Clock
     uart: Nrf51Uart
 
-
-class OnePartBoard(Board):
-    """A board of a family of one part, whose memories are known."""
-
-    _flash: ClassVar[Region]
-    _ram: ClassVar[Region]
-
-    @model_validator(mode="after")
-    def _in_its_memories(self) -> Self:
-        flash = _outside("memory.flash", self.flash, self._flash)
-        refuse([*flash, *_outside("memory.ram", self.ram, self._ram)])
-        return self
+    _flash = Region(origin=0, size=256 * _KB)
+    _ram = Region(origin=0x20000000, size=32 * _KB)
 
 
-class Nrf52Board(Nrf5Board, OnePartBoard):
+class Nrf52Board(Nrf5Board):
     """A board with an nRF52840."""
 
     family: Literal["nrf52"]
@@ -644,17 +783,45 @@ class Sam3xBoard(OnePartBoard):
     _flash = Region(origin=0x00080000, size=512 * _KB)
     _ram = Region(origin=0x20070000, size=96 * _KB)
 
-    @model_validator(mode="after")
-    def _at_its_clock(self) -> Self:
-        faults = self.uart.faults(self.clock)
-        refuse(fault._replace(key=f"uart.{fault.key}") for fault in faults)
-        return self
+
+class Ra4m1Board(OnePartBoard):
+    """A board with an RA4M1 of 256 KB."""
+
+    family: Literal["ra4m1"]
+    mcu: Literal["R7FA4M1AB"]
+    core: Literal["cortex-m4"]
+    clock: Ra4m1Clock
+    uart: Ra4m1Uart
+
+    _flash = Region(origin=0, size=256 * _KB)
+    _ram = Region(origin=0x20000000, size=32 * _KB)
+
+
+class Rp2040Board(OnePartBoard):
+    """A board with an RP2040, whose Cortex-M0+ runs a Cortex-M0's code."""
+
+    family: Literal["rp2040"]
+    mcu: Literal["RP2040"]
+    core: Literal["cortex-m0"]
+    clock: Rp2040Clock
+    uart: Rp2040Uart
+
+    _flash = Region(origin=0x10000000, size=16 * 1024 * _KB)
+    _ram = Region(origin=0x20000000, size=264 * _KB)
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from super()._faults()
+        if self.flash.origin != self._flash.origin:
+            allowed = f"{self._flash.origin}, where the boot ROM looks for the second stage"
+            yield Fault("memory.flash.origin", self.flash.origin, allowed)
 
 
 _FAMILIES: dict[str, type[Board]] = {
     "mps2": Mps2Board,
     "nrf51": Nrf51Board,
     "nrf52": Nrf52Board,
+    "ra4m1": Ra4m1Board,
+    "rp2040": Rp2040Board,
     "sam3x": Sam3xBoard,
     "stm32f4": Stm32f4Board,
     "stm32l4": Stm32l4Board,
@@ -672,7 +839,7 @@ class _AnyUart(Uart):
 class _NoFamilyBoard(Board):
     """Refuses a family that is missing or unknown, along with the description's other faults."""
 
-    family: Literal["mps2", "nrf51", "nrf52", "sam3x", "stm32f4", "stm32l4"]
+    family: Literal["mps2", "nrf51", "nrf52", "ra4m1", "rp2040", "sam3x", "stm32f4", "stm32l4"]
     clock: _AnyClock
     uart: _AnyUart
 

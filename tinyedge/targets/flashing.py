@@ -30,8 +30,8 @@ def flash_command(board: Board, image: Path) -> list[str]:
     """
     tool, address = board.flash_tool, f"0x{board.flash.origin:08x}"
     if tool.dfu:
-        where = ["-a", "0", "-s", f"{address}:leave"]
-        return ["dfu-util", "-d", tool.dfu.id, *where, "-D", str(image)]
+        where = ["-s", f"{address}:leave"] if tool.dfu.dfuse else ["-R"]
+        return ["dfu-util", "-d", tool.dfu.id, "-a", "0", *where, "-D", str(image)]
     if tool.openocd:
         program = f"program {{{image}}} {address} verify reset exit"
         return ["openocd", "-f", tool.openocd.config, "-c", program]

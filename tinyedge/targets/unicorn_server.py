@@ -55,6 +55,8 @@ class Registers:
 
 REGISTERS = {
     "nrf52": Registers(status=0x108, received=0x518, sent=0x51C, arrived=1, sendable=0x11C),
+    "ra4m1": Registers(status=0x04, received=0x05, sent=0x03, arrived=1 << 6, ready=1 << 7),
+    "rp2040": Registers(status=0x18, received=0x00, sent=0x00, empty=1 << 4),
     "sam3x": Registers(status=0x14, received=0x18, sent=0x1C, arrived=1, ready=1 << 1),
     "stm32f4": Registers(status=0x00, received=0x04, sent=0x04, arrived=1 << 5, ready=3 << 6),
 }
