@@ -14,7 +14,8 @@
 
 #define SCKDIVCR REGISTER(0x4001e020u)
 #define SCKDIVCR_ALL_1 0u
-#define SCKDIVCR_FLASH_AND_B_2 ((1u << 28) | (1u << 8)) /* of these 32 MHz is the most */
+/* Flash and PCLKB at half the clock, as 32 MHz is the most for them; bits 18 to 16 have to be PCLKB's. */
+#define SCKDIVCR_FLASH_AND_B_2 ((1u << 28) | (1u << 16) | (1u << 8))
 #define SCKSCR REGISTER8(0x4001e026u)
 #define SCKSCR_HOCO 0u
 #define SCKSCR_MOCO 1u
