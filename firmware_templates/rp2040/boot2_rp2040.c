@@ -6,6 +6,8 @@
 __asm__(".section .boot, \"ax\", %progbits\n"
         ".syntax unified\n"
         ".thumb\n"
+        ".type te_second_stage, %function\n"
+        "te_second_stage:\n"
         "    ldr r0, .Lssi\n"
         "    movs r1, #0\n"
         "    str r1, [r0, #0x08]\n" /* SSIENR: it is set while it is off */
@@ -36,6 +38,7 @@ __asm__(".section .boot, \"ax\", %progbits\n"
         ".Lvtor: .word 0xe000ed08\n"
         "    .space 252 - 64, 0\n"
         "    .word 0x6fdfe34a\n" /* CRC-32, polynomial 04c11db7, not reflected, of what is before */
+        ".size te_second_stage, . - te_second_stage\n"
         ".text\n");
 
 /* C wants a declaration in every file. */

@@ -68,6 +68,7 @@ def test_firmware_of_a_board_that_qemu_lacks_is_built(
     board = firmware.board
     with firmware.elf.open("rb") as file:
         vectors = ELFFile(file).get_section_by_name(".isr_vector")
+        assert vectors
         stack, reset = struct.unpack("<II", vectors.data()[:8])
         loaded = [part for part in ELFFile(file).iter_segments() if part["p_filesz"]]
     assert vectors["sh_addr"] == board.flash.origin + (256 if board.family == "rp2040" else 0)

@@ -741,6 +741,8 @@ class OnePartBoard(Board):
 class Nrf5Board(OnePartBoard):
     """A board with an nRF5."""
 
+    uart: Nrf5Uart
+
     @property
     def platform(self) -> tuple[str, ...]:
         return ("nrf5", self.family)
