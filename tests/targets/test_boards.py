@@ -102,7 +102,8 @@ def test_a_random_graph_is_bit_exact_in_unicorn(
     [
         ("nucleo-f446re", None, "no emulator can", ", mps2-an386, netduinoplus2, stm32f4-"),
         ("nucleo-l476rg", "unicorn", "unicorn cannot", ", netduinoplus2, stm32f4-discovery"),
-        ("microbit", "unicorn", "unicorn cannot", "by unicorn: none"),
+        ("microbit", "unicorn", "unicorn cannot", "by unicorn: arduino-nano-rp2040"),
+        ("mps2-an505", "unicorn", "unicorn cannot", "by unicorn: none"),
     ],
 )
 def test_a_board_that_no_emulator_has_names_those_of_its_core(
