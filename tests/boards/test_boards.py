@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import board_names, load_board
-from tinyedge.boards.board import Mps2Board, Nrf51Board
+from tinyedge.boards.board import Mps2Board, Nrf51Board, Nrf52Board
 from tinyedge.boards.cores import CORES
 from tinyedge.errors import BoardError
 from tinyedge.exporters.converted import write_converted
@@ -55,6 +55,10 @@ def test_registers_of_the_serial_ports() -> None:
     assert isinstance(microbit, Nrf51Board)
     assert microbit.uart.baudrate == 0x01D7E000  # the reference manual's value for 115200
     assert (microbit.uart.tx_pin, microbit.uart.rx_pin) == (24, 25)
+    nano = load_board("arduino-nano-33-ble")
+    assert isinstance(nano, Nrf52Board)
+    assert nano.uart.baudrate == 0x10000000  # the product specification's value for 1000000
+    assert (nano.uart.tx_pin, nano.uart.rx_pin) == (32 + 3, 32 + 10)
 
 
 def test_unknown_board_suggests_a_known_one() -> None:

@@ -9,6 +9,10 @@ import pytest
 from tests.cli.commands import failure, run_json
 from tinyedge.templates import data_folder
 
+NANO = "arduino-nano-33-ble"
+PICO = "arduino-nano-rp2040"
+UNO = "arduino-uno-r4-minima"
+
 # What is changed in a good description, and of the fault: its key, its value and what is allowed.
 CHANGES: list[tuple[str, str, str, str, str, str]] = [
     ("netduinoplus2", "[clock]", "[klock]", "klock", "unknown key", "did you mean 'clock'?"),
@@ -20,9 +24,9 @@ CHANGES: list[tuple[str, str, str, str, str, str]] = [
         '"msp430"',
         "family",
         "'msp430'",
-        "'avr' or 'mps2' or 'nrf51' or 'stm32f4'",
+        "'avr' or 'mps2' or 'nrf51' or 'nrf52' or ",
     ),
-    ("netduinoplus2", '"stm32f4"', "[1]", "family", "[1]", "'mps2' or 'nrf51' or 'stm32f4'"),
+    ("netduinoplus2", '"stm32f4"', "[1]", "family", "[1]", "'mps2' or 'nrf51' or 'nrf52' or "),
     ("netduinoplus2", 'family = "stm32f4"\n', "", "family", "missing", "'mps2' or 'nrf51'"),
     ("netduinoplus2", "schema = 1", "schema = 2", "schema", "2", "1"),
     ("netduinoplus2", "schema = 1\n", "", "schema", "missing", "1"),
@@ -232,6 +236,59 @@ CHANGES: list[tuple[str, str, str, str, str, str]] = [
         "'x'",
         "family avr",
     ),
+    ("microbit", "baud = 115200", "baud = 460800", "uart.baud", "460800", "within 2 %"),
+    (NANO, "1000000", "921600", "uart.baud", "921600", "16000000 Hz by a whole number"),
+    (NANO, '"P1.10"', '"P1.16"', "uart.rx", "'P1.16'", "a text like"),
+    (NANO, '"P1.10"', '"P1.3"', "uart.rx", "'P1.3'", "another pin than tx"),
+    (NANO, "irq = 2", "irq = 3", "uart.irq", "3", "2"),
+    (NANO, "= 983040", "= 1048576", "memory.flash.size", "1048576", "up to 983040 on this part"),
+    (NANO, "262144", "262152", "memory.ram.size", "262152", "up to 262144 on this part"),
+    (NANO, '"nRF52840"', '"nRF52832"', "mcu", "'nRF52832'", "'nRF52840'"),
+    (NANO, "= 64000000", "= 16000000", "clock.sysclk_hz", "16000000", "64000000"),
+    ("arduino-due", '"PA9"', '"PA8"', "uart.tx", "'PA8'", "'PA9'"),
+    ("arduino-due", "pll_mul = 14", "pll_mul = 13", "clock.sysclk_hz", "84000000", "78000000"),
+    ("arduino-due", "84000000", "85000000", "clock.sysclk_hz", "85000000", "to 84000000"),
+    ("arduino-due", "pll_div = 1", "pll_div = 2", "clock.pll_div", "2", "8000000 to 16000000 Hz"),
+    ("arduino-due", "states = 4", "states = 3", "clock.flash_wait_states", "3", "from 4 to 15"),
+    ("arduino-due", "= 250000", "= 460800", "uart.baud", "460800", "5250000 Hz by a whole"),
+    ("arduino-due", "= 250000", "= 4000000", "uart.baud", "4000000", "5250000 Hz by a whole"),
+    ("arduino-due", "0x20070000", "0x20000000", "memory.ram.origin", "536870912", "0x20070000 on"),
+    (
+        "arduino-due",
+        "touch_1200 = true",
+        'touch_1200 = "yes"',
+        "flash_tool.bossac.touch_1200",
+        "'yes'",
+        "true or false",
+    ),
+    (PICO, '"GPIO0"', '"GPIO4"', "uart.tx", "'GPIO4'", "GPIO0 or GPIO12 or GPIO16 or GPIO28 for"),
+    (PICO, '"GPIO1"', '"GPIO0"', "uart.rx", "'GPIO0'", "GPIO1 or GPIO13 or GPIO17 or GPIO29 for"),
+    (PICO, "0x40034000", "0x40038000", "uart.irq", "20", "21 for UART1"),
+    (PICO, "0x40034000", "0x40030000", "uart.base", "1073938432", "1073954816 or 1073971200"),
+    (PICO, "fbdiv = 125", "fbdiv = 60", "clock.pll_fbdiv", "60", "750000000 to 1600000000 Hz"),
+    (PICO, "postdiv2 = 2", "postdiv2 = 3", "clock.sysclk_hz", "125000000", "83333333"),
+    (PICO, "0x10000000", "0x10000400", "memory.flash.origin", "268436480", "268435456, where the"),
+    (PICO, "270336", "278528", "memory.ram.size", "278528", "up to 270336 on this part"),
+    (PICO, '"RPI-RP2"', '"Raspberry Pi"', "flash_tool.drive.label", "'Raspberry", "a text like"),
+    (PICO, '"uf2"', '"elf"', "flash_tool.drive.format", "'elf'", "'bin' or 'hex' or 'uf2'"),
+    (UNO, '"P302"', '"P109"', "uart.tx", "'P109'", "'P302' for SCI2"),
+    (UNO, '"SCI2"', '"SCI9"', "uart.rx", "'P301'", "'P110' for SCI9"),
+    (UNO, '"SCI2"', '"SCI3"', "uart.peripheral", "'SCI3'", "'SCI2' or 'SCI9'"),
+    (UNO, "0x40070040", "0x40070060", "uart.base", "1074200672", "1074200640 for SCI2"),
+    (UNO, "irq = 0", "irq = 31", "uart.irq", "31", "from 0 to 30"),
+    (
+        UNO,
+        "baud = 460800",
+        "baud = 9600",
+        "uart.baud",
+        "9600",
+        "6000000 Hz by a whole number up to",
+    ),
+    (UNO, "baud = 460800", "baud = 2500000", "uart.baud", "2500000", "within 2 %"),
+    (UNO, "= 245760", "= 262144", "memory.flash.size", "262144", "up to 245760 on this part"),
+    (UNO, "= 48000000", "= 24000000", "clock.sysclk_hz", "24000000", "48000000"),
+    (UNO, "dfuse = false", "dfuse = 0", "flash_tool.dfu.dfuse", "0", "true or false"),
+    (NANO, "offset = 0", "offset = -1", "flash_tool.bossac.offset", "-1", "an integer from 0"),
 ]
 
 

@@ -482,6 +482,14 @@ def test_flash(
     assert "some fault" in failure(capsys, 5, *arguments)["message"]
 
 
+def test_flash_over_plain_dfu(
+    demo_model: ConvertedModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("flash", demo_model.folder, "-b", "arduino-uno-r4-minima", "--dry-run")
+    command = run_json(capsys, *arguments)["command"]
+    assert command[:-1] == ["dfu-util", "-d", "2341:0369", "-a", "0", "-R", "-D"]
+
+
 def test_flash_with_a_debug_probe(
     demo_model: ConvertedModel,
     tmp_path: Path,

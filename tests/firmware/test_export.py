@@ -25,7 +25,7 @@ from tinyedge.firmware.compilers import available_compilers
 from tinyedge.firmware.export import FORMATS, export_firmware
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference
-from tinyedge.targets import available_emulators
+from tinyedge.targets import EmulatorName, available_emulators
 from tinyedge.templates import data_folder
 
 GRAPH = RandomGraph(278)
@@ -58,17 +58,21 @@ def run(*command: object, cwd: Path, path: str = "") -> None:
 
 
 def assert_bit_exact(model: ConvertedModel, firmware: Firmware, elf: Path) -> None:
-    """Runs an ELF file in QEMU, in the place of a firmware that was built here."""
-    require(available_emulators(firmware.board), "qemu")
+    """Runs an ELF file in an emulator, in the place of a firmware that was built here."""
+    emulator: EmulatorName = "qemu" if firmware.board.emulator.qemu else "unicorn"
+    require(available_emulators(firmware.board), emulator)
     samples = GRAPH.inputs(6)
     exported = dataclasses.replace(firmware, elf=elf)
-    with emulated_firmware(model, exported, "qemu") as emulated:
+    with emulated_firmware(model, exported, emulator) as emulated:
         logits = emulated.device.run(samples).logits
         assert emulated.device.hello.firmware_hash == firmware.hash
     assert np.array_equal(logits, reference.run(GRAPH.graph, samples))
 
 
-@pytest.mark.parametrize("name", ["netduinoplus2", "nucleo-f446re", "microbit", "mps3-an547"])
+@pytest.mark.parametrize(
+    "name",
+    ["netduinoplus2", "nucleo-f446re", "microbit", "mps3-an547", "arduino-nano-rp2040"],
+)
 def test_cmake_builds_the_same_image(name: str, model: ConvertedModel, tmp_path: Path) -> None:
     require_cmake()
     board = load_board(name)
@@ -83,7 +87,7 @@ def test_cmake_builds_the_same_image(name: str, model: ConvertedModel, tmp_path:
     assert (clean / "build/firmware.bin").read_bytes() == firmware.image.read_bytes()
     commands = json.loads((clean / "build/compile_commands.json").read_text())
     assert len(commands) == len(list((clean / "src").glob("*.c")))
-    if board.emulator.qemu:
+    if board.emulator.qemu or board.emulator.unicorn:
         assert_bit_exact(model, firmware, clean / "build/firmware.elf")
 
 
@@ -194,14 +198,24 @@ class PlatformIo:
         return appended
 
 
-def test_platformio_has_all_that_it_needs(model: ConvertedModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "known_as", "upload"),
+    [
+        ("netduinoplus2", "genericSTM32F405RG", "dfu"),
+        ("nucleo-f767zi", "nucleo_f767zi", "stlink"),
+        ("portenta-h7", "portenta_h7_m7", "dfu"),
+    ],
+)
+def test_platformio_has_all_that_it_needs(
+    name: str, known_as: str, upload: str, model: ConvertedModel, tmp_path: Path
+) -> None:
     require(available_compilers(), "gcc")
-    board = load_board("netduinoplus2")
+    board = load_board(name)
     export = export_firmware(model, board, "platformio", tmp_path / "export", "tinyedge export")
     project = PlatformIo(export.folder)
     assert project.name == board.name
-    assert project.options["board"] == "genericSTM32F405RG"
-    assert project.options["upload_protocol"] == "dfu"
+    assert project.options["board"] == known_as
+    assert project.options["upload_protocol"] == upload
     assert "framework" not in project.options
     out = tmp_path / "out"
     out.mkdir()

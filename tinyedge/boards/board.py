@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import (
     BaseModel,
@@ -38,6 +39,8 @@ from tinyedge.schema import Fault, load_toml, refuse, validate
 from tinyedge.templates import data_folder
 
 DEFAULT_BOARD = "netduinoplus2"
+
+_KB = 1024
 
 Hertz = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Address = Annotated[int, Field(ge=0, lt=2**32)]
@@ -278,6 +281,74 @@ class Nrf51Clock(Clock):
     sysclk_hz: Literal[16_000_000]
 
 
+class Nrf52Clock(Clock):
+    """An nRF52 runs at 64 MHz."""
+
+    sysclk_hz: Literal[64_000_000]
+
+
+class Sam3xClock(Clock):
+    """A crystal and a PLL, half of whose frequency the core gets."""
+
+    crystal_hz: Annotated[int, Field(ge=3_000_000, le=20_000_000)]
+    sysclk_hz: Annotated[int, Field(ge=40_000_000, le=84_000_000)]
+    pll_mul: Annotated[int, Field(ge=2, le=63)]
+    pll_div: Annotated[int, Field(ge=1, le=2)]
+    flash_wait_states: Annotated[int, Field(ge=0, le=15)]
+
+    # Up to how many Hz each number of wait states goes, from none on.
+    _wait_states: ClassVar = (22_500_000, 34_000_000, 53_000_000, 78_000_000)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        refuse(self._faults())
+        return self
+
+    def _faults(self) -> Iterator[Fault]:
+        if not 8_000_000 <= self.crystal_hz / self.pll_div <= 16_000_000:
+            yield Fault(
+                "pll_div", self.pll_div, "such that the PLL multiplies 8000000 to 16000000 Hz"
+            )
+        given = self.crystal_hz * self.pll_mul / (self.pll_div * 2)
+        if given != self.sysclk_hz:
+            formula = "crystal_hz * pll_mul / (pll_div * 2)"
+            yield Fault("sysclk_hz", self.sysclk_hz, f"{given:.0f}, which is {formula}")
+        least = bisect.bisect_left(self._wait_states, self.sysclk_hz)
+        if self.flash_wait_states < least:
+            yield Fault("flash_wait_states", self.flash_wait_states, f"from {least} to 15")
+
+
+class Rp2040Clock(Clock):
+    """A crystal and a PLL with two dividers behind it."""
+
+    crystal_hz: Annotated[int, Field(ge=5_000_000, le=15_000_000)]
+    sysclk_hz: Annotated[int, Field(gt=0, le=133_000_000)]
+    pll_fbdiv: Annotated[int, Field(ge=16, le=320)]
+    pll_postdiv1: Annotated[int, Field(ge=1, le=7)]
+    pll_postdiv2: Annotated[int, Field(ge=1, le=7)]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        refuse(self._faults())
+        return self
+
+    def _faults(self) -> Iterator[Fault]:
+        vco = self.crystal_hz * self.pll_fbdiv
+        if not 750_000_000 <= vco <= 1_600_000_000:
+            allowed = "such that the PLL's oscillator has 750000000 to 1600000000 Hz"
+            yield Fault("pll_fbdiv", self.pll_fbdiv, allowed)
+        given = vco / (self.pll_postdiv1 * self.pll_postdiv2)
+        if given != self.sysclk_hz:
+            formula = "crystal_hz * pll_fbdiv / (pll_postdiv1 * pll_postdiv2)"
+            yield Fault("sysclk_hz", self.sysclk_hz, f"{given:.0f}, which is {formula}")
+
+
+class Ra4m1Clock(Clock):
+    """An RA4M1 on its high-speed oscillator."""
+
+    sysclk_hz: Literal[48_000_000]
+
+
 class SerialPort(_Record):
     """The serial port that the link uses: bits per second."""
 
@@ -289,6 +360,19 @@ class Uart(SerialPort):
 
     base: Address
     irq: Annotated[int, Field(ge=0, le=239)]
+
+
+def _within(given: float, baud: int) -> bool:
+    """Whether a serial port's rate is near enough to the one that is asked for."""
+    return abs(given - baud) <= baud / 50
+
+
+class OnePartUart(Uart):
+    """The serial port of a family of one part."""
+
+    def faults(self, clock: Clock) -> Iterator[Fault]:
+        """What it cannot do, at a clock."""
+        raise NotImplementedError
 
 
 class Stm32Uart(Uart):
@@ -315,7 +399,7 @@ class Stm32Uart(Uart):
             yield Fault("alternate_function", self.alternate_function, allowed)
         hz = clock.apb_hz(self.apb)
         divider = round(hz / self.baud)
-        if divider < 16 or abs(hz / divider - self.baud) > self.baud / 50:
+        if divider < 16 or not _within(hz / divider, self.baud):
             yield Fault("baud", self.baud, f"{hz} Hz by a whole number from 16 on, within 2 %")
 
     @property
@@ -339,6 +423,111 @@ class Stm32Uart(Uart):
         return int(self.rx[2:])
 
 
+class Sam3xUart(OnePartUart):
+    """The UART of a SAM3X, which is on one pair of pins."""
+
+    base: Literal[0x400E0800]
+    irq: Literal[8]
+    tx: Literal["PA9"]
+    rx: Literal["PA8"]
+
+    def faults(self, clock: Clock) -> Iterator[Fault]:
+        """What it cannot do at a clock."""
+        steps = clock.sysclk_hz / 16
+        if not _within(steps / (round(steps / self.baud) or 1), self.baud):
+            yield Fault("baud", self.baud, f"{steps:.0f} Hz by a whole number, within 2 %")
+
+
+_RP2040_PIN = r"^GPIO([12]?\d)$"
+
+
+class Rp2040Uart(OnePartUart):
+    """A PL011 of an RP2040: pins, of which every fourth has the same function."""
+
+    base: Literal[0x40034000, 0x40038000]
+    tx: Annotated[str, Field(pattern=_RP2040_PIN)]
+    rx: Annotated[str, Field(pattern=_RP2040_PIN)]
+
+    def faults(self, clock: Clock) -> Iterator[Fault]:
+        """What it cannot do, at a clock."""
+        if self.irq != 20 + self.number:
+            yield Fault("irq", self.irq, f"{20 + self.number} for UART{self.number}")
+        # From GPIO0 on: TX, RX, CTS, RTS of the ports 0, 1, 1, 0, and so on.
+        for key, pin, first in (("tx", self.tx_pin, 0), ("rx", self.rx_pin, 1)):
+            pins = [n for n in range(first, 30, 4) if (n // 4 + 1) // 2 % 2 == self.number]
+            if pin not in pins:
+                names = " or ".join(f"GPIO{n}" for n in pins)
+                yield Fault(key, f"GPIO{pin}", f"{names} for UART{self.number}")
+        highest = clock.sysclk_hz / 16
+        if self.baud > highest:
+            yield Fault("baud", self.baud, f"up to {highest:.0f}, a sixteenth of the clock")
+
+    @property
+    def number(self) -> int:
+        """Which of the two ports it is."""
+        return (self.base - 0x40034000) // 0x4000
+
+    @property
+    def tx_pin(self) -> int:
+        """Number of the transmit pin."""
+        return int(self.tx.removeprefix("GPIO"))
+
+    @property
+    def rx_pin(self) -> int:
+        """Number of the receive pin."""
+        return int(self.rx.removeprefix("GPIO"))
+
+
+class Sci(NamedTuple):
+    """A serial port of an RA4M1, of those that boards have on their pins.
+
+    Attributes:
+        base: of its registers.
+        tx, rx: its pins there.
+        event: number of the event that it has received a byte, as ``RXI``; ``ERI`` is 3 behind.
+    """
+
+    base: int
+    tx: str
+    rx: str
+    event: int
+
+
+class Ra4m1Uart(OnePartUart):
+    """A serial port of an RA4M1; ``irq`` is the event link that its events are given."""
+
+    peripheral: Literal["SCI2", "SCI9"]
+    irq: Annotated[int, Field(ge=0, le=30)]
+    tx: str
+    rx: str
+
+    _ports: ClassVar = {
+        "SCI2": Sci(0x40070040, "P302", "P301", 163),
+        "SCI9": Sci(0x40070120, "P109", "P110", 168),
+    }
+
+    def faults(self, clock: Clock) -> Iterator[Fault]:
+        for key in ("base", "tx", "rx"):
+            allowed = getattr(self.port, key)
+            if getattr(self, key) != allowed:
+                yield Fault(key, getattr(self, key), f"{allowed!r} for {self.peripheral}")
+        steps = clock.sysclk_hz / 8
+        divider = round(steps / self.baud) or 1
+        if divider > 256 or not _within(steps / divider, self.baud):
+            allowed = f"{steps:.0f} Hz by a whole number up to 256, within 2 %"
+            yield Fault("baud", self.baud, allowed)
+
+    @property
+    def port(self) -> Sci:
+        """What is known of it."""
+        return self._ports[self.peripheral]
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+        return int(self.peripheral.removeprefix("SCI"))
+
+
 class Mps2Uart(Uart):
     """A CMSDK APB UART: ``clock_hz`` is the frequency of its bus."""
 
@@ -357,34 +546,55 @@ class Mps2Uart(Uart):
         return self
 
 
-class Nrf51Uart(Uart):
-    """The serial port of an nRF51: pins."""
+class Nrf5Uart(OnePartUart):
+    """The serial port without DMA of an nRF51 or nRF52: pins."""
 
     base: Literal[0x40002000]
+    irq: Literal[2]
     baud: Annotated[int, Field(ge=9600, le=1_000_000)]
-    tx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
-    rx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
+    tx: str
+    rx: str
 
-    @model_validator(mode="after")
-    def _apart(self) -> Nrf51Uart:
-        if self.tx == self.rx:
-            refuse([Fault("rx", self.rx, "another pin than tx")])
-        return self
+    def faults(self, clock: Clock) -> Iterator[Fault]:  # noqa: ARG002 - it has a clock of its own
+        if self.tx_pin == self.rx_pin:
+            yield Fault("rx", self.rx, "another pin than tx")
+        # A bit takes a whole number of cycles of 16 MHz, as the rates show that Nordic gives.
+        if not _within(16_000_000 / (16_000_000 // self.baud), self.baud):
+            yield Fault("baud", self.baud, "16000000 Hz by a whole number from 16 on, within 2 %")
 
     @property
     def tx_pin(self) -> int:
-        """Number of the transmit pin."""
-        return int(self.tx[3:])
+        """Number of the transmit pin, counted over all ports."""
+        return _nrf_pin(self.tx)
 
     @property
     def rx_pin(self) -> int:
-        """Number of the receive pin."""
-        return int(self.rx[3:])
+        """Number of the receive pin, counted over all ports."""
+        return _nrf_pin(self.rx)
 
     @property
     def baudrate(self) -> int:
         """The register's value: ``baud / 16 MHz`` as a fraction of 2**32, in steps of 2**12."""
         return ((self.baud << 32) // 16_000_000 + 0x800) & ~0xFFF
+
+
+def _nrf_pin(name: str) -> int:
+    port, _, pin = name[1:].partition(".")
+    return 32 * int(port) + int(pin)
+
+
+class Nrf51Uart(Nrf5Uart):
+    """The serial port of an nRF51."""
+
+    tx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
+    rx: Annotated[str, Field(pattern=r"^P0\.([12]?\d|3[01])$")]
+
+
+class Nrf52Uart(Nrf5Uart):
+    """The serial port of an nRF52840, whose second port has 16 pins."""
+
+    tx: Annotated[str, Field(pattern=r"^P(0\.([0-2]?\d|3[01])|1\.(0?\d|1[0-5]))$")]
+    rx: Annotated[str, Field(pattern=r"^P(0\.([0-2]?\d|3[01])|1\.(0?\d|1[0-5]))$")]
 
 
 class Arduino(_Record):
@@ -458,6 +668,10 @@ class Simavr(_Record):
     mcu: Annotated[str, Field(pattern=r"^\w+$")]
 
 
+_IN_UNICORN = ("nrf52", "ra4m1", "rp2040", "sam3x", "stm32f4", "stm32f7", "stm32h7", "stm32l4")
+"""The families whose serial port ``targets/unicorn_server.py`` has."""
+
+
 class Emulator(_Record):
     """The emulators that can stand in for the board."""
 
@@ -494,8 +708,9 @@ class Board(_Record):
     @model_validator(mode="after")
     def _emulated(self) -> Self:
         unicorn = self.emulator.unicorn
-        if unicorn and not self.family.startswith("stm32"):
-            refuse([Fault("emulator.unicorn.cpu", unicorn.cpu, "nothing but with an STM32")])
+        if unicorn and self.family not in _IN_UNICORN:
+            allowed = f"nothing but in family {' or '.join(_IN_UNICORN)}"
+            refuse([Fault("emulator.unicorn.cpu", unicorn.cpu, allowed)])
         simavr = self.emulator.simavr
         if simavr and self.family != "avr":
             refuse([Fault("emulator.simavr.mcu", simavr.mcu, "nothing but in family avr")])
@@ -537,17 +752,21 @@ class Board(_Record):
         return self.memory.ram
 
 
+def _outside(key: str, region: Region, part: Region) -> Iterator[Fault]:
+    """What lies outside a part's memory."""
+    if not part.origin <= region.origin < part.end:
+        allowed = f"from {part.origin} to {part.end - 1} (0x{part.origin:08x} on)"
+        yield Fault(f"{key}.origin", region.origin, allowed)
+    elif region.end > part.end:
+        yield Fault(f"{key}.size", region.size, f"up to {part.end - region.origin} on this part")
+
+
 class Stm32Board(Board):
     """A board with an STM32."""
 
     core: Literal["cortex-m4", "cortex-m7"]
     clock: Stm32Clock
     uart: Stm32Uart
-
-    @property
-    def data_register(self) -> bool:
-        """Whether the serial port has one register for what is received and what is sent."""
-        return self.family == "stm32f4"
 
     @property
     def platform(self) -> tuple[str, ...]:
@@ -571,16 +790,11 @@ class Stm32Board(Board):
             allowed = f"{', '.join(lines)}, then a letter for the pins and one of {sizes}"
             yield Fault("mcu", self.mcu, allowed)
             return
-        for key, region, origin, size in (
-            ("memory.flash", self.flash, stm32.FLASH_ORIGIN, flash),
-            ("memory.ram", self.ram, self.part.ram_origin, self.part.ram),
-        ):
-            if not origin <= region.origin < origin + size:
-                allowed = f"from {origin} to {origin + size - 1} (0x{origin:08x} on)"
-                yield Fault(f"{key}.origin", region.origin, allowed)
-            elif region.end > origin + size:
-                allowed = f"up to {origin + size - region.origin} on this part"
-                yield Fault(f"{key}.size", region.size, allowed)
+        ram = Region(origin=self.part.ram_origin, size=self.part.ram)
+        yield from _outside(
+            "memory.flash", self.flash, Region(origin=stm32.FLASH_ORIGIN, size=flash)
+        )
+        yield from _outside("memory.ram", self.ram, ram)
         for fault in self.clock.faults(self.part):
             yield fault._replace(key=f"clock.{fault.key}")
         for fault in self.uart.faults(self.part, self.clock):
@@ -639,13 +853,104 @@ class Mps2Board(Board):
     uart: Mps2Uart
 
 
-class Nrf51Board(Board):
+class OnePartBoard(Board):
+    """A board of a family of one part, whose memories are known."""
+
+    uart: OnePartUart
+
+    _flash: ClassVar[Region]
+    _ram: ClassVar[Region]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        refuse(self._faults())
+        return self
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from _outside("memory.flash", self.flash, self._flash)
+        yield from _outside("memory.ram", self.ram, self._ram)
+        for fault in self.uart.faults(self.clock):
+            yield fault._replace(key=f"uart.{fault.key}")
+
+
+class Nrf5Board(OnePartBoard):
+    """A board with an nRF5."""
+
+    uart: Nrf5Uart
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("nrf5", self.family)
+
+
+class Nrf51Board(Nrf5Board):
     """A board with an nRF51."""
 
     family: Literal["nrf51"]
     core: Literal["cortex-m0"]
     clock: Nrf51Clock
     uart: Nrf51Uart
+
+    _flash = Region(origin=0, size=256 * _KB)
+    _ram = Region(origin=0x20000000, size=32 * _KB)
+
+
+class Nrf52Board(Nrf5Board):
+    """A board with an nRF52840."""
+
+    family: Literal["nrf52"]
+    mcu: Literal["nRF52840"]
+    core: Literal["cortex-m4"]
+    clock: Nrf52Clock
+    uart: Nrf52Uart
+
+    _flash = Region(origin=0, size=1024 * _KB)
+    _ram = Region(origin=0x20000000, size=256 * _KB)
+
+
+class Sam3xBoard(OnePartBoard):
+    """A board with an ATSAM3X8E."""
+
+    family: Literal["sam3x"]
+    mcu: Literal["ATSAM3X8E"]
+    core: Literal["cortex-m3"]
+    clock: Sam3xClock
+    uart: Sam3xUart
+
+    _flash = Region(origin=0x00080000, size=512 * _KB)
+    _ram = Region(origin=0x20070000, size=96 * _KB)
+
+
+class Ra4m1Board(OnePartBoard):
+    """A board with an RA4M1 of 256 KB."""
+
+    family: Literal["ra4m1"]
+    mcu: Literal["R7FA4M1AB"]
+    core: Literal["cortex-m4"]
+    clock: Ra4m1Clock
+    uart: Ra4m1Uart
+
+    _flash = Region(origin=0, size=256 * _KB)
+    _ram = Region(origin=0x20000000, size=32 * _KB)
+
+
+class Rp2040Board(OnePartBoard):
+    """A board with an RP2040, whose Cortex-M0+ runs a Cortex-M0's code."""
+
+    family: Literal["rp2040"]
+    mcu: Literal["RP2040"]
+    core: Literal["cortex-m0"]
+    clock: Rp2040Clock
+    uart: Rp2040Uart
+
+    _flash = Region(origin=0x10000000, size=16 * 1024 * _KB)
+    _ram = Region(origin=0x20000000, size=264 * _KB)
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from super()._faults()
+        if self.flash.origin != self._flash.origin:
+            allowed = f"{self._flash.origin}, where the boot ROM looks for the second stage"
+            yield Fault("memory.flash.origin", self.flash.origin, allowed)
 
 
 class AvrMemory(Memory):
@@ -727,6 +1032,10 @@ _FAMILIES: dict[str, type[Board]] = {
     "avr": AvrBoard,
     "mps2": Mps2Board,
     "nrf51": Nrf51Board,
+    "nrf52": Nrf52Board,
+    "ra4m1": Ra4m1Board,
+    "rp2040": Rp2040Board,
+    "sam3x": Sam3xBoard,
     "stm32f4": Stm32f4Board,
     "stm32f7": Stm32f7Board,
     "stm32h7": Stm32h7Board,
@@ -745,7 +1054,19 @@ class _AnyUart(SerialPort):
 class _NoFamilyBoard(Board):
     """Refuses a family that is missing or unknown, along with the description's other faults."""
 
-    family: Literal["avr", "mps2", "nrf51", "stm32f4", "stm32f7", "stm32h7", "stm32l4"]
+    family: Literal[
+        "avr",
+        "mps2",
+        "nrf51",
+        "nrf52",
+        "ra4m1",
+        "rp2040",
+        "sam3x",
+        "stm32f4",
+        "stm32f7",
+        "stm32h7",
+        "stm32l4",
+    ]
     clock: _AnyClock
     uart: _AnyUart
 

@@ -115,7 +115,8 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
             f"thumb-freestanding-{abi}",
             f"-mcpu={target.zig}",
         ),
-        ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler"),
+        # Else the program's headers are loaded too, in front of flash that does not begin a page.
+        ("-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=1024"),
     )
 
 

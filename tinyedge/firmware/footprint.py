@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 from tinyedge.errors import ToolchainError
 from tinyedge.firmware.memory_map import loaded_segments, ram_bytes
 
-_CODE_SECTIONS = (".isr_vector", ".text")
+_CODE_SECTIONS = (".boot", ".isr_vector", ".text")
 _WEIGHT_SECTIONS = (".weights",)
 _ARENA_SECTION = ".arena"
 
@@ -21,7 +21,7 @@ class Footprint:
     """Bytes of flash and RAM.
 
     Attributes:
-        code: machine code and the vector table.
+        code: machine code, the vector table, and what a boot ROM wants in front of it.
         weights: packed weights.
         other: all else in flash: biases, multipliers, other constants, initial values of data.
         arena: activations and scratch.

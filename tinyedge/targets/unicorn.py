@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tinyedge.boards import Board
-from tinyedge.boards.board import Stm32Board
+from tinyedge.boards.board import Uart
 from tinyedge.errors import ToolchainError
 from tinyedge.targets.target import Target, start_emulator
 
@@ -20,7 +20,7 @@ def open_unicorn(board: Board, elf: Path) -> Target:
     """
     unicorn = board.emulator.unicorn
     assert unicorn
-    assert isinstance(board, Stm32Board)
+    assert isinstance(board.uart, Uart)
     process = start_emulator(
         [
             sys.executable,
@@ -30,8 +30,8 @@ def open_unicorn(board: Board, elf: Path) -> Target:
             *("--cpu", unicorn.cpu),
             *("--flash", str(board.flash.origin), str(board.flash.size)),
             *("--ram", str(board.ram.origin), str(board.ram.size)),
+            *("--family", board.family),
             *("--uart", str(board.uart.base)),
-            *(["--data-register"] if board.data_register else []),
         ],
         stderr=subprocess.PIPE,
     )

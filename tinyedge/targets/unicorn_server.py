@@ -1,18 +1,20 @@
-"""A process that runs an STM32 firmware in Unicorn, its USART on a TCP socket.
+"""A process that runs a Cortex-M's firmware in Unicorn, its serial port on a TCP socket.
 
 Prints the socket's port on stdout, and serves one connection after another until it is killed.
 Unicorn is licensed under the GPL, version 2: it is loaded here, in a process of its own, and
 nowhere else.
 
 Clock and pin registers read as zero, as in QEMU; there is no SysTick and so no latency.
+Firmware starts at the program's entry, which boot ROMs and boot loaders find in their own ways.
 """
 
 from __future__ import annotations
 
 import argparse
 import socket
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from elftools.elf.elffile import ELFFile
 from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc, UcError, arm_const
@@ -28,32 +30,53 @@ _PAGE = 0x1000
 _PERIPHERALS = (0x40000000, 0x20000000)
 _SYSTEM = (0xE000E000, _PAGE)
 
-_SR_RXNE, _SR_TC, _SR_TXE = 1 << 5, 1 << 6, 1 << 7
 
+@dataclass(frozen=True)
+class Registers:
+    """The registers of a serial port that its firmware uses to send and receive, as offsets.
 
-class _Registers(NamedTuple):
-    """Where a USART has its status, what it has received, and what it is to send."""
+    Attributes:
+        status: tells whether a byte has arrived.
+        received, sent: hold the byte.
+        arrived: what is set in ``status`` where a byte has arrived.
+        empty: what is set in it where none has.
+        ready: what else is set in it, always: ready to send.
+        sendable: another register that tells so, by a one.
+    """
 
     status: int
     received: int
     sent: int
+    arrived: int = 0
+    empty: int = 0
+    ready: int = 0
+    sendable: int | None = None
 
 
-_DATA_REGISTER = _Registers(0x00, 0x04, 0x04)
-"""Of the STM32F4."""
-_APART = _Registers(0x1C, 0x24, 0x28)
-"""Of all others."""
+_STM32 = Registers(status=0x1C, received=0x24, sent=0x28, arrived=1 << 5, ready=3 << 6)
+
+REGISTERS = {
+    "nrf52": Registers(status=0x108, received=0x518, sent=0x51C, arrived=1, sendable=0x11C),
+    "ra4m1": Registers(status=0x04, received=0x05, sent=0x03, arrived=1 << 6, ready=1 << 7),
+    "rp2040": Registers(status=0x18, received=0x00, sent=0x00, empty=1 << 4),
+    "sam3x": Registers(status=0x14, received=0x18, sent=0x1C, arrived=1, ready=1 << 1),
+    "stm32f4": Registers(status=0x00, received=0x04, sent=0x04, arrived=1 << 5, ready=3 << 6),
+    "stm32f7": _STM32,
+    "stm32h7": _STM32,
+    "stm32l4": _STM32,
+}
+"""By family."""
 
 
-class _Usart:
-    """An STM32 USART whose line is a socket: always ready to send, receiving what has arrived.
+class _SerialPort:
+    """A serial port whose line is a socket: always ready to send, receiving what has arrived.
 
     While nobody is connected, what it sends is lost.
     """
 
-    def __init__(self, server: socket.socket, registers: _Registers) -> None:
-        self._server = server
+    def __init__(self, registers: Registers, server: socket.socket) -> None:
         self._registers = registers
+        self._server = server
         self._line: socket.socket | None = None
         self._received = b""
         self._at = 0
@@ -66,26 +89,26 @@ class _Usart:
         self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def read(self, offset: int) -> int:
-        if offset == self._registers.status:
-            return self._status()
-        if offset == self._registers.received:
+        registers = self._registers
+        if offset == registers.status:
+            return registers.ready | (registers.arrived if self._arrived() else registers.empty)
+        if offset == registers.received:
             self._idle_polls = 0
             if self._at < len(self._received):
                 self._at += 1
                 return self._received[self._at - 1]
-        return 0
+        return int(offset == registers.sendable)
 
-    def _status(self) -> int:
-        status = _SR_TXE | _SR_TC
+    def _arrived(self) -> bool:
         if self._at >= len(self._received):
             # Two polls in a row without data: the firmware waits to receive, so wait with it. A
             # firmware that is about to send polls once.
             self._idle_polls += 1
             if self._idle_polls < 2:
-                return status
+                return False
             self._flush()
             self._received, self._at = self._receive(), 0
-        return status | _SR_RXNE
+        return True
 
     def write(self, offset: int, value: int) -> None:
         if offset == self._registers.sent:
@@ -120,26 +143,30 @@ class _Usart:
         self._line = None
 
 
-def _map_peripherals(machine: Any, usart: _Usart, base: int) -> None:
-    """Maps the peripheral space: the USART where it is, zeros elsewhere."""
+def _map_peripherals(machine: Any, port: _SerialPort, base: int) -> None:
+    """Maps the peripheral space: the serial port where it is, zeros elsewhere."""
 
     def read(_machine: Any, offset: int, _size: int, _data: Any) -> int:
         at = _PERIPHERALS[0] + offset - base
-        return usart.read(at) if 0 <= at < 0x400 else 0
+        return port.read(at) if 0 <= at < _PAGE else 0
 
     def write(_machine: Any, offset: int, _size: int, value: int, _data: Any) -> None:
         at = _PERIPHERALS[0] + offset - base
-        if 0 <= at < 0x400:
-            usart.write(at, value)
+        if 0 <= at < _PAGE:
+            port.write(at, value)
 
     machine.mmio_map(*_PERIPHERALS, read, None, write, None)
 
 
-def _load(machine: Any, elf: Path) -> None:
+def _load(machine: Any, elf: Path) -> int:
+    """Loads a program; returns its entry."""
     with elf.open("rb") as file:
-        for segment in ELFFile(file).iter_segments():
+        program = ELFFile(file)
+        for segment in program.iter_segments():
             if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]:
                 machine.mem_write(segment["p_paddr"], segment.data())
+        entry: int = program["e_entry"]
+    return entry
 
 
 def _span(region: list[int]) -> tuple[int, int]:
@@ -149,13 +176,13 @@ def _span(region: list[int]) -> tuple[int, int]:
 
 def main() -> None:
     """Runs the server; see the module."""
-    parser = argparse.ArgumentParser(description="an STM32 firmware in Unicorn")
+    parser = argparse.ArgumentParser(description="a firmware in Unicorn")
     parser.add_argument("elf", type=Path)
     parser.add_argument("--cpu", choices=_CPUS, required=True)
     parser.add_argument("--flash", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
     parser.add_argument("--ram", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
+    parser.add_argument("--family", choices=REGISTERS, required=True)
     parser.add_argument("--uart", type=int, required=True, metavar="BASE")
-    parser.add_argument("--data-register", action="store_true", help="as the STM32F4 has it")
     arguments = parser.parse_args()
 
     machine = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
@@ -163,16 +190,13 @@ def main() -> None:
     machine.mem_map(*_span(arguments.flash))
     machine.mem_map(*_span(arguments.ram))
     machine.mem_map(*_SYSTEM)
-    _load(machine, arguments.elf)
+    at = _load(machine, arguments.elf)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)
-        usart = _Usart(server, _DATA_REGISTER if arguments.data_register else _APART)
-        usart.connect()
-        _map_peripherals(machine, usart, arguments.uart)
-        vectors = bytes(machine.mem_read(arguments.flash[0], 8))
-        machine.reg_write(arm_const.UC_ARM_REG_SP, int.from_bytes(vectors[:4], "little"))
-        at = int.from_bytes(vectors[4:], "little")
+        port = _SerialPort(REGISTERS[arguments.family], server)
+        port.connect()
+        _map_peripherals(machine, port, arguments.uart)
         try:
             while True:  # it stops where the firmware waits for an interrupt, which never comes
                 machine.emu_start(at, 0xFFFFFFFF)

@@ -1,19 +1,19 @@
-/* Crystal, counter and serial port of an nRF51 (reference manual nRF51 Series v3.0). Its Cortex-M0
- * has no SysTick: TIMER0 counts the 16 MHz that the core runs at. */
+/* Crystal and serial port of an nRF51 or nRF52, the UART without DMA that both have (reference manual
+ * nRF51 Series v3.0, nRF52840 product specification v1.7). */
 #include "board.h"
 #include "te_cortex_m.h"
+#include "te_nrf5.h"
 #include "te_platform.h"
 #include "te_receive.h"
-
-#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
 #define CLOCK_TASKS_HFCLKSTART REGISTER(0x40000000u)
 #define CLOCK_EVENTS_HFCLKSTARTED REGISTER(0x40000100u)
 
-#define GPIO_OUTSET REGISTER(0x50000508u)
-#define GPIO_PIN_CNF(pin) REGISTER(0x50000700u + 4u * (pin))
+/* Pins are numbered over both ports, 32 a port. */
+#define GPIO_OUTSET(pin) REGISTER(0x50000508u + 0x300u * ((pin) / 32u))
+#define GPIO_PIN_CNF(pin) REGISTER(0x50000700u + 0x300u * ((pin) / 32u) + 4u * ((pin) % 32u))
 #define GPIO_PIN_CNF_OUTPUT 3u /* its input buffer disconnected */
-#define GPIO_PIN_CNF_INPUT 0u
+#define GPIO_PIN_CNF_INPUT_PULLUP (3u << 2)
 
 #define UART_TASKS_STARTRX REGISTER(BOARD_UART_BASE + 0x000u)
 #define UART_TASKS_STARTTX REGISTER(BOARD_UART_BASE + 0x008u)
@@ -21,28 +21,25 @@
 #define UART_EVENTS_TXDRDY REGISTER(BOARD_UART_BASE + 0x11cu)
 #define UART_INTENSET REGISTER(BOARD_UART_BASE + 0x304u)
 #define UART_INTENSET_RXDRDY (1u << 2)
+#define UART_INTENCLR REGISTER(BOARD_UART_BASE + 0x308u)
 #define UART_ENABLE REGISTER(BOARD_UART_BASE + 0x500u)
 #define UART_ENABLE_ENABLED 4u
+#define UART_ENABLE_DISABLED 0u
+#define UART_PSELRTS REGISTER(BOARD_UART_BASE + 0x508u)
 #define UART_PSELTXD REGISTER(BOARD_UART_BASE + 0x50cu)
+#define UART_PSELCTS REGISTER(BOARD_UART_BASE + 0x510u)
 #define UART_PSELRXD REGISTER(BOARD_UART_BASE + 0x514u)
+#define UART_PSEL_DISCONNECTED 0xffffffffu
 #define UART_RXD REGISTER(BOARD_UART_BASE + 0x518u)
 #define UART_TXD REGISTER(BOARD_UART_BASE + 0x51cu)
 #define UART_BAUDRATE REGISTER(BOARD_UART_BASE + 0x524u)
-
-#define TIMER0_TASKS_START REGISTER(0x40008000u)
-#define TIMER0_TASKS_CAPTURE0 REGISTER(0x40008040u)
-#define TIMER0_BITMODE REGISTER(0x40008508u)
-#define TIMER0_BITMODE_32 3u
-#define TIMER0_PRESCALER REGISTER(0x40008510u)
-#define TIMER0_CC0 REGISTER(0x40008540u)
+#define UART_CONFIG REGISTER(BOARD_UART_BASE + 0x56cu)
+#define UART_CONFIG_8N1 0u /* and no flow control */
 
 /* Polls until the crystal is given up, some tens of milliseconds. */
 #define READY_POLLS 100000u
 
-static uint32_t captured;
-static uint32_t wraps;
-
-/* The internal oscillator, on which an nRF51 starts, is too inaccurate for a serial port. */
+/* The internal oscillator, on which the chip starts, is too inaccurate for a serial port. */
 static void clock_init(void)
 {
     CLOCK_EVENTS_HFCLKSTARTED = 0;
@@ -51,13 +48,19 @@ static void clock_init(void)
     }
 }
 
+/* A boot loader may have used the port, or the one with DMA that shares its registers. */
 static void uart_init(void)
 {
-    GPIO_OUTSET = 1u << BOARD_UART_TX_PIN; /* an idle line is high */
+    UART_ENABLE = UART_ENABLE_DISABLED;
+    UART_INTENCLR = 0xffffffffu;
+    GPIO_OUTSET(BOARD_UART_TX_PIN) = 1u << BOARD_UART_TX_PIN % 32u; /* an idle line is high */
     GPIO_PIN_CNF(BOARD_UART_TX_PIN) = GPIO_PIN_CNF_OUTPUT;
-    GPIO_PIN_CNF(BOARD_UART_RX_PIN) = GPIO_PIN_CNF_INPUT;
+    GPIO_PIN_CNF(BOARD_UART_RX_PIN) = GPIO_PIN_CNF_INPUT_PULLUP;
+    UART_PSELRTS = UART_PSEL_DISCONNECTED;
     UART_PSELTXD = BOARD_UART_TX_PIN;
+    UART_PSELCTS = UART_PSEL_DISCONNECTED;
     UART_PSELRXD = BOARD_UART_RX_PIN;
+    UART_CONFIG = UART_CONFIG_8N1;
     UART_BAUDRATE = BOARD_UART_BAUDRATE;
     UART_ENABLE = UART_ENABLE_ENABLED;
     UART_TASKS_STARTTX = 1;
@@ -69,10 +72,8 @@ static void uart_init(void)
 void te_platform_init(void)
 {
     clock_init();
+    te_family_init();
     uart_init();
-    TIMER0_BITMODE = TIMER0_BITMODE_32;
-    TIMER0_PRESCALER = 0;
-    TIMER0_TASKS_START = 1;
 }
 
 void te_uart_receive(void)
@@ -91,18 +92,6 @@ void te_platform_write(const uint8_t *bytes, uint32_t count)
         while (!UART_EVENTS_TXDRDY) {
         }
     }
-}
-
-/* Counts at most one wrap a call: what runs between two calls takes less than 268 s. */
-uint64_t te_platform_ticks(void)
-{
-    TIMER0_TASKS_CAPTURE0 = 1;
-    const uint32_t now = TIMER0_CC0;
-    if (now < captured) {
-        wraps++;
-    }
-    captured = now;
-    return (uint64_t)wraps << 32 | now;
 }
 
 uint32_t te_platform_tick_hz(void)
