@@ -53,6 +53,11 @@ def command(output: Output) -> None:
         checks.append(("package", module, purpose, found, remedy))
     for program, purpose, package in (
         ("arm-none-eabi-gcc", "compiling firmware", "gcc-arm-none-eabi"),
+        (
+            "avr-gcc",
+            "compiling firmware for Arduino boards",
+            "gcc-avr avr-libc arduino-core-avr",
+        ),
         ("qemu-system-arm", "emulating boards, counting instructions", "qemu-system-arm"),
         ("cc", "the host twin", "gcc"),
         ("g++", "running hls4ml's projects on this machine", "g++"),
