@@ -173,9 +173,7 @@ def command(
     if watching:
         watched = Watched(place, board, emulator, compiler, ports, LinkOptions(timeout_s, baud))
         given = _given(output, model, inputs, suite_files, dataset, data_folder, samples, pixels)
-        observe(
-            output, model, watched, given, samples, record_file, profile=profile, trace=trace
-        )
+        observe(output, model, watched, given, samples, record_file, profile=profile, trace=trace)
         return
 
     def opened(all_inputs: list[Int8]) -> AbstractContextManager[Opened]:
