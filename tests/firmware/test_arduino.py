@@ -62,10 +62,12 @@ def test_constants_take_no_ram(dense: ConvertedModel, tmp_path: Path) -> None:
 
 
 def test_the_link_is_sized_by_the_board() -> None:
-    assert link_memory(UNO, 64, 10, 100).ring == 255
-    assert link_memory(UNO, 64, 10, 900).ring == 63
-    assert link_memory(UNO, 300, 10, 100).ring == 63  # two requests are more than Serial takes
-    assert link_memory(MEGA, 64, 10, 100).changes
+    assert link_memory(UNO, 64, 10, 100 + UNO.minimum_stack).ring == 255
+    assert link_memory(UNO, 64, 10, 900 + UNO.minimum_stack).ring == 63
+    assert (
+        link_memory(UNO, 300, 10, 100 + UNO.minimum_stack).ring == 63
+    )  # two requests are more than Serial takes
+    assert link_memory(MEGA, 64, 10, 100 + MEGA.minimum_stack).changes
     assert [serial_buffer(ring) for ring in (0, 63, 64, 255, 256, 1000)] == [64, 64, 128, 256] + [
         256
     ] * 2
