@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+_INTERRUPTED = 130
+
 
 def entry_point() -> None:
     """Runs the command line; Ctrl-C ends it cleanly while it is still being imported, too."""
@@ -13,7 +15,11 @@ def entry_point() -> None:
         code = main()
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
-        code = 130
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        # Where Ctrl-C fell into an exec() of somebody else's, Python remembers it, and would end by
+        # the signal instead of with the code. Its next exec() makes it forget.
+        exec("")  # noqa: S102 - empty
     sys.exit(code)
 
 

@@ -11,6 +11,9 @@ need() { # command-or-path package...
 }
 need qemu-system-arm qemu-system-arm
 need arm-none-eabi-gcc gcc-arm-none-eabi
+need avr-gcc gcc-avr avr-libc
+need /usr/share/arduino/hardware/arduino/avr arduino-core-avr
+need /usr/include/simavr/sim_avr.h libsimavr-dev
 need cc gcc libc6-dev
 need avrdude avrdude
 need bossac bossa-cli

@@ -95,6 +95,11 @@ uint32_t te_platform_stack_size(void)
     return RAMEND + 1u - (uintptr_t)_end;
 }
 
+int te_platform_stack_overflowed(void)
+{
+    return *(const volatile uint8_t *)_end != STACK_PAINT;
+}
+
 uint32_t te_platform_stack_peak(void)
 {
     const volatile uint8_t *byte = _end;
@@ -127,6 +132,11 @@ static void paint_stack(void)
 
 /* Where other cores have their stack, Arduino does not tell. */
 uint32_t te_platform_stack_size(void)
+{
+    return 0;
+}
+
+int te_platform_stack_overflowed(void)
 {
     return 0;
 }

@@ -12,7 +12,7 @@ static void send_fault(const te_fault *fault)
 {
     static const uint8_t delimiter = 0;
     static const uint8_t firmware_hash[32] = TINYEDGE_FIRMWARE_HASH;
-    const te_frame_header header = {MESSAGE_FAULT, 0, 0, 10u * 4u + 32u};
+    static const te_frame_header header = {MESSAGE_FAULT, 0, 0, 10u * 4u + 32u};
     te_platform_write(&delimiter, 1); /* a frame may have been cut off */
     te_frame_begin(&header);
     te_frame_put_u32(fault->exception);

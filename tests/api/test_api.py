@@ -186,7 +186,11 @@ def test_notebooks_show_bars_and_tables(firmware: tinyedge.Firmware, suite_file:
         (lambda m: m.build("nucleo"), errors.BoardError, "nucleo"),
         (lambda m: m.run("none.npz"), errors.DataError, "no such file"),
         (lambda m: m.run(np.zeros((2, 5, 5, 1), np.int8)), errors.DataError, "28, 28, 1"),
-        (lambda m: m.run((np.zeros((2, 28, 28, 1)), [1])), errors.DataError, "1 labels"),
+        (
+            lambda m: m.run((np.zeros((2, 28, 28, 1)), np.ones(1, int))),
+            errors.DataError,
+            "1 labels",
+        ),
         (lambda m: m.run(np.zeros((1, 28, 28, 1)), on="mars"), errors.UsageError, "numpy, twin"),
         (lambda m: m.run([]), errors.UsageError, "suites"),
         (lambda m: m.run(np.zeros((1, 28, 28, 1)), on="board"), errors.DeviceError, "port"),
@@ -195,7 +199,7 @@ def test_notebooks_show_bars_and_tables(firmware: tinyedge.Firmware, suite_file:
             errors.UsageError,
             "suites",
         ),
-        (lambda m: tinyedge.attack(m, (np.zeros(2), [0, 1])), errors.ModelError, "converted"),
+        (lambda m: tinyedge.attack(m, (np.zeros(2), np.arange(2))), errors.ModelError, "converted"),
     ],
 )
 def test_errors_are_those_of_the_commands(

@@ -8,12 +8,19 @@ from pathlib import Path
 from tinyedge.boards.board import AvrBoard
 from tinyedge.firmware.arduino import find_arduino_core
 
-_C = ("-g", "-Os", "-std=gnu11", "-ffunction-sections", "-fdata-sections", "-flto")
-_CXX = ("-g", "-Os", "-std=gnu++11", "-fpermissive", "-fno-exceptions", "-ffunction-sections")
+_C: tuple[str, ...] = ("-g", "-Os", "-std=gnu11", "-ffunction-sections", "-fdata-sections", "-flto")
+_CXX: tuple[str, ...] = (
+    "-g",
+    "-Os",
+    "-std=gnu++11",
+    "-fpermissive",
+    "-fno-exceptions",
+    "-ffunction-sections",
+)
 _CXX += ("-fdata-sections", "-fno-threadsafe-statics", "-Wno-error=narrowing", "-flto")
 # Arduino's builder asks for fewer warnings; those that ours would give are a fault of ours.
-_OURS = ("-Wall", "-Wextra", "-Waddr-space-convert", "-Werror")
-_OURS_CXX = ("-Wall", "-Wextra", "-Werror")
+_OURS: tuple[str, ...] = ("-Wall", "-Wextra", "-Waddr-space-convert", "-Werror")
+_OURS_CXX: tuple[str, ...] = ("-Wall", "-Wextra", "-Werror")
 
 
 def build_sketch(sketch: Path, library: Path, board: AvrBoard, folder: Path) -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.cli.commands import failure
+from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tests.link.native import dense_model
@@ -61,10 +62,12 @@ def test_constants_take_no_ram(dense: ConvertedModel, tmp_path: Path) -> None:
 
 
 def test_the_link_is_sized_by_the_board() -> None:
-    assert link_memory(UNO, 64, 10, 100).ring == 255
-    assert link_memory(UNO, 64, 10, 900).ring == 63
-    assert link_memory(UNO, 300, 10, 100).ring == 63  # two requests are more than Serial takes
-    assert link_memory(MEGA, 64, 10, 100).changes
+    assert link_memory(UNO, 64, 10, 100 + UNO.minimum_stack).ring == 255
+    assert link_memory(UNO, 64, 10, 900 + UNO.minimum_stack).ring == 63
+    assert (
+        link_memory(UNO, 300, 10, 100 + UNO.minimum_stack).ring == 63
+    )  # two requests are more than Serial takes
+    assert link_memory(MEGA, 64, 10, 100 + MEGA.minimum_stack).changes
     assert [serial_buffer(ring) for ring in (0, 63, 64, 255, 256, 1000)] == [64, 64, 128, 256] + [
         256
     ] * 2
@@ -136,7 +139,7 @@ def test_a_core_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.M
     assert available_compilers("avr") == []
     (tmp_path / "cores" / "arduino").mkdir(parents=True)
     (tmp_path / "cores" / "arduino" / "Arduino.h").touch()
-    require([name for name in ("avr-g++",) if compilers.shutil.which(name)], "avr-g++")
+    require([name for name in ("avr-g++",) if shutil.which(name)], "avr-g++")
     assert find_arduino_core().folder == tmp_path
     with pytest.raises(ToolchainError, match="lacks standard"):
         firmware_compiler(UNO)
@@ -173,3 +176,19 @@ def test_the_library_names_itself_as_c_does(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sample's shape"):
         export_arduino(model, tmp_path / "b", sample=np.zeros(3, np.int8))
     assert not (tmp_path / "b").exists()
+
+
+def test_a_footprint_tells_kernels_and_harness_from_libraries(
+    dense: ConvertedModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    require(available_compilers("avr"), "gcc")
+    record = run_json(capsys, "footprint", dense.folder, "-b", "arduino-uno")
+    groups = {row["name"]: row["flash"] for row in record["groups"]}
+    kernels = {row["name"]: row["layers"] for row in record["kernels"]}
+    assert set(kernels) == {"te_fully_connected_s8", "te_unpack_ternary"}
+    assert kernels["te_fully_connected_s8"] == ["dense"]
+    assert groups["kernels"] > 500
+    assert groups["harness"] > 1000
+    symbols = {row["name"]: row["group"] for row in record["symbols"]}
+    assert symbols["te_platform_ticks"] == symbols["te_server_run"] == "harness"
+    assert symbols["main"] == symbols["Serial"] == "libraries"

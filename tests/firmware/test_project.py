@@ -81,7 +81,7 @@ def test_same_sources_are_compiled_once_and_changed_ones_again(
 def test_model_that_cannot_fit_is_refused_before_compiling(
     demo_model: ConvertedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compilers, "_run", lambda *_: pytest.fail("compiled"))
+    monkeypatch.setattr(compilers, "run_compiler", lambda *_: pytest.fail("compiled"))
     needed = demo_model.arena_bytes + 784 + BOARD.minimum_stack
     said = rf"{needed} bytes of RAM, {needed - 16384} more"
     with pytest.raises(DoesNotFitError, match=said) as refused:

@@ -456,7 +456,7 @@ def test_runs_side_by_side(
     assert "named twice" in error["message"]
 
 
-def test_a_footprint_and_a_profile_are_shown_and_have_to_belong(
+def test_a_profile_is_shown_and_has_to_be_of_the_same_model(
     run_file: Path, record: dict[str, Any], tmp_path: Path, capsys: Any
 ) -> None:
     profile = {
@@ -481,6 +481,35 @@ def test_a_footprint_and_a_profile_are_shown_and_have_to_belong(
     path.write_text(json.dumps(profile))
     error = failure(capsys, 3, "report", run_file, "--profile", path)
     assert "the profile is of model 000000000000" in error["message"]
+
+
+def test_a_footprint_is_shown_and_has_to_be_of_the_same_firmware(
+    run_file: Path, record: dict[str, Any], tmp_path: Path, capsys: Any
+) -> None:
+    flash, ram = (record["memory"][memory]["total"] for memory in ("flash", "ram"))
+    whole = {"name": "layers", "flash": flash, "ram": ram}
+    parts = {"weights": 7000, "biases": 40, "multipliers": 80, "other": 12}
+    footprint: dict[str, Any] = {
+        "version": 1,
+        "flash": {"total": flash},
+        "ram": {"total": ram},
+        "groups": [whole],
+        "layers": [{"name": "the_layer", "kernel": None, "flash": 7132, **parts}],
+        "symbols": [{**whole, "section": ".text", "file": None}],
+    }
+    path, page = tmp_path / "footprint.json", tmp_path / "r.html"
+    path.write_text(json.dumps(footprint))
+    run_json(capsys, "report", run_file, "--html", page, "--footprint", path)
+    assert "the_layer" in page.read_text()
+    assert "7,132" in page.read_text()
+    for row in (footprint["groups"][0], footprint["symbols"][0]):
+        row["flash"] += 4
+    footprint["flash"]["total"] += 4
+    path.write_text(json.dumps(footprint))
+    error = failure(capsys, 3, "report", run_file, "--footprint", path)
+    assert "of another firmware: 31,848 bytes of flash, the run's takes 31,844" in error["message"]
+    error = failure(capsys, 2, "report", run_file, OLD, "--footprint", path)
+    assert "go with one run" in error["message"]
 
 
 def test_inputs_that_are_no_images_are_heat_maps(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.link.native import dense_model, random_samples
 from tinyedge.boards import load_board
 from tinyedge.errors import ToolchainError
 from tinyedge.evaluation.session import EmulatedDevice, emulated_device
-from tinyedge.exporters.c import OBJECTIVES, CodeOptions
+from tinyedge.exporters.c import OBJECTIVES, CodeOptions, Objective
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.compilers import available_compilers
 from tinyedge.graph import operators as ops
@@ -38,7 +38,7 @@ def emulated(model: ConvertedModel, board: str) -> Iterator[EmulatedDevice]:
         yield opened
 
 
-def converted(graph: Graph, folder: Path, optimize: str = "size") -> ConvertedModel:
+def converted(graph: Graph, folder: Path, optimize: Objective = "size") -> ConvertedModel:
     return write_converted(graph, folder, "test", options=CodeOptions("avr", optimize))
 
 

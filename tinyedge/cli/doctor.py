@@ -163,6 +163,11 @@ def _programs() -> list[Check]:
         )
         for name, purpose, package in (
             ("arm-none-eabi-gcc", "compiling firmware", "gcc-arm-none-eabi"),
+            (
+                "avr-gcc",
+                "compiling firmware for Arduino boards with an AVR",
+                "gcc-avr avr-libc arduino-core-avr",
+            ),
             ("qemu-system-arm", "emulating boards, counting instructions", "qemu-system-arm"),
             ("cc", "the host twin", "gcc"),
             ("g++", "running hls4ml's projects on this machine", "g++"),

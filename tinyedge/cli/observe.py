@@ -10,6 +10,7 @@ from tinyedge.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from tinyedge.boards import Board
     from tinyedge.evaluation.executors import Int8
@@ -78,6 +79,7 @@ def observe(
     place: Watched,
     samples: Int8 | None,
     count: int | None,
+    record_file: Path | None,
     *,
     profile: bool,
     trace: bool,
@@ -90,6 +92,7 @@ def observe(
         place: where to run.
         samples: int8 (n, *input shape); random ones by default.
         count: how many random ones.
+        record_file: where to keep the record, or None.
         profile: whether to say what layers cost.
         trace: whether to compare their outputs.
 
@@ -101,7 +104,7 @@ def observe(
     from tinyedge.evaluation import observation
     from tinyedge.evaluation.witnesses import random_inputs
     from tinyedge.firmware.observation import observed_layers
-    from tinyedge.reports.record import model_record
+    from tinyedge.reports.record import model_record, save_run
 
     layers = observed_layers(model)
     given = "random" if samples is None else "given"
@@ -147,6 +150,9 @@ def observe(
                 "first_difference": first and first.to_json(),
             }
             text.append(trace_table(record["trace"], place.place))
+    if record_file:
+        save_run(record_file, record, output.command)
+        text.append(f"written to {record_file}")
     output.result(record, *text, failure=failure)
 
 

@@ -77,7 +77,7 @@ def thresholds(
     "profile_file",
     type=PATH,
     metavar="FILE.json",
-    help="What each layer costs, as 'tinyedge run --profile --json' printed it.",
+    help="What each layer costs, as 'tinyedge run --profile -o FILE' wrote it.",
 )
 @output_options
 @click.pass_obj

@@ -94,7 +94,7 @@ DEVICES = ("emulator", "board")
     "record_file",
     type=PATH,
     metavar="RUN.json",
-    help="Keeps the record of the run with all logits, for 'tinyedge report'.",
+    help="Keeps the record of the run, with all logits, for 'tinyedge report'.",
 )
 @output_options
 @click.pass_obj
@@ -167,13 +167,13 @@ def command(
         raise UsageError("--runtime tflm goes with --on emulator and --suite or --dataset")
     if chosen.name == "tflm":
         chosen.require_tflm()
-    _check_record_file(record_file, inputs)
+    _check_record_file(record_file, None if watching else inputs)
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
     if watching:
         watched = Watched(place, board, emulator, compiler, ports, LinkOptions(timeout_s, baud))
         given = _given(output, model, inputs, suite_files, dataset, data_folder, samples, pixels)
-        observe(output, model, watched, given, samples, profile=profile, trace=trace)
+        observe(output, model, watched, given, samples, record_file, profile=profile, trace=trace)
         return
 
     def opened(all_inputs: list[Int8]) -> AbstractContextManager[Opened]:

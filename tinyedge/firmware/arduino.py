@@ -178,6 +178,6 @@ def _archive(core: ArduinoCore, target: Sequence[str]) -> Path:
                 arguments = ["-w", *_SIZE, *language, "-c", str(source), "-o", objects[-1]]
                 run_compiler("avr-gcc", (command, *target), arguments)
             run_compiler("avr-ar", (core.tool("avr-ar"),), ["rcs", str(aside / _ARCHIVE), *objects])
-            for path in objects:
-                Path(path).unlink()
+            for each in objects:
+                Path(each).unlink()
     return folder / _ARCHIVE

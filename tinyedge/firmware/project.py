@@ -291,10 +291,11 @@ def harness_files(board: Board, link: LinkMemory | None = None) -> dict[str, str
 def arduino_harness() -> list[Path]:
     """Sources of the link's device half on Arduino, but for the sketch that calls it.
 
-    Arduino's core brings ``main`` and a buffer for what is received, its C library the rest.
+    Arduino's core brings ``main`` and a buffer for what is received, its C library the rest. An
+    AVR knows no faults, and on other cores their vectors are Arduino's: none is reported.
     """
     templates = data_folder("firmware_templates")
-    without = ("main.c", "te_memory.c", "te_receive.c")
+    without = ("main.c", "te_memory.c", "te_receive.c", "te_server_fault.c")
     harness = [path for path in (templates / "harness").glob("*.[ch]") if path.name not in without]
     return sorted([*harness, *(templates / "arduino").glob("*.cpp")])
 

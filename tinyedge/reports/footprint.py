@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -139,7 +139,7 @@ def _layer_identifiers(memory: MemoryMap) -> list[str]:
 def _symbols(pieces: Iterable[Piece], identifiers: list[str]) -> list[Record]:
     """A row a symbol, the largest first; what has no name is one row a section."""
     rows: dict[tuple[str, str, str | None, int | None], Record] = {}
-    for index, piece in enumerate(pieces):
+    for index, piece in enumerate(map(_with_file, pieces)):
         named = piece.name not in (PADDING, UNNAMED)
         group, layer = _owner(piece, identifiers)
         row = rows.setdefault(
@@ -160,6 +160,13 @@ def _symbols(pieces: Iterable[Piece], identifiers: list[str]) -> list[Record]:
     return sorted(rows.values(), key=lambda row: (-row["flash"] - row["ram"], row["name"]))
 
 
+def _with_file(piece: Piece) -> Piece:
+    """A kernel with its file, which is called as it is: global symbols of an AVR tell none."""
+    kernels, _ = _source_names()
+    named = f"{piece.name}.c"
+    return replace(piece, file=named) if piece.file is None and named in kernels else piece
+
+
 def _owner(piece: Piece, identifiers: list[str]) -> tuple[str, str | None]:
     """The group that a piece counts to, and the layer."""
     if piece.name == PADDING:
@@ -178,7 +185,8 @@ def _owner(piece: Piece, identifiers: list[str]) -> tuple[str, str | None]:
         return "model", None
     if piece.file in kernels:
         return "kernels", None
-    return ("harness" if piece.file in harness else "libraries"), None
+    ours = piece.file in harness or (piece.file is None and piece.name.startswith("te_"))
+    return ("harness" if ours else "libraries"), None
 
 
 @cache
@@ -186,7 +194,8 @@ def _source_names() -> tuple[frozenset[str], frozenset[str]]:
     """Names of the runtime's sources, and of all other sources of a firmware."""
     templates = data_folder("firmware_templates")
     kernels = frozenset(path.name for path in templates.glob("runtime/*.c"))
-    return kernels, frozenset(path.name for path in templates.glob("*/*.c")) - kernels
+    sources = (path.name for end in ("c", "cpp") for path in templates.glob(f"*/*.{end}"))
+    return kernels, frozenset(sources) - kernels
 
 
 def _sums(symbols: list[Record], key: Callable[[Record], str]) -> list[Record]:

@@ -445,12 +445,12 @@ class _Profiled(Part):
 
 
 def load_profile(path: Path, model_hash: str) -> Profile:
-    """Reads what ``run --profile --json`` printed.
+    """Reads what ``run --profile -o`` wrote, or ``--json`` printed.
 
     Raises:
         DataError: the file is missing, damaged, no such record, or of another model.
     """
-    hint = "write it with 'tinyedge run DIR --on PLACE --profile --json'"
+    hint = "write it with 'tinyedge run DIR --on PLACE --profile -o FILE'"
     content = _read(path, hint)
     if "profile" not in content:
         raise DataError(f"{path}: holds no profile", hint)
