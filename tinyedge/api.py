@@ -20,8 +20,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.boards import Board, load_board
-from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.boards import DEFAULT_BOARD, Board, load_board
 from tinyedge.boards.cores import CoreName
 from tinyedge.errors import ModelError, UsageError
 from tinyedge.evaluation import executors

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from tinyedge.errors import TinyEdgeError
@@ -27,6 +27,12 @@ _SHORTENED = reprlib.Repr()
 _SHORTENED.maxstring = _SHORTENED.maxother = 80
 
 
+class Section(BaseModel):
+    """A section of a file that has no other keys, and no values of another kind than said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
 class Fault(NamedTuple):
     """What a validator finds wrong.
 
@@ -39,6 +45,12 @@ class Fault(NamedTuple):
     key: str
     value: object
     allowed: str
+
+
+def below(key: str, faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Faults of what is at a key, as its holder reports them."""
+    for fault in faults:
+        yield fault._replace(key=f"{key}.{fault.key}")
 
 
 def refuse(faults: Iterable[Fault]) -> None:

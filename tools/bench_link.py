@@ -25,8 +25,7 @@ import numpy as np
 
 from tests.link.native import NativeDevice, compile_native, dense_model, random_samples
 from tinyedge import demo
-from tinyedge.boards import load_board
-from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.boards import DEFAULT_BOARD, load_board
 from tinyedge.evaluation.devices import Device, Fleet
 from tinyedge.evaluation.suites import read_calibration
 from tinyedge.exporters.converted import ConvertedModel, write_converted

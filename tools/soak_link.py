@@ -24,8 +24,7 @@ from typing import Any
 import numpy as np
 
 from tinyedge import demo
-from tinyedge.boards import load_board
-from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.boards import DEFAULT_BOARD, load_board
 from tinyedge.cli.output import Output
 from tinyedge.errors import TinyEdgeError
 from tinyedge.evaluation.devices import Device, Fleet

@@ -7,8 +7,9 @@ import pytest
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import board_names, load_board
-from tinyedge.boards.board import Mps2Board, Nrf51Board, Nrf52Board
 from tinyedge.boards.cores import CORES
+from tinyedge.boards.families.mps2 import Mps2Board
+from tinyedge.boards.families.nrf5 import Nrf51Board, Nrf52Board
 from tinyedge.errors import BoardError
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers

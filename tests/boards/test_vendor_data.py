@@ -10,14 +10,14 @@ import pytest
 from tests.boards.vendor import PACKAGES, Device, Registers
 from tests.conftest import require
 from tinyedge.boards import board_names, load_board
-from tinyedge.boards.board import (
+from tinyedge.boards.families.stm32 import (
     Stm32Board,
     Stm32f4Board,
     Stm32f7Board,
     Stm32h7Board,
     Stm32l4Board,
 )
-from tinyedge.boards.stm32 import FLASH_ORIGIN, PARTS
+from tinyedge.boards.families.stm32_parts import FLASH_ORIGIN, PARTS
 from tinyedge.firmware.compilers import available_compilers, cross_compiler
 from tinyedge.firmware.project import build_project, harness_files
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tinyedge.boards.board import AvrBoard
+from tinyedge.boards.families.avr import AvrBoard
 from tinyedge.firmware.arduino import find_arduino_core
 
 _C: tuple[str, ...] = ("-g", "-Os", "-std=gnu11", "-ffunction-sections", "-fdata-sections", "-flto")

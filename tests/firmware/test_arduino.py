@@ -13,7 +13,7 @@ from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tests.link.native import dense_model
 from tinyedge.boards import load_board
-from tinyedge.boards.board import AvrBoard
+from tinyedge.boards.families.avr import AvrBoard
 from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError, UsageError
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted

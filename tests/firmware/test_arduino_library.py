@@ -17,7 +17,7 @@ from tests.conftest import require
 from tests.firmware.arduino_builder import build_sketch
 from tests.targets.test_arduino import DIGITS
 from tinyedge.boards import load_board
-from tinyedge.boards.board import AvrBoard
+from tinyedge.boards.families.avr import AvrBoard
 from tinyedge.datasets import load_test_set
 from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.c import CodeOptions

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
-from tinyedge.boards import Board, load_board
+from tinyedge.boards import Board, board_names, load_board
 from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware import compilers
@@ -86,15 +86,26 @@ def test_model_that_cannot_fit_is_refused_before_compiling(
     said = rf"{needed} bytes of RAM, {needed - 16384} more"
     with pytest.raises(DoesNotFitError, match=said) as refused:
         build_firmware(demo_model, with_memories(2**20, 16384), output=tmp_path / "out")
-    larger = refused.value.hint.rpartition(": ")[2].split(", ")
-    assert "nucleo-f401re" in larger
-    assert "microbit" not in larger
+    assert "arduino-due, " in refused.value.hint
+    assert "microbit" not in refused.value.hint
     with pytest.raises(DoesNotFitError, match="flash"):
         build_firmware(demo_model, with_memories(8192, 2**17), output=tmp_path / "out")
-    with pytest.raises(DoesNotFitError) as refused:
-        check_memories(BOARD, 2**22 + 1, 0)
-    assert refused.value.hint.endswith("none that tinyedge knows is large enough")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_smallest_boards_that_hold_a_model_are_suggested() -> None:
+    def suggested(constants: int, variables: int) -> str:
+        with pytest.raises(DoesNotFitError) as refused:
+            check_memories(BOARD, constants, variables)
+        return refused.value.hint.rpartition(": ")[2]
+
+    named, _, others = suggested(0, 2**17).partition(" and ")
+    ram = {name: load_board(name).ram.size for name in board_names()}
+    large = sorted(size for size in ram.values() if size >= 2**17 + 2048)
+    assert [ram[name] for name in named.split(", ")] == large[:5]
+    assert others == f"{len(large) - 5} more"
+    assert suggested(2**23, 0) == "arduino-nano-rp2040"
+    assert suggested(2**24 + 1, 0) == "none that tinyedge knows is large enough"
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

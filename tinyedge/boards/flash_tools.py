@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
+
+from tinyedge.schema import Section
 
 UsbId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
 Word = Annotated[str, Field(pattern=r"^\w[\w.:-]*$")]
@@ -13,17 +15,13 @@ Word = Annotated[str, Field(pattern=r"^\w[\w.:-]*$")]
 ToolName = Literal["arduino-cli", "avrdude", "bossac", "dfu", "drive", "openocd", "pyocd", "stlink"]
 
 
-class _Tool(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ArduinoCliTool(_Tool):
+class ArduinoCliTool(Section):
     """arduino-cli: ``fqbn``, the board's name there; its core has to be installed."""
 
     fqbn: Annotated[str, Field(pattern=r"^\w[\w.-]*(:\w[\w.=,-]*){2,3}$")]
 
 
-class AvrdudeTool(_Tool):
+class AvrdudeTool(Section):
     """avrdude: its names of the boot loader and the part, and the boot loader's bits a second."""
 
     programmer: Word
@@ -31,7 +29,7 @@ class AvrdudeTool(_Tool):
     baud: Annotated[int, Field(ge=1200, le=4_000_000)]
 
 
-class BossacTool(_Tool):
+class BossacTool(Section):
     """BOSSA, of Arduino boards whose boot loader speaks SAM-BA.
 
     Attributes:
@@ -47,7 +45,7 @@ class BossacTool(_Tool):
     verify: bool = True
 
 
-class DfuTool(_Tool):
+class DfuTool(Section):
     """The DFU of a boot ROM or boot loader.
 
     Attributes:
@@ -59,7 +57,7 @@ class DfuTool(_Tool):
     dfuse: bool = True
 
 
-class DriveTool(_Tool):
+class DriveTool(Section):
     """A drive that takes a file for the flash: of a debug probe, or of a boot loader.
 
     Attributes:
@@ -73,17 +71,45 @@ class DriveTool(_Tool):
     uf2_family: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
-class OpenOcdTool(_Tool):
+class OpenOcdTool(Section):
     """A debug probe that OpenOCD drives: its configuration of the board."""
 
     config: Annotated[str, Field(pattern=r"^[a-z]+/[\w.-]+\.cfg$")]
 
 
-class PyocdTool(_Tool):
+class PyocdTool(Section):
     """A debug probe that pyOCD drives: its name of the part."""
 
     target: Word
 
 
-class StlinkTool(_Tool):
+class StlinkTool(Section):
     """An ST-Link that stlink-tools' ``st-flash`` drives; it recognizes the part."""
+
+
+class FlashTool(Section):
+    """How the board's flash can be written: a section a tool, the preferred one first."""
+
+    arduino_cli: Annotated[ArduinoCliTool | None, Field(alias="arduino-cli")] = None
+    avrdude: AvrdudeTool | None = None
+    bossac: BossacTool | None = None
+    dfu: DfuTool | None = None
+    drive: DriveTool | None = None
+    openocd: OpenOcdTool | None = None
+    pyocd: PyocdTool | None = None
+    stlink: StlinkTool | None = None
+
+    _names: tuple[ToolName, ...] = PrivateAttr(default=())
+
+    @property
+    def names(self) -> tuple[ToolName, ...]:
+        """The tools that the file has a section for, in its order."""
+        return self._names
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_order(cls, content: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        tools = check(content)
+        if isinstance(content, dict):
+            tools._names = tuple(content)  # noqa: SLF001 - its own
+        return tools

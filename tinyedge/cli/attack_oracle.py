@@ -118,8 +118,7 @@ def attack_converted(
     from tinyedge.attacks.judgement import judge_oracle
     from tinyedge.attacks.oracle import Oracle
     from tinyedge.attacks.suites import craft_oracle_suites
-    from tinyedge.boards import load_board
-    from tinyedge.boards.board import DEFAULT_BOARD
+    from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.attack_data import model_file
     from tinyedge.evaluation.suites import save_suites
     from tinyedge.files import check_writable

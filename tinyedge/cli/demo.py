@@ -54,8 +54,7 @@ def command(
     from tinyedge import demo
     from tinyedge.attacks import AttackSettings
     from tinyedge.attacks.suites import craft_suites
-    from tinyedge.boards import load_board
-    from tinyedge.boards.board import DEFAULT_BOARD
+    from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.report import write_reports
     from tinyedge.cli.tables import layer_table, memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite

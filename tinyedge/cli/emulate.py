@@ -60,8 +60,7 @@ def command(
     DIR is what 'tinyedge convert' wrote. The board's serial port is a pseudo terminal, whose path
     is printed. Ends with Ctrl-C.
     """
-    from tinyedge.boards import load_board
-    from tinyedge.boards.board import DEFAULT_BOARD
+    from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.firmware import Protocol, Runtime, build
     from tinyedge.errors import ToolchainError
     from tinyedge.exporters.converted import load_converted

@@ -138,8 +138,7 @@ def command(
     --profile and --trace watch each layer on the twin, an emulator, or a board that was flashed
     with --observe; without --inputs, --suite or --dataset they take random samples.
     """
-    from tinyedge.boards import load_board
-    from tinyedge.boards.board import DEFAULT_BOARD
+    from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.firmware import Runtime
     from tinyedge.cli.observe import Watched, check_options, observe
     from tinyedge.errors import UsageError

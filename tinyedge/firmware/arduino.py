@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyedge.boards.board import AvrBoard
+from tinyedge.boards.families.avr import AvrBoard
 from tinyedge.errors import ToolchainError
 from tinyedge.files import cache_folder, folder_aside
 from tinyedge.firmware.compilers import Compiler, run_compiler

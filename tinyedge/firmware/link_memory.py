@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyedge.boards import Board
-from tinyedge.boards.board import AvrBoard
+from tinyedge.boards.families.avr import AvrBoard
 from tinyedge.firmware.arduino import serial_rings
 from tinyedge.link.frames import encoded_size
 

@@ -11,8 +11,8 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from tinyedge.boards import Board, board_names, load_board
-from tinyedge.boards.board import AvrBoard
 from tinyedge.boards.cores import CORES
+from tinyedge.boards.families.avr import AvrBoard
 from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
@@ -38,6 +38,7 @@ from tinyedge.graph.graph import GRAPH_FILE
 from tinyedge.templates import data_folder, render_template
 
 _ELF = "firmware.elf"
+_SUGGESTED_BOARDS = 5
 _IMAGE = "firmware.bin"
 _HEX = "firmware.hex"
 _RECORD = "firmware.json"
@@ -246,7 +247,7 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
         variables: bytes of RAM that it takes at least, the stack not counted.
 
     Raises:
-        DoesNotFitError: says by how much, and which boards would hold it.
+        DoesNotFitError: says by how much, and which boards would hold it, the smallest first.
     """
     least_ram = variables + board.minimum_stack
     for name, needed, size in (
@@ -254,18 +255,27 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
         ("RAM", least_ram, board.ram.size),
     ):
         if needed > size:
-            larger = [
-                other.name
-                for other in map(load_board, board_names())
-                if other.constants_size >= constants
-                and other.ram.size >= variables + other.minimum_stack
-            ]
             raise DoesNotFitError(
                 f"the model does not fit {board.name}: it needs at least {needed} bytes of {name}, "
                 f"{needed - size} more than the board's {size}",
                 hint="narrower layers, fewer bits a weight, or a larger board: "
-                + (", ".join(larger) or "none that tinyedge knows is large enough"),
+                + _larger_boards(constants, variables),
             )
+
+
+def _larger_boards(constants: int, variables: int) -> str:
+    """The smallest boards that hold so much, by their RAM, and how many others do."""
+    boards = [
+        board
+        for board in map(load_board, board_names())
+        if board.constants_size >= constants and board.ram.size >= variables + board.minimum_stack
+    ]
+    boards.sort(key=lambda board: (board.ram.size, board.constants_size))
+    if not boards:
+        return "none that tinyedge knows is large enough"
+    named = ", ".join(board.name for board in boards[:_SUGGESTED_BOARDS])
+    others = len(boards) - _SUGGESTED_BOARDS
+    return f"{named} and {others} more" if others > 0 else named
 
 
 def harness_files(board: Board, link: LinkMemory | None = None) -> dict[str, str]:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from elftools.elf.elffile import ELFFile
 from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc, UcError, arm_const
+
+from tinyedge.boards.emulators import SerialRegisters
+from tinyedge.boards.families import FAMILIES
 
 _CPUS = {
     "cortex-m0": arm_const.UC_CPU_ARM_CORTEX_M0,
@@ -31,50 +33,13 @@ _PERIPHERALS = (0x40000000, 0x20000000)
 _SYSTEM = (0xE000E000, _PAGE)
 
 
-@dataclass(frozen=True)
-class Registers:
-    """The registers of a serial port that its firmware uses to send and receive, as offsets.
-
-    Attributes:
-        status: tells whether a byte has arrived.
-        received, sent: hold the byte.
-        arrived: what is set in ``status`` where a byte has arrived.
-        empty: what is set in it where none has.
-        ready: what else is set in it, always: ready to send.
-        sendable: another register that tells so, by a one.
-    """
-
-    status: int
-    received: int
-    sent: int
-    arrived: int = 0
-    empty: int = 0
-    ready: int = 0
-    sendable: int | None = None
-
-
-_STM32 = Registers(status=0x1C, received=0x24, sent=0x28, arrived=1 << 5, ready=3 << 6)
-
-REGISTERS = {
-    "nrf52": Registers(status=0x108, received=0x518, sent=0x51C, arrived=1, sendable=0x11C),
-    "ra4m1": Registers(status=0x04, received=0x05, sent=0x03, arrived=1 << 6, ready=1 << 7),
-    "rp2040": Registers(status=0x18, received=0x00, sent=0x00, empty=1 << 4),
-    "sam3x": Registers(status=0x14, received=0x18, sent=0x1C, arrived=1, ready=1 << 1),
-    "stm32f4": Registers(status=0x00, received=0x04, sent=0x04, arrived=1 << 5, ready=3 << 6),
-    "stm32f7": _STM32,
-    "stm32h7": _STM32,
-    "stm32l4": _STM32,
-}
-"""By family."""
-
-
 class _SerialPort:
     """A serial port whose line is a socket: always ready to send, receiving what has arrived.
 
     While nobody is connected, what it sends is lost.
     """
 
-    def __init__(self, registers: Registers, server: socket.socket) -> None:
+    def __init__(self, registers: SerialRegisters, server: socket.socket) -> None:
         self._registers = registers
         self._server = server
         self._line: socket.socket | None = None
@@ -181,9 +146,11 @@ def main() -> None:
     parser.add_argument("--cpu", choices=_CPUS, required=True)
     parser.add_argument("--flash", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
     parser.add_argument("--ram", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
-    parser.add_argument("--family", choices=REGISTERS, required=True)
+    parser.add_argument("--family", choices=FAMILIES, required=True)
     parser.add_argument("--uart", type=int, required=True, metavar="BASE")
     arguments = parser.parse_args()
+    registers = FAMILIES[arguments.family].serial_registers
+    assert registers
 
     machine = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
     machine.ctl_set_cpu_model(_CPUS[arguments.cpu])
@@ -194,7 +161,7 @@ def main() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)
-        port = _SerialPort(REGISTERS[arguments.family], server)
+        port = _SerialPort(registers, server)
         port.connect()
         _map_peripherals(machine, port, arguments.uart)
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyedge.boards import Board
-from tinyedge.boards.board import AvrBoard
+from tinyedge.boards.families.avr import AvrBoard
 from tinyedge.errors import BoardError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.compilers import Compiler, arm_gcc

@@ -1,0 +1,31 @@
+"""The families of microcontrollers, one module each or a few that are alike.
+
+A family's module says what its clock and serial port are, what its parts can do, and which folders
+of platform code a board of it takes.
+"""
+
+from __future__ import annotations
+
+from tinyedge.boards.board import Board
+from tinyedge.boards.families.avr import AvrBoard
+from tinyedge.boards.families.mps2 import Mps2Board
+from tinyedge.boards.families.nrf5 import Nrf51Board, Nrf52Board
+from tinyedge.boards.families.ra4m1 import Ra4m1Board
+from tinyedge.boards.families.rp2040 import Rp2040Board
+from tinyedge.boards.families.sam3x import Sam3xBoard
+from tinyedge.boards.families.stm32 import Stm32f4Board, Stm32f7Board, Stm32h7Board, Stm32l4Board
+
+FAMILIES: dict[str, type[Board]] = {
+    "avr": AvrBoard,
+    "mps2": Mps2Board,
+    "nrf51": Nrf51Board,
+    "nrf52": Nrf52Board,
+    "ra4m1": Ra4m1Board,
+    "rp2040": Rp2040Board,
+    "sam3x": Sam3xBoard,
+    "stm32f4": Stm32f4Board,
+    "stm32f7": Stm32f7Board,
+    "stm32h7": Stm32h7Board,
+    "stm32l4": Stm32l4Board,
+}
+"""By what a description's ``family`` says."""

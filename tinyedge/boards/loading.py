@@ -1,0 +1,72 @@
+"""Finding and reading board descriptions."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+from pydantic import BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from tinyedge.boards.board import Board, Clock, SerialPort
+from tinyedge.boards.families import FAMILIES
+from tinyedge.errors import BoardError
+from tinyedge.schema import load_toml, validate
+from tinyedge.templates import data_folder
+
+DEFAULT_BOARD = "netduinoplus2"
+
+
+def _refused(family: object) -> NoReturn:  # noqa: ARG001 - none that comes here is known
+    raise PydanticCustomError("family", "unknown")
+
+
+class _AnyClock(Clock):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _AnyUart(SerialPort):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _NoFamilyBoard(Board):
+    """Refuses a family that is missing or unknown, along with the description's other faults."""
+
+    family: Annotated[str, BeforeValidator(_refused), WithJsonSchema({"enum": list(FAMILIES)})]
+    clock: _AnyClock
+    uart: _AnyUart
+
+
+def board_names() -> list[str]:
+    """Names of all boards that tinyedge brings along."""
+    return sorted(path.stem for path in data_folder("boards").glob("*.toml"))
+
+
+def read_board(path: Path) -> Board:
+    """Reads one board file.
+
+    Raises:
+        BoardError: the file is missing or wrong; the message lists every fault with its key.
+    """
+    content = load_toml(path, BoardError)
+    record = FAMILIES.get(str(content.get("family")), _NoFamilyBoard)
+    return validate(content, path, record, BoardError)
+
+
+def load_board(name: str) -> Board:
+    """Loads a board by name, or from a ``.toml`` file.
+
+    Raises:
+        BoardError: there is no such board, or its description is wrong.
+    """
+    if name.endswith(".toml"):
+        return read_board(Path(name))
+    names = board_names()
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        raise BoardError(
+            f"unknown board '{name}'",
+            hint=(f"did you mean '{close[0]}'? " if close else "") + f"known: {', '.join(names)}",
+        )
+    return read_board(data_folder("boards") / f"{name}.toml")
