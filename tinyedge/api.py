@@ -45,7 +45,16 @@ from tinyedge.graph import reference
 from tinyedge.importers import import_model, is_keras_model
 from tinyedge.reports import notebook
 from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
-from tinyedge.reports.record import difference, evaluation_record, measured_record, memory_record
+from tinyedge.reports.record import (
+    attached_record,
+    difference,
+    emulated_record,
+    evaluation_record,
+    measured_record,
+    memory_record,
+    printed,
+    save_run,
+)
 from tinyedge.targets import EmulatorName
 
 AnyPath = str | PathLike[str]
@@ -332,27 +341,16 @@ class Firmware:
     def _emulated(self, emulator: EmulatorName | None, link: LinkOptions) -> Iterator[_Opened]:
         with emulated_firmware(self.model.converted, self.built, emulator, link) as emulated:
             fleet = Fleet([emulated.device])
-            about = {
-                "on": "emulator",
-                "board": self.board.name,
-                "emulator": emulated.device.target.name,
-                "compiler": self.built.compiler,
-            }
+            about = emulated_record(emulated)
             yield fleet, about, lambda: measured_record(emulated) | {"link": fleet.record()}
 
     @contextlib.contextmanager
     def _attached(self, ports: list[str], link: LinkOptions) -> Iterator[_Opened]:
         with attached_devices(self.model.converted, self.board, ports, link) as devices:
             fleet = Fleet(devices)
-            about = {
-                "on": "board",
-                "board": devices[0].hello.board,
-                "emulator": None,
-                "port": ", ".join(ports),
-            }
             yield (
                 fleet,
-                about,
+                attached_record(devices),
                 lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
             )
 
@@ -421,6 +419,17 @@ class Result:
 
     record: dict[str, Any]
     suites: dict[str, SuiteResult]
+    _whole: dict[str, Any] | None = field(default=None, repr=False)
+
+    def save(self, path: AnyPath) -> None:
+        """Writes what ``tinyedge run -o`` writes, of which ``tinyedge report`` makes reports.
+
+        Raises:
+            UsageError: the run was one without labels.
+        """
+        if self._whole is None:
+            raise UsageError("a report takes labelled samples: run (x, y), or suites")
+        save_run(Path(path), self._whole, [])
 
     def __getitem__(self, name: str) -> SuiteResult:
         return self.suites[name]
@@ -551,7 +560,7 @@ def _run(
     results = [evaluate_suite(model, suite, kept, progress) for suite in suites]
     record = evaluation_record(model, results, {"on": on, **about, **finish()})
     return Result(
-        record,
+        printed(record),
         {
             suite.name: SuiteResult(
                 suite.name,
@@ -563,6 +572,7 @@ def _run(
             )
             for suite, run, found in zip(suites, runs, record["suites"], strict=True)
         },
+        record,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -85,11 +86,12 @@ def test_a_run_is_that_of_the_command(
     command = run_json(capsys, *arguments)
     assert sum(seen) == 12
     assert set(result.record) == set(command) - {"version", "status"}
-    for record in (result.record, command):
+    of_api = json.loads(json.dumps(result.record))
+    for record in (of_api, command):
         counted = record["suites"][0].pop("instructions")
         assert counted["mean"] == pytest.approx(2_146_500, rel=0.2)  # to a tick of QEMU's counter
     for key in ("on", "board", "emulator", "compiler", "model", "memory", "arena", "suites"):
-        assert result.record[key] == command[key], key
+        assert of_api[key] == command[key], key
     graph = firmware.model.converted.graph
     clean = demo.clean_suite()
     inputs = graph.input_tensor.quantization.quantize(clean.inputs[:12])
@@ -101,6 +103,19 @@ def test_a_run_is_that_of_the_command(
     assert low < accuracy <= high
     assert result.mismatches == 0
     assert result.require_equal() is result
+
+
+def test_a_saved_run_becomes_a_report(
+    model: tinyedge.Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = demo.clean_suite()
+    result = model.run((clean.inputs[:4], clean.labels[:4]), on="twin")
+    result.save(tmp_path / "run.json")
+    report = run_json(capsys, "report", tmp_path / "run.json")
+    of_api = json.loads(json.dumps(result.record))
+    assert report["runs"][0]["record"]["suites"] == of_api["suites"]
+    with pytest.raises(errors.UsageError, match="labelled"):
+        model.run(clean.inputs[:4], on="twin").save(tmp_path / "other.json")
 
 
 @pytest.mark.parametrize("on", ["numpy", "twin", "tflite-micro", "emulator"])

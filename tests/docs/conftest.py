@@ -38,6 +38,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, demo_model: ConvertedMode
     shutil.copy(demo.MODEL, folder / "model.h5")
     shutil.copytree(demo_model.folder, folder / "out")
     shutil.copy(demo_model.tflite, folder / "model_int8.tflite")
+    data = folder / "tests" / "data"
+    data.mkdir(parents=True)
+    shutil.copy(Path(__file__).parents[1] / "data" / "digits_ternary.npz", data)
     np.savez(folder / "samples.npz", x=clean.inputs[:10], y=clean.labels[:10])
     np.save(folder / "x.npy", clean.inputs[:20])
     quiet = Output(verbosity=-1).progress

@@ -61,10 +61,20 @@ EXAMPLES = {
         "tinyedge build out -b netduinoplus2",
     ),
     "demo": Example(("tinyedge demo",), "tinyedge convert MODEL -o out, with a model of your own"),
-    "doctor": Example(("tinyedge doctor",), "tinyedge demo"),
+    "devices": Example(("tinyedge devices",), "tinyedge flash out -b BOARD -p PORT"),
+    "doctor": Example(
+        ("tinyedge doctor", "tinyedge doctor --udev-rules > 60-tinyedge.rules"), "tinyedge demo"
+    ),
     "emulate": Example(
         ("tinyedge emulate out -b netduinoplus2 --link /tmp/board",),
         "tinyedge run out --on board -p /tmp/board --suite FILE, in another terminal",
+    ),
+    "export": Example(
+        (
+            "tinyedge export out -b nucleo-f446re --format cmake -o firmware",
+            "tinyedge export out --format arduino -o library --zip",
+        ),
+        "README.md in the folder",
     ),
     "flash": Example(
         ("tinyedge flash out -b netduinoplus2", "tinyedge flash out -b netduinoplus2 --dry-run"),
@@ -77,9 +87,20 @@ EXAMPLES = {
         ),
         "tinyedge convert --optimize size, where flash is short",
     ),
+    "monitor": Example(
+        ("tinyedge monitor -p /dev/ttyACM0", "tinyedge monitor -p /dev/ttyACM0 --frames"),
+        "tinyedge run out --on board -p /dev/ttyACM0 --suite FILE",
+    ),
     "quantize": Example(
         ("tinyedge quantize runs/float --precision stq -o control",),
         "tinyedge convert control/model.h5 -o out --calibration control/calibration.npz",
+    ),
+    "report": Example(
+        (
+            "tinyedge report run.json -o report",
+            "tinyedge report run.json --min-accuracy clean=90% --junit report.xml",
+        ),
+        "report.html, in a browser",
     ),
     "resources": Example(
         ("tinyedge resources fpga",), "tinyedge check MODEL --with hls4ml --project fpga"
@@ -87,10 +108,11 @@ EXAMPLES = {
     "run": Example(
         (
             "tinyedge run out --on emulator --suite suites.npz",
-            "tinyedge run out --on board -p /dev/ttyACM0 --suite suites.npz",
+            "tinyedge run out --on board -p /dev/ttyACM0 --suite suites.npz -o run.json",
+            "tinyedge run out --on emulator --profile --trace",
             "tinyedge run out --on twin --inputs x.npy --outputs y.npy",
         ),
-        "tinyedge flash out -b BOARD, to run on a real one",
+        "tinyedge report run.json -o report",
     ),
     "train": Example(
         ("tinyedge train run.toml -o run", "tinyedge train run.toml -o run --resume"),

@@ -30,7 +30,6 @@ COMMANDS = (
     "convert",
     "check",
     "build",
-    "export",
     "footprint",
     "flash",
     "export",

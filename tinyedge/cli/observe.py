@@ -179,6 +179,7 @@ def _opened(
     from tinyedge.evaluation.session import attached_devices, emulated_device, emulated_firmware
     from tinyedge.firmware.observation import observed_layers
     from tinyedge.firmware.project import build_firmware
+    from tinyedge.reports.record import attached_record, emulated_record
     from tinyedge.targets import require_emulator
 
     board, whole = place.board, None
@@ -188,13 +189,10 @@ def _opened(
     layers = observed_layers(model)
     if place.place == "board":
         with attached_devices(model, board, place.ports, place.link) as [device]:
-            about = {"on": "board", "board": device.hello.board, "emulator": None}
             if profile:
                 whole = _whole(output, device, samples)
-            counter = Counter.of(device)
-            yield _Opened(
-                DeviceObserver(device, layers), about | {"port": place.ports[0]}, counter, whole
-            )
+            about, counter = attached_record([device]), Counter.of(device)
+            yield _Opened(DeviceObserver(device, layers), about, counter, whole)
         return
     emulator = require_emulator(board, place.emulator)
     if profile:
@@ -204,13 +202,7 @@ def _opened(
     with output.step(f"compiling for {board.name}, to be watched"):
         firmware = build_firmware(model, board, place.compiler, observe=True)
     with emulated_firmware(model, firmware, emulator, place.link) as watched:
-        about = {
-            "on": "emulator",
-            "board": board.name,
-            "emulator": emulator,
-            "compiler": firmware.compiler,
-        }
-        counter = Counter.of(watched.device)
+        about, counter = emulated_record(watched), Counter.of(watched.device)
         yield _Opened(DeviceObserver(watched.device, layers), about, counter, whole)
 
 

@@ -262,7 +262,7 @@ def _opened_devices(
     from tinyedge.errors import LinkError
     from tinyedge.evaluation.devices import Fleet
     from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_device
-    from tinyedge.reports.record import measured_record
+    from tinyedge.reports.record import attached_record, emulated_record, measured_record
 
     total = sum(len(samples) for samples in inputs)
     with _journal(model, place, board, link, inputs) as journal:
@@ -272,23 +272,18 @@ def _opened_devices(
         try:
             if place == "emulator":
                 with emulated_device(model, board, emulator, compiler, link=options) as emulated:
-                    about: dict[str, Any] = {
-                        "on": place,
-                        "board": board.name,
-                        "emulator": emulated.device.target.name,
-                        "compiler": emulated.firmware.compiler,
-                        "firmware": emulated.firmware.hash,
-                    }
                     fleet = Fleet([emulated.device], journal)
-                    yield fleet, about, lambda: measured_record(emulated) | {"link": fleet.record()}
+                    yield (
+                        fleet,
+                        emulated_record(emulated),
+                        lambda: measured_record(emulated) | {"link": fleet.record()},
+                    )
             else:
                 with attached_devices(model, board, link.ports, options) as devices:
-                    hello = devices[0].hello
-                    about = {"on": place, "board": hello.board, "emulator": None}
                     fleet = Fleet(devices, journal)
                     yield (
                         fleet,
-                        about | {"port": ", ".join(link.ports), "firmware": hello.firmware_hash},
+                        attached_record(devices),
                         lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
                     )
             for port, failure in fleet.failed.items():

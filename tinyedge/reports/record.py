@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tinyedge.attacks.run_judgement import judge_run
 from tinyedge.boards import Board
 from tinyedge.errors import ThresholdError
 from tinyedge.evaluation.compare import PLACES, SuiteResult
+from tinyedge.evaluation.devices import Device
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import LogitError, confusion_matrix, verdicts
 from tinyedge.evaluation.session import EmulatedDevice
@@ -48,6 +50,30 @@ def memory_record(footprint: Footprint, board: Board, stack_peak: int | None) ->
             "total": footprint.arena + footprint.static + (stack_peak or 0),
             "size": board.ram.size,
         },
+    }
+
+
+def emulated_record(emulated: EmulatedDevice) -> dict[str, Any]:
+    """Where a run on an emulator takes place."""
+    firmware = emulated.firmware
+    return {
+        "on": "emulator",
+        "board": firmware.board.name,
+        "emulator": emulated.device.target.name,
+        "compiler": firmware.compiler,
+        "firmware": firmware.hash,
+    }
+
+
+def attached_record(devices: Sequence[Device]) -> dict[str, Any]:
+    """Where a run on attached boards, which hold the same firmware, takes place."""
+    hello = devices[0].hello
+    return {
+        "on": "board",
+        "board": hello.board,
+        "emulator": None,
+        "port": ", ".join(device.client.port for device in devices),
+        "firmware": hello.firmware_hash,
     }
 
 
