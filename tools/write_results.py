@@ -299,6 +299,8 @@ def section(dataset: str, title: str) -> list[str]:
         ("stq", "float"),
         ("stq", "int8"),
         ("stq", "binary"),
+        ("stq", "ternary"),
+        ("stq", "stq-portion"),
         ("binary", "binary-sampling"),
         ("stq", "post-training"),
         ("stq-jacobian", "stq"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.cli.commands import run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tests.link.native import dense_model, random_samples
@@ -98,6 +99,20 @@ def test_cycles_are_counted(tmp_path: Path) -> None:
     assert np.ptp(cycles) < 1000
     # 640 ternary products, and a few instructions more.
     assert 640 * 4 < cycles.min() < 640 * 200
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_layers_are_watched(board: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cycles of layers, which add up to an inference's, and their outputs."""
+    require(available_compilers("avr"), "gcc")
+    require(available_emulators(BOARDS[board]), "simavr")
+    model = converted(RandomGraph(SEEDS[0]).graph, tmp_path / "m")
+    place = ("--on", "emulator", "-b", board)
+    record = run_json(capsys, "run", model.folder, *place, "--profile", "--trace", "--samples", 2)
+    profile = record["profile"]
+    assert (profile["unit"], profile["hz"]) == ("cycles", 16_000_000)
+    assert profile["total"] == pytest.approx(profile["whole"], rel=0.02)
+    assert record["trace"]["first_difference"] is None
 
 
 def test_the_board_introduces_itself(tmp_path: Path) -> None:

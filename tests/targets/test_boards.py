@@ -14,6 +14,7 @@ from elftools.elf.elffile import ELFFile
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import Board, board_names, load_board
+from tinyedge.boards.emulators import Emulator
 from tinyedge.errors import FirmwareFaultError, ToolchainError
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.converted import write_converted
@@ -103,8 +104,7 @@ def test_a_random_graph_is_bit_exact_in_unicorn(
 @pytest.mark.parametrize(
     ("name", "emulator", "said", "others"),
     [
-        ("nucleo-f446re", None, "no emulator can", ", mps2-an386, netduinoplus2, stm32f4-"),
-        ("nucleo-l476rg", "unicorn", "unicorn cannot", ", netduinoplus2, stm32f4-discovery"),
+        ("nucleo-f446re", "qemu", "qemu cannot", ": mps2-an386, netduinoplus2, stm32f4-"),
         ("portenta-h7", "qemu", "qemu cannot", "by qemu: mps2-an500"),
         ("microbit", "unicorn", "unicorn cannot", "by unicorn: arduino-nano-rp2040"),
         ("mps2-an505", "unicorn", "unicorn cannot", "by unicorn: none"),
@@ -116,6 +116,13 @@ def test_a_board_that_no_emulator_has_names_those_of_its_core(
     with pytest.raises(ToolchainError, match=f"{said} stand in for '{name}'") as caught:
         require_emulator(load_board(name), emulator)
     assert others in caught.value.hint
+
+
+def test_a_board_without_any_emulator_names_those_of_its_core() -> None:
+    board = load_board("nucleo-f446re").model_copy(update={"name": "mine", "emulator": Emulator()})
+    with pytest.raises(ToolchainError, match="no emulator can stand in for 'mine'") as caught:
+        require_emulator(board)
+    assert ", mps2-an386, netduinoplus2, nucleo-f401re" in caught.value.hint
 
 
 class Probe:

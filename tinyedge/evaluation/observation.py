@@ -122,7 +122,7 @@ class Counter:
         target, hz = device.target, device.hello.tick_hz
         if target.ticks_per_instruction:
             return cls("instructions", target.ticks_per_instruction)
-        if target.process:
+        if target.process and not target.keeps_time:
             return None
         return cls("microseconds" if hz == _MICROSECONDS_HZ else "cycles", hz=hz)
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from tinyedge.boards import Board
 from tinyedge.errors import ToolchainError
 from tinyedge.files import cache_folder, folder_aside
 from tinyedge.firmware.compilers import host_compiler, run_compiler
-from tinyedge.targets.target import Target, start_emulator
+from tinyedge.targets.target import Target, start_server
 from tinyedge.templates import data_folder
 
 _PROGRAM = "te_simavr"
@@ -44,17 +44,8 @@ def open_simavr(board: Board, elf: Path) -> Target:
     """
     simavr = board.emulator.simavr
     assert simavr
-    process = start_emulator(
-        [str(_program()), str(elf), simavr.mcu, str(board.clock.sysclk_hz)],
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout
-    port = process.stdout.readline().strip()
-    if not port.isdigit():
-        process.kill()
-        _, errors = process.communicate()
-        raise ToolchainError(f"simavr did not start: {(errors.splitlines() or ['no message'])[-1]}")
-    return Target("simavr", f"socket://127.0.0.1:{port}", process=process, keeps_time=True)
+    command = [str(_program()), str(elf), simavr.mcu, str(board.clock.sysclk_hz)]
+    return replace(start_server("simavr", command), keeps_time=True)
 
 
 def _program() -> Path:

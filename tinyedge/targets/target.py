@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinyedge.errors import ToolchainError
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -56,3 +58,23 @@ class Target(AbstractContextManager["Target"]):
         if self.process:
             self.process.kill()
             self.process.communicate()
+
+
+def start_server(name: str, command: Sequence[str]) -> Target:
+    """Starts an emulator that prints the TCP port at which it offers the board's serial port.
+
+    Args:
+        name: of the emulator.
+        command: that starts it.
+
+    Raises:
+        ToolchainError: it ends instead; says its last word.
+    """
+    process = start_emulator(command, stderr=subprocess.PIPE)
+    assert process.stdout
+    port = process.stdout.readline().strip()
+    if not port.isdigit():
+        process.kill()
+        _, errors = process.communicate()
+        raise ToolchainError(f"{name} did not start: {(errors.splitlines() or ['no message'])[-1]}")
+    return Target(name, f"socket://127.0.0.1:{port}", process=process)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 from tinyedge.boards import Board
 from tinyedge.boards.board import Uart
-from tinyedge.errors import ToolchainError
-from tinyedge.targets.target import Target, start_emulator
+from tinyedge.targets.target import Target, start_server
 
 
 def open_unicorn(board: Board, elf: Path) -> Target:
@@ -21,7 +19,8 @@ def open_unicorn(board: Board, elf: Path) -> Target:
     unicorn = board.emulator.unicorn
     assert unicorn
     assert isinstance(board.uart, Uart)
-    process = start_emulator(
+    return start_server(
+        "unicorn",
         [
             sys.executable,
             "-m",
@@ -33,14 +32,4 @@ def open_unicorn(board: Board, elf: Path) -> Target:
             *("--family", board.family),
             *("--uart", str(board.uart.base)),
         ],
-        stderr=subprocess.PIPE,
     )
-    assert process.stdout
-    port = process.stdout.readline().strip()
-    if not port.isdigit():
-        process.kill()
-        _, errors = process.communicate()
-        raise ToolchainError(
-            f"unicorn did not start: {(errors.splitlines() or ['no message'])[-1]}"
-        )
-    return Target("unicorn", f"socket://127.0.0.1:{port}", None, process)
