@@ -1,4 +1,4 @@
-"""A ternary and an int8 model on every emulated Cortex-M, with the kernels that are chosen for it."""
+"""A ternary and an int8 model on every emulated Cortex-M, with the kernels chosen for it."""
 
 from __future__ import annotations
 
