@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.importers import import_model
 
 assert tinyedge.attacks.craft
+
+# Whoever starts us in the background may have SIGINT ignored, and so would be what tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("tinyedge", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("tinyedge")

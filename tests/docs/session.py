@@ -6,7 +6,6 @@ import contextlib
 import doctest
 import io
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -159,5 +158,8 @@ def _board(block: Block, name: str) -> Iterator[Path]:
             assert str(link) in said, process.communicate(timeout=_TIMEOUT_S)[1]
             yield link
         finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=_TIMEOUT_S)
+            process.terminate()
+            try:
+                process.communicate(timeout=_TIMEOUT_S)
+            finally:
+                process.kill()
