@@ -192,3 +192,10 @@ def test_a_footprint_tells_kernels_and_harness_from_libraries(
     symbols = {row["name"]: row["group"] for row in record["symbols"]}
     assert symbols["te_platform_ticks"] == symbols["te_server_run"] == "harness"
     assert symbols["main"] == symbols["Serial"] == "libraries"
+
+
+def test_mlperfs_commands_are_refused(
+    dense: ConvertedModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("build", dense.folder, "-b", "arduino-mega2560", "--protocol", "mlperf")
+    assert "Cortex-M" in failure(capsys, 2, *command)["message"]

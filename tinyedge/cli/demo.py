@@ -60,8 +60,9 @@ def command(
     from tinyedge.evaluation.compare import evaluate_suite
     from tinyedge.evaluation.session import emulated_device
     from tinyedge.evaluation.suites import load_suites, read_calibration, save_suites
+    from tinyedge.exporters.c import CodeOptions
     from tinyedge.exporters.converted import write_converted
-    from tinyedge.firmware.compilers import cross_compiler
+    from tinyedge.firmware.project import firmware_compiler
     from tinyedge.importers import import_model
     from tinyedge.importers.result import file_hash
     from tinyedge.reports.record import (
@@ -76,12 +77,13 @@ def command(
 
     board = load_board(board_name or DEFAULT_BOARD)
     # What is missing is better found now than after a minute of work.
-    cross_compiler(board.core, compiler)
+    firmware_compiler(board, compiler)
     require_emulator(board, emulator)
 
     with output.step("importing the QKeras model"):
         imported = import_model(demo.MODEL, read_calibration(demo.CALIBRATION))
-    model = write_converted(imported.graph, folder, "tinyedge demo", imported.notes)
+    options = CodeOptions(board.core) if board.instruction_set.flash_apart else None
+    model = write_converted(imported.graph, folder, "tinyedge demo", imported.notes, options)
 
     suites = craft_suites(
         demo.MODEL,

@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.boards.cores import CORES
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError
+from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError, UsageError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.arduino import arduino_compiler
@@ -128,7 +128,9 @@ def build_firmware(
 
     Raises:
         DoesNotFitError: the board's flash or RAM is too small; says by how much.
-        ModelError: see ``Mlperf.serve``, ``observed_layers``.
+        ModelError: see ``Mlperf.serve``, ``observed_layers``; or it was converted for a core with
+            other kernels.
+        UsageError: MLPerf Tiny's commands for an AVR.
         ToolchainError: there is no compiler, or it fails.
     """
     files = firmware_files(model, board, mlperf, observe=observe)
@@ -151,6 +153,8 @@ def firmware_files(
     """
     check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
     _check_kernels(model, board)
+    if mlperf and isinstance(board, AvrBoard):
+        raise UsageError("--protocol mlperf is for boards with a Cortex-M")
     runtime = data_folder("firmware_templates") / "runtime"
     sources = [runtime / name for name in model.runtime_sources]
     sources += [*runtime.glob("*.h"), *model.sources]
