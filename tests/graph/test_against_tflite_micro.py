@@ -8,7 +8,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tflite_micro.python.tflite_micro import runtime
@@ -455,6 +455,7 @@ def test_relu(kind: type[ops.Operator], source: Quantization, target: Quantizati
 
 @examples
 @given(source=quantizations, target=quantizations, alpha=st.floats(0.0, 2.0))
+@example(source=Quantization(2**0.75, 0), target=Quantization(2**0.75, 0), alpha=0.35)
 def test_leaky_relu(source: Quantization, target: Quantization, alpha: float) -> None:
     """All 256 values."""
     graph = single(ops.LeakyRelu, Tensor("input", (256,), source), target, alpha=alpha)

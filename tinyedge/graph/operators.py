@@ -494,11 +494,10 @@ class Lookup(Operator):
         self.table(inputs[0].quantization, output.quantization)
 
 
-def _float32_ratio(source: Quantization, target: Quantization, factor: float = 1.0) -> Pair:
-    """(mantissa, shift) of a ratio of scales that TFLite-Micro computes in float32."""
-    with np.errstate(all="ignore"):
-        ratio = np.float32(source.scale) * np.float32(factor) / np.float32(target.scale)
-    return quantize_multiplier(float(ratio))
+def _ratio(source: Quantization, target: Quantization, factor: float = 1.0) -> Pair:
+    """(mantissa, shift) of a ratio of float32 numbers, which TFLite-Micro computes in float64."""
+    scales = float(np.float32(source.scale)), float(np.float32(target.scale))
+    return quantize_multiplier(scales[0] * float(np.float32(factor)) / scales[1])
 
 
 def _rescaled(values: Int64, multiplier: Pair) -> Int64:
@@ -518,7 +517,7 @@ class Relu(Lookup):
 
     def table(self, source: Quantization, target: Quantization) -> NDArray[np.int8]:
         centred = INT8_VALUES - source.zero_point
-        scaled = _rescaled(centred, _float32_ratio(source, target))
+        scaled = _rescaled(centred, _ratio(source, target))
         return _int8(np.maximum(scaled, 0) + target.zero_point)
 
 
@@ -547,8 +546,8 @@ class LeakyRelu(Lookup):
 
     def table(self, source: Quantization, target: Quantization) -> NDArray[np.int8]:
         centred = INT8_VALUES - source.zero_point
-        positive = _rescaled(centred, _float32_ratio(source, target))
-        negative = _rescaled(centred, _float32_ratio(source, target, self.alpha))
+        positive = _rescaled(centred, _ratio(source, target))
+        negative = _rescaled(centred, _ratio(source, target, self.alpha))
         return _int8(np.where(centred >= 0, positive, negative) + target.zero_point)
 
 
