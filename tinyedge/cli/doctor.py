@@ -157,21 +157,36 @@ def _packages() -> list[Check]:
 def _programs() -> list[Check]:
     import shutil
 
-    return [
+    from tinyedge.firmware.arduino import arduino_installed
+    from tinyedge.targets.simavr import simavr_installed
+
+    programs = [
         Check(
             "program", name, purpose, shutil.which(name) is not None, f"apt-get install {package}"
         )
         for name, purpose, package in (
             ("arm-none-eabi-gcc", "compiling firmware", "gcc-arm-none-eabi"),
-            (
-                "avr-gcc",
-                "compiling firmware for Arduino boards with an AVR",
-                "gcc-avr avr-libc arduino-core-avr",
-            ),
             ("qemu-system-arm", "emulating boards, counting instructions", "qemu-system-arm"),
             ("cc", "the host twin", "gcc"),
             ("g++", "running hls4ml's projects on this machine", "g++"),
         )
+    ]
+    return [
+        *programs,
+        Check(
+            "program",
+            "avr-gcc",
+            "compiling firmware for Arduino boards with an AVR, on Arduino's core",
+            arduino_installed(),
+            "apt-get install gcc-avr avr-libc arduino-core-avr",
+        ),
+        Check(
+            "program",
+            "simavr",
+            "emulating Arduino boards with an AVR",
+            simavr_installed(),
+            "apt-get install libsimavr-dev",
+        ),
     ]
 
 
