@@ -90,6 +90,10 @@ def test_a_run_is_that_of_the_command(
     for record in (of_api, command):
         counted = record["suites"][0].pop("instructions")
         assert counted["mean"] == pytest.approx(2_146_500, rel=0.2)  # to a tick of QEMU's counter
+        ram = record["memory"]["ram"]
+        peak = ram.pop("stack_peak")  # by where interrupts came: a frame more or less
+        assert 0 < peak < 2048
+        assert ram.pop("total") == ram["arena"] + ram["static"] + peak
     for key in ("on", "board", "emulator", "compiler", "model", "memory", "arena", "suites"):
         assert of_api[key] == command[key], key
     graph = firmware.model.converted.graph
