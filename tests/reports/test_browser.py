@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,18 @@ from tests.reports.runs import (
     write_run,
 )
 from tests.reports.test_report import OLD
+from tinyedge.boards import load_board
+from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.firmware.project import build_firmware
 from tinyedge.graph.tensors import Quantization
+from tinyedge.reports.footprint import (
+    Growth,
+    check_gates,
+    compare_records,
+    firmware_footprint,
+)
 from tinyedge.reports.html import render_html
-from tinyedge.reports.report import load_report
+from tinyedge.reports.report import build_report, load_report
 
 WIDTHS = {"phone": 390, "desktop": 1280}
 THEMES = ("light", "dark")
@@ -118,11 +128,26 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     suites = [clean, attacked_suite(sound, clean, "square", epsilon=8.0)]
     maps = write_run(folder / "maps.json", sound, suites, change=_profiled)
     runs = {"large": [large], "maps": [maps], "old": [OLD], "several": [large, maps, OLD]}
-    pages = {}
+    pages = {"build": folder / "build.html"}
+    pages["build"].write_text(render_html(build_report(_build(image, sound))), encoding="utf-8")
     for name, files in runs.items():
         pages[name] = folder / f"{name}.html"
         pages[name].write_text(render_html(load_report(files)), encoding="utf-8")
     return pages
+
+
+def _build(model: ConvertedModel, other: ConvertedModel) -> dict[str, Any]:
+    """A footprint with all that there may be in it."""
+    record, before = (
+        firmware_footprint(each, build_firmware(each, load_board("netduinoplus2")))
+        for each in (model, other)
+    )
+    record["compare"] = compare_records(before, record)
+    record["gates"] = check_gates(record, 1, None, Growth(Fraction(100_000), percent=False))
+    record["unit"], record["ram"]["stack_peak"] = "instructions", 608
+    for layer in record["layers"]:
+        layer["count"] = 1234.0
+    return record
 
 
 def _profiled(record: dict[str, Any]) -> None:
@@ -143,7 +168,7 @@ def opened(browser: Browser, path: Path, width: int, theme: Any, **options: Any)
     return seen
 
 
-@pytest.mark.parametrize("name", ["large", "maps", "old", "several"])
+@pytest.mark.parametrize("name", ["build", "large", "maps", "old", "several"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("theme", THEMES)
 def test_everything_is_seen(
@@ -167,8 +192,11 @@ def test_everything_is_seen(
     page.context.close()
 
 
-def test_what_a_chart_says_is_not_cut_off(browser: Browser, pages: dict[str, Path]) -> None:
-    seen = opened(browser, pages["large"], WIDTHS["phone"], "light")
+@pytest.mark.parametrize("name", ["build", "large"])
+def test_what_a_chart_says_is_not_cut_off(
+    browser: Browser, pages: dict[str, Path], name: str
+) -> None:
+    seen = opened(browser, pages[name], WIDTHS["phone"], "light")
     outside = seen.page.evaluate(
         """() => [...document.querySelectorAll("figure svg text")].filter((text) => {
           if (text.getAttribute("opacity") === "0") return false;

@@ -99,6 +99,7 @@ EXAMPLES = {
         (
             "tinyedge report run.json -o report",
             "tinyedge report run.json --min-accuracy clean=90% --junit report.xml",
+            "tinyedge report --compare before.json out/netduinoplus2-gcc -o report",
         ),
         "report.html, in a browser",
     ),

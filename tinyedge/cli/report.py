@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinyedge.cli.builds import BuildOptions, build_options
 from tinyedge.cli.options import PATH, output_options
 from tinyedge.cli.output import Output
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from tinyedge.reports.report import Report
 
+_ELF_MAGIC = b"\x7fELF"
 HTML_FILE, MARKDOWN_FILE, JUNIT_FILE = "report.html", "report.md", "report.xml"
 
 
@@ -45,7 +47,7 @@ def thresholds(
 
 
 @click.command("report")
-@click.argument("files", type=PATH, metavar="RUN.json...", nargs=-1, required=True)
+@click.argument("files", type=PATH, metavar="FILE...", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
@@ -69,8 +71,9 @@ def thresholds(
     "--footprint",
     "footprint_file",
     type=PATH,
-    metavar="FILE.json",
-    help="What takes the firmware's memory, as 'tinyedge footprint -o' wrote it.",
+    metavar="BUILD",
+    help="What the firmware of the run takes: its build, or what 'tinyedge footprint -o' wrote as "
+    ".json.",
 )
 @click.option(
     "--profile",
@@ -79,10 +82,12 @@ def thresholds(
     metavar="FILE.json",
     help="What each layer costs, as 'tinyedge run --profile -o FILE' wrote it.",
 )
+@build_options
 @output_options
 @click.pass_obj
 def command(
     output: Output,
+    /,
     files: tuple[Path, ...],
     folder: Path | None,
     html: Path | None,
@@ -91,32 +96,53 @@ def command(
     asked: dict[str, float],
     footprint_file: Path | None,
     profile_file: Path | None,
+    **options: Any,
 ) -> None:
-    """Make a report of runs, from what they left and nothing else.
+    """Make a report of runs, from what they left and nothing else, or of a build.
 
-    RUN.json is what 'tinyedge run -o' wrote, printed with --json, or a report.json of the demo.
-    Several are shown side by side. Where host and device differ, an accuracy that was asked for is
-    missed, or the memory does not suffice, the exit code is 8, and the report is written all the
-    same.
+    FILE is what 'tinyedge run -o' wrote or printed with --json, or a report.json of the demo.
+    Several are shown side by side. Or it is one build, as 'tinyedge footprint' takes it, or the
+    .json that wrote; --compare OTHER says what it was before.
+
+    Where host and device differ, an accuracy that was asked for is missed, the memory does not
+    suffice or a limit is exceeded, the exit code is 8, and the report is written all the same.
     """
+    from tinyedge.errors import UsageError
     from tinyedge.files import check_writable
-    from tinyedge.reports.footprint import load_footprint
-    from tinyedge.reports.report import load_report
+    from tinyedge.reports.footprint import add_costs
+    from tinyedge.reports.report import build_report, load_report
 
     if folder:
         html, markdown = html or folder / HTML_FILE, markdown or folder / MARKDOWN_FILE
         junit = junit or folder / JUNIT_FILE
     for path in filter(None, (html, markdown, junit)):
         check_writable(path)
-    footprint = load_footprint(footprint_file) if footprint_file else None
-    report = load_report(files, asked, footprint, profile_file)
+    build = BuildOptions(**options)
+    if any(map(_is_build, files)):
+        if len(files) > 1:
+            raise UsageError("a build is reported alone", hint="--compare OTHER says what it was")
+        if asked or footprint_file:
+            raise UsageError("--min-accuracy and --footprint go with runs, not with a build")
+        record = build.read(output, files[0])
+        if profile_file:
+            add_costs(record, profile_file)
+        report = build_report(record)
+    else:
+        if build.given() and not footprint_file:
+            raise UsageError(
+                f"{build.given()[0]} goes with a build, or with --footprint of a run's",
+                hint="runs that are named together are shown side by side",
+            )
+        footprint = build.read(output, footprint_file) if footprint_file else None
+        report = load_report(files, asked, footprint, profile_file)
     written = write_reports(report, html, markdown, junit)
-    record = {
+    shown = {
         "runs": [run.to_json() for run in report.runs],
+        "build": report.build and report.build.to_json(),
         "written": [str(path) for path in written],
     }
     text = [*_text(report), *(f"written to {path}" for path in written)]
-    output.result(record, *text, failure=report.failure())
+    output.result(shown, *text, failure=report.failure())
 
 
 def write_reports(
@@ -139,8 +165,19 @@ def write_reports(
     return [path for path, _ in made]
 
 
+def _is_build(path: Path) -> bool:
+    """Whether a file or folder is a build, or the record of one, and not of a run."""
+    from tinyedge.reports.run_record import read_record
+
+    if path.suffix == ".json" or not path.exists():
+        hint = "name what 'tinyedge run -o' or 'tinyedge footprint -o' wrote"
+        return path.is_file() and "symbols" in read_record(path, hint)
+    return path.is_dir() or path.read_bytes()[:4] == _ELF_MAGIC
+
+
 def _text(report: Report) -> list[RenderableType]:
     """What people read on a terminal."""
+    from tinyedge.cli.footprint import footprint_summary
     from tinyedge.cli.tables import memory_bars, suite_table
 
     text: list[RenderableType] = []
@@ -152,7 +189,12 @@ def _text(report: Report) -> list[RenderableType]:
         if at.run.judgement:
             remarks = [*at.run.judgement.findings, *at.run.judgement.cautions]
             text += [f"- {remark.text}" for remark in remarks]
-        text += [
-            f"{'ok' if check.ok else 'FAILED'}: {check.suite}: {check.text}" for check in at.checks
-        ]
+    if report.build:
+        text += footprint_summary(report.build.footprint)
+    several = len(report.runs) > 1
+    text += [
+        f"{'ok' if check.ok else 'FAILED'}: {part.label + ': ' if several else ''}{check.suite}: "
+        f"{check.text}"
+        for part, check in report.checks
+    ]
     return text

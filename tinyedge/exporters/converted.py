@@ -52,6 +52,11 @@ class ConvertedModel:
         return list(self.manifest["runtime_sources"])
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What a firmware's build keeps of the model: ``name``, ``hash``, ``layers``, ``arena``."""
+        return {key: self.manifest[key] for key in ("name", "hash", "layers", "arena")}
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes of all packed weights."""
         return int(self.manifest["weight_bytes"])
@@ -85,15 +90,15 @@ def write_converted(
         graph = dataclasses.replace(graph, source={**graph.source, "command": command})
     exported = export_c(graph, options)
     tflite = export_tflite(graph)
-    manifest = _manifest(graph, exported, command, notes)
+    manifest = json.dumps(_manifest(graph, exported, command, notes), indent=2)
     with folder_aside(folder) as aside:
         graph.save(aside / GRAPH_FILE)
         for name, text in exported.files.items():
             (aside / name).write_text(text, encoding="utf-8")
         (aside / TFLITE_FILE).write_bytes(tflite)
         (aside / ARENA_FILE).write_text(arena_svg(graph, exported.plan), encoding="utf-8")
-        (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return ConvertedModel(folder, graph, manifest)
+        (aside / MANIFEST_FILE).write_text(manifest + "\n", encoding="utf-8")
+    return ConvertedModel(folder, graph, json.loads(manifest))
 
 
 def _manifest(
@@ -111,7 +116,11 @@ def _manifest(
         "weight_bytes": exported.weight_bytes,
         "core": exported.options.core,
         "optimize": exported.options.optimize,
-        "arena": {"bytes": exported.plan.size, "lower_bound": exported.plan.lower_bound},
+        "arena": {
+            "bytes": exported.plan.size,
+            "lower_bound": exported.plan.lower_bound,
+            "buffers": [dataclasses.asdict(buffer) for buffer in exported.plan.buffers],
+        },
         "input": _tensor(graph, graph.input),
         "output": _tensor(graph, graph.output),
         "layers": [dataclasses.asdict(layer) for layer in exported.layers],

@@ -74,12 +74,14 @@ class Build:
         board: name of the board.
         compiler: as of ``Firmware``.
         hash: as of ``Firmware``.
+        model: ``ConvertedModel.facts``, where it is the firmware of a converted model.
     """
 
     elf: Path
     board: str
     compiler: str
     hash: str
+    model: dict[str, Any] | None
 
 
 def read_build(folder: Path) -> Build | None:
@@ -96,7 +98,8 @@ def read_build(folder: Path) -> Build | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         content = (folder / _ELF).read_bytes()
         known = hashlib.sha256(content).hexdigest() == record["elf_sha256"]
-        build = Build(folder / _ELF, *(str(record[key]) for key in ("board", "compiler", "hash")))
+        board, compiler, digest = (str(record[key]) for key in ("board", "compiler", "hash"))
+        build = Build(folder / _ELF, board, compiler, digest, record.get("model"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged, or not of a build: {error}", hint) from error
     if not known:
@@ -140,7 +143,7 @@ def build_firmware(
         compiler = observing(compiler)
     suffix = "-mlperf" if mlperf else "-observe" if observe else ""
     folder = output or model.folder / f"{board.name}-{compiler.name}{suffix}"
-    return build_project(files, board, compiler, folder)
+    return build_project(files, board, compiler, folder, model.facts)
 
 
 def firmware_files(
@@ -205,7 +208,11 @@ def _check_kernels(model: ConvertedModel, board: Board) -> None:
 
 
 def build_project(
-    files: dict[str, str], board: Board, compiler: Compiler, folder: Path
+    files: dict[str, str],
+    board: Board,
+    compiler: Compiler,
+    folder: Path,
+    model: dict[str, Any] | None = None,
 ) -> Firmware:
     """Compiles and links a firmware, unless the folder holds one of the same sources already.
 
@@ -214,6 +221,7 @@ def build_project(
         board: what they were rendered for.
         compiler: with the flags and libraries that linking takes.
         folder: for sources and program.
+        model: what the build's record says of the model, see ``ConvertedModel.facts``.
 
     Raises:
         DoesNotFitError, ToolchainError: as ``build_firmware``.
@@ -221,7 +229,7 @@ def build_project(
     identity, firmware_hash = firmware_id(files, board)
     version = f"{compiler.name}: {compiler.version()}"
     command = [*compiler.command[1:], *compiler.link_flags, compiler.libraries_hash()]
-    record = {"hash": firmware_hash, "compiler": version, "command": command}
+    record = {"hash": firmware_hash, "compiler": version, "command": command, "model": model}
     if not _is_current(folder, record):
         _compile(folder, files | identity, compiler, board, record)
     return Firmware(

@@ -6,6 +6,7 @@ record gives the same bytes.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _WIDTH = 380
 _COLOURS = [f"var(--c{number})" for number in range(1, 9)]
 _LEGEND_CHARACTERS = 42
 _BINS = 32
+_NAMED_COLUMNS = 20
 _DASHES: dict[str, list[int]] = {"device": [1, 0], "float": [4, 3]}
 _CONFIG: dict[str, Any] = {
     "aria": False,  # the figure as a whole has a title and a description
@@ -230,6 +232,85 @@ def _curve_name(curve: Curve) -> str:
     if curve.swept:
         return f"{curve.attack}, {curve.swept}"
     return curve.attack + (" by queries" if curve.crafted_on == "converted model" else "")
+
+
+def arena_figure(arena: Mapping[str, Any]) -> Figure:
+    """The plan of the arena: lifetimes from left to right, addresses upwards.
+
+    Args:
+        arena: ``arena`` of a footprint's record.
+    """
+    operators, size, bound = arena["operators"], arena["bytes"], arena["lower_bound"]
+    kinds = ("activation", "scratch")
+    values = [
+        {
+            "kind": kinds[buffer["name"].startswith("scratch of ")],
+            "from": buffer["first"],
+            "to": min(buffer["last"] + 1, len(operators)),
+            "low": buffer["offset"],
+            "high": buffer["offset"] + buffer["size"],
+        }
+        for buffer in arena["buffers"]
+    ]
+    moments = {"type": "quantitative", "scale": {"domain": [0, len(operators)], "nice": False}}
+    addresses = {
+        "type": "quantitative",
+        "scale": {"domain": [0, max(size, 1)], "nice": False},
+        "axis": {"title": "bytes", "format": ",.0f"},
+    }
+    colour = {"domain": list(kinds), "range": [_COLOURS[0], _COLOURS[1]]}
+    spec = {
+        "layer": [
+            {
+                "data": {"values": values},
+                "mark": {"type": "rect", "stroke": "var(--card)", "strokeWidth": 1, "opacity": 0.8},
+                "encoding": {
+                    "x": {"field": "from", **moments, "axis": _operator_axis(operators)},
+                    "x2": {"field": "to"},
+                    "y": {"field": "low", **addresses},
+                    "y2": {"field": "high"},
+                    "color": {"field": "kind", "type": "nominal", "scale": colour},
+                },
+            },
+            {
+                "data": {"values": [{"bound": bound}]},
+                "mark": {"type": "rule", "strokeDash": [4, 3], "color": "var(--ink)"},
+                "encoding": {"y": {"field": "bound", **addresses}},
+            },
+        ],
+    }
+    held = "; ".join(
+        f"{buffer['name']}: {buffer['size']:,} bytes at {buffer['offset']:,}, from "
+        f"{_operator(operators, buffer['first'])} to {_operator(operators, buffer['last'])}"
+        for buffer in arena["buffers"]
+    )
+    title = (
+        f"The arena over time: {size:,} bytes; {bound:,} are needed at the fullest moment (dashed)"
+    )
+    return Figure(title, held, _draw(spec, 300))
+
+
+def _operator_axis(operators: Sequence[str]) -> dict[str, Any]:
+    """A name below each column, or numbers where there are too many for that."""
+    if len(operators) > _NAMED_COLUMNS:
+        every = -(-len(operators) // _NAMED_COLUMNS)
+        ticks = list(range(0, len(operators), every))
+        return {"title": "operator", "values": ticks, "format": "d"}
+    return {
+        "title": None,
+        "values": [at + 0.5 for at in range(len(operators))],
+        "tickCount": len(operators),
+        "labelExpr": f"{json.dumps(list(operators))}[floor(datum.value)]",
+        "labelAngle": -60,
+        "labelOverlap": False,
+        "ticks": False,
+        "grid": False,
+    }
+
+
+def _operator(operators: Sequence[str], at: int) -> str:
+    """What runs at a moment; the output is alive behind the last one."""
+    return operators[at] if at < len(operators) else "the end"
 
 
 def cost_figure(unit: str, costs: Mapping[str, NDArray[Any]]) -> Figure:

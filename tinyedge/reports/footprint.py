@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from pydantic import BaseModel, NonNegativeInt, ValidationError
 
 from tinyedge.boards import Board
 from tinyedge.boards.board import Region
-from tinyedge.errors import BoardError, DataError, ThresholdError
+from tinyedge.errors import BoardError, DataError, ThresholdError, UsageError
 from tinyedge.exporters.c.export import c_identifiers
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.memory_map import (
@@ -27,9 +26,12 @@ from tinyedge.firmware.memory_map import (
     read_memory_map,
 )
 from tinyedge.firmware.project import Firmware
+from tinyedge.reports.run_record import load_profile
 from tinyedge.templates import data_folder, render_template
 
 MEMORIES = ("flash", "ram")
+_FACTS = ("kind", "kernel", "bits", "packing", "macs")
+"""Of a layer, as ``model.json`` has them."""
 PARTS = ("weights", "biases", "multipliers", "other")
 """What a layer's constants are: all that is none of the first three is other."""
 
@@ -55,7 +57,7 @@ Record = dict[str, Any]
 def footprint_record(
     memory: MemoryMap,
     board: Board | None = None,
-    kernels: Mapping[str, str | None] | None = None,
+    model: Mapping[str, Any] | None = None,
 ) -> Record:
     """The record of a footprint, all sizes in bytes; its keys are in ``docs/cli.md``.
 
@@ -64,21 +66,25 @@ def footprint_record(
     Args:
         memory: of the firmware.
         board: what it is for, to tell what is left; None where that is not known.
-        kernels: the C function that computes a layer, by the layer's C identifier.
+        model: ``ConvertedModel.facts``; None where they are not known.
 
     Raises:
         BoardError: the firmware is for other addresses than the board's memories have.
     """
     identifiers = _layer_identifiers(memory)
     symbols = _symbols(memory.pieces, identifiers)
+    facts = _layer_facts(model)
     return {
         "board": board.name if board else None,
+        "model": model and {key: model[key] for key in ("name", "hash")},
         "flash": _memory("flash", memory.flash, board),
         "ram": {**_memory("ram", memory.ram, board), "stack_peak": None},
         "groups": _sums(symbols, lambda symbol: symbol["group"]),
         "sections": _sums(symbols, lambda symbol: symbol["section"] or "(between sections)"),
-        "layers": _layers(symbols, identifiers, kernels or {}),
-        "kernels": _kernels(symbols, kernels or {}),
+        "layers": _layers(symbols, identifiers, facts),
+        "unit": None,
+        "kernels": _kernels(symbols, facts),
+        "arena": _arena(model),
         "symbols": symbols,
     }
 
@@ -90,14 +96,28 @@ def firmware_footprint(model: ConvertedModel, firmware: Firmware) -> Record:
         model: what was built.
         firmware: its build.
     """
-    layers = {layer["name"]: layer["kernel"] for layer in model.manifest["layers"]}
-    kernels = {name: layers[layer] for layer, name in c_identifiers(layers).items()}
     about = {
         "elf": str(firmware.elf),
         "compiler": firmware.compiler,
         "hash": firmware.hash,
     }
-    return about | footprint_record(read_memory_map(firmware.elf), firmware.board, kernels)
+    return about | footprint_record(read_memory_map(firmware.elf), firmware.board, model.facts)
+
+
+def _layer_facts(model: Mapping[str, Any] | None) -> dict[str, Record]:
+    """What is known of each layer but its bytes, by its C identifier."""
+    layers = {layer["name"]: layer for layer in model["layers"]} if model else {}
+    return {
+        name: {"operator": operator, **{key: layers[operator][key] for key in _FACTS}}
+        for operator, name in c_identifiers(layers).items()
+    }
+
+
+def _arena(model: Mapping[str, Any] | None) -> Record | None:
+    """The plan of the arena, with the operators that its buffers' lifetimes count."""
+    if not model or "buffers" not in model["arena"]:
+        return None
+    return {**model["arena"], "operators": [layer["name"] for layer in model["layers"]]}
 
 
 def _memory(name: Literal["flash", "ram"], extent: Extent, board: Board | None) -> Record:
@@ -210,10 +230,12 @@ def _sums(symbols: list[Record], key: Callable[[Record], str]) -> list[Record]:
 
 
 def _layers(
-    symbols: list[Record], identifiers: list[str], kernels: Mapping[str, str | None]
+    symbols: list[Record], identifiers: list[str], facts: Mapping[str, Record]
 ) -> list[Record]:
+    unknown = dict.fromkeys(("operator", *_FACTS))
+    sizes = dict.fromkeys((*PARTS, "flash"), 0)
     layers: dict[str, Record] = {
-        name: {"name": name, "kernel": kernels.get(name), **dict.fromkeys((*PARTS, "flash"), 0)}
+        name: {"name": name, **facts.get(name, unknown), **sizes, "count": None}
         for name in identifiers
     }
     for symbol in symbols:
@@ -231,12 +253,35 @@ def _layers(
     return list(layers.values())
 
 
-def _kernels(symbols: list[Record], kernels: Mapping[str, str | None]) -> list[Record]:
+def _kernels(symbols: list[Record], facts: Mapping[str, Record]) -> list[Record]:
     """The runtime's sources, with the layers that call them; their code is shared."""
     rows = _sums([s for s in symbols if s["group"] == "kernels"], lambda s: Path(s["file"]).stem)
     for row in rows:
-        row["layers"] = [layer for layer, kernel in kernels.items() if kernel == row["name"]]
+        row["layers"] = [name for name, layer in facts.items() if layer["kernel"] == row["name"]]
     return rows
+
+
+def add_costs(record: Record, profile: Path) -> None:
+    """Adds what an inference costs in each layer: ``unit``, and ``count`` of the layers.
+
+    Args:
+        record: the footprint.
+        profile: the file of ``run --profile -o``, of the same model.
+
+    Raises:
+        DataError: the file is missing, damaged, no such record, or of another model.
+        UsageError: the footprint does not tell of which model it is.
+    """
+    if not record["model"]:
+        raise UsageError(
+            "--profile goes with a build that tells its model",
+            hint="name what 'tinyedge convert' or 'tinyedge build' wrote, not an .elf file",
+        )
+    found = load_profile(profile, record["model"]["hash"])
+    counts = {layer.name: layer.count for layer in found.layers}
+    record["unit"] = found.unit
+    for layer in record["layers"]:
+        layer["count"] = counts.get(layer["operator"])
 
 
 def compare_records(before: Record, after: Record) -> Record:
@@ -362,7 +407,7 @@ def check_gates(
 
 def gate_line(gate: Record) -> str:
     """A gate in words."""
-    memory = "RAM" if gate["memory"] == "ram" else gate["memory"]
+    memory = MEMORY_LABELS[gate["memory"]]
     takes = "takes"
     if gate["gate"] == "max-regression":
         takes = "grew by" if gate["value"] >= 0 else "shrank by"
@@ -381,12 +426,18 @@ def missed(gates: list[Record]) -> ThresholdError | None:
     return ThresholdError("; ".join(over), hint="the report says what takes it")
 
 
-def footprint_markdown(record: Record) -> str:
-    """Markdown of a footprint, for a pull request."""
+def footprint_markdown(record: Record, *, title: bool = True) -> str:
+    """Markdown of a footprint, for a pull request.
+
+    Args:
+        record: the footprint, with ``compare`` and ``gates``.
+        title: whether it begins with a heading.
+    """
     return render_template(
         "report/footprint.md.j2",
         {
             "record": record,
+            "title": title,
             "parts": PARTS,
             "labels": GROUP_LABELS,
             "gate_lines": [(gate["over"] <= 0, gate_line(gate)) for gate in record["gates"]],
@@ -394,6 +445,7 @@ def footprint_markdown(record: Record) -> str:
     )
 
 
+MEMORY_LABELS = {"flash": "flash", "ram": "RAM"}
 GROUP_LABELS = {
     "layers": "layers' constants",
     "kernels": "kernels, shared by layers",
@@ -406,56 +458,8 @@ GROUP_LABELS = {
 }
 
 
-class _Named(BaseModel):
-    name: str
-    flash: NonNegativeInt
-
-
-class _Row(_Named):
-    ram: NonNegativeInt
-
-
-class _Symbol(_Row):
-    section: str
-    file: str | None
-
-
 class _Total(BaseModel):
     total: NonNegativeInt
-
-
-class _Footprint(BaseModel):
-    """What a comparison needs of a record."""
-
-    version: Literal[1]
-    flash: _Total
-    ram: _Total
-    groups: list[_Row]
-    layers: list[_Named]
-    symbols: list[_Symbol]
-
-
-def load_footprint(path: Path) -> Record:
-    """Reads a record that was written before, as JSON, to compare with it.
-
-    Raises:
-        DataError: the file is missing, or holds no footprint, or one that does not add up.
-    """
-    hint = "write it with 'tinyedge footprint DIR -o FILE.json'"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        _Footprint.model_validate(content, strict=True)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"])) or "the whole"
-        raise DataError(f"{path}: not a footprint: {place}: {fault['msg']}", hint) from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON: {error}", hint) from error
-    for memory in MEMORIES:
-        total, symbols = content[memory]["total"], content["symbols"]
-        if sum(symbol[memory] for symbol in symbols) != total:
-            raise DataError(f"{path}: its symbols do not add up to {memory}.total, {total}", hint)
-    return dict(content)
 
 
 class _StackPeak(BaseModel):

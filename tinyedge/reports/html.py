@@ -14,11 +14,12 @@ from tinyedge.reports.charts import (
     Accuracy,
     Figure,
     accuracy_figure,
+    arena_figure,
     cost_figure,
     require_charts,
     robustness_figure,
 )
-from tinyedge.reports.footprint import GROUP_LABELS, PARTS
+from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, PARTS
 from tinyedge.reports.images import draw, draw_difference, drawable, is_picture, scale_of
 from tinyedge.reports.report import Report, RunReport
 from tinyedge.reports.run_record import Suite
@@ -79,6 +80,7 @@ def render_html(report: Report) -> str:
             "version": tinyedge.__version__,
             "runs": [(run, _drawn(run)) for run in report.runs],
             "comparison": _comparison(report) if several else None,
+            "arena": _arena(report),
             "say": text,
             "class_name": class_name,
             "figure": _inline,
@@ -86,8 +88,15 @@ def render_html(report: Report) -> str:
             "attacks": ATTACKS,
             "parts": PARTS,
             "group_labels": GROUP_LABELS,
+            "memory_labels": MEMORY_LABELS,
         },
     )
+
+
+def _arena(report: Report) -> Figure | None:
+    if not (report.build and report.build.footprint["arena"]):
+        return None
+    return arena_figure(report.build.footprint["arena"])
 
 
 def class_name(suite: Suite, label: int) -> str:

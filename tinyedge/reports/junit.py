@@ -10,7 +10,7 @@ from tinyedge.reports.report import Report
 
 
 def render_junit(report: Report) -> str:
-    """A test suite for each suite of each run and for the memory, a test case a check.
+    """A test suite for each suite of each run and for each memory, a test case a check.
 
     Raises:
         MissingDependencyError: junitparser is not installed.
@@ -24,11 +24,11 @@ def render_junit(report: Report) -> str:
         ) from error
     xml = JUnitXml("tinyedge")
     several = len(report.runs) > 1
-    for run in report.runs:
-        for name, checks in groupby(run.checks, key=lambda check: check.suite):
-            suite = TestSuite(f"{run.label + ': ' if several else ''}{run.title}: {name}")
+    for part in report.parts:
+        for name, checks in groupby(part.checks, key=lambda check: check.suite):
+            suite = TestSuite(f"{part.label + ': ' if several else ''}{part.title}: {name}")
             for check in checks:
-                case = TestCase(check.name, classname=f"{run.label}.{name}")
+                case = TestCase(check.name, classname=f"{part.label}.{name}")
                 if not check.ok:
                     case.result = [Failure(check.text, check.name)]
                 suite.add_testcase(case)

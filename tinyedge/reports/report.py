@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import DataError, ThresholdError, UsageError
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
+from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, gate_line
 from tinyedge.reports.run_record import Run, Suite, SuiteArrays, load_profile, load_run
 
 _CURVE_POINTS = 24
@@ -83,7 +84,6 @@ class RunReport:
         sha256: of its content.
         run: the record.
         thresholds: the accuracies that were asked for, by suite.
-        footprint: what takes the firmware's flash and RAM, if it was given.
     """
 
     label: str
@@ -91,7 +91,6 @@ class RunReport:
     sha256: str
     run: Run
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    footprint: dict[str, Any] | None = None
 
     @property
     def title(self) -> str:
@@ -243,17 +242,80 @@ class RunReport:
 
 
 @dataclass(frozen=True, eq=False)
+class BuildReport:
+    """What a report shows of a firmware's memory.
+
+    Attributes:
+        footprint: the record, see ``load_footprint``.
+    """
+
+    footprint: dict[str, Any]
+    label = "build"
+
+    @property
+    def title(self) -> str:
+        """The model, or else the program, and the board."""
+        record = self.footprint
+        name = (
+            record["model"]["name"] if record["model"] else Path(record["elf"] or "a program").name
+        )
+        return f"Memory of {name}" + (f" on {record['board']}" if record["board"] else "")
+
+    @cached_property
+    def checks(self) -> list[Check]:
+        """Whether it fits the board, and the limits."""
+        checks = []
+        for memory, label in MEMORY_LABELS.items():
+            part = self.footprint[memory]
+            if part["size"] is not None:
+                text = f"{label} takes {part['total']:,} of {part['size']:,} bytes"
+                checks.append(Check("memory", f"{label} fits", part["left"] >= 0, text))
+        checks += [
+            Check(
+                "memory", f"{gate['gate']} of {gate['memory']}", gate["over"] <= 0, gate_line(gate)
+            )
+            for gate in self.footprint["gates"]
+        ]
+        return checks
+
+    def shares(self, memory: Literal["flash", "ram"]) -> list[tuple[str, int]]:
+        """The parts of flash or RAM, of RAM the stack at its peak among them, with their bytes."""
+        rows = self.footprint["groups"]
+        parts = [(GROUP_LABELS.get(row["name"], row["name"]), row[memory]) for row in rows]
+        if memory == "ram":
+            parts.append(("stack at its peak", self.footprint["ram"]["stack_peak"] or 0))
+        return [part for part in parts if part[1]]
+
+    def to_json(self) -> dict[str, Any]:
+        """The build in ``--json``."""
+        return {"record": self.footprint, "checks": [asdict(check) for check in self.checks]}
+
+
+@dataclass(frozen=True, eq=False)
 class Report:
-    """One or several runs."""
+    """One or several runs, a run with its build, or a build alone.
+
+    Attributes:
+        runs: by the files that they were read from.
+        build: what takes the firmware's flash and RAM, if it was given.
+    """
 
     runs: list[RunReport]
+    build: BuildReport | None = None
 
     @property
     def title(self) -> str:
         """Of the whole."""
+        if self.build and not self.runs:
+            return self.build.title
         if len(self.runs) == 1:
             return self.runs[0].title
         return f"{len(self.runs)} runs side by side"
+
+    @property
+    def parts(self) -> list[RunReport | BuildReport]:
+        """The runs, then the build."""
+        return [*self.runs, *filter(None, [self.build])]
 
     @property
     def suites(self) -> list[str]:
@@ -261,9 +323,9 @@ class Report:
         return list(dict.fromkeys(suite.name for run in self.runs for suite in run.run.suites))
 
     @property
-    def checks(self) -> list[tuple[RunReport, Check]]:
-        """Of all runs."""
-        return [(run, check) for run in self.runs for check in run.checks]
+    def checks(self) -> list[tuple[RunReport | BuildReport, Check]]:
+        """Of all runs and the build."""
+        return [(part, check) for part in self.parts for check in part.checks]
 
     def suite(self, run: RunReport, name: str) -> Suite | None:
         """A run's suite of a name."""
@@ -273,8 +335,8 @@ class Report:
         """What is wrong where a check fails."""
         several = len(self.runs) > 1
         failed = [
-            f"{run.label + ': ' if several else ''}{check.suite}: {check.text}"
-            for run, check in self.checks
+            f"{part.label + ': ' if several else ''}{check.suite}: {check.text}"
+            for part, check in self.checks
             if not check.ok
         ]
         hint = "the report is written all the same"
@@ -292,7 +354,7 @@ def load_report(
     Args:
         paths: their files.
         thresholds: accuracies that the device has to reach, by suite.
-        footprint: of the firmware of the only run.
+        footprint: of the firmware of the only run, see ``load_footprint``.
         profile: the file with the cost of each layer of its model.
 
     Raises:
@@ -325,10 +387,20 @@ def load_report(
         _check_same_firmware(runs[0], footprint)
     return Report(
         [
-            RunReport(label, path.name, _sha256(path), run, thresholds, footprint)
+            RunReport(label, path.name, _sha256(path), run, thresholds)
             for label, path, run in zip(labels, paths, runs, strict=True)
-        ]
+        ],
+        BuildReport(footprint) if footprint else None,
     )
+
+
+def build_report(footprint: dict[str, Any]) -> Report:
+    """The report of a build alone.
+
+    Args:
+        footprint: its record, see ``load_footprint``.
+    """
+    return Report([], BuildReport(footprint))
 
 
 def _sha256(path: Path) -> str:
@@ -341,7 +413,7 @@ def _check_same_firmware(run: Run, footprint: dict[str, Any]) -> None:
         raise DataError(
             f"the footprint is of another firmware: {flash:,} bytes of flash, the run's takes "
             f"{run.memory.flash.total:,}",
-            hint="write it with 'tinyedge footprint DIR -b BOARD -o FILE.json', of the same build",
+            hint="--footprint takes the build that ran, or its record",
         )
 
 

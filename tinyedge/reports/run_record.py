@@ -408,7 +408,7 @@ def load_run(path: Path) -> Run:
         DataError: the file is missing, damaged, no record of a run, or of a later version.
     """
     hint = "write it with 'tinyedge run DIR --on PLACE --suite FILE -o RUN.json'"
-    content = _read(path, hint)
+    content = read_record(path, hint)
     if "suites" not in content:
         raise DataError(f"{path}: not the record of a run: it has no suites", hint)
     try:
@@ -418,8 +418,12 @@ def load_run(path: Path) -> Run:
         raise
 
 
-def _read(path: Path, hint: str) -> dict[str, Any]:
-    """The object in a JSON file of a version that is known."""
+def read_record(path: Path, hint: str) -> dict[str, Any]:
+    """The object in a JSON file of a version that is known.
+
+    Raises:
+        DataError: the file is missing, holds no such object, or one of a later version.
+    """
     if not path.is_file():
         raise DataError(f"{path}: no such file", hint)
     try:
@@ -451,7 +455,7 @@ def load_profile(path: Path, model_hash: str) -> Profile:
         DataError: the file is missing, damaged, no such record, or of another model.
     """
     hint = "write it with 'tinyedge run DIR --on PLACE --profile -o FILE'"
-    content = _read(path, hint)
+    content = read_record(path, hint)
     if "profile" not in content:
         raise DataError(f"{path}: holds no profile", hint)
     try:
@@ -461,8 +465,7 @@ def load_profile(path: Path, model_hash: str) -> Profile:
         raise
     if found.model.hash != model_hash:
         raise DataError(
-            f"{path}: the profile is of model {found.model.hash[:12]}, the run of "
-            f"{model_hash[:12]}",
+            f"{path}: the profile is of model {found.model.hash[:12]}, not of {model_hash[:12]}",
             hint,
         )
     return found.profile
