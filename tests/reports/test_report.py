@@ -387,7 +387,8 @@ def test_a_missed_threshold_fails_and_the_report_is_written(
     (failed,) = [check for check in shown["runs"][0]["checks"] if not check["ok"]]
     assert (failed["suite"], failed["name"]) == ("pgd8", "min-accuracy")
     assert JUnitXml.fromfile(str(tmp_path / "out" / "report.xml")).failures == 1
-    assert (tmp_path / "out" / "report.html").is_file()
+    for form in ("html", "md"):
+        assert "below the 99.9 % asked for" in (tmp_path / "out" / f"report.{form}").read_text()
 
 
 def test_differing_logits_fail_in_every_form(
