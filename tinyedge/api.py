@@ -120,7 +120,7 @@ def attack(
     samples: Samples,
     attacks: str | Sequence[str] = ("fgsm", "pgd"),
     *,
-    epsilon: float | None = None,
+    epsilon: float | Sequence[float] | None = None,
     clip: tuple[float, float] = (0.0, 1.0),
     **settings: Any,
 ) -> list[Suite]:
@@ -131,15 +131,17 @@ def attack(
         samples: labelled; of several suites the first.
         attacks: their names: ``fgsm``, ``pgd``, ``square``, … (``docs/attacks.md``).
         epsilon: largest change of any input value, in units of the float input; 8/255 of the range
-            ``clip`` by default.
+            ``clip`` by default. With several, L-infinity attacks are crafted at each.
         clip: range that samples stay in.
         **settings: others of ``tinyedge.attacks.AttackSettings``: ``iterations``, ``seed``, …
 
     Returns:
-        The clean suite, and one an attack, with the float model's logits.
+        The clean suite, and one an attack, with the float model's logits; of several epsilons one
+        at each, named ``ATTACK@EPSILON``.
 
     Raises:
-        UsageError: an attack is unknown, or samples have no labels.
+        UsageError: an attack is unknown, an epsilon not positive or there twice, or samples have no
+            labels.
         ModelError, DataError: the model cannot be read, or takes other samples.
         MissingDependencyError: ART or TensorFlow is not installed.
     """
@@ -149,8 +151,9 @@ def attack(
     given = attacks if isinstance(attacks, str) else ",".join(attacks)
     names = attack_names(given, GRADIENTS)
     clean = _suites(samples)[0]
-    epsilon = epsilon or 8 / 255 * (clip[1] - clip[0])
-    chosen = AttackSettings(epsilon=epsilon, clip=clip, **settings)
+    if epsilon is None:
+        epsilon = 8 / 255 * (clip[1] - clip[0])
+    chosen = AttackSettings.at(np.ravel(epsilon).tolist(), clip=clip, **settings)
     with _model_file(model) as path:
         return craft_suites(path, clean, names, chosen, len(clean.labels), _no_progress)
 

@@ -151,6 +151,15 @@ def test_attacks_give_suites_that_run(model: tinyedge.Model, tmp_path: Path) -> 
     assert tmp_path.exists()
 
 
+def test_attacks_at_several_epsilons_are_told_apart(model: tinyedge.Model) -> None:
+    clean = demo.clean_suite()
+    samples = (clean.inputs[:10], clean.labels[:10])
+    suites = tinyedge.attack(demo.MODEL, samples, "fgsm", epsilon=(0.2, 0.05))
+    changes = [float(np.abs(suite.inputs - samples[0]).max()) for suite in suites]
+    assert changes == pytest.approx([0, 0.05, 0.2], abs=1e-6)
+    assert list(model.run(suites).suites) == ["samples", "fgsm@0.05", "fgsm@0.2"]
+
+
 def test_footprint_and_sizes_are_those_of_the_commands(
     firmware: tinyedge.Firmware, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,6 +226,13 @@ def test_notebooks_show_bars_and_tables(firmware: tinyedge.Firmware, suite_file:
             lambda _: tinyedge.attack(demo.MODEL, np.zeros((2, 28, 28, 1))),
             errors.UsageError,
             "suites",
+        ),
+        (
+            lambda _: tinyedge.attack(
+                demo.MODEL, (np.zeros((2, 28, 28, 1)), np.arange(2)), epsilon=[0.1, 0.0]
+            ),
+            errors.UsageError,
+            "epsilon is 0",
         ),
         (lambda m: tinyedge.attack(m, (np.zeros(2), np.arange(2))), errors.ModelError, "converted"),
     ],

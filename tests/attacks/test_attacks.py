@@ -12,6 +12,7 @@ from tinyedge import demo
 from tinyedge.attacks import ATTACKS, AttackSettings
 from tinyedge.attacks.classifier import FloatModel, FrozenClassifier, logits_ratio
 from tinyedge.attacks.judgement import judge
+from tinyedge.attacks.settings import checked_epsilons
 from tinyedge.attacks.suites import Means, attack_names, craft_suites
 from tinyedge.cli.output import Output
 from tinyedge.errors import DataError, ModelError, UsageError
@@ -222,6 +223,79 @@ def test_an_undefended_model_is_judged_believable(every: dict[str, Suite]) -> No
     assert records["cw"]["accuracy"]["within_epsilon"] >= records["cw"]["accuracy"]["float"]
     assert records["pgd"]["largest_change"] == pytest.approx(0.05, abs=1e-6)
     assert records["pgd"]["samples"] == 16
+
+
+SEVERAL = AttackSettings.at((0.08, 0.02), **CHEAP)
+AT_SEVERAL = ("fgsm", "pgd", "square", "refine", "transfer-fgsm", "noise", "cw")
+
+
+@pytest.fixture(scope="module")
+def several() -> list[Suite]:
+    """Attacks on 8 samples at two epsilons."""
+    return craft_suites(demo.MODEL, FIRST, AT_SEVERAL, SEVERAL, 8, QUIET, MEANS)
+
+
+def test_each_epsilon_has_its_suites(several: list[Suite]) -> None:
+    assert [suite.name for suite in several] == [
+        "clean",
+        *(f"{name}@{epsilon}" for name in AT_SEVERAL[:-1] for epsilon in ("0.02", "0.08")),
+        "cw",
+    ]
+    for suite in several[1:-1]:
+        name, _, epsilon = suite.name.partition("@")
+        budget = float(epsilon)
+        change = np.abs(suite.inputs - FIRST.inputs[:8]).max()
+        assert budget - 1e-3 < change <= budget + 1e-6
+        assert suite.settings["epsilon"] == budget
+        assert suite.settings["attack"] == name
+    by_name = {suite.name: suite for suite in several}
+    assert [by_name[f"pgd@{e}"].settings["step"] for e in ("0.02", "0.08")] == [0.005, 0.02]
+    # What START changes by 0.05 is moved back to the smaller epsilon.
+    small, large = (by_name[f"refine@{e}"].settings["fooled_at_start"] for e in ("0.02", "0.08"))
+    assert small < large
+    assert by_name["cw"].settings["epsilon"] == pytest.approx(0.5 * 0.08 * 28)
+
+
+def test_what_an_epsilon_gives_does_not_depend_on_the_others(several: list[Suite]) -> None:
+    names = ("pgd", "square", "refine")
+    settings = AttackSettings.at([0.08], **CHEAP)
+    alone = craft_suites(demo.MODEL, FIRST, names, settings, 8, QUIET, MEANS)
+    assert [suite.name for suite in alone] == ["clean", *names]
+    for suite in alone[1:]:
+        (among,) = [each for each in several if each.name == f"{suite.name}@0.08"]
+        assert among.inputs.tobytes() == suite.inputs.tobytes()
+        untimed = [
+            {key: value for key, value in each.settings.items() if key != "crafting_seconds"}
+            for each in (among, suite)
+        ]
+        assert untimed[0] == untimed[1]
+
+
+def test_suites_of_several_epsilons_are_judged(several: list[Suite]) -> None:
+    found = judge(demo.MODEL, several, SEVERAL)
+    records = {record["name"]: record for record in found["suites"]}
+    assert list(records) == [suite.name for suite in several]
+    within = [name for name, record in records.items() if "within_epsilon" in record["accuracy"]]
+    assert within == ["cw"]
+    # The multiples are of the largest.
+    swept = [point["epsilon"] for point in found["masking"]["pgd_sweep"]]
+    assert swept == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((), "none is given"),
+        ((0.1, 0.0), "epsilon is 0, allowed"),
+        ((-0.1,), r"epsilon is -0\.1, allowed"),
+        ((float("nan"),), "epsilon is nan, allowed"),
+        ((0.1, float("inf")), "epsilon is inf, allowed"),
+        ((8 / 255, 0.1, 0.0314), r"epsilon is 0\.0314 twice"),
+    ],
+)
+def test_epsilons_that_are_none_are_refused(given: tuple[float, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        checked_epsilons(given)
 
 
 def test_masked_gradients_are_found(tmp_path: Path) -> None:

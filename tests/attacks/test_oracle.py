@@ -21,6 +21,7 @@ from tinyedge.attacks.suites import Means, attack_names, craft_oracle_suites
 from tinyedge.boards import load_board
 from tinyedge.cli.output import Output
 from tinyedge.errors import DataError, LinkError, UsageError
+from tinyedge.evaluation import session
 from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.suites import Suite, load_suite_files, load_suites, save_suites
@@ -31,6 +32,7 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
+from tinyedge.link.client import Client
 from tinyedge.records import RecordFile
 from tinyedge.targets import available_emulators, open_emulator
 
@@ -254,6 +256,122 @@ def test_an_interrupted_attack_goes_on_where_it_stopped(
             resumed, again = craft(model, twin, clean, names, journal=journal)
         assert_same(whole, resumed)
         assert sorted(path.read_bytes().splitlines()) == sorted(content.splitlines())
+
+
+def test_an_attack_at_two_epsilons_goes_on_where_it_stopped(
+    model: ConvertedModel, clean: Suite, twin: Executor, tmp_path: Path
+) -> None:
+    names = ("square", "boundary", "noise")
+    settings = AttackSettings.at((0.15, 0.05), **BUDGETS)
+    counted = Interrupted(twin, 10_000)
+    whole, oracle = craft(model, counted, clean, names, settings)
+    assert [suite.name for suite in whole] == [
+        *("clean", "square@0.05", "square@0.15", "boundary", "noise@0.05", "noise@0.15")
+    ]
+    for suite in whole[1:]:
+        if suite.settings["norm"] == "Linf":
+            change = np.abs(suite.inputs - clean.inputs).max()
+            budget = suite.settings["epsilon"]
+            assert 0.9 * budget < change <= budget + 1e-6
+    save_suites(tmp_path / "whole.npz", whole, {})
+    path, hash_ = tmp_path / "journal", model.graph.hash
+    stops = np.linspace(0, 10_000 - counted.calls, 5, dtype=int)[:-1]
+    for calls in stops:
+        with QueryJournal.create(path, hash_) as journal, pytest.raises(LinkError):
+            craft(model, Interrupted(twin, calls), clean, names, settings, journal=journal)
+        with QueryJournal.resume(path, hash_) as journal:
+            resumed, again = craft(model, twin, clean, names, settings, journal=journal)
+        assert again.computed == oracle.computed - len(journal.answers)
+        save_suites(tmp_path / "resumed.npz", resumed, {})
+        assert (tmp_path / "resumed.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+def test_a_journal_of_other_epsilons_changes_nothing(
+    model: ConvertedModel, clean: Suite, twin: Executor, tmp_path: Path
+) -> None:
+    """An answer is kept by the input that it is to, whatever epsilon asked for it."""
+    names = ("square", "noise")
+    of_two = AttackSettings.at((0.05, 0.15), **BUDGETS)
+    others = AttackSettings.at((0.1, 0.15), **BUDGETS)
+    whole, oracle = craft(model, twin, clean, names, others)
+    path, hash_ = tmp_path / "journal", model.graph.hash
+    with QueryJournal.create(path, hash_) as journal:
+        craft(model, twin, clean, names, of_two, journal=journal)
+    with QueryJournal.resume(path, hash_) as journal:
+        resumed, again = craft(model, twin, clean, names, others, journal=journal)
+    assert_same(whole, resumed)
+    assert 0 < again.computed < oracle.computed
+
+
+def test_one_file_of_suites_is_a_curve(
+    model: ConvertedModel, clean: Suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, suites, run = (tmp_path / name for name in ("d.npz", "s.npz", "run.json"))
+    np.savez(data, x=clean.inputs, y=clean.labels)
+    attack = ("attack", model.folder, "--on", "numpy", "--data", data, "-o", suites)
+    code, out, err = run_cli(
+        capsys,
+        *attack,
+        *("--attacks", "square,simba", "--epsilon", "0.15, 8/255,0.06"),
+        *("--square-queries", 20, "--simba-iterations", 10),
+    )
+    assert code == 0, err
+    for epsilon in ("0.0314", "0.06", "0.15"):
+        assert f"square@{epsilon}" in out
+    device = ("run", model.folder, "--on", "twin", "--suite", suites, "-o", run)
+    found = {suite["name"]: suite for suite in run_json(capsys, *device)["suites"]}
+    assert [suite["change"] and suite["change"]["clean"] for suite in found.values()] == [
+        None,
+        *["clean"] * 4,
+    ]
+    asked = ("--min-accuracy", "square@0.0314=0")
+    (report,) = run_json(capsys, "report", run, *asked)["runs"]
+    (curve,) = [curve for curve in report["curves"] if curve["norm"] == "Linf"]
+    assert [(point["epsilon"], point["accuracy"]) for point in curve["points"]] == [
+        (epsilon, found[name]["accuracy"]["device"])
+        for name, epsilon in (
+            ("clean", 0.0),
+            ("square@0.0314", 8 / 255),
+            ("square@0.06", 0.06),
+            ("square@0.15", 0.15),
+        )
+    ]
+    refine = ("--attacks", "refine", "--square-queries", 5, "-o", tmp_path / "r.npz")
+    start = ("--start", f"{suites}:square@0.06")
+    (_, refined) = run_json(capsys, *attack, *refine, *start)["suites"]
+    assert refined["name"] == "refine"
+    assert refined["settings"]["start"] == "square@0.06"
+
+
+def test_the_line_to_a_board_is_as_the_options_say(
+    model: ConvertedModel,
+    clean: Suite,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = []
+
+    class Noted(Client):
+        def __init__(self, port: str, baud: int, timeout_s: float, *rest: Any) -> None:
+            lines.append((port, baud, timeout_s))
+            super().__init__(port, baud, timeout_s, *rest)
+
+    monkeypatch.setattr(session, "Client", Noted)
+    data = tmp_path / "d.npz"
+    np.savez(data, x=clean.inputs[:1], y=clean.labels[:1])
+    attack = ("attack", model.folder, "--data", data, "-o", tmp_path / "s.npz")
+    few = ("--square-queries", 2)
+    line = ("--baud", 9600, "--timeout", 30)
+    with open_emulator(BOARD, build_firmware(model, BOARD).elf) as target:
+        on_board = (*attack, *few, "--on", "board", "-p", target.port)
+        run_json(capsys, *on_board, *line)
+        run_json(capsys, *on_board)
+    default = (target.port, BOARD.uart.baud, session.inference_timeout_s(model))
+    assert lines == [(target.port, 9600, 30), default]
+    on_twin = (*attack, "--on", "twin")
+    assert "--baud" in failure(capsys, 2, *on_twin, *line[:2])["message"]
+    assert "--timeout" in failure(capsys, 2, *on_twin, *line[2:])["message"]
 
 
 def test_a_torn_end_is_cut_off_and_other_damage_is_reported(tmp_path: Path) -> None:

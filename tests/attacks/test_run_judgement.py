@@ -104,6 +104,24 @@ def test_attacks_of_other_epsilons_are_not_compared(model: ConvertedModel, clean
     assert judged(model, clean, [(small, 80), (large, 20)])["findings"] == []
 
 
+def test_each_epsilon_of_several_is_compared_by_itself(model: ConvertedModel, clean: Suite) -> None:
+    def attacked(attack: str, epsilon: float) -> Suite:
+        suite = attacked_suite(model, clean, attack, epsilon=epsilon)
+        return replace(suite, name=f"{attack}@{epsilon}")
+
+    attacks = [
+        (attacked("pgd", 0.01), 80),
+        (attacked("square", 0.01), 60),
+        (attacked("noise", 0.01), 94),
+        (attacked("pgd", 0.02), 40),
+        (attacked("square", 0.02), 50),
+        (attacked("noise", 0.02), 60),
+    ]
+    found = judged(model, clean, attacks)["findings"]
+    # Square of the smaller epsilon is weaker than PGD of the larger one, which says nothing.
+    assert rules(found) == [("stronger", "square@0.01", "pgd@0.01"), ("noise", "noise@0.02")]
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "rule"),
     [

@@ -399,6 +399,34 @@ def test_failure_leaves_no_folders_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["tight.toml"]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        ",",
+        "0.1,",
+        "0",
+        "-1",
+        "0.1,-8/255",
+        "nan",
+        "inf",
+        "1/0",
+        "8/",
+        "1/2/3",
+        "a",
+        "8/255,.0314",
+    ],
+)
+def test_epsilons_are_numbers_and_fractions(
+    given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attack = ("attack", demo.MODEL, "-o", tmp_path / "s.npz")
+    error = failure(capsys, 2, *attack, f"--epsilon={given}")
+    assert "epsilon is" in error["message"]
+    assert "allowed: " in error["message"]
+    assert "2/255" in error["hint"]
+
+
 def test_grey_images_may_lack_their_channel(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ class Crafter(ABC):
         classifier: the same as ART sees it.
         settings: of the attacks.
         surrogate: whose adversarial samples are transferred.
-        transferred: where refining starts: adversarial versions of the inputs, in their order.
+        transferred: adversarial versions of the inputs, in their order, near which refining starts.
     """
 
     def __init__(
@@ -71,8 +72,31 @@ class Crafter(ABC):
         self.model = model
         self.settings = settings
         self._classifier = classifier
-        self._surrogate = surrogate
+        self.surrogate = surrogate
         self._transferred = transferred
+
+    def with_settings(self, settings: AttackSettings) -> Self:
+        """The same model under attack by other settings, of the same ``clip`` and ``temperature``.
+
+        What was compiled is shared.
+        """
+        other = copy.copy(self)
+        other.settings = settings
+        if self.surrogate:
+            other.surrogate = self.surrogate.with_settings(settings)
+        return other
+
+    def starts(self, inputs: Float32, at: slice = slice(None)) -> Float32:
+        """Where refining starts: the transferred samples, moved to within epsilon of the inputs.
+
+        Args:
+            inputs: float32 (n, *shape).
+            at: which of the attacked samples they are.
+        """
+        assert self._transferred is not None
+        epsilon = self.settings.epsilon
+        near = np.clip(self._transferred[at], inputs - epsilon, inputs + epsilon)
+        return np.clip(near, *self.settings.clip).astype(np.float32)
 
     def craft(
         self,
@@ -86,9 +110,9 @@ class Crafter(ABC):
         The attack is one that there are the means for, see ``Means``.
         """
         if ATTACKS[attack].kind == "transfer":
-            assert self._surrogate
+            assert self.surrogate
             own = attack.removeprefix("transfer-")
-            return self._surrogate.craft(own, inputs, labels, progress)
+            return self.surrogate.craft(own, inputs, labels, progress)
         advance = progress or (lambda _count: None)
         if attack == "noise":
             advance(len(inputs))
@@ -181,10 +205,8 @@ class Crafter(ABC):
         return square
 
     def _refining(self, random: np.random.Generator) -> Method:
-        transferred = self._transferred
-        assert transferred is not None
         square = self._square(random)
-        return lambda x, y, at: square.generate(x, y, transferred=transferred[at])
+        return lambda x, y, at: square.generate(x, y, transferred=self.starts(x, at))
 
     def _simba(self) -> Method:
         """SimBA, one value at a time: it takes images of 4 dimensions, and asks for softmaxes."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from tinyedge.boards import Board
 from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.executors import Run, run_reference
+from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_device
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.compilers import CompilerName
 from tinyedge.targets import EmulatorName
@@ -25,13 +26,13 @@ def opened(
     port: str | None = None,
     emulator: EmulatorName | None = None,
     compiler: CompilerName | None = None,
+    link: LinkOptions | None = None,
 ) -> Iterator[tuple[Executor, dict[str, Any]]]:
     """An executor that stays open for many small calls, and what a report says of it.
 
     Raises:
         DoesNotFitError, ToolchainError, DeviceError, LinkError: see ``evaluation.session``.
     """
-    from tinyedge.evaluation.session import attached_devices, emulated_device
     from tinyedge.firmware.twin import Twin
 
     about: dict[str, Any] = {"on": place}
@@ -42,7 +43,7 @@ def opened(
             twin = Twin(model)
             yield lambda samples, progress=None: Run(twin.run(samples, progress)), about
         case "emulator":
-            with emulated_device(model, board, emulator, compiler) as emulated:
+            with emulated_device(model, board, emulator, compiler, link=link) as emulated:
                 about |= {
                     "board": board.name,
                     "emulator": emulated.device.target.name,
@@ -50,5 +51,5 @@ def opened(
                 }
                 yield emulated.device.run, about
         case "board":
-            with attached_devices(model, board, [port] if port else []) as [device]:
+            with attached_devices(model, board, [port] if port else [], link) as [device]:
                 yield device.run, about | {"board": device.hello.board}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,8 @@ from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.suites import Suite
 
 SWEEP = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
-"""Multiples of epsilon that PGD is tried with, up to half of the input's range."""
+"""Multiples of epsilon, the largest of several, that PGD is tried with, up to half of the input's
+range."""
 STRONG = ("pgd", "autoattack")
 """Attacks by gradients that ought to beat all others within their epsilon."""
 _SIGNIFICANT = 0.05
@@ -108,7 +110,7 @@ def _measure(
         "l2_median_of_successes": float(np.median(lengths[broken])) if broken.any() else None,
         "samples_changed": int((lengths > 0).sum()),
     }
-    if ATTACKS[suite.name].norm == "L2":
+    if suite.settings["norm"] == "L2":
         # A sample whose smallest adversarial change is longer than the budget has withstood it.
         within = right | (before & (lengths > suite.settings["epsilon"]))
         share = float(within.mean())
@@ -142,7 +144,13 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
             "gradients do not know where to go"
         )
     attacked_suites = [
-        Attacked(suite.name, ATTACKS[suite.name], _right(suite)) for suite in suites[1:]
+        Attacked(
+            suite.name,
+            ATTACKS[suite.settings["attack"]],
+            suite.settings["epsilon"],
+            _right(suite),
+        )
+        for suite in suites[1:]
     ]
     signs = signs_of_masking(_right(suites[0])[:attacked], attacked_suites)
     findings += [sign["text"] for sign in signs]
@@ -167,18 +175,20 @@ class Attacked(NamedTuple):
     Attributes:
         name: of the suite.
         attack: that made it.
+        epsilon: its budget.
         right: whether the model's verdict on each sample is right.
     """
 
     name: str
     attack: Attack
+    epsilon: float
     right: NDArray[np.bool_]
 
 
 def signs_of_masking(
     clean: NDArray[np.bool_], attacked: Sequence[Attacked]
 ) -> list[dict[str, Any]]:
-    """Signs of masked gradients that verdicts alone show; attacks have one epsilon.
+    """Signs of masked gradients that verdicts alone show, of attacks of the same epsilon.
 
     Args:
         clean: whether the verdict on each sample was right before the attacks.
@@ -187,6 +197,16 @@ def signs_of_masking(
     Returns:
         A record each: ``rule``, ``suites``, ``text``.
     """
+    alike: dict[float, list[Attacked]] = defaultdict(list)
+    for each in attacked:
+        if each.attack.norm == "Linf":
+            alike[each.epsilon].append(each)
+    return [sign for group in alike.values() for sign in _signs_at_one_epsilon(clean, group)]
+
+
+def _signs_at_one_epsilon(
+    clean: NDArray[np.bool_], attacked: Sequence[Attacked]
+) -> list[dict[str, Any]]:
     white = [each for each in attacked if each.attack.name in STRONG]
     strongest = min(white, key=lambda each: each.right.mean(), default=None)
     if strongest is None:
@@ -200,7 +220,7 @@ def signs_of_masking(
             strongest.name,
         )
         for other in attacked
-        if (other.attack.name == "fgsm" or _is_linf_without_gradients(other.attack))
+        if (other.attack.name == "fgsm" or other.attack.kind != "white-box")
         and _stronger(other.right, strongest.right)
     ]
     whole = clean.mean() - strongest.right.mean()
@@ -210,10 +230,6 @@ def signs_of_masking(
             text = f"uniform noise does {100 * harm / whole:.0f} % of the harm that "
             signs.append(remark("noise", text + f"{strongest.name} does", noise.name))
     return signs
-
-
-def _is_linf_without_gradients(attack: Attack) -> bool:
-    return attack.kind != "white-box" and attack.norm == "Linf"
 
 
 def remark(rule: str, text: str, *suites: str) -> dict[str, Any]:
@@ -248,10 +264,11 @@ def _sweep(model: Any, clean: Suite, settings: AttackSettings) -> list[dict[str,
 
     largest = (settings.clip[1] - settings.clip[0]) / 2
     epsilons = [epsilon for multiple in SWEEP if (epsilon := settings.epsilon * multiple) < largest]
+    crafter = FloatCrafter(model, settings)
     found = []
     for epsilon in (*epsilons, largest):
-        crafter = FloatCrafter(model, replace(settings, epsilon=epsilon, step=None, restarts=1))
-        crafted = crafter.craft("pgd", clean.inputs, clean.labels)
+        tried = crafter.with_settings(replace(settings, epsilon=epsilon, step=None, restarts=1))
+        crafted = tried.craft("pgd", clean.inputs, clean.labels)
         found.append(
             {"epsilon": epsilon, "accuracy": accuracy(model.logits(crafted), clean.labels)}
         )

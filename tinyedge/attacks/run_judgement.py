@@ -73,18 +73,21 @@ def _right(result: SuiteResult, count: int) -> Any:
 
 
 def _signs(attacks: Sequence[Pair]) -> list[dict[str, Any]]:
-    """Signs in the device's verdicts; attacks are compared on the same samples and epsilon."""
-    groups: dict[Any, list[tuple[SuiteResult, SuiteResult]]] = defaultdict(list)
+    """Signs in the device's verdicts; attacks are compared on the same samples."""
+    groups: dict[bytes, list[tuple[SuiteResult, SuiteResult]]] = defaultdict(list)
     for result, clean in attacks:
         settings = result.suite.settings
-        if clean and settings.get("norm") == "Linf":
-            groups[settings.get("epsilon"), result.suite.labels.tobytes()].append((result, clean))
+        if clean and "epsilon" in settings:
+            groups[result.suite.labels.tobytes()].append((result, clean))
     signs = []
     for group in groups.values():
         clean = _right(group[0][1], group[0][0].samples)
         attacked = [
             Attacked(
-                result.suite.name, ATTACKS[_attack_name(result)], _right(result, result.samples)
+                result.suite.name,
+                ATTACKS[_attack_name(result)],
+                result.suite.settings["epsilon"],
+                _right(result, result.samples),
             )
             for result, _ in group
         ]

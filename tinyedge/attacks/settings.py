@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
+
+from tinyedge.errors import UsageError
 
 Kind = Literal["white-box", "black-box", "transfer", "control"]
 Norm = Literal["Linf", "L2"]
@@ -48,17 +53,45 @@ ATTACKS = {
 """All attacks by name."""
 
 
+def checked_epsilons(values: Sequence[float]) -> tuple[float, ...]:
+    """Epsilons from the smallest to the largest.
+
+    Raises:
+        UsageError: there is none, one is not positive and finite, or two are the same to the three
+            digits that suites are named by.
+    """
+    hint = "one number, or several, as 2/255, 4/255 and 8/255"
+    if not len(values):
+        raise UsageError("epsilon: none is given", hint)
+    epsilons = tuple(sorted(float(value) for value in values))
+    for epsilon in epsilons:
+        if not 0 < epsilon < math.inf:
+            raise UsageError(f"epsilon is {epsilon:g}, allowed: above 0, and finite", hint)
+    shown = [_shown(epsilon) for epsilon in epsilons]
+    for first, second in pairwise(shown):
+        if first == second:
+            raise UsageError(
+                f"epsilon is {second} twice, allowed: values that differ in three digits", hint
+            )
+    return epsilons
+
+
+def _shown(epsilon: float) -> str:
+    return f"{epsilon:.3g}"
+
+
 @dataclass(frozen=True)
 class AttackSettings:
     """Budgets of the attacks; lengths are in units of the model's float input.
 
     Attributes:
-        epsilon: largest change of any input value (L-infinity).
-        step: of each PGD iteration; a quarter of epsilon by default.
+        epsilon: largest change of any input value (L-infinity); of several the largest.
+        epsilons: all of several, from the smallest to the largest; empty if there is one.
+        step: of each PGD iteration; a quarter of its epsilon by default.
         iterations: of PGD.
         restarts: random starts of PGD, and of Square.
         epsilon_l2: length of the change (L2) up to which an L2 attack counts as successful; by
-            default that of a change of half epsilon in every value.
+            default that of a change of half epsilon, of several the largest, in every value.
         cw_iterations, cw_searches: of C&W: descent steps, and steps of the search for the constant.
         square_queries: of Square and of refining, a sample and restart.
         boundary_iterations: of Boundary; each takes some 40 queries a sample.
@@ -90,6 +123,35 @@ class AttackSettings:
     seed: int = 0
     batch: int = 100
     clip: tuple[float, float] = (0.0, 1.0)
+    epsilons: tuple[float, ...] = ()
+
+    @classmethod
+    def at(cls, epsilons: Sequence[float], **others: Any) -> AttackSettings:
+        """Settings of attacks at one epsilon or several.
+
+        Args:
+            epsilons: in any order.
+            **others: all other settings.
+
+        Raises:
+            UsageError: see ``checked_epsilons``.
+        """
+        ordered = checked_epsilons(epsilons)
+        several = ordered if len(ordered) > 1 else ()
+        return cls(epsilon=ordered[-1], epsilons=several, **others)
+
+    def by_suite(self, attack: str) -> dict[str, AttackSettings]:
+        """The settings of each suite that an attack makes, by its name.
+
+        That is one suite an epsilon, named ``ATTACK@EPSILON`` if there are several; one in all of
+        an L2 attack, which has none to spend.
+        """
+        if not self.epsilons or ATTACKS[attack].norm == "L2":
+            return {attack: self}
+        return {
+            f"{attack}@{_shown(epsilon)}": replace(self, epsilon=epsilon, epsilons=())
+            for epsilon in self.epsilons
+        }
 
     @property
     def pgd_step(self) -> float:

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.errors import DataError, UsageError
@@ -96,7 +97,7 @@ def craft_suites(
     progress: ProgressBar,
     means: Means = GRADIENTS,
 ) -> list[Suite]:
-    """The clean suite with the float model's logits, and one suite an attack.
+    """The clean suite with the float model's logits, and the suites of the attacks.
 
     Args:
         model_path: a QKeras model.
@@ -121,9 +122,8 @@ def craft_suites(
     surrogate = _surrogate(means, model, settings)
     clean = _fitting(clean, model, settings)
     attacked = clean.first(attacked_samples)
-    transferred = _transferred(means, attacked, settings)
-    crafter = FloatCrafter(model, settings, surrogate, transferred)
-    crafted = _crafted(crafter, attacked, attacks, means, transferred, progress)
+    crafter = FloatCrafter(model, settings, surrogate, _transferred(means, attacked))
+    crafted = _crafted(crafter, attacked, attacks, means, progress)
     quantization = Quantization.from_range(*settings.clip)
     return [
         dataclasses.replace(
@@ -142,7 +142,7 @@ def craft_oracle_suites(
     means: Means,
     float_model: Path | None = None,
 ) -> list[Suite]:
-    """The clean suite, and one suite an attack on a converted model.
+    """The clean suite, and the suites of attacks on a converted model.
 
     Args:
         oracle: what is attacked.
@@ -168,9 +168,8 @@ def craft_oracle_suites(
     if other and float_model:
         _check_alike(other, oracle, float_model)
     clean = _fitting(clean, oracle, settings)
-    transferred = _transferred(means, clean, settings)
-    crafter = OracleCrafter(oracle, settings, surrogate, transferred)
-    crafted = _crafted(crafter, clean, attacks, means, transferred, progress)
+    crafter = OracleCrafter(oracle, settings, surrogate, _transferred(means, clean))
+    crafted = _crafted(crafter, clean, attacks, means, progress)
     return [
         dataclasses.replace(
             suite,
@@ -186,23 +185,28 @@ def _crafted(
     attacked: Suite,
     attacks: Sequence[str],
     means: Means,
-    transferred: Any,
     progress: ProgressBar,
 ) -> Iterator[Suite]:
-    """One suite an attack, without logits."""
-    for attack in attacks:
-        with progress(f"crafting {attack}", len(attacked.labels)) as advance:
-            inputs = crafter.craft(attack, attacked.inputs, attacked.labels, advance)
-        described = crafter.settings.describe(attack, int(np.prod(crafter.model.shape)))
-        described |= crafter.details(attack)
+    """The suites of the attacks, one an epsilon where they spend it, without logits."""
+    variants = [
+        (attack, name, crafter.with_settings(settings))
+        for attack in attacks
+        for name, settings in crafter.settings.by_suite(attack).items()
+    ]
+    for attack, name, variant in variants:
+        with progress(f"crafting {name}", len(attacked.labels)) as advance:
+            inputs = variant.craft(attack, attacked.inputs, attacked.labels, advance)
+        described = variant.settings.describe(attack, int(np.prod(variant.model.shape)))
+        described |= variant.details(attack)
         if means.surrogate and ATTACKS[attack].kind == "transfer":
             described["surrogate"] = means.surrogate.name
         if means.start and attack == "refine":
             described["start"] = means.start.name
-            for key, samples in (("fooled_at_start", transferred), ("fooled", inputs)):
-                verdicts = crafter.model.logits(samples).argmax(axis=1)
+            starts = variant.starts(attacked.inputs)
+            for key, samples in (("fooled_at_start", starts), ("fooled", inputs)):
+                verdicts = variant.model.logits(samples).argmax(axis=1)
                 described[key] = int((verdicts != attacked.labels).sum())
-        yield dataclasses.replace(attacked, name=attack, inputs=inputs, settings=described)
+        yield dataclasses.replace(attacked, name=name, inputs=inputs, settings=described)
 
 
 def _surrogate(means: Means, model: Answering, settings: AttackSettings) -> Crafter | None:
@@ -225,8 +229,8 @@ def _check_alike(other: Answering, model: Answering, path: Path) -> None:
         )
 
 
-def _transferred(means: Means, attacked: Suite, settings: AttackSettings) -> Any:
-    """Where refining starts, float32 (n, *shape), within epsilon of the attacked samples.
+def _transferred(means: Means, attacked: Suite) -> NDArray[np.float32] | None:
+    """The samples that refining starts near, float32 (n, *shape).
 
     Raises:
         DataError: the samples to start from are not versions of those under attack.
@@ -239,10 +243,7 @@ def _transferred(means: Means, attacked: Suite, settings: AttackSettings) -> Any
             f"suite '{start.name}' to start from holds no versions of the samples under attack",
             hint="attack the clean samples of the same file, and no more than the suite holds",
         )
-    near = np.clip(
-        start.inputs, attacked.inputs - settings.epsilon, attacked.inputs + settings.epsilon
-    )
-    return np.clip(near, *settings.clip).astype(np.float32)
+    return start.inputs
 
 
 def _fitting(clean: Suite, model: Answering, settings: AttackSettings) -> Suite:

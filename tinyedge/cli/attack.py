@@ -19,6 +19,30 @@ if TYPE_CHECKING:
     from tinyedge.exporters.converted import ConvertedModel
 
 
+def epsilons(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
+    """The epsilons that numbers and fractions, separated by commas, stand for."""
+    from tinyedge.attacks.settings import checked_epsilons
+    from tinyedge.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return checked_epsilons([_number(part) for part in text.split(",")])
+    except (ValueError, ZeroDivisionError) as error:
+        raise UsageError(
+            f"--epsilon is {text!r}, allowed: numbers above 0 and fractions, separated by commas",
+            hint="as in --epsilon 0.1, or --epsilon 2/255,4/255,8/255",
+        ) from error
+
+
+def _number(text: str) -> float:
+    """Of ``0.1`` or ``8/255``; raises ValueError or ZeroDivisionError where it is neither."""
+    numerator, slash, denominator = text.partition("/")
+    return float(numerator) / (float(denominator) if slash else 1)
+
+
 @click.command("attack")
 @click.argument("model", type=PATH)
 @click.option(
@@ -53,15 +77,18 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--epsilon",
-    type=click.FloatRange(0, min_open=True),
-    help="Largest change of any input value (L-infinity), in units of the float input. Default: "
+    "given_epsilons",
+    metavar="EPSILON,...",
+    callback=epsilons,
+    help="Largest change of any input value (L-infinity), in units of the float input, such as 0.1 "
+    "or 8/255; with several, separated by commas, L-infinity attacks are crafted at each. Default: "
     "8/255 of the range that samples stay in.",
 )
 @click.option(
     "--epsilon-l2",
     type=click.FloatRange(0, min_open=True),
-    help="Length of the change (L2) that L2 attacks are judged by. Default: that of half epsilon "
-    "in every value.",
+    help="Length of the change (L2) that L2 attacks are judged by. Default: that of half epsilon, "
+    "of several the largest, in every value.",
 )
 @click.option("--step", type=click.FloatRange(0, min_open=True), help="Of PGD. Default: epsilon/4.")
 @click.option("--iterations", type=click.IntRange(1), default=20, show_default=True, help="Of PGD.")
@@ -106,7 +133,7 @@ def command(
     samples: int | None,
     surrogate: Path | None,
     start: str | None,
-    epsilon: float | None,
+    given_epsilons: tuple[float, ...] | None,
     epsilon_l2: float | None,
     clip: tuple[float, float] | None,
     temperature: float | None,
@@ -144,8 +171,8 @@ def command(
     if not low < high:
         raise UsageError("--clip: LOW has to be below HIGH")
     trained_with = run["config"]["model"]["temperature"] if run else 1.0
-    settings = AttackSettings(
-        epsilon=epsilon or 8 / 255 * (high - low),
+    settings = AttackSettings.at(
+        given_epsilons or [8 / 255 * (high - low)],
         epsilon_l2=epsilon_l2,
         clip=(low, high),
         temperature=temperature or trained_with,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import PATH, Command, board_option, toolchain_options
+from tinyedge.cli.options import PATH, Command, board_option, line_options, toolchain_options
 
 if TYPE_CHECKING:
     from tinyedge.attacks import AttackSettings
@@ -33,6 +33,8 @@ class OracleOptions:
     place: OraclePlace | None
     board_name: str | None
     port: str | None
+    baud: int | None
+    timeout_s: float | None
     emulator: EmulatorName | None
     compiler: CompilerName | None
     query_budget: int | None
@@ -59,8 +61,10 @@ class OracleOptions:
             raise UsageError(
                 "where is the converted model to be asked?", hint=f"--on {'|'.join(PLACES)}"
             )
-        if self.port and self.place != "board":
-            raise UsageError("--port goes with --on board")
+        if (self.port or self.baud) and self.place != "board":
+            raise UsageError("--port and --baud go with --on board")
+        if self.timeout_s and self.place not in ("emulator", "board"):
+            raise UsageError("--timeout goes with --on emulator or board")
 
 
 def oracle_options(command: Command) -> Command:
@@ -74,12 +78,13 @@ def oracle_options(command: Command) -> Command:
         ),
         board_option(),
         click.option("-p", "--port", help="Serial port of the board (with --on board)."),
+        line_options,
         toolchain_options,
         click.option(
             "--query-budget",
             type=click.IntRange(1),
-            help="Queries that an attack on a converted model has for each sample. Default: what "
-            "its own options come to.",
+            help="Queries that an attack on a converted model has for each sample, and at each "
+            "epsilon. Default: what its own options come to.",
         ),
         click.option(
             "--journal",
@@ -120,6 +125,7 @@ def attack_converted(
     from tinyedge.attacks.suites import craft_oracle_suites
     from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.attack_data import model_file
+    from tinyedge.evaluation.session import LinkOptions
     from tinyedge.evaluation.suites import save_suites
     from tinyedge.files import check_writable
 
@@ -127,11 +133,12 @@ def attack_converted(
     board = load_board(options.board_name or DEFAULT_BOARD)
     float_model = model_file(options.float_model)[0] if options.float_model else None
     assert options.place
+    link = LinkOptions(options.timeout_s, options.baud)
+    place = opened(
+        model, options.place, board, options.port, options.emulator, options.compiler, link
+    )
     with (
-        opened(model, options.place, board, options.port, options.emulator, options.compiler) as (
-            execute,
-            about,
-        ),
+        place as (execute, about),
         _journal(output, model, options, suite_file) as journal,
     ):
         oracle = Oracle(

@@ -31,6 +31,7 @@ EXAMPLES = {
     "attack": Example(
         (
             "tinyedge attack model.h5 --attacks fgsm,pgd --data samples.npz -o suites.npz",
+            "tinyedge attack model.h5 --epsilon 2/255,4/255,8/255 --data samples.npz -o pgd.npz",
             "tinyedge attack out --on emulator --attacks square --samples 10 -o square.npz",
         ),
         "tinyedge run out --on emulator --suite suites.npz",

@@ -101,6 +101,25 @@ def board_option(*, required: bool = False) -> Callable[[Command], Command]:
     )
 
 
+def line_options(command: Command) -> Command:
+    """--baud and --timeout."""
+    for decorate in (
+        click.option(
+            "--timeout",
+            "timeout_s",
+            type=click.FloatRange(0, min_open=True),
+            metavar="SECONDS",
+            help="The longest that the device may be silent or away. Default: 10, and a second for "
+            "every million multiplications.",
+        ),
+        click.option(
+            "--baud", type=click.IntRange(1), help="Bits per second. Default: the board's."
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 def link_options(command: Command) -> Command:
     """--port, --baud, --timeout, --journal and --resume."""
     for decorate in (
@@ -117,17 +136,7 @@ def link_options(command: Command) -> Command:
             help="Where every answer is written to as it comes, and kept. Default: a file in "
             "DIR/journals, until the run has ended.",
         ),
-        click.option(
-            "--timeout",
-            "timeout_s",
-            type=click.FloatRange(0, min_open=True),
-            metavar="SECONDS",
-            help="The longest that the device may be silent or away. Default: 10, and a second for "
-            "every million multiplications.",
-        ),
-        click.option(
-            "--baud", type=click.IntRange(1), help="Bits per second. Default: the board's."
-        ),
+        line_options,
         click.option(
             "-p",
             "--port",
