@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD, Board, load_board
 from tinyedge.boards.cores import CoreName
+from tinyedge.compilers import CompilerName
 from tinyedge.errors import ModelError, UsageError
 from tinyedge.evaluation import executors
 from tinyedge.evaluation.compare import Executor, evaluate_suite
@@ -40,7 +41,6 @@ from tinyedge.evaluation.suites import (
 from tinyedge.exporters.c import CodeOptions, Objective
 from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
 from tinyedge.firmware import project
-from tinyedge.firmware.compilers import CompilerName
 from tinyedge.graph import reference
 from tinyedge.importers import import_model, is_keras_model
 from tinyedge.reports import notebook

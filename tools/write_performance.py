@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from bench_kernels import BOARDS, Row, measure, table
 
+from tinyedge.compilers import cross_compiler
 from tinyedge.exporters.c import CodeOptions
-from tinyedge.firmware.compilers import cross_compiler
 from tinyedge.models.benchmark import BENCHMARKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"

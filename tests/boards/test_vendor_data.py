@@ -18,7 +18,7 @@ from tinyedge.boards.families.stm32 import (
     Stm32l4Board,
 )
 from tinyedge.boards.families.stm32_parts import FLASH_ORIGIN, PARTS
-from tinyedge.firmware.compilers import available_compilers, cross_compiler
+from tinyedge.compilers import available_compilers, cross_compiler
 from tinyedge.firmware.project import build_project, harness_files
 
 BOARDS = [board for board in map(load_board, board_names()) if isinstance(board, Stm32Board)]

@@ -266,7 +266,7 @@ def test_help_is_quick(command: list[str]) -> None:
 
 def test_choices_are_those_of_the_code_behind_them() -> None:
     """The command line repeats them so as not to import that code."""
-    from tinyedge import attacks, datasets, targets
+    from tinyedge import attacks, compilers, datasets, targets
     from tinyedge.attacks import device
     from tinyedge.boards import flash_tools
     from tinyedge.boards.cores import CORES
@@ -276,7 +276,7 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     from tinyedge.evaluation import session, witnesses
     from tinyedge.exporters.c import OBJECTIVES
     from tinyedge.exporters.hls4ml import project, rewriter
-    from tinyedge.firmware import compilers, export
+    from tinyedge.firmware import export
     from tinyedge.models import layers
     from tinyedge.targets import flashing
 

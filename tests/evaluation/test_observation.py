@@ -14,6 +14,7 @@ from tests.exporters.options import OPTIONS
 from tests.firmware.faults import first_layer_with, flip_output, templates_with
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
+from tinyedge.compilers import available_compilers
 from tinyedge.errors import ModelError
 from tinyedge.evaluation.observation import (
     DeviceObserver,
@@ -28,7 +29,6 @@ from tinyedge.evaluation.session import emulated_firmware
 from tinyedge.evaluation.witnesses import random_inputs
 from tinyedge.exporters.c import export_c
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import available_compilers
 from tinyedge.firmware.observation import observed_layers
 from tinyedge.firmware.project import build_firmware
 from tinyedge.firmware.twin import Twin

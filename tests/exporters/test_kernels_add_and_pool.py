@@ -11,9 +11,9 @@ import pytest
 from tests.conftest import require
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
+from tinyedge.compilers import available_compilers
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.converted import write_converted
-from tinyedge.firmware.compilers import available_compilers
 from tinyedge.firmware.twin import Twin
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference

@@ -11,15 +11,15 @@ import pytest
 from tests.conftest import require
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
-from tinyedge.evaluation.session import emulated_device
-from tinyedge.exporters.c.kernels import CodeOptions
-from tinyedge.exporters.c.kernels.kernel import Objective
-from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import (
+from tinyedge.compilers import (
     COMPILERS,
     CompilerName,
     available_compilers,
 )
+from tinyedge.evaluation.session import emulated_device
+from tinyedge.exporters.c.kernels import CodeOptions
+from tinyedge.exporters.c.kernels.kernel import Objective
+from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.twin import Twin
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from tests.conftest import require
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
+from tinyedge.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c.kernels import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.firmware.twin import Twin
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.conftest import require
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
+from tinyedge.compilers import CompilerName, available_compilers
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c import CodeOptions, export_c
 from tinyedge.exporters.c.packing import densest
 from tinyedge.exporters.converted import write_converted
-from tinyedge.firmware.compilers import CompilerName, available_compilers
 from tinyedge.firmware.twin import Twin
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference

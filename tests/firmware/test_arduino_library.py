@@ -18,11 +18,11 @@ from tests.firmware.arduino_builder import build_sketch
 from tests.targets.test_arduino import DIGITS
 from tinyedge.boards import load_board
 from tinyedge.boards.families.avr import AvrBoard
+from tinyedge.compilers import available_compilers
 from tinyedge.datasets import load_test_set
 from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import available_compilers
 from tinyedge.firmware.export.arduino import export_arduino
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph

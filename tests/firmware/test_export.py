@@ -19,9 +19,9 @@ from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import board_names, load_board
+from tinyedge.compilers import available_compilers
 from tinyedge.evaluation.session import emulated_firmware
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import available_compilers
 from tinyedge.firmware.export import FORMATS, export_firmware
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference

@@ -13,8 +13,8 @@ import numpy as np
 
 from tests.conftest import require
 from tinyedge.boards import load_board
+from tinyedge.compilers import WARNINGS, host_compiler
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import WARNINGS, host_compiler
 from tinyedge.firmware.link_memory import LinkMemory, link_memory
 from tinyedge.firmware.observation import observer_files, observing
 from tinyedge.firmware.project import harness_files

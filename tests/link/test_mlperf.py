@@ -20,9 +20,9 @@ from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
+from tinyedge.compilers import WARNINGS, host_compiler
 from tinyedge.errors import LinkError, ModelError, UsageError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import WARNINGS, host_compiler
 from tinyedge.firmware.mlperf import MLPERF_INPUTS, Mlperf, MlperfInput, _thousandths
 from tinyedge.firmware.project import build_firmware
 from tinyedge.firmware.twin import twin_include_flags, twin_sources

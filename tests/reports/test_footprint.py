@@ -18,15 +18,15 @@ from tests.cli.commands import failure, run_cli, run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
-from tinyedge.errors import BoardError, ModelError
-from tinyedge.exporters.c import CodeOptions
-from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import (
+from tinyedge.compilers import (
     COMPILERS,
     CompilerName,
     available_compilers,
     cross_compiler,
 )
+from tinyedge.errors import BoardError, ModelError
+from tinyedge.exporters.c import CodeOptions
+from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.memory_map import PADDING, UNNAMED, MemoryMap, read_memory_map
 from tinyedge.firmware.project import Firmware, build_firmware, build_project, harness_files
 from tinyedge.graph.graph import Graph

@@ -14,11 +14,11 @@ from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tests.link.native import dense_model, random_samples
 from tinyedge.boards import load_board
+from tinyedge.compilers import available_compilers
 from tinyedge.errors import ToolchainError
 from tinyedge.evaluation.session import EmulatedDevice, emulated_device
 from tinyedge.exporters.c import OBJECTIVES, CodeOptions, Objective
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.compilers import available_compilers
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph

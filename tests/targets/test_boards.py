@@ -15,10 +15,10 @@ from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.boards.emulators import Emulator
+from tinyedge.compilers import COMPILERS, CompilerName, available_compilers, cross_compiler
 from tinyedge.errors import FirmwareFaultError, ToolchainError
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.converted import write_converted
-from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers, cross_compiler
 from tinyedge.firmware.project import build_firmware, build_project, harness_files
 from tinyedge.graph import reference
 from tinyedge.link.client import Client

@@ -10,10 +10,10 @@ import pytest
 from tests.conftest import require
 from tinyedge.boards import load_board
 from tinyedge.boards.cores import CORES
+from tinyedge.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import write_converted
-from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.operators import Weighted

@@ -15,9 +15,9 @@ from tests.cli.commands import failure
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
+from tinyedge.compilers import COMPILERS, CompilerName, available_compilers, cross_compiler
 from tinyedge.errors import FirmwareFaultError, LinkError
 from tinyedge.exporters.converted import write_converted
-from tinyedge.firmware.compilers import COMPILERS, CompilerName, available_compilers, cross_compiler
 from tinyedge.firmware.functions import function_at
 from tinyedge.firmware.project import Firmware, build_project, harness_files
 from tinyedge.link.client import Client

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from tinyedge.boards import Board
+from tinyedge.compilers import CompilerName
 from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.executors import Run, run_reference
 from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_device
 from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.firmware.compilers import CompilerName
 from tinyedge.targets import EmulatorName
 
 OraclePlace = Literal["numpy", "twin", "emulator", "board"]

@@ -15,7 +15,7 @@ from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
     from tinyedge.boards import Board
-    from tinyedge.firmware.compilers import CompilerName
+    from tinyedge.compilers import CompilerName
     from tinyedge.reports.footprint import Growth, Record
 
 _SIZE = re.compile(r"(0x[0-9a-f]+)|(\d+)\s*(k|kib|m|mib)?", re.IGNORECASE)

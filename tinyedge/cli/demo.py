@@ -11,7 +11,7 @@ from tinyedge.cli.options import PATH, board_option, output_options, toolchain_o
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.firmware.compilers import CompilerName
+    from tinyedge.compilers import CompilerName
     from tinyedge.targets import EmulatorName
 
 ATTACKS = ("fgsm", "pgd")

@@ -20,7 +20,7 @@ from tinyedge.cli.options import (
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.firmware.compilers import CompilerName
+    from tinyedge.compilers import CompilerName
     from tinyedge.firmware.mlperf import MlperfInput
     from tinyedge.targets import EmulatorName
 

@@ -10,8 +10,8 @@ from tinyedge.errors import UsageError
 
 if TYPE_CHECKING:
     from tinyedge.boards import Board
+    from tinyedge.compilers import CompilerName
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.firmware.compilers import CompilerName
     from tinyedge.firmware.mlperf import Mlperf, MlperfInput
     from tinyedge.firmware.project import Firmware
     from tinyedge.tflm.firmware import TflmLibrary

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinyedge.boards import Board
+    from tinyedge.compilers import CompilerName
     from tinyedge.evaluation.executors import Int8
     from tinyedge.evaluation.observation import Counter, Observer, Ticks
     from tinyedge.evaluation.session import LinkOptions
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.firmware.compilers import CompilerName
     from tinyedge.targets import EmulatorName
 
 RANDOM_SAMPLES = 8

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from tinyedge.boards import Board
     from tinyedge.cli.firmware import Runtime
+    from tinyedge.compilers import CompilerName
     from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.compare import Executor
     from tinyedge.evaluation.executors import Int8
     from tinyedge.evaluation.session import Place
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.firmware.compilers import CompilerName
     from tinyedge.link.journal import Journal
     from tinyedge.targets import EmulatorName
 

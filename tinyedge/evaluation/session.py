@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from tinyedge.boards import Board
+from tinyedge.compilers import CompilerName
 from tinyedge.errors import DeviceError, ModelError
 from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.firmware.compilers import CompilerName
 from tinyedge.firmware.functions import function_at
 from tinyedge.firmware.project import Firmware, build_firmware, read_build
 from tinyedge.link.client import Client

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tinyedge.compilers import Compiler
 from tinyedge.errors import ModelError
 from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.firmware.compilers import Compiler
 from tinyedge.templates import data_folder
 
 _FLAG = "-DTE_OBSERVED"

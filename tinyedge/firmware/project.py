@@ -13,11 +13,7 @@ from elftools.elf.elffile import ELFFile
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.boards.cores import CORES
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError, UsageError
-from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.files import folder_aside
-from tinyedge.firmware.arduino import arduino_compiler
-from tinyedge.firmware.compilers import (
+from tinyedge.compilers import (
     CXX_SUFFIXES,
     Compiler,
     CompilerName,
@@ -25,6 +21,10 @@ from tinyedge.firmware.compilers import (
     cross_compiler,
     run_compiler,
 )
+from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError, UsageError
+from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.files import folder_aside
+from tinyedge.firmware.arduino import arduino_compiler
 from tinyedge.firmware.footprint import Footprint, read_footprint
 from tinyedge.firmware.link_memory import LinkMemory, link_memory
 from tinyedge.firmware.mlperf import Mlperf

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.compilers import compile_shared_library, host_compiler
 from tinyedge.errors import DataError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
-from tinyedge.firmware.compilers import compile_shared_library, host_compiler
 from tinyedge.firmware.observation import observed_layers, observing, twin_observer
 from tinyedge.templates import data_folder
 

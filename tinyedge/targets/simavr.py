@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinyedge.boards import Board
+from tinyedge.compilers import host_compiler, run_compiler
 from tinyedge.errors import ToolchainError
 from tinyedge.files import cache_folder, folder_aside
-from tinyedge.firmware.compilers import host_compiler, run_compiler
 from tinyedge.targets.target import Target, start_server
 from tinyedge.templates import data_folder
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyedge.boards import Board
+from tinyedge.compilers import Compiler
 from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.c.export import c_array
 from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.firmware.compilers import Compiler
 from tinyedge.firmware.mlperf import Mlperf
 from tinyedge.firmware.project import Firmware, build_project, check_memories, harness_files
 from tinyedge.importers.tflite.reader import read_tflite

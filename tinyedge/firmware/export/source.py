@@ -7,9 +7,9 @@ from typing import Any
 
 from tinyedge.boards import Board
 from tinyedge.boards.families.avr import AvrBoard
+from tinyedge.compilers import Compiler, arm_gcc
 from tinyedge.errors import BoardError
 from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.firmware.compilers import Compiler, arm_gcc
 from tinyedge.firmware.project import firmware_files, firmware_id
 from tinyedge.templates import render_template
 
