@@ -305,6 +305,7 @@ def section(dataset: str, title: str) -> list[str]:
         ("stq", "post-training"),
         ("stq-jacobian", "stq"),
         ("stq-t50", "stq"),
+        ("stq-t50-jacobian", "stq-t50"),
         ("stq", "stq-rgb"),
         ("mobilenet_v2-stq", "mobilenet_v2-float"),
     ]
