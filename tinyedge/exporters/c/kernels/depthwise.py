@@ -69,8 +69,15 @@ def depthwise_conv2d(
         scratch += height * width
     elif np.abs(codes * step).max() <= layers.INT16_MAX:
         function = "te_depthwise_conv2d_dual_s8"
-        words = ((2 * half if stride == 1 else columns) - 1) * stride // 2 + width // 2 + 1
-        row = 2 if width == 3 else 2 * (width // 2 + 1)
+        length = (width + 1 + stride % 2) // 2
+        three = (stride, width) == (1, 3)
+        row = 2 * length if stride % 2 and not three else length
+        windows = columns
+        if three:
+            windows = max(2 * half, 4)
+        elif (columns, stride, length) == (3, 2, 2):
+            windows = 4
+        words = (windows - 1) * stride // 2 + length
         scratch += channels * (2 * height - 1) * row * WORD + height * width
     else:
         return None
