@@ -1,5 +1,12 @@
 #include "te_depthwise.h"
 
+/* The few registers of a Cortex-M0 leave make_two no faster than make_any. */
+#if defined(TE_THUMB1)
+#define MAKES_TWO 0
+#else
+#define MAKES_TWO 1
+#endif
+
 /* A window that starts at an even column, and so at a word, begins with the first weight in the lower
  * half; one that starts at an odd column has it in the upper half of its first word. Rows of weights
  * hold both versions, `words` words each, where the stride is odd, else the first one. Three weights
@@ -92,8 +99,9 @@ static TE_NOINLINE void unpack(const te_state *state, int8_t *codes)
 static TE_NOINLINE void finish(const te_activation *activation, const te_scale *scale,
                                const int32_t *sums, int32_t count, int8_t *output, int32_t next)
 {
+    const te_scale fixed = *scale;
     for (; count > 0; count--) {
-        *output = te_scaled(scale, activation, TE_SCALE_CLAMP, *sums++);
+        *output = te_scaled(&fixed, activation, TE_SCALE_CLAMP, *sums++);
         output += next;
     }
 }
@@ -115,13 +123,14 @@ TE_INLINE int8_t *put(const te_scale *scale, int32_t sum, int8_t *output, int32_
     return output + next;
 }
 
-/* Four or six windows of three columns, stride 1, in all channels; the first begins at a word. */
+/* Four or six windows of three columns, stride 1, in all channels, or as many of them as there are; the
+ * first begins at a word. */
 TE_INLINE void make_three(const te_state *state, int32_t x, int32_t six, int8_t *output)
 {
     const te_depthwise_ring *layer = state->ring.layer;
     const int32_t count = six ? 6 : 4, left = layer->output.width - x;
-    const int32_t relu = left >= count - 1 && te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
-    const int32_t odd = left < count;
+    const int32_t missing = left < count ? count - left : 0;
+    const int32_t relu = left > 2 && te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
     const int32_t next = layer->output.channels, row = layer->words;
     const int32_t height = layer->window.height;
     const int32_t skip = (height - 1) * 2;
@@ -154,12 +163,12 @@ TE_INLINE void make_three(const te_state *state, int32_t x, int32_t six, int8_t 
                 out = put(&fixed, d, out, next);
                 out = put(&fixed, e, out, next);
             }
-            if (!odd) {
+            if (!missing) {
                 put(&fixed, six ? f : d, out, next);
             }
         } else {
             const int32_t sums[6] = {a, b, c, d, e, f};
-            finish(&layer->activation, scale, sums, odd ? left : count, output, next);
+            finish(&layer->activation, scale, sums, count - missing, output, next);
         }
         output++;
         weights += skip;
@@ -280,7 +289,7 @@ static void make_row(const te_state *state, int8_t *output)
                 make_four(state, x, output + x * channels);
                 x += 4;
             }
-        } else if (state->two) {
+        } else if (MAKES_TWO && state->two) {
             if (left < 4 && width >= 4) {
                 x = width - 4; /* windows of the block before are made again */
             }
