@@ -117,9 +117,11 @@ TE_INLINE int32_t add_odd(int32_t sum, uint32_t first, uint32_t second, uint32_t
     return te_smlad(second, bc, te_high_mul_add(sum, first, (int32_t)ab));
 }
 
-TE_INLINE int8_t *put(const te_scale *scale, int32_t sum, int8_t *output, int32_t next)
+/* Scales a sum into the whole int8 range. */
+TE_INLINE int8_t *put(const te_scale *scale, te_scale_kind kind, int32_t sum, int8_t *output,
+                      int32_t next)
 {
-    *output = te_scaled(scale, 0, TE_SCALE_RELU, sum);
+    *output = te_scaled(scale, 0, kind, sum);
     return output + next;
 }
 
@@ -156,15 +158,15 @@ TE_INLINE void make_three(const te_state *state, int32_t x, int32_t six, int8_t 
         }
         if (relu) {
             const te_scale fixed = *scale;
-            int8_t *out = put(&fixed, a, output, next);
-            out = put(&fixed, b, out, next);
-            out = put(&fixed, c, out, next);
+            int8_t *out = put(&fixed, TE_SCALE_RELU, a, output, next);
+            out = put(&fixed, TE_SCALE_RELU, b, out, next);
+            out = put(&fixed, TE_SCALE_RELU, c, out, next);
             if (six) {
-                out = put(&fixed, d, out, next);
-                out = put(&fixed, e, out, next);
+                out = put(&fixed, TE_SCALE_RELU, d, out, next);
+                out = put(&fixed, TE_SCALE_RELU, e, out, next);
             }
             if (!missing) {
-                put(&fixed, six ? f : d, out, next);
+                put(&fixed, TE_SCALE_RELU, six ? f : d, out, next);
             }
         } else {
             const int32_t sums[6] = {a, b, c, d, e, f};
@@ -205,6 +207,22 @@ TE_INLINE void add_words(te_sums *sums, const uint32_t *words, const te_places *
     sums->d = te_smlad(words[places->d], odd, sums->d);
 }
 
+TE_INLINE void put_sums(const te_scale *scale, te_scale_kind kind, const te_sums *sums, int32_t count,
+                        int8_t *output, int32_t next)
+{
+    const te_scale fixed = *scale;
+    int8_t *out = put(&fixed, kind, sums->a, output, next);
+    if (count > 1) {
+        out = put(&fixed, kind, sums->b, out, next);
+    }
+    if (count > 2) {
+        out = put(&fixed, kind, sums->c, out, next);
+    }
+    if (count > 3) {
+        put(&fixed, kind, sums->d, out, next);
+    }
+}
+
 /* Up to four windows of any shape in all channels; x * stride is even. Windows that there are not lie
  * upon the last one. */
 TE_INLINE void make_block(const te_state *state, int32_t x, int32_t count, const te_places *places,
@@ -212,7 +230,7 @@ TE_INLINE void make_block(const te_state *state, int32_t x, int32_t count, const
 {
     const te_depthwise_ring *layer = state->ring.layer;
     const te_window *window = &layer->window;
-    const int32_t relu = te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
+    const te_scale_kind kind = te_scale_kind_of(&layer->activation);
     const int32_t next = layer->output.channels, row = layer->words;
     const int32_t length = state->words, odd = two ? 0 : state->row - length;
     const int32_t skip = (window->height - 1) * state->row;
@@ -235,18 +253,10 @@ TE_INLINE void make_block(const te_state *state, int32_t x, int32_t count, const
             }
             words += row;
         }
-        if (relu) {
-            const te_scale fixed = *scale;
-            int8_t *out = put(&fixed, sums.a, output, next);
-            if (count > 1) {
-                out = put(&fixed, sums.b, out, next);
-            }
-            if (count > 2) {
-                out = put(&fixed, sums.c, out, next);
-            }
-            if (count > 3) {
-                put(&fixed, sums.d, out, next);
-            }
+        if (kind == TE_SCALE_RELU) {
+            put_sums(scale, TE_SCALE_RELU, &sums, count, output, next);
+        } else if (two && kind == TE_SCALE_PLAIN) {
+            put_sums(scale, TE_SCALE_PLAIN, &sums, count, output, next);
         } else {
             const int32_t all[4] = {sums.a, sums.b, sums.c, sums.d};
             finish(&layer->activation, scale, all, count, output, next);
