@@ -1,12 +1,22 @@
 #include "te_depthwise.h"
 
+/* The few registers of a Cortex-M0 leave make_two no faster than make_any. */
+#if defined(TE_THUMB1)
+#define MAKES_TWO 0
+#else
+#define MAKES_TWO 1
+#endif
+
 /* A window that starts at an even column, and so at a word, begins with the first weight in the lower
  * half; one that starts at an odd column has it in the upper half of its first word. Rows of weights
- * hold both versions, `words` words each. Three weights a, b and c are two words instead, (a, b) and
- * (b, c): what is missing is half a multiplication with either. */
+ * hold both versions, `words` words each, where the stride is odd, else the first one. Three weights
+ * a, b and c at stride 1 are two words instead, (a, b) and (b, c): what is missing is half a
+ * multiplication with either. */
 typedef struct {
     te_ring ring;
     uint32_t *weights; /* [channel][2 * height - 1][row] */
+    int32_t three;     /* whether rows are (a, b) and (b, c) */
+    int32_t two;       /* whether windows are two words, and lie a word apart */
     int32_t words;
     int32_t row;
     int32_t rotation;
@@ -17,38 +27,68 @@ static inline uint32_t weight_pair(int32_t low, int32_t high)
     return ((uint32_t)low & 0xffffu) | (uint32_t)high << 16;
 }
 
-static int32_t weight_at(const int8_t *codes, int32_t column, int32_t width, int32_t step)
+/* A row of weights times their step, in `words` words; a shifted one begins in an upper half. */
+static uint32_t *put_row(uint32_t *at, int32_t words, int32_t shifted, const int8_t *code,
+                         int32_t width, int32_t step)
 {
-    return column >= 0 && column < width ? codes[column] * step : 0;
+    const int8_t *end = code + width;
+    const uint32_t *last = at + words;
+    if (shifted) {
+        *at++ = weight_pair(0, *code++ * step);
+    }
+    for (; end - code > 1; code += 2) {
+        *at++ = weight_pair(code[0] * step, code[1] * step);
+    }
+    if (code != end) {
+        *at++ = weight_pair(*code * step, 0);
+    }
+    if (at != last) {
+        *at++ = 0;
+    }
+    return at;
+}
+
+/* The rows of a channel. */
+static TE_NOINLINE uint32_t *put_rows(const te_state *state, uint32_t *at, const int8_t *code,
+                                      int32_t step)
+{
+    const te_window *window = &state->ring.layer->window;
+    for (int32_t y = window->height; y > 0; y--) {
+        at = put_row(at, state->words, 0, code, window->width, step);
+        if (state->row != state->words) {
+            at = put_row(at, state->words, 1, code, window->width, step);
+        }
+        code += window->width;
+    }
+    return at;
+}
+
+static TE_NOINLINE uint32_t *put_rows_of_three(const te_state *state, uint32_t *at,
+                                               const int8_t *code, int32_t step)
+{
+    for (int32_t y = state->ring.layer->window.height; y > 0; y--) {
+        *at++ = weight_pair(code[0] * step, code[1] * step);
+        *at++ = weight_pair(code[1] * step, code[2] * step);
+        code += 3;
+    }
+    return at;
 }
 
 /* Weights times their step, with all rows but the last once more behind them. */
 static TE_NOINLINE void unpack(const te_state *state, int8_t *codes)
 {
     const te_depthwise_ring *layer = state->ring.layer;
-    const int32_t width = layer->window.width;
+    const int32_t count = layer->window.height * layer->window.width;
     const int32_t again = (layer->window.height - 1) * state->row;
     const te_scale *scale = layer->scale;
     te_stream stream = {layer->packed, 0, 0};
     uint32_t *at = state->weights;
     for (int32_t channel = 0; channel < layer->output.channels; channel++) {
         const int32_t step = scale++->step;
-        const int8_t *code =
-            layer->unpack(&stream, (uint32_t)(layer->window.height * width), codes);
-        uint32_t *first = at;
-        for (int32_t y = 0; y < layer->window.height; y++) {
-            if (width == 3) {
-                *at++ = weight_pair(code[0] * step, code[1] * step);
-                *at++ = weight_pair(code[1] * step, code[2] * step);
-            } else {
-                for (int32_t i = 0; i < state->row; i++) {
-                    const int32_t column = i < state->words ? 2 * i : 2 * (i - state->words) - 1;
-                    *at++ = weight_pair(weight_at(code, column, width, step),
-                                        weight_at(code, column + 1, width, step));
-                }
-            }
-            code += width;
-        }
+        const int8_t *code = layer->unpack(&stream, (uint32_t)count, codes);
+        const uint32_t *first = at;
+        at = state->three ? put_rows_of_three(state, at, code, step)
+                          : put_rows(state, at, code, step);
         for (int32_t i = 0; i < again; i++) {
             *at++ = *first++;
         }
@@ -59,43 +99,10 @@ static TE_NOINLINE void unpack(const te_state *state, int8_t *codes)
 static TE_NOINLINE void finish(const te_activation *activation, const te_scale *scale,
                                const int32_t *sums, int32_t count, int8_t *output, int32_t next)
 {
+    const te_scale fixed = *scale;
     for (; count > 0; count--) {
-        *output = te_scaled(scale, activation, TE_SCALE_CLAMP, *sums++);
+        *output = te_scaled(&fixed, activation, TE_SCALE_CLAMP, *sums++);
         output += next;
-    }
-}
-
-/* One window of any shape in all channels. */
-static TE_NOINLINE void make_any(const te_state *state, int32_t x, int8_t *output)
-{
-    const te_depthwise_ring *layer = state->ring.layer;
-    const int32_t column = x * layer->window.stride_width;
-    const int32_t height = layer->window.height, row = state->row;
-    const uint32_t *words = state->ring.words + column / 2;
-    const uint32_t *weights = state->weights + state->rotation * row;
-    for (int32_t channel = 0; channel < layer->output.channels; channel++) {
-        int32_t sum = layer->scale[channel].bias;
-        const uint32_t *weight = weights;
-        for (int32_t y = 0; y < height; y++) {
-            if (layer->window.width == 3) {
-                if (column & 1) {
-                    sum = te_high_mul_add(sum, words[0], (int32_t)weight[0]);
-                    sum = te_smlad(words[1], weight[1], sum);
-                } else {
-                    sum = te_smlad(words[0], weight[0], sum);
-                    sum = te_high_mul_add(sum, weight[1], (int32_t)words[1]);
-                }
-            } else {
-                const uint32_t *at = weight + (column & 1) * state->words;
-                for (int32_t i = 0; i < state->words; i++) {
-                    sum = te_smlad(words[i], at[i], sum);
-                }
-            }
-            words += layer->words;
-            weight += row;
-        }
-        finish(&layer->activation, &layer->scale[channel], &sum, 1, output++, 0);
-        weights += (2 * height - 1) * row;
     }
 }
 
@@ -110,19 +117,22 @@ TE_INLINE int32_t add_odd(int32_t sum, uint32_t first, uint32_t second, uint32_t
     return te_smlad(second, bc, te_high_mul_add(sum, first, (int32_t)ab));
 }
 
-TE_INLINE int8_t *put(const te_scale *scale, int32_t sum, int8_t *output, int32_t next)
+/* Scales a sum into the whole int8 range. */
+TE_INLINE int8_t *put(const te_scale *scale, te_scale_kind kind, int32_t sum, int8_t *output,
+                      int32_t next)
 {
-    *output = te_scaled(scale, 0, TE_SCALE_RELU, sum);
+    *output = te_scaled(scale, 0, kind, sum);
     return output + next;
 }
 
-/* Four or six windows of three columns, stride 1, in all channels; the first begins at a word. */
+/* Four or six windows of three columns, stride 1, in all channels, or as many of them as there are; the
+ * first begins at a word. */
 TE_INLINE void make_three(const te_state *state, int32_t x, int32_t six, int8_t *output)
 {
     const te_depthwise_ring *layer = state->ring.layer;
-    const int32_t relu = te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
-    const int32_t count = six ? 6 : 4;
-    const int32_t odd = x + count > layer->output.width;
+    const int32_t count = six ? 6 : 4, left = layer->output.width - x;
+    const int32_t missing = left < count ? count - left : 0;
+    const int32_t relu = left > 2 && te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
     const int32_t next = layer->output.channels, row = layer->words;
     const int32_t height = layer->window.height;
     const int32_t skip = (height - 1) * 2;
@@ -148,19 +158,19 @@ TE_INLINE void make_three(const te_state *state, int32_t x, int32_t six, int8_t 
         }
         if (relu) {
             const te_scale fixed = *scale;
-            int8_t *out = put(&fixed, a, output, next);
-            out = put(&fixed, b, out, next);
-            out = put(&fixed, c, out, next);
+            int8_t *out = put(&fixed, TE_SCALE_RELU, a, output, next);
+            out = put(&fixed, TE_SCALE_RELU, b, out, next);
+            out = put(&fixed, TE_SCALE_RELU, c, out, next);
             if (six) {
-                out = put(&fixed, d, out, next);
-                out = put(&fixed, e, out, next);
+                out = put(&fixed, TE_SCALE_RELU, d, out, next);
+                out = put(&fixed, TE_SCALE_RELU, e, out, next);
             }
-            if (!odd) {
-                put(&fixed, six ? f : d, out, next);
+            if (!missing) {
+                put(&fixed, TE_SCALE_RELU, six ? f : d, out, next);
             }
         } else {
             const int32_t sums[6] = {a, b, c, d, e, f};
-            finish(&layer->activation, scale, sums, count - odd, output, next);
+            finish(&layer->activation, scale, sums, count - missing, output, next);
         }
         output++;
         weights += skip;
@@ -177,26 +187,128 @@ static TE_NOINLINE void make_six(const te_state *state, int32_t x, int8_t *outpu
     make_three(state, x, 1, output);
 }
 
+/* The sums of four windows: the first and third one begin at a word, and so do the others if the
+ * stride is even. */
+typedef struct {
+    int32_t a, b, c, d;
+} te_sums;
+
+/* Where the first words of the others are, counted from the first window's. */
+typedef struct {
+    int32_t b, c, d;
+} te_places;
+
+TE_INLINE void add_words(te_sums *sums, const uint32_t *words, const te_places *places,
+                         uint32_t even, uint32_t odd)
+{
+    sums->a = te_smlad(words[0], even, sums->a);
+    sums->b = te_smlad(words[places->b], odd, sums->b);
+    sums->c = te_smlad(words[places->c], even, sums->c);
+    sums->d = te_smlad(words[places->d], odd, sums->d);
+}
+
+TE_INLINE void put_sums(const te_scale *scale, te_scale_kind kind, const te_sums *sums, int32_t count,
+                        int8_t *output, int32_t next)
+{
+    const te_scale fixed = *scale;
+    int8_t *out = put(&fixed, kind, sums->a, output, next);
+    if (count > 1) {
+        out = put(&fixed, kind, sums->b, out, next);
+    }
+    if (count > 2) {
+        out = put(&fixed, kind, sums->c, out, next);
+    }
+    if (count > 3) {
+        put(&fixed, kind, sums->d, out, next);
+    }
+}
+
+/* Up to four windows of any shape in all channels; x * stride is even. Windows that there are not lie
+ * upon the last one. */
+TE_INLINE void make_block(const te_state *state, int32_t x, int32_t count, const te_places *places,
+                          int32_t two, int8_t *output)
+{
+    const te_depthwise_ring *layer = state->ring.layer;
+    const te_window *window = &layer->window;
+    const te_scale_kind kind = te_scale_kind_of(&layer->activation);
+    const int32_t next = layer->output.channels, row = layer->words;
+    const int32_t length = state->words, odd = two ? 0 : state->row - length;
+    const int32_t skip = (window->height - 1) * state->row;
+    const uint32_t *words = state->ring.words + x * window->stride_width / 2;
+    const uint32_t *weights = state->weights + state->rotation * state->row;
+    const te_scale *scale = layer->scale;
+    for (const te_scale *end = scale + next; scale != end; scale++) {
+        te_sums sums = {scale->bias, scale->bias, scale->bias, scale->bias};
+        for (int32_t y = window->height; y > 0; y--) {
+            if (two) {
+                add_words(&sums, words, places, weights[0], weights[0]);
+                add_words(&sums, words + 1, places, weights[1], weights[1]);
+                weights += 2;
+            } else {
+                const uint32_t *word = words;
+                for (const uint32_t *last = weights + length; weights != last; weights++) {
+                    add_words(&sums, word++, places, weights[0], weights[odd]);
+                }
+                weights += odd;
+            }
+            words += row;
+        }
+        if (kind == TE_SCALE_RELU) {
+            put_sums(scale, TE_SCALE_RELU, &sums, count, output, next);
+        } else if (two && kind == TE_SCALE_PLAIN) {
+            put_sums(scale, TE_SCALE_PLAIN, &sums, count, output, next);
+        } else {
+            const int32_t all[4] = {sums.a, sums.b, sums.c, sums.d};
+            finish(&layer->activation, scale, all, count, output, next);
+        }
+        output++;
+        weights += skip;
+    }
+}
+
+/* Three or four windows of two words at stride 2. */
+static TE_NOINLINE void make_two(const te_state *state, int32_t x, int32_t four, int8_t *output)
+{
+    const te_places places = {1, 2, 3};
+    make_block(state, x, four ? 4 : 3, &places, 1, output);
+}
+
+static TE_NOINLINE void make_any(const te_state *state, int32_t x, int32_t count, int8_t *output)
+{
+    const int32_t stride = state->ring.layer->window.stride_width;
+    const te_places places = {
+        (count < 2 ? 0 : 1) * stride / 2,
+        (count < 3 ? count - 1 : 2) * stride / 2,
+        (count - 1) * stride / 2,
+    };
+    make_block(state, x, count, &places, 0, output);
+}
+
 static void make_row(const te_state *state, int8_t *output)
 {
     const te_depthwise_ring *layer = state->ring.layer;
     const int32_t channels = layer->output.channels, width = layer->output.width;
-    int32_t x = 0;
-    if (layer->window.width == 3 && layer->window.stride_width == 1 && width > 2) {
-        /* An even number of at least four windows is so many blocks of four and six. */
-        while (x < width) {
-            const int32_t left = (width - x + 1) / 2;
-            if (left % 3 == 0) {
+    for (int32_t x = 0; x < width;) {
+        const int32_t left = width - x;
+        if (state->three) {
+            /* An even number of at least four windows is so many blocks of four and six. */
+            if ((left + 1) / 2 % 3 == 0) {
                 make_six(state, x, output + x * channels);
                 x += 6;
             } else {
                 make_four(state, x, output + x * channels);
                 x += 4;
             }
+        } else if (MAKES_TWO && state->two) {
+            if (left < 4 && width >= 4) {
+                x = width - 4; /* windows of the block before are made again */
+            }
+            make_two(state, x, width >= 4, output + x * channels);
+            x += 4;
+        } else {
+            make_any(state, x, left < 4 ? left : 4, output + x * channels);
+            x += 4;
         }
-    }
-    for (; x < width; x++) {
-        make_any(state, x, output + x * channels);
     }
 }
 
@@ -204,9 +316,12 @@ void te_depthwise_conv2d_dual_s8(const te_depthwise_ring *layer, const int8_t *i
                                  int8_t *output, int8_t *scratch)
 {
     const te_window *window = &layer->window;
+    const int32_t odd = window->stride_width & 1;
     te_state state;
-    state.words = window->width / 2 + 1;
-    state.row = window->width == 3 ? 2 : 2 * state.words;
+    state.words = (window->width + 1 + odd) / 2;
+    state.three = window->stride_width == 1 && window->width == 3;
+    state.two = window->stride_width == 2 && state.words == 2 && layer->output.width > 2;
+    state.row = state.three || !odd ? state.words : 2 * state.words;
     state.weights = te_ring_lay_out(&state.ring, layer, scratch);
     unpack(&state, (int8_t *)(state.weights +
                               layer->output.channels * (2 * window->height - 1) * state.row));

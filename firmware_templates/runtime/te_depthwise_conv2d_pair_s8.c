@@ -62,7 +62,7 @@ TE_INLINE int8_t *relu_pair(const te_scale *scale, uint32_t sums, int8_t *output
     return output + next;
 }
 
-/* Scales three or four windows where no output lies below the zero point. */
+/* Scales one to four windows where no output lies below the zero point. */
 TE_INLINE void finish_relu(const te_depthwise_ring *layer, const te_block *block, int32_t windows,
                            int8_t *output)
 {
@@ -74,9 +74,13 @@ TE_INLINE void finish_relu(const te_depthwise_ring *layer, const te_block *block
     for (const te_scale *end = at + block->channels; at != end;) {
         const te_scale scale = *at++;
         int8_t *out = output++;
-        out = relu_pair(&scale, *sums++, out, distance, next);
-        out = relu_pair(&scale, *sums++, out, distance, next);
-        if (windows == 4) {
+        if (windows > 1) {
+            out = relu_pair(&scale, *sums++, out, distance, next);
+        }
+        if (windows > 2) {
+            out = relu_pair(&scale, *sums++, out, distance, next);
+        }
+        if (windows > 3) {
             out = relu_pair(&scale, *sums++, out, distance, next);
         }
         const uint32_t last = *sums++;
@@ -85,6 +89,11 @@ TE_INLINE void finish_relu(const te_depthwise_ring *layer, const te_block *block
             out[distance] = relu(&scale, last >> 16);
         }
     }
+}
+
+static TE_NOINLINE void finish_few(const te_depthwise_ring *layer, const te_block *block, int8_t *output)
+{
+    finish_relu(layer, block, block->windows > 1 ? 2 : 1, output);
 }
 
 static TE_NOINLINE void finish_three(const te_depthwise_ring *layer, const te_block *block,
@@ -101,7 +110,7 @@ static TE_NOINLINE void finish_four(const te_depthwise_ring *layer, const te_blo
 /* Any number of windows, any activation. */
 static TE_NOINLINE void finish_any(const te_depthwise_ring *layer, const te_block *block, int8_t *output)
 {
-    const te_activation *activation = &layer->activation;
+    const te_activation range = layer->activation; /* which no output can change */
     const int32_t next = layer->output.channels;
     const int32_t distance = layer->half * next;
     const uint32_t *sums = block->sums;
@@ -111,11 +120,11 @@ static TE_NOINLINE void finish_any(const te_depthwise_ring *layer, const te_bloc
         int8_t *out = output++;
         for (int32_t left = block->windows; left > 0; left--) {
             const int32_t low = (int32_t)(*sums & 0xffffu) * step;
-            *out = te_scaled(&scale, activation, TE_SCALE_CLAMP, scale.bias + low);
+            *out = te_scaled(&scale, &range, TE_SCALE_CLAMP, scale.bias + low);
             if (left > 1 || !block->odd) {
                 const int32_t high = (int32_t)(*sums >> 16) * step;
                 out[distance] =
-                    te_scaled(&scale, activation, TE_SCALE_CLAMP, scale.bias + high);
+                    te_scaled(&scale, &range, TE_SCALE_CLAMP, scale.bias + high);
             }
             sums++;
             out += next;
@@ -136,14 +145,15 @@ static void lay_out(te_state *state, const te_depthwise_ring *layer, int8_t *scr
 }
 
 /* The windows from `first` on and those half a row behind them. */
-static TE_NOINLINE void make_block(const te_state *state, int32_t first, int32_t windows, const int8_t *weights,
-                       int8_t *output)
+static TE_NOINLINE void make_block(const te_state *state, int32_t first, int32_t windows,
+                                   const int8_t *weights, int8_t *output)
 {
     const te_depthwise_ring *layer = state->ring.layer;
     const te_pair_shape *shape = &state->shape;
     const int32_t many = windows >= 3;
     const int32_t three = many && shape->height == 3 && shape->width == 3 && shape->stride == 1;
-    const int32_t plain = !(many && layer->stepped && te_scale_kind_of(&layer->activation) == TE_SCALE_RELU);
+    const int32_t relu =
+        layer->stepped && te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
     const uint32_t *words = state->ring.words + first * shape->stride;
     te_block block = {layer->scale, state->sums, 0, GROUP, windows,
                       first + windows + layer->half > layer->output.width};
@@ -153,15 +163,19 @@ static TE_NOINLINE void make_block(const te_state *state, int32_t first, int32_t
         }
         if (three) {
             te_pair_sum_three(state->sums, windows, words, weights, block.channels, shape);
+        } else if (many) {
+            te_pair_sum_many(state->sums, windows, words, weights, block.channels, shape);
         } else {
-            te_pair_sum(state->sums, windows, words, weights, block.channels, shape);
+            te_pair_sum_few(state->sums, windows, words, weights, block.channels, shape);
         }
-        if (plain) {
+        if (!relu) {
             finish_any(layer, &block, output);
         } else if (windows == 4) {
             finish_four(layer, &block, output);
-        } else {
+        } else if (windows == 3) {
             finish_three(layer, &block, output);
+        } else {
+            finish_few(layer, &block, output);
         }
         block.scales += GROUP;
         words += GROUP * shape->height * shape->row;

@@ -31,8 +31,8 @@ void te_depthwise_conv2d_pair_s8(const te_depthwise_ring *layer, const int8_t *i
                                  int8_t *output, int8_t *scratch);
 
 /* Dual multiplications of two input columns by two 16-bit weights. Scratch: weights, channels *
- * (2 * height - 1) rows of 8 bytes for a width of 3, else of (width / 2 + 1) * 8; height * width
- * bytes. */
+ * (2 * height - 1) rows of 8 bytes for a width of 3 and a stride of 1, else of (width + 1) / 2 words,
+ * or 2 * (width / 2 + 1) if the stride is odd; height * width bytes. */
 void te_depthwise_conv2d_dual_s8(const te_depthwise_ring *layer, const int8_t *input,
                                  int8_t *output, int8_t *scratch);
 

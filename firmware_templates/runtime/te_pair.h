@@ -17,29 +17,54 @@ typedef struct {
     int32_t weights; /* bytes from one channel to the next */
 } te_pair_shape;
 
-/* `count` windows in each of some channels. */
-static inline void te_pair_sum(uint32_t *sums, int32_t count, const uint32_t *words,
-                               const int8_t *weights, int32_t channels, const te_pair_shape *shape)
+/* One or two windows in each of some channels, or three or four if they are `many`. Those that there are
+ * not lie upon the last one. */
+TE_INLINE void te_pair_sum(uint32_t *sums, int32_t count, int32_t many, const uint32_t *words,
+                           const int8_t *weights, int32_t channels, const te_pair_shape *shape)
 {
+    const int32_t height = shape->height, width = shape->width, row = shape->row;
+    const int32_t last = (count - 1) * shape->stride;
+    const int32_t second = many ? shape->stride : last;
+    const int32_t third = 2 * shape->stride;
+    const int32_t skip = shape->weights - height * width;
     for (; channels > 0; channels--) {
-        const uint32_t *column = words;
-        for (int32_t i = 0; i < count; i++) {
-            const uint32_t *line = column;
-            const int8_t *weight = weights;
-            uint32_t sum = TE_PAIR_ZERO;
-            for (int32_t y = 0; y < shape->height; y++) {
-                const uint32_t *word = line;
-                for (const int8_t *last = weight + shape->width; weight != last; weight++) {
-                    sum += (uint32_t)*weight * *word++;
+        uint32_t a = TE_PAIR_ZERO, b = a, c = a, d = a;
+        for (int32_t y = height; y > 0; y--) {
+            const uint32_t *word = words;
+            for (const int8_t *end = weights + width; weights != end; word++) {
+                const uint32_t weight = (uint32_t)*weights++;
+                a += weight * word[0];
+                b += weight * word[second];
+                if (many) {
+                    c += weight * word[third];
+                    d += weight * word[last];
                 }
-                line += shape->row;
             }
-            *sums++ = sum;
-            column += shape->stride;
+            words += row;
         }
-        words += shape->height * shape->row;
-        weights += shape->weights;
+        sums[0] = a;
+        sums[1] = b;
+        if (many) {
+            sums[2] = c;
+            sums[3] = d;
+        }
+        sums += count;
+        weights += skip;
     }
+}
+
+static TE_NOINLINE void te_pair_sum_few(uint32_t *sums, int32_t count, const uint32_t *words,
+                                        const int8_t *weights, int32_t channels,
+                                        const te_pair_shape *shape)
+{
+    te_pair_sum(sums, count, 0, words, weights, channels, shape);
+}
+
+static TE_NOINLINE void te_pair_sum_many(uint32_t *sums, int32_t count, const uint32_t *words,
+                                         const int8_t *weights, int32_t channels,
+                                         const te_pair_shape *shape)
+{
+    te_pair_sum(sums, count, 1, words, weights, channels, shape);
 }
 
 #if defined(TE_THUMB2)
@@ -113,23 +138,7 @@ static inline void te_pair_sum_three(uint32_t *sums, int32_t count, const uint32
                                      const int8_t *weights, int32_t channels,
                                      const te_pair_shape *shape)
 {
-    for (; channels > 0; channels--) {
-        const uint32_t *column = words;
-        for (int32_t i = 0; i < count; i++) {
-            const uint32_t *line = column++;
-            const int8_t *weight = weights;
-            uint32_t sum = TE_PAIR_ZERO;
-            for (int32_t y = 0; y < 3; y++) {
-                sum += (uint32_t)weight[0] * line[0] + (uint32_t)weight[1] * line[1] +
-                       (uint32_t)weight[2] * line[2];
-                line += shape->row;
-                weight += 3;
-            }
-            *sums++ = sum;
-        }
-        words += 3 * shape->row;
-        weights += 15;
-    }
+    te_pair_sum_many(sums, count, words, weights, channels, shape);
 }
 
 #endif

@@ -135,7 +135,11 @@ def test_twin_names_the_layer_with_a_fault(
     ("kernel", "old", "new"),
     [
         ("te_conv2d_lut_s8", "output + y * layer", "output + (y ? y - 1 : y) * layer"),
-        ("te_depthwise_conv2d_dual_s8", "int32_t odd = x + count", "int32_t odd = x + 1 + count"),
+        (
+            "te_depthwise_conv2d_dual_s8",
+            "missing = left < count ? count - left : 0",
+            "missing = left <= count ? 1 : 0",
+        ),
         (
             "te_add_s8",
             "output[2] = add_usual(&terms, exact[2]",

@@ -148,6 +148,48 @@ def test_extreme_weights_are_bit_exact(
     assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 6, 7, 10])
+@pytest.mark.parametrize(("width", "stride"), [(3, 1), (3, 2), (4, 2), (5, 2), (4, 1), (3, 3)])
+@pytest.mark.parametrize(("bits", "kernel"), [(2, PAIR), (8, DUAL)])
+def test_rows_of_any_number_of_blocks_are_bit_exact(
+    bits: int, kernel: str, width: int, stride: int, columns: int, tmp_path: Path
+) -> None:
+    """Windows are made in blocks: some rows end within one, and some are shorter than one."""
+    shape = (5, (columns - 1) * stride + width, 6)
+    graph = depthwise(
+        shape, (3, width), (stride, stride), (0, 0, 0, 0), bits, seed=10 * columns + stride
+    )
+    assert graph.tensors["out"].shape[1] == columns
+    model = converted(graph, tmp_path)
+    assert kernel_of(model) == kernel
+    values = samples(graph)
+    assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+@pytest.mark.parametrize(
+    ("columns", "kernel", "stride"),
+    [
+        (2, (3, 3), 1),
+        (3, (3, 3), 2),
+        (7, (3, 3), 2),
+        (1, (1, 4), 2),
+        (3, (1, 5), 1),
+        (2, (3, 3), 3),
+    ],
+)
+def test_short_rows_are_clean_under_sanitizers(
+    columns: int, kernel: ops.Pair, stride: int, bits: int, tmp_path: Path
+) -> None:
+    """One channel: what lies behind the ring is as small as it can be."""
+    shape = (kernel[0], (columns - 1) * stride + kernel[1], 1)
+    graph = depthwise(shape, kernel, (stride, stride), (0, 0, 0, 0), bits)
+    model = converted(graph, tmp_path / "model")
+    values = samples(graph)
+    expected = reference.run(graph, values)
+    assert np.array_equal(run_sanitized(model, values, tmp_path / "program"), expected)
+
+
 def test_sums_of_pairs_are_kept_where_sixteen_bits_hold_them(tmp_path: Path) -> None:
     """-8 * 255 sixteen times is -32640; one more would not fit."""
     fits = depthwise((9, 9, 4), (4, 4), bits=4, codes=-8)
@@ -172,10 +214,16 @@ def test_output_overwrites_the_input(tmp_path: Path) -> None:
         {"shape": (7, 5, 16), "bits": 4},
         {"shape": (5, 9, 6), "bits": 1, "zero_points": (3, 0)},
         {"shape": (8, 10, 20), "stride": (2, 2)},
+        {"shape": (6, 5, 7), "stride": (2, 2)},
+        {"shape": (4, 2, 40), "kernel": (3, 5)},
         {"shape": (6, 12, 8), "largest_step": 127},
         {"shape": (6, 13, 8), "bits": 8},
         {"shape": (5, 16, 8), "bits": 8, "zero_points": (3, 5)},
         {"shape": (7, 8, 5), "bits": 8, "stride": (2, 2)},
+        {"shape": (6, 13, 8), "bits": 8, "stride": (2, 2), "zero_points": (-5, 4)},
+        {"shape": (6, 6, 7), "bits": 8, "stride": (2, 2), "kernel": (4, 4)},
+        {"shape": (7, 10, 6), "bits": 8, "stride": (3, 3)},
+        {"shape": (3, 2, 6), "bits": 8},
         {"shape": (6, 14, 4), "bits": 8, "kernel": (5, 5), "clamp": (-20, 90)},
     ],
 )

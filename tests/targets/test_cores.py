@@ -43,7 +43,8 @@ def small_network(bits: int) -> Graph:
     first = network.conv("input", 8, (3, 3), bits, (2, 2))
     branch = network.conv(network.depthwise(first, (3, 3), bits), 8, (1, 1), bits, relu=False)
     joined = network.add(first, branch)
-    return network.graph(network.fully_connected(network.mean(joined), 10, bits))
+    last = network.depthwise(joined, (3, 3), bits, (2, 2))
+    return network.graph(network.fully_connected(network.mean(last), 10, bits))
 
 
 def test_every_core_is_among_them() -> None:

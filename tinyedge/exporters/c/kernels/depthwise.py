@@ -69,8 +69,7 @@ def depthwise_conv2d(
         scratch += height * width
     elif np.abs(codes * step).max() <= layers.INT16_MAX:
         function = "te_depthwise_conv2d_dual_s8"
-        words = ((2 * half if stride == 1 else columns) - 1) * stride // 2 + width // 2 + 1
-        row = 2 if width == 3 else 2 * (width // 2 + 1)
+        words, row = _dual_words(columns, stride, width)
         scratch += channels * (2 * height - 1) * row * WORD + height * width
     else:
         return None
@@ -106,6 +105,21 @@ def depthwise_conv2d(
         "te_depthwise_conv2d_ring.h",
         (f"{packing.unpack}.c",),
     )
+
+
+def _dual_words(columns: int, stride: int, width: int) -> ops.Pair:
+    """Words of a channel in a row of the ring, and of its weights, for the dual kernel.
+
+    Args:
+        columns: of the output.
+        stride: from one of them to the next.
+        width: of the window.
+    """
+    words = (width + 1 + stride % 2) // 2
+    if (stride, width) == (1, 3):
+        return max(-(-columns // 2), 2) + 1, words  # four windows at least, an even number of them
+    windows = 4 if (columns, stride, words) == (3, 2, 2) else columns
+    return (windows - 1) * stride // 2 + words, words * (1 + stride % 2)
 
 
 def _with_bias(scale: Array, bias: NDArray[np.int64]) -> Array:
