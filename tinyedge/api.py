@@ -387,7 +387,7 @@ class Footprint:
         return list(self.record["layers"])
 
     def _repr_markdown_(self) -> str:
-        return footprint_markdown({"compare": None, "gates": [], **self.record})
+        return footprint_markdown(self.record)
 
 
 @dataclass(frozen=True, eq=False)

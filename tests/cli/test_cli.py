@@ -50,7 +50,9 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     markdown = (tmp_path / "demo" / "report.md").read_text()
     assert "| clean | 1000 |" in markdown
     assert f"{flash['total']:,}" in markdown
-    again = run_json(capsys, "report", tmp_path / "demo" / "report.json", "-o", tmp_path / "again")
+    (build,) = (tmp_path / "demo").glob("netduinoplus2-*")
+    run = ("report", tmp_path / "demo" / "report.json", "--footprint", build)
+    again = run_json(capsys, *run, "-o", tmp_path / "again")
     assert [run["record"]["suites"] for run in again["runs"]] == [record["suites"]]
     for form in ("report.md", "report.html"):
         assert (tmp_path / "again" / form).read_text() == (tmp_path / "demo" / form).read_text()

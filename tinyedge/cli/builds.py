@@ -136,7 +136,6 @@ class BuildOptions:
         record = _read(output, path, board, self.compiler)
         if board and record["board"] != board.name:
             raise UsageError(f"{path} was built for {record['board']}, not for {board.name}")
-        record = {"compare": None, "gates": [], **record}
         if self.compare:
             other = _board_of(self.compare, board, record)
             before = _read(output, self.compare, other, self.compiler)

@@ -65,6 +65,7 @@ def command(
     from tinyedge.firmware.project import firmware_compiler
     from tinyedge.importers import import_model
     from tinyedge.importers.result import file_hash
+    from tinyedge.reports.footprint import firmware_footprint
     from tinyedge.reports.record import (
         difference,
         evaluation_record,
@@ -112,10 +113,11 @@ def command(
                 results.append(evaluate_suite(model, suite, emulated.device.run, bar))
         stack_peak = emulated.device.stats().stack_peak
         memory = memory_record(emulated.firmware.footprint, board, stack_peak)
+        footprint = firmware_footprint(model, emulated.firmware)
 
     record = evaluation_record(model, results, {**place, "memory": memory})
     save_run(folder / "report.json", record, output.command)
-    report = load_report([folder / "report.json"])
+    report = load_report([folder / "report.json"], footprint=footprint)
     written = [
         folder / "report.json",
         *write_reports(report, _html(output, folder), folder / "report.md", None),

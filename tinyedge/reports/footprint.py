@@ -86,6 +86,8 @@ def footprint_record(
         "kernels": _kernels(symbols, facts),
         "arena": _arena(model),
         "symbols": symbols,
+        "compare": None,
+        "gates": [],
     }
 
 

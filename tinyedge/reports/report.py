@@ -385,6 +385,8 @@ def load_report(
         runs = [runs[0].model_copy(update={"profile": found})]
     if footprint:
         _check_same_firmware(runs[0], footprint)
+        if (memory := runs[0].memory) and memory.ram.stack_peak is not None:
+            footprint["ram"]["stack_peak"] = memory.ram.stack_peak
     return Report(
         [
             RunReport(label, path.name, _sha256(path), run, thresholds)
