@@ -418,6 +418,12 @@ def test_limits_of_a_report_work_in_both_directions(
     assert failed(large, "--max-flash", "1K") == ["max-flash of flash"]
     assert failed(large, "--max-flash", "1M") == []
     assert failed(little, "--compare", little, *limit) == []
+    # A record keeps its limits until it is compared anew.
+    record = tmp_path / "record.json"
+    code, _, _ = run_cli(capsys, "footprint", large, "--compare", little, *limit, "-o", record)
+    assert code == 8
+    assert "max-regression of flash" in failed(record)
+    assert failed(record, "--compare", large) == []
 
 
 def test_options_that_do_not_go_with_a_report(

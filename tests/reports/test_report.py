@@ -34,6 +34,7 @@ from tests.reports.runs import (
 from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph.tensors import Quantization
+from tinyedge.reports.charts import arena_figure
 from tinyedge.reports.html import render_html
 from tinyedge.reports.markdown import render_markdown
 from tinyedge.reports.record import evaluation_record, printed
@@ -362,6 +363,19 @@ def test_curves_join_suites_of_one_attack(run_file: Path, record: dict[str, Any]
     assert shares == sorted(shares, reverse=True)
     (swept,) = [curve for curve in run.curves if curve.swept]
     assert [point.accuracy for point in swept.points] == [0.4, 0.0]
+
+
+@pytest.mark.parametrize("operators", [3, 47])
+def test_arena_names_its_columns_where_there_is_room(operators: int) -> None:
+    names = [f"layer{at}" for at in range(operators)]
+    buffer = {"name": "x", "size": 8, "offset": 4, "first": 0, "last": operators}
+    arena = {"bytes": 12, "lower_bound": 8, "buffers": [buffer], "operators": names}
+    figure = arena_figure(arena)
+    shown = set(re.findall(r"<text[^>]*>([^<]*)</text>", figure.svg))
+    assert (
+        set(names) <= shown if operators < 20 else {"0", "10"} <= shown and not shown & set(names)
+    )
+    assert "x: 8 bytes at 4, from layer0 to the end" in figure.description
 
 
 def test_junit_has_a_case_for_each_check(run_file: Path, tmp_path: Path, capsys: Any) -> None:

@@ -118,7 +118,8 @@ class BuildOptions:
 
         Args:
             output: for progress.
-            path: a converted model, which is built; a build; an ELF; or a footprint's record.
+            path: a converted model, which is built; a build; an ELF; or a footprint's record, whose
+                own comparison and limits stay where no others are given.
 
         Raises:
             UsageError: options that do not go with what was named.
@@ -141,7 +142,9 @@ class BuildOptions:
             before = _read(output, self.compare, other, self.compiler)
             record["compare"] = compare_records(before, record)
         limits = (self.max_flash, self.max_ram, self.max_regression)
-        return record | {"gates": check_gates(record, *limits) or record["gates"]}
+        if self.compare or any(limit is not None for limit in limits):
+            record["gates"] = check_gates(record, *limits)
+        return record
 
 
 def _board_of(other: Path, board: Board | None, record: Record) -> Board | None:

@@ -169,10 +169,13 @@ def _is_build(path: Path) -> bool:
     """Whether a file or folder is a build, or the record of one, and not of a run."""
     from tinyedge.reports.run_record import read_record
 
-    if path.suffix == ".json" or not path.exists():
+    if not path.is_file():
+        return path.is_dir()
+    if path.suffix == ".json":
         hint = "name what 'tinyedge run -o' or 'tinyedge footprint -o' wrote"
-        return path.is_file() and "symbols" in read_record(path, hint)
-    return path.is_dir() or path.read_bytes()[:4] == _ELF_MAGIC
+        return "symbols" in read_record(path, hint)
+    with path.open("rb") as file:
+        return file.read(len(_ELF_MAGIC)) == _ELF_MAGIC
 
 
 def _text(report: Report) -> list[RenderableType]:

@@ -293,9 +293,7 @@ def arena_figure(arena: Mapping[str, Any]) -> Figure:
 def _operator_axis(operators: Sequence[str]) -> dict[str, Any]:
     """A name below each column, or numbers where there are too many for that."""
     if len(operators) > _NAMED_COLUMNS:
-        every = -(-len(operators) // _NAMED_COLUMNS)
-        ticks = list(range(0, len(operators), every))
-        return {"title": "operator", "values": ticks, "format": "d"}
+        return {"title": "operator", "tickMinStep": 1, "format": "d"}
     return {
         "title": None,
         "values": [at + 0.5 for at in range(len(operators))],

@@ -327,6 +327,11 @@ class Report:
         """Of all runs and the build."""
         return [(part, check) for part in self.parts for check in part.checks]
 
+    def failed(self, run: RunReport) -> list[Check]:
+        """What does not hold of a run, or of the build."""
+        checks = [*run.checks, *(self.build.checks if self.build else [])]
+        return [check for check in checks if not check.ok]
+
     def suite(self, run: RunReport, name: str) -> Suite | None:
         """A run's suite of a name."""
         return next((suite for suite in run.run.suites if suite.name == name), None)
