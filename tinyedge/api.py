@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD, Board, load_board
 from tinyedge.boards.cores import CoreName
-from tinyedge.compilers import CompilerName
 from tinyedge.errors import ModelError, UsageError
 from tinyedge.evaluation import executors
 from tinyedge.evaluation.compare import Executor, evaluate_suite
@@ -56,6 +55,7 @@ from tinyedge.reports.record import (
     save_run,
 )
 from tinyedge.targets import EmulatorName
+from tinyedge.toolchains.compilers import CompilerName
 
 AnyPath = str | PathLike[str]
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
@@ -511,7 +511,7 @@ def _model_file(model: Any) -> Iterator[Path]:
         return
     if isinstance(model, Model):
         raise ModelError("a converted model is no float model", hint="give the Keras model")
-    from tinyedge.importers.qkeras.save import save_keras_model
+    from tinyedge.keras.save import save_keras_model
 
     with tempfile.TemporaryDirectory(prefix="tinyedge-") as folder:
         yield save_keras_model(model, Path(folder))

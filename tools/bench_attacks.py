@@ -33,8 +33,8 @@ from tinyedge.attacks.environment import (
 from tinyedge.attacks.float_craft import FloatCrafter
 from tinyedge.attacks.settings import AttackSettings
 from tinyedge.datasets import DATASETS, load_test_set
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.load import load_keras_model, logits_model
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.load import load_keras_model, logits_model
 
 ATTACKS = ("pgd", "square", "boundary", "cw")
 

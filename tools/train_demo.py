@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.datasets import fashion_mnist
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.environment import tf_keras
 from tinyedge.models.demo import build_demo_network
 from tinyedge.training.stochastic import with_stochastic_training
 

@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from bench_kernels import BOARDS, Row, measure, table
 
-from tinyedge.compilers import cross_compiler
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.models.benchmark import BENCHMARKS
+from tinyedge.toolchains.compilers import cross_compiler
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 SAMPLES = 3

@@ -18,8 +18,8 @@ from tests.importers import keras_models as km
 from tinyedge import demo, errors
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph import reference
-from tinyedge.importers.qkeras.environment import tf_keras
-from tinyedge.importers.qkeras.load import load_keras_model
+from tinyedge.keras.environment import tf_keras
+from tinyedge.keras.load import load_keras_model
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.suites import Suite, load_suites, save_suites
 from tinyedge.files import read_arrays
 from tinyedge.importers.qkeras import logits_function
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.environment import tf_keras
 from tinyedge.models.networks import build_network
 
 QUIET = Output(verbosity=-1).progress

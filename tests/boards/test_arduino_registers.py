@@ -22,9 +22,9 @@ from tinyedge.boards.families.nrf5 import Nrf5Board, Nrf51Board, Nrf52Board
 from tinyedge.boards.families.ra4m1 import Ra4m1Board
 from tinyedge.boards.families.rp2040 import Rp2040Board
 from tinyedge.boards.families.sam3x import Sam3xBoard
-from tinyedge.compilers import available_compilers, cross_compiler
 from tinyedge.firmware.project import build_project, harness_files
 from tinyedge.targets import available_emulators
+from tinyedge.toolchains.compilers import available_compilers, cross_compiler
 
 Respond = Callable[[dict[int, int], int, int], None]
 

@@ -10,10 +10,10 @@ from tinyedge.boards import board_names, load_board
 from tinyedge.boards.cores import CORES
 from tinyedge.boards.families.mps2 import Mps2Board
 from tinyedge.boards.families.nrf5 import Nrf51Board, Nrf52Board
-from tinyedge.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.errors import BoardError
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.project import build_firmware
+from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
 
 
 @pytest.mark.parametrize("name", board_names())

@@ -11,10 +11,10 @@ from elftools.elf.elffile import ELFFile
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
-from tinyedge.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.targets import available_emulators
+from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
 
 BOARD = load_board("arduino-nano-rp2040")
 SIZE = 256

@@ -268,7 +268,7 @@ def test_help_is_quick(command: list[str]) -> None:
 
 def test_choices_are_those_of_the_code_behind_them() -> None:
     """The command line repeats them so as not to import that code."""
-    from tinyedge import attacks, compilers, datasets, targets
+    from tinyedge import attacks, datasets, targets
     from tinyedge.attacks import device
     from tinyedge.boards import flash_tools
     from tinyedge.boards.cores import CORES
@@ -281,6 +281,7 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     from tinyedge.firmware import export
     from tinyedge.models import layers
     from tinyedge.targets import flashing
+    from tinyedge.toolchains import compilers
 
     assert options.COMPILERS == compilers.COMPILERS
     assert options.EMULATORS == targets.EMULATORS

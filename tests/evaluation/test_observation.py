@@ -14,7 +14,6 @@ from tests.exporters.options import OPTIONS
 from tests.firmware.faults import first_layer_with, flip_output, templates_with
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
-from tinyedge.compilers import available_compilers
 from tinyedge.errors import ModelError
 from tinyedge.evaluation.observation import (
     DeviceObserver,
@@ -35,6 +34,7 @@ from tinyedge.firmware.twin import Twin
 from tinyedge.graph import reference
 from tinyedge.models.benchmark import NetworkBuilder
 from tinyedge.targets import available_emulators
+from tinyedge.toolchains.compilers import available_compilers
 
 BOARDS = ("netduinoplus2", "mps2-an386")
 

@@ -11,7 +11,6 @@ import pytest
 from tests.conftest import require
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
-from tinyedge.compilers import available_compilers
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.twin import Twin
@@ -20,6 +19,7 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.targets import available_emulators
+from tinyedge.toolchains.compilers import available_compilers
 
 VALUES = np.arange(-128, 128, dtype=np.int8)
 

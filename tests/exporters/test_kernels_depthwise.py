@@ -11,11 +11,6 @@ import pytest
 from tests.conftest import require
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
-from tinyedge.compilers import (
-    COMPILERS,
-    CompilerName,
-    available_compilers,
-)
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c.kernels import CodeOptions
 from tinyedge.exporters.c.kernels.kernel import Objective
@@ -26,6 +21,11 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import WEIGHT_RANGES, Quantization, Tensor, Weights
 from tinyedge.targets import available_emulators
+from tinyedge.toolchains.compilers import (
+    COMPILERS,
+    CompilerName,
+    available_compilers,
+)
 
 PAIR = "te_depthwise_conv2d_pair_s8"
 DUAL = "te_depthwise_conv2d_dual_s8"

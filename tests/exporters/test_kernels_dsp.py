@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tests.conftest import require
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
-from tinyedge.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c.kernels import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
@@ -22,6 +21,7 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import WEIGHT_RANGES, Quantization, Tensor, Weights
 from tinyedge.targets import available_emulators
+from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
 
 BOARD = load_board("netduinoplus2")
 CONV, DENSE, QUAD = "te_conv2d_dsp_s8", "te_fully_connected_dsp_s8", "te_fully_connected_quad_s8"

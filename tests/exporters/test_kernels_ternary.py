@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from tests.conftest import require
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
-from tinyedge.compilers import CompilerName, available_compilers
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c import CodeOptions, export_c
 from tinyedge.exporters.c.packing import densest
@@ -28,6 +27,7 @@ from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.models.benchmark import BENCHMARKS, NetworkBuilder, ds_cnn, resnet8
 from tinyedge.targets import available_emulators
+from tinyedge.toolchains.compilers import CompilerName, available_compilers
 
 CORES = {
     "cortex-m0": "mps2-an385-m0",

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.firmware.arduino import find_arduino_core
+from tinyedge.toolchains.arduino import find_arduino_core
 
 _C: tuple[str, ...] = ("-g", "-Os", "-std=gnu11", "-ffunction-sections", "-fdata-sections", "-flto")
 _CXX: tuple[str, ...] = (

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.conftest import require
-from tinyedge.compilers import WARNINGS, host_compiler
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.twin import twin_include_flags, twin_sources
+from tinyedge.toolchains.compilers import WARNINGS, host_compiler
 
 _MAIN = Path(__file__).parent / "sanitized_main.c"
 

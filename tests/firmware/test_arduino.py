@@ -15,16 +15,16 @@ from tests.link.native import dense_model
 from tinyedge import compilers
 from tinyedge.boards import load_board
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.compilers import available_compilers
 from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError, UsageError
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware import arduino
-from tinyedge.firmware.arduino import find_arduino_core, serial_buffer
 from tinyedge.firmware.link_memory import link_memory
 from tinyedge.firmware.memory_map import read_memory_map
 from tinyedge.firmware.project import build_firmware, firmware_compiler
 from tinyedge.graph.graph import Graph
+from tinyedge.toolchains import arduino
+from tinyedge.toolchains.arduino import find_arduino_core, serial_buffer
+from tinyedge.toolchains.compilers import available_compilers
 
 UNO, MEGA = load_board("arduino-uno"), load_board("arduino-mega2560")
 assert isinstance(UNO, AvrBoard)

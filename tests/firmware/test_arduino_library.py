@@ -18,7 +18,6 @@ from tests.firmware.arduino_builder import build_sketch
 from tests.targets.test_arduino import DIGITS
 from tinyedge.boards import load_board
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.compilers import available_compilers
 from tinyedge.datasets import load_test_set
 from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.c import CodeOptions
@@ -28,6 +27,7 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.link.client import Client
 from tinyedge.targets import available_emulators, open_emulator
+from tinyedge.toolchains.compilers import available_compilers
 
 BOARDS = ("arduino-uno", "arduino-mega2560")
 

@@ -19,7 +19,6 @@ from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import board_names, load_board
-from tinyedge.compilers import available_compilers
 from tinyedge.evaluation.session import emulated_firmware
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.export import FORMATS, export_firmware
@@ -27,6 +26,7 @@ from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference
 from tinyedge.targets import EmulatorName, available_emulators
 from tinyedge.templates import data_folder
+from tinyedge.toolchains.compilers import available_compilers
 
 GRAPH = RandomGraph(278)
 BUILD = ("cmake", "ninja")

@@ -10,10 +10,10 @@ from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge import compilers
 from tinyedge.boards import Board, board_names, load_board
-from tinyedge.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.project import build_firmware, check_memories
+from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
 
 BOARD = load_board("netduinoplus2")
 
@@ -161,7 +161,7 @@ def test_twin_builds_with_zig(
     from tinyedge.firmware.twin import Twin
     from tinyedge.graph import reference
 
-    monkeypatch.setattr("tinyedge.compilers.shutil.which", lambda _name: None)
+    monkeypatch.setattr("tinyedge.toolchains.compilers.shutil.which", lambda _name: None)
     folder = tmp_path / "model"
     model = write_converted(demo_model.graph, folder, "test")
     samples = np.zeros((2, 28, 28, 1), np.int8)

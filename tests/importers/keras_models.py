@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.importers.qkeras.environment import qkeras, tf_keras
+from tinyedge.keras.environment import qkeras, tf_keras
 
 layers = tf_keras.layers
 

@@ -16,7 +16,7 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.importers import import_model
 from tinyedge.importers.qkeras import logits_function
-from tinyedge.importers.qkeras.environment import qkeras, tf_keras
+from tinyedge.keras.environment import qkeras, tf_keras
 
 layers = tf_keras.layers
 

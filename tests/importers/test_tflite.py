@@ -268,7 +268,7 @@ def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
 
 
 def test_float_models_are_refused(tmp_path: Path) -> None:
-    from tinyedge.importers.qkeras.environment import tensorflow as tf
+    from tinyedge.keras.environment import tensorflow as tf
 
     model = tm.mobilenet_v1()
     for optimizations in ([], [tf.lite.Optimize.DEFAULT]):  # float, and hybrid

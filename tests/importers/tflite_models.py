@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.environment import tf_keras
 
 layers = tf_keras.layers
 Builder = Callable[[], Any]

@@ -13,7 +13,6 @@ import numpy as np
 
 from tests.conftest import require
 from tinyedge.boards import load_board
-from tinyedge.compilers import WARNINGS, host_compiler
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.link_memory import LinkMemory, link_memory
 from tinyedge.firmware.observation import observer_files, observing
@@ -23,6 +22,7 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.templates import render_template
+from tinyedge.toolchains.compilers import WARNINGS, host_compiler
 
 BOARD = load_board("netduinoplus2")
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -20,7 +20,6 @@ from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
-from tinyedge.compilers import WARNINGS, host_compiler
 from tinyedge.errors import LinkError, ModelError, UsageError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.mlperf import MLPERF_INPUTS, Mlperf, MlperfInput, _thousandths
@@ -33,6 +32,7 @@ from tinyedge.link.client import Client
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.templates import data_folder
 from tinyedge.tflm.firmware import TflmLibrary, build_tflm_firmware
+from tinyedge.toolchains.compilers import WARNINGS, host_compiler
 
 BOARD = load_board("netduinoplus2")
 CHUNK = 31  # bytes in a command of the public runner

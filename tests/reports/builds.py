@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
-from tinyedge.compilers import available_compilers
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph.graph import Graph
 from tinyedge.models import benchmark
+from tinyedge.toolchains.compilers import available_compilers
 
 BOARDS = ("netduinoplus2", "mps2-an385-m0")
 GRAPHS: dict[str, Callable[[], Graph]] = {

@@ -17,12 +17,6 @@ from tests.cli.commands import failure, run_cli, run_json
 from tests.conftest import require
 from tests.reports.builds import BOARDS, GRAPHS, default_build
 from tinyedge.boards import load_board
-from tinyedge.compilers import (
-    COMPILERS,
-    CompilerName,
-    available_compilers,
-    cross_compiler,
-)
 from tinyedge.errors import BoardError, ModelError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.memory_map import PADDING, UNNAMED, MemoryMap, read_memory_map
@@ -36,6 +30,12 @@ from tinyedge.reports.footprint import (
     footprint_record,
 )
 from tinyedge.reports.footprint_record import load_footprint
+from tinyedge.toolchains.compilers import (
+    COMPILERS,
+    CompilerName,
+    available_compilers,
+    cross_compiler,
+)
 
 
 def loaded(elf: Path) -> dict[str, int]:

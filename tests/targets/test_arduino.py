@@ -14,7 +14,6 @@ from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tests.link.native import dense_model, random_samples
 from tinyedge.boards import load_board
-from tinyedge.compilers import available_compilers
 from tinyedge.errors import ToolchainError
 from tinyedge.evaluation.session import EmulatedDevice, emulated_device
 from tinyedge.exporters.c import OBJECTIVES, CodeOptions, Objective
@@ -23,6 +22,7 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.targets import available_emulators, open_emulator
+from tinyedge.toolchains.compilers import available_compilers
 
 UNO, MEGA = load_board("arduino-uno"), load_board("arduino-mega2560")
 BOARDS = {"arduino-uno": UNO, "arduino-mega2560": MEGA}

@@ -15,7 +15,6 @@ from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.boards.emulators import Emulator
-from tinyedge.compilers import COMPILERS, CompilerName, available_compilers, cross_compiler
 from tinyedge.errors import FirmwareFaultError, ToolchainError
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.converted import write_converted
@@ -23,6 +22,12 @@ from tinyedge.firmware.project import build_firmware, build_project, harness_fil
 from tinyedge.graph import reference
 from tinyedge.link.client import Client
 from tinyedge.targets import EmulatorName, available_emulators, open_emulator, require_emulator
+from tinyedge.toolchains.compilers import (
+    COMPILERS,
+    CompilerName,
+    available_compilers,
+    cross_compiler,
+)
 
 BOARDS = [name for name in board_names() if load_board(name).emulator.qemu]
 IN_UNICORN = [

@@ -10,7 +10,6 @@ import pytest
 from tests.conftest import require
 from tinyedge.boards import load_board
 from tinyedge.boards.cores import CORES
-from tinyedge.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import write_converted
@@ -19,6 +18,7 @@ from tinyedge.graph.graph import Graph
 from tinyedge.graph.operators import Weighted
 from tinyedge.models.benchmark import NetworkBuilder
 from tinyedge.targets import EmulatorName, available_emulators
+from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
 
 PLACES: list[tuple[str, EmulatorName]] = [
     ("microbit", "qemu"),

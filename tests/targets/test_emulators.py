@@ -15,13 +15,13 @@ from tests.conftest import require
 from tests.exporters.options import OPTIONS
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
-from tinyedge.compilers import COMPILERS, CompilerName, available_compilers
 from tinyedge.evaluation.devices import Device
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
 from tinyedge.targets import EmulatorName, available_emulators
+from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
 
 BOARD = load_board("netduinoplus2")
 EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn")

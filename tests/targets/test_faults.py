@@ -15,7 +15,6 @@ from tests.cli.commands import failure
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
-from tinyedge.compilers import COMPILERS, CompilerName, available_compilers, cross_compiler
 from tinyedge.errors import FirmwareFaultError, LinkError
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.functions import function_at
@@ -23,6 +22,12 @@ from tinyedge.firmware.project import Firmware, build_project, harness_files
 from tinyedge.link.client import Client
 from tinyedge.link.faults import Fault
 from tinyedge.targets import available_emulators, open_emulator
+from tinyedge.toolchains.compilers import (
+    COMPILERS,
+    CompilerName,
+    available_compilers,
+    cross_compiler,
+)
 
 LOOP, UNDEFINED, READ, STACK = 0, 4, 5, 6
 WITHOUT_STATUS = ["microbit", "mps2-an385-m0"]

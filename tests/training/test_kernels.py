@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from tinyedge.importers.qkeras.environment import qkeras, tf_keras
-from tinyedge.importers.qkeras.environment import tensorflow as tf
+from tinyedge.keras.environment import qkeras, tf_keras
+from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.models.kernels import quantized_kernels
 from tinyedge.models.networks import build_network
 from tinyedge.training.kernels import (

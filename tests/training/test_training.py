@@ -12,8 +12,8 @@ from tests.cli.commands import failure, run_json
 from tinyedge.cli.output import Output
 from tinyedge.datasets import load
 from tinyedge.errors import ConfigError, UsageError
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.load import load_keras_model, logits_model
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.load import load_keras_model, logits_model
 from tinyedge.models.networks import build_network
 from tinyedge.training import jacobian
 from tinyedge.training.config import RunConfig, read_config, write_config

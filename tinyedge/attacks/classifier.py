@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.attacks.environment import TensorFlowV2Classifier
-from tinyedge.importers.qkeras.environment import qkeras
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.load import load_keras_model, logits_model
-from tinyedge.importers.qkeras.quantizers import (
+from tinyedge.keras.environment import qkeras
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.load import load_keras_model, logits_model
+from tinyedge.keras.quantizers import (
     ACTIVATION_QUANTIZERS,
     activation_grid,
     quantizer_name,

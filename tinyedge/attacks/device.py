@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from tinyedge.boards import Board
-from tinyedge.compilers import CompilerName
 from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.executors import Run, run_reference
 from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_device
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.targets import EmulatorName
+from tinyedge.toolchains.compilers import CompilerName
 
 OraclePlace = Literal["numpy", "twin", "emulator", "board"]
 PLACES: tuple[OraclePlace, ...] = ("numpy", "twin", "emulator", "board")

@@ -6,7 +6,7 @@ import sys
 import warnings
 
 from tinyedge.errors import MissingDependencyError
-from tinyedge.importers.qkeras import environment
+from tinyedge.keras import environment
 
 assert environment  # TensorFlow has to be imported by it first
 

@@ -24,7 +24,7 @@ from tinyedge.attacks.environment import (
 )
 from tinyedge.attacks.pgd import CompiledPGD
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
-from tinyedge.importers.qkeras.environment import tensorflow as tf
+from tinyedge.keras.environment import tensorflow as tf
 
 _STRETCHES = tuple(np.float32(1 + 0.005 * 2**step) for step in range(7))
 

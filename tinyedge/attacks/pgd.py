@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyedge.attacks.classifier import Float32, in_batches
 from tinyedge.attacks.environment import ProjectedGradientDescent, check_and_transform_label_format
-from tinyedge.importers.qkeras.environment import tensorflow as tf
+from tinyedge.keras.environment import tensorflow as tf
 
 
 class CompiledPGD(ProjectedGradientDescent):  # type: ignore[misc]

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from tinyedge.attacks.journal import QueryJournal
     from tinyedge.attacks.suites import Means
     from tinyedge.cli.output import Output
-    from tinyedge.compilers import CompilerName
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.targets import EmulatorName
+    from tinyedge.toolchains.compilers import CompilerName
 
 PLACES = ("numpy", "twin", "emulator", "board")
 

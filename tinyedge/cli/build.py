@@ -18,8 +18,8 @@ from tinyedge.cli.options import (
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.compilers import CompilerName
     from tinyedge.firmware.mlperf import MlperfInput
+    from tinyedge.toolchains.compilers import CompilerName
 
 
 @click.command("build")

@@ -15,8 +15,8 @@ from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
     from tinyedge.boards import Board
-    from tinyedge.compilers import CompilerName
     from tinyedge.reports.footprint import Growth, Record
+    from tinyedge.toolchains.compilers import CompilerName
 
 _SIZE = re.compile(r"(0x[0-9a-f]+)|(\d+)\s*(k|kib|m|mib)?", re.IGNORECASE)
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")

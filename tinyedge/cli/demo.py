@@ -11,8 +11,8 @@ from tinyedge.cli.options import PATH, board_option, output_options, toolchain_o
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.compilers import CompilerName
     from tinyedge.targets import EmulatorName
+    from tinyedge.toolchains.compilers import CompilerName
 
 ATTACKS = ("fgsm", "pgd")
 

@@ -157,8 +157,8 @@ def _packages() -> list[Check]:
 def _programs() -> list[Check]:
     import shutil
 
-    from tinyedge.firmware.arduino import arduino_installed
     from tinyedge.targets.simavr import simavr_installed
+    from tinyedge.toolchains.arduino import arduino_installed
 
     programs = [
         Check(

@@ -20,9 +20,9 @@ from tinyedge.cli.options import (
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.compilers import CompilerName
     from tinyedge.firmware.mlperf import MlperfInput
     from tinyedge.targets import EmulatorName
+    from tinyedge.toolchains.compilers import CompilerName
 
 _GREETINGS = {"tinyedge": b"", "mlperf": b"m-ready\r\n"}
 """What a firmware sends by itself when it listens."""

@@ -10,11 +10,11 @@ from tinyedge.errors import UsageError
 
 if TYPE_CHECKING:
     from tinyedge.boards import Board
-    from tinyedge.compilers import CompilerName
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.firmware.mlperf import Mlperf, MlperfInput
     from tinyedge.firmware.project import Firmware
     from tinyedge.tflm.firmware import TflmLibrary
+    from tinyedge.toolchains.compilers import CompilerName
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinyedge.boards import Board
-    from tinyedge.compilers import CompilerName
     from tinyedge.evaluation.executors import Int8
     from tinyedge.evaluation.observation import Counter, Observer, Ticks
     from tinyedge.evaluation.session import LinkOptions
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.targets import EmulatorName
+    from tinyedge.toolchains.compilers import CompilerName
 
 RANDOM_SAMPLES = 8
 """Without any that were named."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from tinyedge.boards import Board
     from tinyedge.cli.firmware import Runtime
-    from tinyedge.compilers import CompilerName
     from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.compare import Executor
     from tinyedge.evaluation.executors import Int8
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.link.journal import Journal
     from tinyedge.targets import EmulatorName
+    from tinyedge.toolchains.compilers import CompilerName
 
     Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
 

@@ -35,7 +35,7 @@ def log_mel(waveforms: NDArray[Any]) -> NDArray[np.float32]:
     Raises:
         MissingDependencyError: TensorFlow is not installed.
     """
-    from tinyedge.importers.qkeras.environment import tensorflow as tf
+    from tinyedge.keras.environment import tensorflow as tf
 
     waves = waveforms.astype(np.float32)
     peaks = waves.max(axis=1, keepdims=True)
@@ -57,7 +57,7 @@ def mfcc(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
     Raises:
         MissingDependencyError: TensorFlow is not installed.
     """
-    from tinyedge.importers.qkeras.environment import tensorflow as tf
+    from tinyedge.keras.environment import tensorflow as tf
 
     coefficients = tf.signal.mfccs_from_log_mel_spectrograms(log_mel)
     first: NDArray[np.float32] = coefficients[..., :_COEFFICIENTS].numpy()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from tinyedge.boards import Board
-from tinyedge.compilers import CompilerName
 from tinyedge.errors import DeviceError, ModelError
 from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.converted import ConvertedModel
@@ -18,6 +17,7 @@ from tinyedge.firmware.project import Firmware, build_firmware, read_build
 from tinyedge.link.client import Client
 from tinyedge.targets import EmulatorName, Target, open_emulator, require_emulator
 from tinyedge.targets.attached import describe_ports
+from tinyedge.toolchains.compilers import CompilerName
 
 Place = Literal["numpy", "twin", "tflite-micro", "emulator", "board"]
 PLACES: tuple[Place, ...] = ("numpy", "twin", "tflite-micro", "emulator", "board")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from tinyedge.boards import Board
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.firmware.arduino import serial_rings
 from tinyedge.link.frames import encoded_size
+from tinyedge.toolchains.arduino import serial_rings
 
 _ANSWERS_BYTES = 512
 _MOST_ANSWERS, _FEWEST_ANSWERS = 8, 2

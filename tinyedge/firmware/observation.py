@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinyedge.compilers import Compiler
 from tinyedge.errors import ModelError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.templates import data_folder
+from tinyedge.toolchains.compilers import Compiler
 
 _FLAG = "-DTE_OBSERVED"
 _HOOK = "TE_OBSERVE("

@@ -13,18 +13,9 @@ from elftools.elf.elffile import ELFFile
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.boards.cores import CORES
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.compilers import (
-    CXX_SUFFIXES,
-    Compiler,
-    CompilerName,
-    compile_firmware,
-    cross_compiler,
-    run_compiler,
-)
 from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError, UsageError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
-from tinyedge.firmware.arduino import arduino_compiler
 from tinyedge.firmware.footprint import Footprint, read_footprint
 from tinyedge.firmware.link_memory import LinkMemory, link_memory
 from tinyedge.firmware.mlperf import Mlperf
@@ -36,6 +27,15 @@ from tinyedge.firmware.observation import (
 )
 from tinyedge.graph.graph import GRAPH_FILE
 from tinyedge.templates import data_folder, render_template
+from tinyedge.toolchains.arduino import arduino_compiler
+from tinyedge.toolchains.compilers import (
+    CXX_SUFFIXES,
+    Compiler,
+    CompilerName,
+    compile_firmware,
+    cross_compiler,
+    run_compiler,
+)
 
 _ELF = "firmware.elf"
 _SUGGESTED_BOARDS = 5

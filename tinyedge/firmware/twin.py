@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.compilers import compile_shared_library, host_compiler
 from tinyedge.errors import DataError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.observation import observed_layers, observing, twin_observer
 from tinyedge.templates import data_folder
+from tinyedge.toolchains.compilers import compile_shared_library, host_compiler
 
 _OBSERVER = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32)
 _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")

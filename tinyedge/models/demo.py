@@ -23,7 +23,7 @@ def build_demo_network(classes: int = 10) -> Any:
         ``(batch, classes)``. Its logits are quantized by ``quantized_bits(8, 3)``: steps of
         1/16 in [-8, 8).
     """
-    from tinyedge.importers.qkeras.environment import qkeras, tf_keras
+    from tinyedge.keras.environment import qkeras, tf_keras
 
     layers = tf_keras.layers
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from tinyedge.importers.qkeras.environment import qkeras, tf_keras
+from tinyedge.keras.environment import qkeras, tf_keras
 
 Precision = Literal["float", "int8", "binary", "ternary", "stq"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

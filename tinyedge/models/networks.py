@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.keras.environment import tf_keras
 from tinyedge.models.layers import NetworkLayers, Precision
 
 NetworkName = Literal["stq", "resnet8", "ds_cnn", "mobilenet_v2"]

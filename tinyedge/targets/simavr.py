@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinyedge.boards import Board
-from tinyedge.compilers import host_compiler, run_compiler
 from tinyedge.errors import ToolchainError
 from tinyedge.files import cache_folder, folder_aside
 from tinyedge.targets.target import Target, start_server
 from tinyedge.templates import data_folder
+from tinyedge.toolchains.compilers import host_compiler, run_compiler
 
 _PROGRAM = "te_simavr"
 _FLAGS = ("-std=gnu99", "-Wall", "-Wextra", "-Werror", "-O2")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyedge.boards import Board
-from tinyedge.compilers import Compiler
 from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.c.export import c_array
 from tinyedge.exporters.converted import ConvertedModel
@@ -16,6 +15,7 @@ from tinyedge.firmware.mlperf import Mlperf
 from tinyedge.firmware.project import Firmware, build_project, check_memories, harness_files
 from tinyedge.importers.tflite.reader import read_tflite
 from tinyedge.templates import render_template
+from tinyedge.toolchains.compilers import Compiler
 
 _DOWNLOADS = Path("tensorflow/lite/micro/tools/make/downloads")
 _THIRD_PARTIES = ("flatbuffers/include", "gemmlowp", "ruy")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyedge.importers.qkeras.environment import tensorflow as tf
+from tinyedge.keras.environment import tensorflow as tf
 
 
 def shift(samples: Any, pixels: int, seed: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.importers.qkeras.environment import tensorflow as tf
+from tinyedge.keras.environment import tensorflow as tf
 
 _BATCH = 50
 

@@ -15,9 +15,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from tinyedge.importers.qkeras.environment import qkeras
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.quantizers import weight_codes
+from tinyedge.keras.environment import qkeras
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.quantizers import weight_codes
 from tinyedge.models.kernels import QuantizedKernel, quantized_kernels, replaced_quantizers
 
 Scheme = Literal["deterministic", "sampling", "portion"]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.environment import tf_keras
 from tinyedge.training.kernels import deterministic, training_kernels
 from tinyedge.training.trainer import as_floats
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ModelError, UsageError
-from tinyedge.importers.qkeras.load import load_keras_model
+from tinyedge.keras.load import load_keras_model
 from tinyedge.models.layers import Precision
 from tinyedge.training.config import RunConfig
 from tinyedge.training.data import TrainAndTest

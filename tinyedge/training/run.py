@@ -21,9 +21,9 @@ from tinyedge.errors import ModelError, UsageError
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.files import write_atomically
-from tinyedge.importers.qkeras.environment import qkeras, tf_keras
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.load import load_keras_model, logits_model
+from tinyedge.keras.environment import qkeras, tf_keras
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.load import load_keras_model, logits_model
 from tinyedge.models.layers import PRECISIONS, Precision
 from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.keras.environment import tf_keras
 
 
 class StochasticTrainingModel(tf_keras.Model):  # type: ignore[misc]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.datasets import LabelledSamples
-from tinyedge.importers.qkeras.environment import tensorflow as tf
-from tinyedge.importers.qkeras.environment import tf_keras
-from tinyedge.importers.qkeras.load import logits_model
+from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.environment import tf_keras
+from tinyedge.keras.load import logits_model
 from tinyedge.training import augmentation, jacobian
 from tinyedge.training.config import AugmentationConfig, RunConfig
 from tinyedge.training.kernels import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.importers import keras_models as km
-from tinyedge.importers.qkeras.environment import qkeras, tf_keras
+from tinyedge.keras.environment import qkeras, tf_keras
 
 layers = tf_keras.layers
 

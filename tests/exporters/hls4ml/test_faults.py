@@ -13,7 +13,7 @@ import pytest
 from tests.importers import keras_models as km
 from tinyedge.exporters.hls4ml.environment import hls4ml, silence
 from tinyedge.exporters.hls4ml.faults import read_layers, safe_name
-from tinyedge.importers.qkeras.environment import qkeras, tf_keras
+from tinyedge.keras.environment import qkeras, tf_keras
 
 layers = tf_keras.layers
 

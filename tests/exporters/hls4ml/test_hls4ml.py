@@ -19,7 +19,7 @@ from tinyedge.exporters.hls4ml.reports import read_vendor_report
 from tinyedge.exporters.hls4ml.resources import estimate_resources
 from tinyedge.graph import operators as ops
 from tinyedge.importers import ImportResult, import_model
-from tinyedge.importers.qkeras.environment import qkeras, tf_keras
+from tinyedge.keras.environment import qkeras, tf_keras
 
 layers = tf_keras.layers
 

@@ -12,8 +12,8 @@ from tinyedge.evaluation.witnesses.witness import (
     Subject,
     Witness,
 )
-from tinyedge.importers.qkeras.environment import tf_keras
-from tinyedge.importers.qkeras.load import load_keras_model, logits_model
+from tinyedge.keras.environment import tf_keras
+from tinyedge.keras.load import load_keras_model, logits_model
 
 _BATCH = 64
 

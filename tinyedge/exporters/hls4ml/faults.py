@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.exporters.hls4ml.environment import hls4ml
-from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.keras.environment import tf_keras
 
 RESERVED = ("input",)
 

@@ -18,8 +18,8 @@ from tinyedge.exporters.hls4ml.rewriter import Arithmetic
 from tinyedge.files import folder_aside
 from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import Graph
-from tinyedge.importers.qkeras.load import load_keras_model, logits_model, quiet
 from tinyedge.importers.result import ImportResult
+from tinyedge.keras.load import load_keras_model, logits_model, quiet
 from tinyedge.templates import render_template
 
 Backend = Literal["vitis", "vivado"]

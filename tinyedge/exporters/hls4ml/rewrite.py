@@ -15,9 +15,9 @@ from typing import Any
 from tinyedge.exporters.hls4ml.layers import rewrite_layer
 from tinyedge.exporters.hls4ml.rewriter import INPUT, Arithmetic, Rewriter, Value
 from tinyedge.graph.graph import Graph
-from tinyedge.importers.qkeras.environment import tf_keras
 from tinyedge.importers.qkeras.layers import layer_calls
 from tinyedge.importers.result import Origin
+from tinyedge.keras.environment import tf_keras
 
 
 @dataclass

@@ -26,9 +26,9 @@ from tinyedge.graph.fixed_point import quantize_multiplier
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.operators import Pair
 from tinyedge.graph.tensors import Quantization
-from tinyedge.importers.qkeras.environment import qkeras, tf_keras
-from tinyedge.importers.qkeras.quantizers import activation_grid, quantizer_name, weight_codes
 from tinyedge.importers.result import Origin
+from tinyedge.keras.environment import qkeras, tf_keras
+from tinyedge.keras.quantizers import activation_grid, quantizer_name, weight_codes
 
 layers = tf_keras.layers
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from tinyedge.boards import Board
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.compilers import Compiler, arm_gcc
 from tinyedge.errors import BoardError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.project import firmware_files, firmware_id
 from tinyedge.templates import render_template
+from tinyedge.toolchains.compilers import Compiler, arm_gcc
 
 LINKER_SCRIPT = "linker.ld"
 _SOURCES = "src"

@@ -44,9 +44,9 @@ def import_qkeras(
     """
     from tinyedge.importers.qkeras.fusion import fuse
     from tinyedge.importers.qkeras.layers import trace
-    from tinyedge.importers.qkeras.load import load_keras_model
     from tinyedge.importers.qkeras.lowering import lower
     from tinyedge.importers.qkeras.ranges import assign_grids
+    from tinyedge.keras.load import load_keras_model
 
     model = load_keras_model(path)
     nodes = fuse(trace(model))
@@ -69,7 +69,7 @@ def logits_function(path: Path) -> tuple[Callable[[Any], Any], tuple[int, ...], 
     Raises:
         ModelError: as ``import_qkeras``.
     """
-    from tinyedge.importers.qkeras.load import load_keras_model, logits_model
+    from tinyedge.keras.load import load_keras_model, logits_model
 
     model = logits_model(load_keras_model(path))
     return (

@@ -10,8 +10,8 @@ import numpy as np
 from tinyedge.errors import ModelError
 from tinyedge.graph.operators import Padding, Pair, same_padding
 from tinyedge.importers.qkeras import nodes as n
-from tinyedge.importers.qkeras.load import ends_in_softmax, is_softmax
-from tinyedge.importers.qkeras.quantizers import activation_grid, quantizer_name, weight_codes
+from tinyedge.keras.load import ends_in_softmax, is_softmax
+from tinyedge.keras.quantizers import activation_grid, quantizer_name, weight_codes
 
 Builder = Callable[[Any, list[n.Node]], list[n.Node]]
 """From a layer and its inputs to nodes in order, the last of which is the layer's value."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tinyedge.errors import DataError
 from tinyedge.graph.tensors import Quantization, as_batch
 from tinyedge.importers.qkeras import nodes as n
-from tinyedge.importers.qkeras.environment import tensorflow as tf
 from tinyedge.importers.qkeras.fusion import clamp_of
+from tinyedge.keras.environment import tensorflow as tf
 
 Range = tuple[float, float]
 Float32 = NDArray[np.float32]

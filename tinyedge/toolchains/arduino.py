@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.compilers import Compiler, run_compiler
 from tinyedge.errors import ToolchainError
 from tinyedge.files import cache_folder, folder_aside
+from tinyedge.toolchains.compilers import Compiler, run_compiler
 
 CORE_VARIABLE = "TINYEDGE_ARDUINO_AVR"
 """The environment variable that names the core's folder."""

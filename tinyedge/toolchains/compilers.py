@@ -76,7 +76,7 @@ def _zig_installed() -> bool:
 def available_compilers(core: CoreName = "cortex-m4") -> list[CompilerName]:
     """The cross compilers for a core that are installed, the preferred one first."""
     if core == "avr":
-        from tinyedge.firmware.arduino import arduino_installed
+        from tinyedge.toolchains.arduino import arduino_installed
 
         return ["gcc"] if arduino_installed() else []
     found: list[CompilerName] = []

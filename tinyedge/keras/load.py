@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ModelError
-from tinyedge.importers.qkeras.environment import tf_keras
+from tinyedge.keras.environment import tf_keras
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ModelError
-from tinyedge.importers.qkeras.environment import tf_keras
-from tinyedge.importers.qkeras.load import quiet
+from tinyedge.keras.environment import tf_keras
+from tinyedge.keras.load import quiet
 
 
 def save_keras_model(model: Any, folder: Path) -> Path:

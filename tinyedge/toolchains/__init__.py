@@ -1,0 +1,1 @@
+"""C compilers for boards and for this machine, and Arduino's core for AVR."""
