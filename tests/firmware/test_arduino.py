@@ -12,7 +12,6 @@ from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tests.link.native import dense_model
-from tinyedge import compilers
 from tinyedge.boards import load_board
 from tinyedge.boards.families.avr import AvrBoard
 from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError, UsageError
@@ -22,7 +21,7 @@ from tinyedge.firmware.link_memory import link_memory
 from tinyedge.firmware.memory_map import read_memory_map
 from tinyedge.firmware.project import build_firmware, firmware_compiler
 from tinyedge.graph.graph import Graph
-from tinyedge.toolchains import arduino
+from tinyedge.toolchains import arduino, compilers
 from tinyedge.toolchains.arduino import find_arduino_core, serial_buffer
 from tinyedge.toolchains.compilers import available_compilers
 
