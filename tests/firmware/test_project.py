@@ -8,11 +8,11 @@ import pytest
 
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
-from tinyedge import compilers
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.project import build_firmware, check_memories
+from tinyedge.toolchains import compilers
 from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
 
 BOARD = load_board("netduinoplus2")
