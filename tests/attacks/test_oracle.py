@@ -37,6 +37,8 @@ from tinyedge.names import OraclePlace
 from tinyedge.records import RecordFile
 from tinyedge.targets import available_emulators, open_emulator
 
+pytestmark = pytest.mark.keras
+
 QUIET = Output(verbosity=-1).progress
 BOARD = load_board("netduinoplus2")
 BUDGETS: dict[str, Any] = {
