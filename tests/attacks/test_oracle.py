@@ -34,6 +34,7 @@ from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.link.client import Client
 from tinyedge.names import OraclePlace
+from tinyedge.places import PlaceSpec
 from tinyedge.records import RecordFile
 from tinyedge.targets import available_emulators, open_emulator
 
@@ -92,18 +93,18 @@ def places(model: ConvertedModel) -> Iterator[dict[OraclePlace, Executor]]:
     emulators = available_emulators(BOARD)
     require(emulators, emulators[0] if emulators else "an emulator")
     with (
-        opened(model, "numpy", BOARD) as (numpy, _),
-        opened(model, "twin", BOARD) as (twin, _),
-        opened(model, "emulator", BOARD) as (emulator, _),
+        opened(model, PlaceSpec("numpy")) as (numpy, _),
+        opened(model, PlaceSpec("twin")) as (twin, _),
+        opened(model, PlaceSpec("emulator", BOARD)) as (emulator, _),
         open_emulator(BOARD, build_firmware(model, BOARD).elf) as target,
-        opened(model, "board", BOARD, target.port) as (board, _),
+        opened(model, PlaceSpec("board", BOARD, (target.port,))) as (board, _),
     ):
         yield {"numpy": numpy, "twin": twin, "emulator": emulator, "board": board}
 
 
 @pytest.fixture
 def twin(model: ConvertedModel) -> Iterator[Executor]:
-    with opened(model, "twin", BOARD) as (execute, _):
+    with opened(model, PlaceSpec("twin")) as (execute, _):
         yield execute
 
 

@@ -122,20 +122,25 @@ def attack_converted(
     from tinyedge.attacks.suites import craft_oracle_suites
     from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.attack_data import model_file
-    from tinyedge.evaluation.session import LinkOptions
     from tinyedge.evaluation.suites import save_suites
     from tinyedge.files import check_writable
+    from tinyedge.places import PlaceSpec
 
     check_writable(suite_file)
     board = load_board(options.board_name or DEFAULT_BOARD)
     float_model = model_file(options.float_model)[0] if options.float_model else None
     assert options.place
-    link = LinkOptions(options.timeout_s, options.baud)
-    place = opened(
-        model, options.place, board, options.port, options.emulator, options.compiler, link
+    spec = PlaceSpec(
+        options.place,
+        board,
+        (options.port,) if options.port else (),
+        options.emulator,
+        options.compiler,
+        baud=options.baud,
+        timeout_s=options.timeout_s,
     )
     with (
-        place as (execute, about),
+        opened(model, spec) as (execute, about),
         _journal(output, model, options, suite_file) as journal,
     ):
         oracle = Oracle(

@@ -53,7 +53,7 @@ def command(
     from tinyedge.cli.firmware import Protocol, Runtime, build
     from tinyedge.cli.tables import memory_bars
     from tinyedge.exporters.converted import load_converted
-    from tinyedge.reports.record import memory_record
+    from tinyedge.firmware.footprint import memory_record
 
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     spoken = Protocol(protocol, mlperf_model, mlperf_input, observe)
