@@ -18,9 +18,10 @@ from tinyedge import demo
 from tinyedge.attacks import AttackSettings
 from tinyedge.attacks.suites import craft_suites
 from tinyedge.cli.output import Output
-from tinyedge.evaluation.suites import Suite, read_calibration
+from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.importers import import_model
+from tinyedge.samples.reading import read_calibration
 
 assert tinyedge.attacks.craft
 

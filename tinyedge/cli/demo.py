@@ -59,7 +59,7 @@ def command(
     from tinyedge.cli.tables import layer_table, memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
     from tinyedge.evaluation.session import emulated_device
-    from tinyedge.evaluation.suites import load_suites, read_calibration, save_suites
+    from tinyedge.evaluation.suites import load_suites, save_suites
     from tinyedge.exporters.c import CodeOptions
     from tinyedge.exporters.converted import write_converted
     from tinyedge.firmware.project import firmware_compiler
@@ -74,6 +74,7 @@ def command(
         save_run,
     )
     from tinyedge.reports.report import load_report
+    from tinyedge.samples.reading import read_calibration
     from tinyedge.targets.emulators import require_emulator
 
     board = load_board(board_name or DEFAULT_BOARD)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import MissingDependencyError
-from tinyedge.evaluation.suites import PIXEL_RANGES
 from tinyedge.reports.run_record import Tensor
+from tinyedge.samples.scaling import PIXEL_RANGES
 
 _NEAR = 0.02
 """Of a range of pixels: how close to it the range of an input has to come."""
