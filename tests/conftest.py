@@ -18,9 +18,10 @@ from tinyedge import demo
 from tinyedge.attacks import AttackSettings
 from tinyedge.attacks.suites import craft_suites
 from tinyedge.cli.output import Output
-from tinyedge.evaluation.suites import Suite, read_calibration
+from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.importers import import_model
+from tinyedge.samples.reading import read_calibration
 
 # Whoever starts us in the background may have SIGINT ignored, and so would be what tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,10 +28,7 @@ from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.suites import (
     Suite,
-    calibration_inputs,
     load_suites,
-    quantized_inputs,
-    read_calibration,
     suite_of_arrays,
 )
 from tinyedge.exporters.c import CodeOptions
@@ -52,7 +50,14 @@ from tinyedge.names import (
 from tinyedge.places import OpenPlace, PlaceSpec, open_place
 from tinyedge.reports import notebook
 from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
-from tinyedge.reports.record import difference, evaluation_record, printed, save_run
+from tinyedge.reports.record import (
+    difference,
+    evaluation_record,
+    printed,
+    save_run,
+)
+from tinyedge.samples.reading import array_samples, calibration_inputs, read_calibration
+from tinyedge.samples.scaling import ModelInput
 
 AnyPath = str | PathLike[str]
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
@@ -144,7 +149,7 @@ def attack(
 
     given = attacks if isinstance(attacks, str) else ",".join(attacks)
     names = attack_names(given, GRADIENTS)
-    clean = _suites(samples)[0]
+    clean = _suites(samples)[0].fitted(ModelInput(pixels=clip))
     if epsilon is None:
         epsilon = 8 / 255 * (clip[1] - clip[0])
     chosen = AttackSettings.at(np.ravel(epsilon).tolist(), clip=clip, **settings)
@@ -495,7 +500,7 @@ def _model_file(model: Any) -> Iterator[Path]:
         yield save_keras_model(model, Path(folder))
 
 
-def _calibration(given: NDArray[Any] | AnyPath | None) -> NDArray[np.float32] | None:
+def _calibration(given: NDArray[Any] | AnyPath | None) -> NDArray[Any] | None:
     if given is None:
         return None
     if isinstance(given, str | PathLike):
@@ -562,8 +567,9 @@ def _run_array(
 ) -> Result:
     """The same of samples without labels."""
     execute, about, finish = opened
-    tensor = model.graph.input_tensor
-    inputs = quantized_inputs("samples", x, tensor.shape, tensor.quantization)
+    inputs, remarks = array_samples(x, ModelInput.of(model.graph))
+    for remark in remarks:
+        warnings.warn(remark, stacklevel=4)
     run = execute(inputs, progress)
     differing = int((run.logits != reference.run(model.graph, inputs)).sum())
     record = {**about, "samples": len(inputs), "mismatched_logits": differing, **finish()}

@@ -10,13 +10,13 @@ from tests.importers import keras_models as km
 from tinyedge import demo
 from tinyedge.datasets import fashion_mnist
 from tinyedge.errors import DataError, ModelError
-from tinyedge.evaluation.suites import read_calibration
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.importers import import_model
 from tinyedge.importers.qkeras import logits_function
 from tinyedge.keras.environment import qkeras, tf_keras
+from tinyedge.samples.reading import read_calibration
 
 pytestmark = pytest.mark.keras
 

@@ -57,7 +57,7 @@ def command(
     from tinyedge.cli.report import write_reports
     from tinyedge.cli.tables import layer_table, memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
-    from tinyedge.evaluation.suites import load_suites, read_calibration, save_suites
+    from tinyedge.evaluation.suites import load_suites, save_suites
     from tinyedge.exporters.c import CodeOptions
     from tinyedge.exporters.converted import write_converted
     from tinyedge.firmware.project import build_firmware, firmware_compiler
@@ -67,6 +67,7 @@ def command(
     from tinyedge.reports.footprint import firmware_footprint
     from tinyedge.reports.record import difference, evaluation_record, printed, save_run
     from tinyedge.reports.report import load_report
+    from tinyedge.samples.reading import read_calibration
     from tinyedge.targets.emulators import require_emulator
 
     board = load_board(board_name or DEFAULT_BOARD)

@@ -84,13 +84,13 @@ def _library(
 ) -> tuple[dict[str, Any], str]:
     """Writes an Arduino library; gives its record and what is said of it."""
     from tinyedge.errors import DataError
-    from tinyedge.evaluation.suites import read_inputs
     from tinyedge.firmware.export.arduino import export_arduino
+    from tinyedge.samples.reading import input_samples
+    from tinyedge.samples.scaling import ModelInput
 
     sample = None
     if sample_file:
-        tensor = model.graph.input_tensor
-        samples = read_inputs(sample_file, tensor.shape, tensor.quantization)
+        samples, _ = input_samples(sample_file, ModelInput.of(model.graph))
         if not len(samples):
             raise DataError(f"{sample_file}: holds no sample", hint="one is enough")
         sample = samples[0]

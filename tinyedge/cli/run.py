@@ -65,7 +65,8 @@ if TYPE_CHECKING:
     type=float,
     nargs=2,
     metavar="LOW HIGH",
-    help="What 0 and 255 of a data set's pixels stand for. Default: by the model's input range.",
+    help="What 0 and 255 of uint8 pixels stand for. Default: the byte itself where the model's own "
+    "file takes uint8, else by the model's input range.",
 )
 @click.option(
     "--profile", is_flag=True, help="Say what each layer costs, as counted on the device."
@@ -147,8 +148,8 @@ def command(
     elif sources != 1 or (inputs is None) != (outputs is None):
         raise UsageError("give either --inputs and --outputs, or --suite, or --dataset")
     link.check(place)
-    if pixels and not (dataset and pixels[0] < pixels[1]):
-        raise UsageError("--pixels: LOW has to be below HIGH, and goes with --dataset")
+    if pixels and not pixels[0] < pixels[1]:
+        raise UsageError("--pixels: LOW has to be below HIGH")
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     if chosen.name == "tflm" and (place != "emulator" or inputs):
         raise UsageError("--runtime tflm goes with --on emulator and --suite or --dataset")
@@ -168,7 +169,7 @@ def command(
         return open_place(model, spec, journal, output.remark)
 
     if inputs and outputs:
-        _run_inputs(output, model, inputs, outputs, opened, samples)
+        _run_inputs(output, model, inputs, outputs, opened, samples, pixels or None)
         return
     suites = _suites(output, model, suite_files, dataset, data_folder, samples, pixels or None)
     from tinyedge.evaluation.compare import quantized_samples
@@ -237,19 +238,20 @@ def _suites(
 ) -> list[Suite]:
     """The suites of files, or a data set's test set as one."""
     from tinyedge.datasets import load_test_set
-    from tinyedge.evaluation.suites import load_suite_files, suite_of
+    from tinyedge.evaluation.suites import load_suite_files, suite_of, suite_remarks
+    from tinyedge.samples.scaling import ModelInput
 
+    takes = ModelInput.of(model.graph, pixels)
     if suite_files:
-        return [suite.first(count) for suite in load_suite_files(suite_files)]
+        suites = [suite.first(count) for suite in load_suite_files(suite_files, takes)]
+        output.remark(*suite_remarks(suites, takes))
+        return suites
     assert dataset
     with output.step(f"loading {dataset}"):
         grey = model.graph.input_tensor.shape[-1] == 1
         test_set = load_test_set(dataset, data_folder, channels="grey" if grey else "rgb")
-    quantization = model.graph.input_tensor.quantization
-    suite = suite_of(test_set, dataset, quantization, pixels, count)
-    if "pixels" in suite.settings:
-        low, high = suite.settings["pixels"]
-        output.remark(f"pixels from 0 to 255 stand for {low:g} to {high:g}")
+    suite = suite_of(test_set, dataset, takes, count)
+    output.remark(*suite_remarks([suite], takes))
     return [suite]
 
 
@@ -267,11 +269,13 @@ def _given(
     import numpy as np
 
     from tinyedge.evaluation.compare import quantized_samples
-    from tinyedge.evaluation.suites import read_inputs
+    from tinyedge.samples.reading import input_samples
+    from tinyedge.samples.scaling import ModelInput
 
-    tensor = model.graph.input_tensor
     if inputs:
-        return read_inputs(inputs, tensor.shape, tensor.quantization)[:count]
+        samples, remarks = input_samples(inputs, ModelInput.of(model.graph, pixels or None))
+        output.remark(*remarks)
+        return samples[:count]
     if not (suite_files or dataset):
         return None
     suites = _suites(output, model, suite_files, dataset, data_folder, count, pixels or None)
@@ -285,17 +289,20 @@ def _run_inputs(
     outputs: Path,
     opened: Callable[[list[Int8]], AbstractContextManager[OpenPlace]],
     count: int | None,
+    pixels: tuple[float, float] | None,
 ) -> None:
     import io
 
     import numpy as np
 
-    from tinyedge.evaluation.suites import read_inputs
     from tinyedge.files import check_writable, write_atomically
+    from tinyedge.samples.reading import input_samples
+    from tinyedge.samples.scaling import ModelInput
 
     check_writable(outputs)
-    tensor = model.graph.input_tensor
-    samples = read_inputs(inputs, tensor.shape, tensor.quantization)[:count]
+    samples, remarks = input_samples(inputs, ModelInput.of(model.graph, pixels))
+    output.remark(*remarks)
+    samples = samples[:count]
     with (
         opened([samples]) as (execute, about, finish),
         output.progress(f"running on {about['on']}", len(samples)) as advance,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
@@ -31,7 +31,7 @@ def is_tflite_model(path: Path) -> bool:
 
 def import_model(
     path: Path,
-    calibration: NDArray[np.float32] | None = None,
+    calibration: NDArray[Any] | None = None,
     input_range: tuple[float, float] | None = None,
 ) -> ImportResult:
     """Imports a model file of any supported kind.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
-from tinyedge.evaluation.suites import PIXEL_RANGES
 from tinyedge.reports.run_record import Tensor
+from tinyedge.samples.scaling import PIXEL_RANGES
 
 _NEAR = 0.02
 """Of a range of pixels: how close to it the range of an input has to come."""
