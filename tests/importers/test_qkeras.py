@@ -248,9 +248,9 @@ def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
             import_model(path)
     with pytest.raises(ModelError, match="no such file"):
         import_model(tmp_path / "missing.h5")
-    (tmp_path / "model.onnx").write_bytes(b"x")
+    (tmp_path / "model.bin").write_bytes(b"x")
     with pytest.raises(ModelError, match="kind of model") as caught:
-        import_model(tmp_path / "model.onnx")
+        import_model(tmp_path / "model.bin")
     assert ".keras" in caught.value.hint
 
 
