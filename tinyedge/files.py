@@ -84,11 +84,15 @@ def cache_folder(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def folder_aside(folder: Path) -> Iterator[Path]:
+def folder_aside(folder: Path, *, merge: bool = False) -> Iterator[Path]:
     """Gives an empty folder beside ``folder`` whose files replace the same-named ones in it.
 
     Only when the body ends without an error are its files moved; until then ``folder`` is as it
     was, and on an error nothing is left behind.
+
+    Args:
+        folder: to write.
+        merge: whether files in folders of the same name stay; else such a folder is replaced.
 
     Raises:
         OSError: ``folder`` is a file, or cannot be written.
@@ -102,8 +106,11 @@ def folder_aside(folder: Path) -> Iterator[Path]:
     try:
         yield aside
         folder.mkdir(exist_ok=True)
-        for entry in sorted(aside.iterdir()):
-            target = folder / entry.name
+        for entry in sorted(aside.rglob("*") if merge else aside.iterdir()):
+            target = folder / entry.relative_to(aside)
+            if entry.is_dir() and merge:
+                target.mkdir(exist_ok=True)
+                continue
             if entry.is_dir() and target.is_dir():
                 shutil.rmtree(target)
             entry.replace(target)

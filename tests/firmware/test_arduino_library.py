@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import shlex
 import socket
 import subprocess
 import zipfile
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.commands import run_json
+from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.firmware.arduino_builder import build_sketch
 from tests.targets.test_arduino import DIGITS
@@ -152,3 +153,104 @@ def test_a_library_for_larger_cores_says_so_to_an_avr(
         check=False,
     )
     assert "convert the model with --core avr" in compiled.stderr
+
+
+def documented(command: str) -> list[str]:
+    """Arguments of a command as docs/arduino.md gives it."""
+    text = (Path(__file__).parents[2] / "docs" / "arduino.md").read_text()
+    lines = text.split("```sh\n")[1].split("```")[0].splitlines()
+    return next(line[1:] for line in map(shlex.split, lines) if line[:2] == ["tinyedge", command])
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_documented_library_compiles(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = avr_board(name)
+    convert, export = documented("convert"), documented("export")
+    convert[1] = str(DIGITS)
+    monkeypatch.chdir(tmp_path)
+    run_json(capsys, *convert)
+    library = Path(run_json(capsys, *export)["folder"])
+    assert (library / "src" / "tinyedge_digits.h").is_file()
+    build_sketch(library / "examples" / "Classify", library, board, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [None, "harness", "NULL", "int8_t"])
+def test_a_library_of_any_allowed_name_compiles(
+    name: str | None, model: ConvertedModel, tmp_path: Path
+) -> None:
+    """Without a name it is called after the model, which 'train' and the documents call model."""
+    require(available_compilers("avr"), "gcc")
+    assert model.graph.name == "model"
+    library = export_arduino(model, tmp_path / "library", name)
+    assert library.name == (name or "tinyedge_model")
+    sketch = f'#include "{library.name}.h"\n#include "{library.name}.h"\n'
+    (tmp_path / "sketch.cpp").write_text(
+        f"{sketch}int8_t first() {{ return tinyedge_model_input()[0]; }}\n"
+    )
+    subprocess.run(
+        [
+            "avr-g++",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-mmcu=atmega328p",
+            "-fsyntax-only",
+            f"-I{tmp_path / 'library' / 'src'}",
+            str(tmp_path / "sketch.cpp"),
+        ],
+        check=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model", "name of a file"),
+        ("MODEL", "name of a file"),
+        ("te_runtime", "name of a file"),
+        ("te_server", "name of a file"),
+        ("link_memory", "name of a file"),
+        ("firmware_id", "name of a file"),
+        ("te_mine", "names a part"),
+        ("tinyedge_model_input", "names a part"),
+        ("Tinyedge_arena_usage", "names a part"),
+        ("stdint", "is a header"),
+        ("Arduino", "is a header"),
+        ("", "is no name"),
+        ("_mine", "is no name"),
+        ("1st", "is no name"),
+        ("a-b", "is no name"),
+        ("../up", "is no name"),
+        ("n\ny", "is no name"),
+        ("größe", "is no name"),
+        ("n" * 64, "is no name"),
+    ],
+)
+def test_a_name_that_means_something_else_is_refused(
+    name: str, said: str, model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("export", model.folder, "--format", "arduino", "-o", tmp_path / "e", "--name", name)
+    fault = failure(capsys, 2, *command)
+    assert said in fault["message"]
+    assert "--name" in fault["hint"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_of_the_users_is_not_replaced(
+    model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("export", model.folder, "--format", "arduino", "-o", tmp_path / "e", "--zip")
+    (tmp_path / "e.zip").write_bytes(b"mine")
+    fault = failure(capsys, 2, *command)
+    assert "e.zip" in fault["message"]
+    assert [path.name for path in tmp_path.iterdir()] == ["e.zip"]
+    (tmp_path / "e.zip").unlink()
+    run_json(capsys, *command)
+    run_json(capsys, *command)
+    with zipfile.ZipFile(tmp_path / "e.zip", "a") as archive:
+        archive.writestr("tinyedge_model/mine.txt", "mine")
+    changed = (tmp_path / "e.zip").read_bytes()
+    failure(capsys, 2, *command)
+    assert (tmp_path / "e.zip").read_bytes() == changed

@@ -19,9 +19,11 @@ from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import board_names, load_board
+from tinyedge.errors import FileError
 from tinyedge.evaluation.session import emulated_firmware
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.export import FORMATS, export_firmware
+from tinyedge.firmware.export.folder import with_manifest, write_folder
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference
 from tinyedge.names import EmulatorName
@@ -272,6 +274,101 @@ def test_a_folder_of_something_else_stays_as_it_is(
     assert "something else" in fault["message"]
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
     failure(capsys, 2, *arguments, "-o", tmp_path / "README.md")
+
+
+FORMS = ("arduino", *FORMATS)
+
+
+def export(form: str, model: ConvertedModel, folder: Path) -> tuple[object, ...]:
+    """The command that exports a model."""
+    board = () if form == "arduino" else ("-b", "netduinoplus2")
+    return ("export", model.folder, *board, "--format", form, "-o", folder)
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sources_of_the_users_are_not_touched(
+    form: str, model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "src").mkdir(parents=True)
+    (mine / "src" / "precious.c").write_text("mine")
+    fault = failure(capsys, 2, *export(form, model, mine))
+    assert str(mine) in fault["message"]
+    assert content(tmp_path) == {mine / "src" / "precious.c": b"mine"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_export_that_was_edited_is_not_touched(
+    form: str, model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "e"
+    run_json(capsys, *export(form, model, folder))
+    edited = folder / "src" / "model.c"
+    edited.write_text(edited.read_text() + "/* mine */\n")
+    before = content(tmp_path)
+    fault = failure(capsys, 2, *export(form, model, folder))
+    assert str(edited) in fault["message"]
+    assert "was changed" in fault["message"]
+    assert content(tmp_path) == before
+
+
+def test_another_format_takes_the_place_of_an_export(
+    model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "e"
+    run_json(capsys, *export("cmake", model, folder))
+    (folder / "src" / "mine.c").write_text("mine")
+    files = run_json(capsys, *export("arduino", model, folder))["files"]
+    there = {str(path.relative_to(folder)) for path in content(folder)}
+    assert there == {*files, "src/mine.c"}
+
+
+def test_a_file_of_the_users_is_not_replaced_by_a_new_one_of_the_export(tmp_path: Path) -> None:
+    folder = tmp_path / "e"
+    write_folder(folder, with_manifest({"a": "1"}, {}))
+    (folder / "b").write_text("mine")
+    before = content(tmp_path)
+    for name in ("b", "b/c"):
+        with pytest.raises(FileError, match="is not of the export"):
+            write_folder(folder, with_manifest({"a": "2", name: "2"}, {}))
+    assert content(tmp_path) == before
+
+
+def test_a_link_of_the_users_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a").write_text("1")
+    folder = tmp_path / "e"
+    write_folder(folder, with_manifest({"src/a": "1"}, {}))
+    shutil.rmtree(folder / "src")
+    (folder / "src").symlink_to(tmp_path / "mine")
+    with pytest.raises(FileError, match="is not of the export"):
+        write_folder(folder, with_manifest({"src/a": "2"}, {}))
+    assert (tmp_path / "mine" / "a").read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"version": 1, "files": ["a"]}', "version is 1"),
+        ('{"version": 2, "files": {"../mine": "0"}}', "outside"),
+        ('{"version": 2, "files": {"/etc/passwd": "0"}}', "outside"),
+    ],
+)
+def test_a_manifest_of_a_stranger_leads_nowhere(manifest: str, said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "e"
+    folder.mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (folder / "tinyedge.json").write_text(manifest)
+    before = content(tmp_path)
+    with pytest.raises(FileError, match=said):
+        write_folder(folder, with_manifest({"a": "1"}, {}))
+    assert content(tmp_path) == before
 
 
 def test_a_failure_leaves_nothing(

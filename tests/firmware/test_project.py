@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,24 @@ def test_same_sources_are_compiled_once_and_changed_ones_again(
     source.write_text(source.read_text() + "/* changed */\n")
     assert build_firmware(model, BOARD).hash != first.hash
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("name", ["firmware.elf", "firmware.bin"])
+def test_a_program_that_was_planted_is_built_again(name: str, tmp_path: Path) -> None:
+    model = write_converted(RandomGraph(1).graph, tmp_path, "test")
+    firmware = build_firmware(model, BOARD)
+    path = firmware.elf.with_name(name)
+    right = path.read_bytes()
+    path.write_bytes(right + b"planted")
+    record = firmware.elf.with_name("firmware.json")
+    claimed = json.loads(record.read_text())
+    claimed["elf_sha256"] = hashlib.sha256(firmware.elf.read_bytes()).hexdigest()
+    forged: list[Any] = [claimed["seals"], {}, [], {name: 1}]
+    for seals in forged:
+        record.write_text(json.dumps(claimed | {"seals": seals}))
+        path.write_bytes(right + b"planted")
+        build_firmware(model, BOARD)
+        assert path.read_bytes() == right
 
 
 def test_model_that_cannot_fit_is_refused_before_compiling(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,51 @@ def test_twin_of_the_demo_is_bit_exact(
 ) -> None:
     expected = reference.run(demo_model.graph, demo_samples)
     assert np.array_equal(Twin(demo_model).run(demo_samples), expected)
+
+
+CANARY = """
+#include <stdio.h>
+__attribute__((constructor)) static void run(void) { fclose(fopen("%s", "w")); }
+"""
+
+
+def test_a_library_that_was_planted_is_not_loaded(tmp_path: Path) -> None:
+    """Not under the name of the right one either, nor with a seal of another library."""
+    built = RandomGraph(3)
+    model = write_converted(built.graph, tmp_path / "model", "test")
+    samples = built.inputs(3)
+    expected = Twin(model).run(samples)
+    (library,) = (model.folder / "twin").glob("model-*.so")
+    source = tmp_path / "planted.c"
+    source.write_text(CANARY % (tmp_path / "canary"))
+    subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    planted = library.read_bytes()
+    assert np.array_equal(Twin(model).run(samples), expected)
+    library.write_bytes(planted)
+    library.with_suffix(".seal").unlink()
+    assert np.array_equal(Twin(model, observe=True).run(samples), expected)
+    assert np.array_equal(Twin(model).run(samples), expected)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_the_library_of_another_user_is_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_converted(RandomGraph(3).graph, tmp_path / "model", "test")
+    Twin(model)
+    (seal,) = (model.folder / "twin").glob("*.seal")
+    of_another = seal.read_text()
+    Twin(model)
+    assert seal.read_text() == of_another
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Twin(model)
+    assert seal.read_text() != of_another
+
+
+def test_headers_beside_the_model_are_not_included(tmp_path: Path) -> None:
+    built = RandomGraph(3)
+    model = write_converted(built.graph, tmp_path / "model", "test")
+    for name in ("te_runtime.h", "te_flash.h", "stdint.h"):
+        (model.folder / name).write_text('#error "planted"\n')
+    samples = built.inputs(3)
+    assert np.array_equal(Twin(model).run(samples), reference.run(built.graph, samples))

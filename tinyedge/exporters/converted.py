@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyedge.boards.cores import CORES
 from tinyedge.errors import ModelError
 from tinyedge.exporters.arena import arena_svg
-from tinyedge.exporters.c import CModel, CodeOptions, export_c
+from tinyedge.exporters.c import OBJECTIVES, CModel, CodeOptions, export_c
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.files import folder_aside
 from tinyedge.graph.graph import GRAPH_FILE, Graph
@@ -20,6 +22,8 @@ TFLITE_FILE = "model.tflite"
 ARENA_FILE = "arena.svg"
 SOURCE_FILES = ("model.c", "model.h")
 _VERSION = 1
+_LARGEST_MANIFEST = 1 << 26
+"""Bytes; that of a network of a thousand layers takes a hundredth."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,27 @@ def write_converted(
     """
     if "command" not in graph.source:
         graph = dataclasses.replace(graph, source={**graph.source, "command": command})
-    exported = export_c(graph, options)
-    tflite = export_tflite(graph)
-    manifest = json.dumps(_manifest(graph, exported, command, notes), indent=2)
+    files = _files(graph, command, notes, options or CodeOptions())
     with folder_aside(folder) as aside:
         graph.save(aside / GRAPH_FILE)
-        for name, text in exported.files.items():
-            (aside / name).write_text(text, encoding="utf-8")
-        (aside / TFLITE_FILE).write_bytes(tflite)
-        (aside / ARENA_FILE).write_text(arena_svg(graph, exported.plan), encoding="utf-8")
-        (aside / MANIFEST_FILE).write_text(manifest + "\n", encoding="utf-8")
-    return ConvertedModel(folder, graph, json.loads(manifest))
+        for name, content in files.items():
+            (aside / name).write_bytes(content)
+    return ConvertedModel(folder, graph, json.loads(files[MANIFEST_FILE]))
+
+
+def _files(
+    graph: Graph, command: str, notes: tuple[str, ...], options: CodeOptions
+) -> dict[str, bytes]:
+    """What the folder holds beside the graph, by name: the same arguments give the same bytes."""
+    exported = export_c(graph, options)
+    texts = {
+        **exported.files,
+        ARENA_FILE: arena_svg(graph, exported.plan),
+        MANIFEST_FILE: json.dumps(_manifest(graph, exported, command, notes), indent=2) + "\n",
+    }
+    return {TFLITE_FILE: export_tflite(graph)} | {
+        name: text.encode() for name, text in texts.items()
+    }
 
 
 def _manifest(
@@ -140,22 +154,77 @@ def _tensor(graph: Graph, name: str) -> dict[str, Any]:
 def load_converted(folder: Path) -> ConvertedModel:
     """Reads a folder that ``convert`` wrote.
 
+    The folder may come from a stranger, and its C is compiled and run: all is made anew from the
+    graph, and has to be the same, byte for byte.
+
     Raises:
-        ModelError: it is none, or a file of it is missing, damaged or of another conversion.
+        ModelError: it is none, or a file of it is missing, damaged, changed, of another conversion
+            or of another version of tinyedge.
     """
     hint = "write it with 'tinyedge convert MODEL -o DIR'"
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder", hint=hint)
-    for name in (GRAPH_FILE, MANIFEST_FILE, TFLITE_FILE, *SOURCE_FILES):
+    for name in (GRAPH_FILE, MANIFEST_FILE, TFLITE_FILE, *SOURCE_FILES, ARENA_FILE):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: lacks {name}", hint=hint)
     graph = Graph.load(folder / GRAPH_FILE)
+    again = f"convert again: tinyedge convert {folder / GRAPH_FILE} -o DIR"
+    manifest = _read_manifest(folder / MANIFEST_FILE, again)
+    if manifest["hash"] != graph.hash:
+        raise ModelError(f"{folder}: {MANIFEST_FILE} belongs to another model", hint=again)
+    options = CodeOptions(manifest["core"], manifest["optimize"])
+    files = _files(graph, manifest["command"], tuple(manifest["notes"]), options)
+    for name, content in files.items():
+        path = folder / name
+        if path.stat().st_size != len(content) or path.read_bytes() != content:
+            raise ModelError(
+                f"{path}: is not what this version of tinyedge makes of {GRAPH_FILE}"
+                + (_difference(manifest, json.loads(content)) if name == MANIFEST_FILE else ""),
+                hint=again,
+            )
+    return ConvertedModel(folder, graph, manifest)
+
+
+def _read_manifest(path: Path, hint: str) -> dict[str, Any]:
+    """The manifest; what it says of the conversion itself is of the right kind."""
     try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-        converted = ConvertedModel(folder, graph, manifest)
-        if manifest["version"] != _VERSION or manifest["hash"] != graph.hash:
-            raise ModelError(f"{folder}: {MANIFEST_FILE} belongs to another model", hint=hint)
-        _ = converted.runtime_sources, converted.weight_bytes, converted.arena_bytes
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder}: {MANIFEST_FILE} is damaged: {error}", hint=hint) from error
-    return converted
+        if path.stat().st_size > _LARGEST_MANIFEST:
+            raise ValueError(f"more than {_LARGEST_MANIFEST} bytes")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: is damaged: {error}", hint=hint) from error
+    version, notes = manifest.get("version"), manifest.get("notes")
+    if version != _VERSION:
+        raise ModelError(
+            f"{path}: version is {version!r}, allowed: {_VERSION}; another tinyedge wrote it",
+            hint=hint,
+        )
+    for key, right, allowed in (
+        ("hash", isinstance(manifest.get("hash"), str), "a text"),
+        ("command", isinstance(manifest.get("command"), str), "a text"),
+        ("core", _is_one_of(manifest.get("core"), CORES), ", ".join(CORES)),
+        ("optimize", _is_one_of(manifest.get("optimize"), OBJECTIVES), ", ".join(OBJECTIVES)),
+        (
+            "notes",
+            isinstance(notes, list) and all(isinstance(note, str) for note in notes),
+            "a list of texts",
+        ),
+    ):
+        if not right:
+            raise ModelError(
+                f"{path}: {key} is damaged: {manifest.get(key)!r:.80}, allowed: {allowed}",
+                hint=hint,
+            )
+    return manifest
+
+
+def _is_one_of(value: object, names: Iterable[str]) -> bool:
+    return isinstance(value, str) and value in names
+
+
+def _difference(found: dict[str, Any], right: dict[str, Any]) -> str:
+    """Names the first key that differs."""
+    keys = [key for key in (*right, *found) if found.get(key) != right.get(key)]
+    return f": {keys[0]}" if keys else ""

@@ -25,6 +25,7 @@ from tinyedge.firmware.observation import (
     observer_ram,
     observing,
 )
+from tinyedge.firmware.seal import is_sealed, seal_of
 from tinyedge.graph.graph import GRAPH_FILE
 from tinyedge.names import CompilerName
 from tinyedge.templates import data_folder, render_template
@@ -118,7 +119,8 @@ def build_firmware(
 ) -> Firmware:
     """Renders and compiles the firmware of a model for a board.
 
-    A firmware that was built before from the same sources, with the same compiler, is used again.
+    A firmware that this user built before from the same sources, with the same compiler, is used
+    again.
 
     Args:
         model: what ``convert`` wrote.
@@ -230,7 +232,7 @@ def build_project(
     version = f"{compiler.name}: {compiler.version()}"
     command = [*compiler.command[1:], *compiler.link_flags, compiler.libraries_hash()]
     record = {"hash": firmware_hash, "compiler": version, "command": command, "model": model}
-    if not _is_current(folder, record):
+    if not _is_current(folder, record, compiler):
         _compile(folder, files | identity, compiler, board, record)
     return Firmware(
         elf=folder / _ELF,
@@ -329,14 +331,29 @@ def _hash(files: dict[str, str]) -> bytes:
     return digest.digest()
 
 
-def _is_current(folder: Path, record: dict[str, Any]) -> bool:
+def _is_current(folder: Path, record: dict[str, Any], compiler: Compiler) -> bool:
+    """Whether the folder holds the programs that this user had compiled from the same sources."""
     try:
         kept = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        elf = hashlib.sha256((folder / _ELF).read_bytes()).hexdigest()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
-    same = {key: kept.get(key) for key in record} == record
-    return same and kept.get("elf_sha256") == elf and (folder / _IMAGE).is_file()
+    if not isinstance(kept, dict) or {key: kept.get(key) for key in record} != record:
+        return False
+    programs = (folder / name for name in (_ELF, _IMAGE, *_hex_of(compiler)))
+    seals = kept.get("seals")
+    return isinstance(seals, dict) and all(
+        is_sealed(program, _made_from(record), seals.get(program.name)) for program in programs
+    )
+
+
+def _made_from(record: dict[str, Any]) -> str:
+    """What a program's seal says of its sources and its compiler."""
+    return json.dumps(record, sort_keys=True)
+
+
+def _hex_of(compiler: Compiler) -> tuple[str, ...]:
+    """Name of the image as Intel HEX, where the compiler writes it."""
+    return (_HEX,) if compiler.objcopy else ()
 
 
 def _compile(
@@ -359,6 +376,10 @@ def _compile(
             "board": board.name,
             "elf_sha256": hashlib.sha256(elf.read_bytes()).hexdigest(),
             "footprint": asdict(read_footprint(elf)),
+            "seals": {
+                name: seal_of(aside / name, _made_from(record))
+                for name in (_ELF, _IMAGE, *_hex_of(compiler))
+            },
         }
         (aside / _RECORD).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import hashlib
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from tinyedge.errors import DataError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.observation import observed_layers, observing, twin_observer
+from tinyedge.firmware.seal import is_sealed, seal_of
 from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import compile_shared_library, host_compiler
 
@@ -26,7 +29,8 @@ class Twin:
     """The same C as on the board, running here.
 
     Args:
-        model: what ``convert`` wrote. The library is built in its folder, unless it is there.
+        model: what ``convert`` wrote. The library is built in its folder, unless it is there with
+            this user's seal.
         observe: whether ``outputs`` is wanted.
 
     Raises:
@@ -108,16 +112,34 @@ def twin_include_flags(model: ConvertedModel) -> list[str]:
 def _build(model: ConvertedModel, *, observe: bool) -> Path:
     """Builds the library, under a name that its sources and compiler determine."""
     compiler = observing(host_compiler()) if observe else host_compiler()
-    sources = [*twin_sources(model), *([twin_observer()] if observe else [])]
+    observer = [twin_observer()] if observe else []
     digest = hashlib.sha256(" ".join([*compiler.command, compiler.version()]).encode())
     headers = sorted((data_folder("firmware_templates") / "runtime").glob("*.h"))
-    for source in [*sources, *headers, model.folder / "model.h"]:
-        digest.update(source.read_bytes())
+    for source in [*twin_sources(model), *observer, *headers, model.folder / "model.h"]:
+        content = source.read_bytes()
+        digest.update(f"\0{source.name}\0{len(content)}\0".encode() + content)
+    made_from = digest.hexdigest()
     folder = model.folder / "twin"
-    library = folder / f"model-{digest.hexdigest()[:16]}{_SUFFIX}"
-    if not library.is_file():
+    library = folder / f"model-{made_from[:16]}{_SUFFIX}"
+    seal = library.with_suffix(".seal")
+    if not is_sealed(library, made_from, _read(seal)):
         with folder_aside(folder) as aside:
-            compile_shared_library(
-                compiler, sources, aside / library.name, twin_include_flags(model)
-            )
+            # Beside the model's two files may lie others, which an #include would find.
+            alone = dataclasses.replace(model, folder=aside / "model")
+            alone.folder.mkdir()
+            for path, copy in zip(model.sources, alone.sources, strict=True):
+                copy.write_bytes(path.read_bytes())
+            built = aside / library.name
+            sources = [*twin_sources(alone), *observer]
+            compile_shared_library(compiler, sources, built, twin_include_flags(alone))
+            shutil.rmtree(alone.folder)
+            (aside / seal.name).write_text(seal_of(built, made_from), encoding="utf-8")
     return library
+
+
+def _read(seal: Path) -> str:
+    """The seal that lies beside a library; empty where none does."""
+    try:
+        return seal.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""

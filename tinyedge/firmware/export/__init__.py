@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinyedge.boards import Board
-from tinyedge.errors import FileError
 from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.files import folder_aside
 from tinyedge.firmware.export.cmake import cmake_project
+from tinyedge.firmware.export.folder import with_manifest, write_folder
 from tinyedge.firmware.export.platformio import platformio_project
 from tinyedge.firmware.export.source import FirmwareSource, firmware_source
 from tinyedge.names import ProjectFormat
@@ -21,9 +19,6 @@ FORMATS: dict[ProjectFormat, Callable[[FirmwareSource], dict[str, str]]] = {
     "platformio": platformio_project,
 }
 """What makes the files of a project, by their paths in its folder."""
-
-MANIFEST = "tinyedge.json"
-_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -52,34 +47,22 @@ def export_firmware(
         model: what ``convert`` wrote.
         board: the board.
         form: which build system it is for.
-        folder: made if needed. Of an earlier export the files are replaced, and the folders in
-            which they lie; what else is there stays.
+        folder: see ``write_folder``.
         command: the command line that asks for it.
 
     Raises:
         BoardError: the format does not know the board.
         DoesNotFitError, ModelError: see ``firmware_files``.
-        FileError: the folder holds something else.
+        FileError: the folder holds something of the user's; see ``write_folder``.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise FileError(
-            f"{folder}: holds something else than an export", hint="name a folder that is empty"
-        )
     source = firmware_source(model, board, command)
-    files = FORMATS[form](source)
-    manifest = {
-        "version": _VERSION,
+    facts = {
         "format": form,
         "board": board.name,
         "model": source.model,
         "hash": source.hash,
         "command": command,
-        "files": sorted(files),
     }
-    files[MANIFEST] = json.dumps(manifest, indent=2) + "\n"
-    with folder_aside(folder) as aside:
-        for name, text in files.items():
-            path = aside / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+    files = with_manifest(FORMATS[form](source), facts)
+    write_folder(folder, files)
     return Export(folder, sorted(files), source.hash)

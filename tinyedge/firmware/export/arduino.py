@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,13 @@ from tinyedge.boards.cores import CORES
 from tinyedge.errors import UsageError
 from tinyedge.exporters.c.export import c_array, c_identifiers
 from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.files import folder_aside, write_atomically
+from tinyedge.files import check_writable, write_atomically
+from tinyedge.firmware.export.folder import (
+    archive_of,
+    check_archive,
+    with_manifest,
+    write_folder,
+)
 from tinyedge.firmware.link_memory import LinkMemory
 from tinyedge.firmware.project import arduino_harness
 from tinyedge.graph import reference
@@ -35,8 +40,20 @@ _TEMPLATES = {
     "LICENSE.txt": "LICENSE.txt.j2",
     "examples/Classify/Classify.ino": "Classify.ino.j2",
 }
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a .zip file knows: the same library is the same file."""
+_LONGEST_NAME = 63
+_NAME = re.compile(f"[A-Za-z][A-Za-z0-9_]{{0,{_LONGEST_NAME - 1}}}")
+"""What Arduino takes as a name, and C as a part of one."""
+
+_PREFIXES = ("te_", "tinyedge_arena_", "tinyedge_model_")
+"""What names of the runtime and of the model begin with."""
+
+_SYSTEM_HEADERS = re.compile(
+    "arduino|assert|avr|binary|client|complex|ctype|errno|fenv|float|hardwareserial|inttypes|io|"
+    "ipaddress|iso646|limits|locale|math|new|pgmspace|pins_arduino|print|printable|server|setjmp|"
+    "signal|spi|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|stream|"
+    "string|tgmath|threads|time|uchar|unistd|util|wchar|wctype|wire|wprogram|wstring"
+)
+"""Headers that a sketch's own of the same name would hide."""
 
 
 @dataclass(frozen=True)
@@ -66,27 +83,53 @@ def export_arduino(
 
     Args:
         model: what ``convert`` wrote.
-        folder: to write; what is in it and not of the library stays.
-        name: of the library, an identifier; the model's by default.
+        folder: see ``write_folder``.
+        name: of the library and its header; ``tinyedge_`` and the model's name by default.
         sample: int8 of the model's input shape, which the example classifies; noise by default.
         archive: whether to write ``<folder>.zip`` too.
 
     Raises:
-        UsageError: the name is no identifier, or the sample of another shape.
+        UsageError: the name is none of a library, or means something else in its folder; or the
+            sample is of another shape.
+        FileError: the folder, or the .zip file, holds something of the user's; see
+            ``write_folder``.
         OSError: something cannot be written.
     """
-    chosen = name or f"tinyedge_{c_identifiers([model.graph.name])[model.graph.name]}"
-    if not chosen.isidentifier() or not chosen.isascii():
-        raise UsageError(f"{chosen!r} is no name of a library: letters, digits and _")
-    files = library_files(model, chosen, sample)
-    with folder_aside(folder) as aside:
-        for path, text in files.items():
-            (aside / path).parent.mkdir(parents=True, exist_ok=True)
-            (aside / path).write_text(text, encoding="utf-8")
+    identifier = c_identifiers([model.graph.name])[model.graph.name]
+    chosen = f"tinyedge_{identifier}"[:_LONGEST_NAME] if name is None else name
+    _check_name(chosen)
+    library = library_files(model, chosen, sample)
+    facts = {"format": "arduino", "model": model.graph.name, "hash": _digest(library).hex()}
+    files = with_manifest(library, facts)
     zipped = folder.with_name(f"{folder.name}.zip") if archive else None
     if zipped:
-        write_atomically(zipped, _zip(chosen, files))
+        check_writable(zipped)
+        check_archive(zipped)
+    write_folder(folder, files)
+    if zipped:
+        write_atomically(zipped, archive_of(files, chosen))
     return ArduinoLibrary(chosen, tuple(sorted(files)), zipped)
+
+
+def _check_name(name: str) -> None:
+    """Refuses a name that Arduino does not take, or that the library's C has a use for already."""
+    hint = "--name NAME gives the library another"
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name of a library; allowed: a letter, then up to "
+            f"{_LONGEST_NAME - 1} letters, digits and _",
+            hint,
+        )
+    lowered = name.lower()  # file systems may not tell capitals from others
+    templates = data_folder("firmware_templates")
+    ours = [*(templates / "runtime").iterdir(), *arduino_harness()]
+    files = {path.stem.lower() for path in ours} | {"model", "link_memory", "firmware_id"}
+    if lowered in files:
+        raise UsageError(f"'{name}' is the name of a file of the library", hint)
+    if lowered.startswith(_PREFIXES):
+        raise UsageError(f"'{name}': what begins so names a part of the library", hint)
+    if _SYSTEM_HEADERS.fullmatch(lowered):
+        raise UsageError(f"'{name}.h' is a header of the C library or of Arduino", hint)
 
 
 def library_files(
@@ -137,15 +180,3 @@ def _digest(files: Mapping[str, str]) -> bytes:
     for path in sorted(files):
         digest.update(f"{path}\0{files[path]}\0".encode())
     return digest.digest()
-
-
-def _zip(name: str, files: Mapping[str, str]) -> bytes:
-    """One folder in an archive, as 'Add .ZIP Library' takes it."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(files):
-            entry = zipfile.ZipInfo(f"{name}/{path}", _EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, files[path])
-    return content.getvalue()
