@@ -50,6 +50,14 @@ class Device:
                 f"not {self.model.graph.hash[:12]}",
                 hint="build and flash this model first",
             )
+        graph = self.model.graph
+        told = self.hello.input_shape, self.hello.output_size
+        if told != (graph.input_tensor.shape, graph.output_tensor.size):
+            raise LinkError(
+                f"{self.client.port}: HELLO says input {told[0]} and {told[1]} logits, "
+                f"the model has {graph.input_tensor.shape} and {graph.output_tensor.size}",
+                hint="build and flash this model again",
+            )
 
     def answers(self, samples: Iterator[tuple[int, Int8]]) -> Iterator[tuple[int, Answer]]:
         """Computes numbered samples; see ``Client.stream``.
