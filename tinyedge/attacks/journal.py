@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,6 +11,8 @@ from tinyedge.errors import DataError
 from tinyedge.records import RecordFile
 
 _FORMAT = "tinyedge queries 1"
+_RECORD = re.compile("([0-9a-f]{32}) ((?:[0-9a-f]{2})+)")
+"""A digest of 16 bytes, and logits."""
 
 
 class QueryJournal(AbstractContextManager["QueryJournal"]):
@@ -24,8 +27,16 @@ class QueryJournal(AbstractContextManager["QueryJournal"]):
     """
 
     def __init__(self, records: RecordFile) -> None:
-        pairs = (record.split(" ") for record in records.records)
-        self.answers = {bytes.fromhex(digest): bytes.fromhex(raw) for digest, raw in pairs}
+        self.answers: dict[bytes, bytes] = {}
+        for line, record in enumerate(records.records, 2):
+            if not (found := _RECORD.fullmatch(record)):
+                raise DataError(
+                    f"{records.path}: line {line} is no answer: a digest of 32 hexadecimal digits "
+                    "and logits",
+                    hint="begin anew without --resume",
+                )
+            digest, raw = found.groups()
+            self.answers[bytes.fromhex(digest)] = bytes.fromhex(raw)
         self._records = records
 
     @classmethod
@@ -41,17 +52,30 @@ class QueryJournal(AbstractContextManager["QueryJournal"]):
             DataError: it is none, or of another model.
         """
         records = RecordFile.resume(path)
-        of = records.header.get("model")
+        of = str(records.header.get("model"))
         if records.header.get("format") != _FORMAT:
             records.close()
             raise DataError(f"{path}: no journal of queries", hint="begin anew without --resume")
         if of != model_hash:
             records.close()
             raise DataError(
-                f"{path}: holds the answers of model {str(of)[:12]}, not of {model_hash[:12]}",
+                f"{path}: holds the answers of model {of[:12]!r}, not of {model_hash[:12]}",
                 hint="resume with the model that was under attack, or begin anew without --resume",
             )
-        return cls(records)
+        try:
+            return cls(records)
+        except DataError:
+            records.close()
+            raise
+
+    def check_logits(self, count: int) -> None:
+        """Raises DataError where an answer has another number of logits."""
+        if wrong := {len(raw) for raw in self.answers.values()} - {count}:
+            raise DataError(
+                f"{self._records.path}: holds answers of {min(wrong)} logits, the model gives "
+                f"{count}",
+                hint="begin anew without --resume",
+            )
 
     def add(self, digests: Sequence[bytes], answers: Sequence[bytes]) -> None:
         """Writes what was answered."""
