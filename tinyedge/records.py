@@ -24,7 +24,7 @@ often, which a loss of power survives."""
 _LONGEST_HEADER = 2**16
 _LONGEST_LINE = 2**22
 _LARGEST_FILE = 2**30
-_BEGIN_ANEW = "begin anew without --resume, or name another file"
+_BEGIN_ANEW = "begin anew with --discard, or name another file"
 
 
 class RecordFile(AbstractContextManager["RecordFile"]):
@@ -51,7 +51,7 @@ class RecordFile(AbstractContextManager["RecordFile"]):
 
     @classmethod
     def create(cls, path: Path, header: dict[str, Any]) -> RecordFile:
-        """A new file; one that exists is replaced.
+        """A new file; one that exists is replaced (see ``check_replaceable``).
 
         Raises:
             FileError: another program has that open.
@@ -109,6 +109,27 @@ class RecordFile(AbstractContextManager["RecordFile"]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuses to replace a file that somebody may still want: only a header goes without a word.
+
+    Raises:
+        FileError: it holds records, or is no file of records.
+    """
+    if not path.exists():
+        return
+    first, *rest = path.read_bytes().splitlines(keepends=True) or [b""]
+    if first and first != _line_of(first[9:-1]):
+        raise FileError(
+            f"{path}: would be replaced, and is no journal",
+            hint="name another file with --journal, or throw this one away with --discard",
+        )
+    if rest:
+        raise FileError(
+            f"{path}: holds {len(rest):,} answers of an earlier run",
+            hint="--resume goes on with them, --discard throws them away",
+        )
 
 
 def locked(path: Path) -> BinaryIO:

@@ -134,6 +134,10 @@ def craft(
     return craft_oracle_suites(oracle, clean, attacks, settings, QUIET, means), oracle
 
 
+def new_journal(path: Path, model_hash: str) -> QueryJournal:
+    return QueryJournal.create(path, model_hash, discard=True)
+
+
 def assert_same(first: list[Suite], second: list[Suite]) -> None:
     for one, other in zip(first, second, strict=True):
         assert one.inputs.tobytes() == other.inputs.tobytes()
@@ -244,7 +248,7 @@ def test_an_interrupted_attack_goes_on_where_it_stopped(
     path = tmp_path / "journal"
     hash_ = model.graph.hash
     for calls in (0, 1, 60):
-        with QueryJournal.create(path, hash_) as journal, pytest.raises(LinkError):
+        with new_journal(path, hash_) as journal, pytest.raises(LinkError):
             craft(model, Interrupted(twin, calls), clean, names, journal=journal)
         with QueryJournal.resume(path, hash_) as journal:
             assert bool(journal.answers) == bool(calls)
@@ -281,7 +285,7 @@ def test_an_attack_at_two_epsilons_goes_on_where_it_stopped(
     path, hash_ = tmp_path / "journal", model.graph.hash
     stops = np.linspace(0, 10_000 - counted.calls, 5, dtype=int)[:-1]
     for calls in stops:
-        with QueryJournal.create(path, hash_) as journal, pytest.raises(LinkError):
+        with new_journal(path, hash_) as journal, pytest.raises(LinkError):
             craft(model, Interrupted(twin, calls), clean, names, settings, journal=journal)
         with QueryJournal.resume(path, hash_) as journal:
             resumed, again = craft(model, twin, clean, names, settings, journal=journal)
@@ -299,7 +303,7 @@ def test_a_journal_of_other_epsilons_changes_nothing(
     others = AttackSettings.at((0.1, 0.15), **BUDGETS)
     whole, oracle = craft(model, twin, clean, names, others)
     path, hash_ = tmp_path / "journal", model.graph.hash
-    with QueryJournal.create(path, hash_) as journal:
+    with new_journal(path, hash_) as journal:
         craft(model, twin, clean, names, of_two, journal=journal)
     with QueryJournal.resume(path, hash_) as journal:
         resumed, again = craft(model, twin, clean, names, others, journal=journal)
@@ -470,7 +474,8 @@ def test_the_command_line(
 
     (tmp_path / "s.npz.journal").write_text("something else\n")
     assert "records" in failure(capsys, 3, *on_twin, "--resume")["message"]
-    QueryJournal.create(journal, "0" * 64).__exit__(None, None, None)
+    assert "no journal" in failure(capsys, 2, *on_twin)["message"]
+    new_journal(journal, "0" * 64).__exit__(None, None, None)
     error = failure(capsys, 3, *on_twin, "--resume")
     assert "answers of model 000000000000" in error["message"]
     code, _, err = run_cli(capsys, *on_twin)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import PATH, Command, board_option, line_options, toolchain_options
+from tinyedge.cli.options import (
+    PATH,
+    Command,
+    board_option,
+    discard_option,
+    line_options,
+    toolchain_options,
+)
 from tinyedge.names import ORACLE_PLACES
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ class OracleOptions:
     query_budget: int | None
     journal: Path | None
     resume: bool
+    discard: bool
     float_model: Path | None
 
     @classmethod
@@ -58,6 +66,8 @@ class OracleOptions:
             raise UsageError(
                 "where is the converted model to be asked?", hint=f"--on {'|'.join(ORACLE_PLACES)}"
             )
+        if self.resume and self.discard:
+            raise UsageError("--resume and --discard exclude each other")
         if (self.port or self.baud) and self.place != "board":
             raise UsageError("--port and --baud go with --on board")
         if self.timeout_s and self.place not in ("emulator", "board"):
@@ -93,6 +103,7 @@ def oracle_options(command: Command) -> Command:
         click.option(
             "--resume", is_flag=True, help="Go on with the journal of an interrupted run."
         ),
+        discard_option,
         click.option(
             "--float-model",
             type=PATH,
@@ -140,8 +151,8 @@ def attack_converted(
         timeout_s=options.timeout_s,
     )
     with (
-        opened(model, spec) as (execute, about),
         _journal(output, model, options, suite_file) as journal,
+        opened(model, spec) as (execute, about),
     ):
         oracle = Oracle(
             model.graph,
@@ -169,7 +180,7 @@ def attack_converted(
 def _journal(
     output: Output, model: ConvertedModel, options: OracleOptions, suite_file: Path
 ) -> Iterator[QueryJournal]:
-    """The journal; if the body fails, it stays, and the user is told."""
+    """The journal; if the body fails, what it holds stays, and the user is told."""
     from tinyedge.attacks.journal import QueryJournal
 
     path = options.journal or suite_file.with_name(f"{suite_file.name}.journal")
@@ -179,12 +190,17 @@ def _journal(
     else:
         if options.resume:
             output.remark(f"{path}: no journal to resume; the attack begins anew")
-        journal = QueryJournal.create(path, model.graph.hash)
+        journal = QueryJournal.create(path, model.graph.hash, discard=options.discard)
     with journal:
         try:
             yield journal
         except BaseException:
-            output.remark(f"the answers so far are in {path}; --resume goes on with them")
+            if journal.count:
+                output.remark(
+                    f"{journal.count:,} answers are in {path}; --resume goes on with them"
+                )
+            else:
+                journal.remove()
             raise
 
 

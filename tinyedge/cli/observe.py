@@ -76,11 +76,13 @@ def observe(
         ThresholdError: with ``trace``, a layer differs.
         TinyEdgeError: what opening the place or running there raises.
     """
+    from rich.text import Text
+
     from tinyedge.cli.tables import profile_table, trace_table
     from tinyedge.evaluation import observation
     from tinyedge.evaluation.witnesses import random_inputs
     from tinyedge.firmware.observation import observed_layers
-    from tinyedge.places import open_watched
+    from tinyedge.places import open_watched, place_line
     from tinyedge.reports.record import model_record, save_run
 
     layers = observed_layers(model)
@@ -100,6 +102,8 @@ def observe(
         }
         with output.progress(f"watching layers on {place.on}", len(samples)) as advance:
             ticks, crcs = observation.watch(observer, samples, advance)
+        if line := place_line(opened.about):
+            text.append(Text(line))
         if profile:
             found = observation.profile_record(model, opened.counter, ticks, opened.whole)
             record["profile"] = found

@@ -109,9 +109,19 @@ def line_options(command: Command) -> Command:
     return command
 
 
+def discard_option(command: Command) -> Command:
+    """--discard."""
+    return click.option(
+        "--discard",
+        is_flag=True,
+        help="Begin anew, and throw away the answers that the journal holds.",
+    )(command)
+
+
 def link_options(command: Command) -> Command:
-    """--port, --baud, --timeout, --journal and --resume."""
+    """--port, --baud, --timeout, --journal, --resume and --discard."""
     for decorate in (
+        discard_option,
         click.option(
             "--resume",
             is_flag=True,

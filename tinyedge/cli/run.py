@@ -97,6 +97,7 @@ def command(
     timeout_s: float | None,
     journal_file: Path | None,
     resume: bool,  # noqa: FBT001 - click passes it by name
+    discard: bool,  # noqa: FBT001
     compiler: CompilerName | None,
     emulator: EmulatorName | None,
     inputs: Path | None,
@@ -134,7 +135,7 @@ def command(
     from tinyedge.exporters.converted import load_converted
     from tinyedge.places import Journalled, PlaceSpec, open_place, open_tflm
 
-    link = Link(ports, baud, timeout_s, journal_file, resume)
+    link = Link(ports, baud, timeout_s, journal_file, resume, discard)
     sources = sum(map(bool, (suite_files, dataset, inputs)))
     watching = profile or trace
     if watching:
@@ -142,6 +143,7 @@ def command(
             "--runtime tflm": runtime == "tflm",
             "--outputs": outputs,
             "--resume": resume,
+            "--discard": discard,
             "--journal": journal_file,
         }
         check_options(place, ports, others, sources)
@@ -165,7 +167,9 @@ def command(
         return
 
     def opened(all_inputs: list[Int8]) -> AbstractContextManager[OpenPlace]:
-        journal = Journalled(all_inputs, journal_file, resume) if place in DEVICES else None
+        journal = (
+            Journalled(all_inputs, journal_file, resume, discard) if place in DEVICES else None
+        )
         return open_place(model, spec, journal, output.remark)
 
     if inputs and outputs:
@@ -214,6 +218,7 @@ class Link(NamedTuple):
     timeout_s: float | None
     journal: Path | None
     resume: bool
+    discard: bool
 
     def check(self, place: str) -> None:
         """Raises UsageError where this does not go with the place of ``--on``."""
@@ -223,8 +228,13 @@ class Link(NamedTuple):
             raise UsageError("--port and --baud go with --on board")
         if len(set(self.ports)) < len(self.ports):
             raise UsageError("--port: the same port is named twice")
-        if (self.resume or self.journal or self.timeout_s) and place not in DEVICES:
-            raise UsageError("--resume, --journal and --timeout go with --on emulator or board")
+        of_devices = (self.resume, self.discard, self.journal, self.timeout_s)
+        if any(of_devices) and place not in DEVICES:
+            raise UsageError(
+                "--resume, --discard, --journal and --timeout go with --on emulator or board"
+            )
+        if self.resume and self.discard:
+            raise UsageError("--resume and --discard exclude each other")
 
 
 def _suites(
@@ -329,8 +339,11 @@ def _run_suites(
     opened: AbstractContextManager[OpenPlace],
 ) -> tuple[dict[str, Any], list[RenderableType]]:
     """The record of a run, and how it is shown."""
+    from rich.text import Text
+
     from tinyedge.cli.tables import memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
+    from tinyedge.places import place_line
     from tinyedge.reports.record import evaluation_record
 
     results = []
@@ -339,8 +352,9 @@ def _run_suites(
             with output.progress(suite.name, len(suite.labels)) as advance:
                 results.append(evaluate_suite(model, suite, execute, advance))
         record = evaluation_record(model, results, about | finish())
+    line = place_line(about)
     bars = [memory_bars(record["memory"])] if "memory" in record else []
-    return record, [suite_table(record["suites"], place), *bars]
+    return record, [*([Text(line)] if line else []), suite_table(record["suites"], place), *bars]
 
 
 def _compare_runtimes(

@@ -166,7 +166,7 @@ class Fleet:
                 raise DataError(
                     f"{self._journal.path}: {entry.logits.size} logits of sample {number}, the "
                     f"model gives {self._devices[0].hello.output_size}",
-                    hint="begin anew without --resume",
+                    hint="begin anew with --discard",
                 )
         return known
 

@@ -137,14 +137,14 @@ class Journal(AbstractContextManager["Journal"]):
         """Takes in what an interrupted run has left."""
         header = file.header
         if header.get("format") != _FORMAT:
-            raise DataError(f"{self.path}: no journal of a run", hint="begin anew without --resume")
+            raise DataError(f"{self.path}: no journal of a run", hint="begin anew with --discard")
         for key, value in self._header.items():
             if key != "session" and header.get(key) != value:
                 found = _SHORTENED.repr(header.get(key))
                 raise DataError(
                     f"{self.path}: the journal of another run: its {key} is {found}, "
                     f"that of this one {value!r}",
-                    hint="name the right one with --journal, or run without --resume",
+                    hint="name the right one with --journal, or begin anew with --discard",
                 )
         said = {"session": header.get("session")}
         self.session = validate(said, self.path, _Session, DataError).session
@@ -163,5 +163,5 @@ class Journal(AbstractContextManager["Journal"]):
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{place}: no JSON", hint="begin anew without --resume") from error
+            raise DataError(f"{place}: no JSON", hint="begin anew with --discard") from error
         return validate(content, place, _Record, DataError)

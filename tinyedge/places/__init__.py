@@ -1,5 +1,6 @@
 """Places where a converted model runs: each is opened once, describes itself, and is closed."""
 
+from tinyedge.places.devices import place_line
 from tinyedge.places.journalled import Journalled
 from tinyedge.places.opening import OpenPlace, open_place
 from tinyedge.places.spec import PlaceSpec
@@ -14,4 +15,5 @@ __all__ = (
     "open_place",
     "open_tflm",
     "open_watched",
+    "place_line",
 )

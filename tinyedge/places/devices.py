@@ -86,6 +86,17 @@ def attached_record(devices: Sequence[Device]) -> dict[str, Any]:
     }
 
 
+def place_line(about: dict[str, Any]) -> str:
+    """Names a place to people: board, emulator and compiler, or the port; empty on this machine.
+
+    Args:
+        about: what a record says of the place.
+    """
+    if about.get("emulator"):
+        return f"{about['board']}, emulated by {about['emulator']}, compiled by {about['compiler']}"
+    return f"{about['board']} at {about['port']}" if about.get("port") else ""
+
+
 def measured_record(device: EmulatedDevice) -> dict[str, Any]:
     """Memory of a firmware that has run in an emulator: ``memory`` and ``arena`` of its record."""
     firmware, stats = device.firmware, device.device.stats()

@@ -14,6 +14,7 @@ from tinyedge.evaluation.executors import Int8
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.link.journal import Journal
 from tinyedge.places.spec import PlaceSpec
+from tinyedge.records import check_replaceable
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +26,13 @@ class Journalled:
         path: of the journal, which then stays; by default a file in the model's folder, until the
             run has ended.
         resume: goes on with what is there.
+        discard: throws away what is there.
     """
 
     inputs: Sequence[Int8]
     path: Path | None = None
     resume: bool = False
+    discard: bool = False
 
     @contextlib.contextmanager
     def opened(
@@ -39,7 +42,8 @@ class Journalled:
 
         Raises:
             DataError: it is damaged, or of another run.
-            FileError: another program writes to it.
+            FileError: another program writes to it; or it holds answers, and is neither to be
+                resumed nor to be discarded.
         """
         with self._journal(model, spec) as journal:
             if self.resume:
@@ -75,4 +79,6 @@ class Journalled:
         }
         key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
         path = self.path or model.folder / "journals" / f"{key}.jsonl"
+        if not (self.resume or self.discard):
+            check_replaceable(path)
         return Journal(path, identity, resume=self.resume)
