@@ -25,7 +25,7 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import write_atomically
 from tinyedge.firmware.footprint import Footprint
 from tinyedge.graph.operators import Softmax
-from tinyedge.reports.run_record import VERSION, encode_array
+from tinyedge.reports.parts import VERSION, encode_array
 
 _PICTURES = 4
 """Samples of each adversarial suite that are kept to be shown."""
