@@ -17,10 +17,11 @@ from tinyedge.errors import ThresholdError
 from tinyedge.evaluation.compare import PLACES, SuiteResult
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import LogitError, confusion_matrix, verdicts
+from tinyedge.evaluation.perturbation import Perturbation, successes, withstood
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import write_atomically
 from tinyedge.graph.operators import Softmax
-from tinyedge.reports.run_record import VERSION, encode_array
+from tinyedge.reports.parts import VERSION, encode_array
 
 _PICTURES = 4
 """Samples of each adversarial suite that are kept to be shown."""
@@ -179,17 +180,8 @@ def _logit_errors(model: ConvertedModel, result: SuiteResult) -> dict[str, Any]:
     }
 
 
-def _lengths(result: SuiteResult, clean: SuiteResult) -> NDArray[np.float64]:
-    """The length (L2) of each sample's change, in units of the float input, float64 (n,)."""
-    change = _differences(result, clean)
-    lengths: NDArray[np.float64] = np.linalg.norm(change, axis=1)
-    return lengths
-
-
-def _differences(result: SuiteResult, clean: SuiteResult) -> NDArray[np.float64]:
-    count = result.samples
-    before = clean.suite.inputs[:count].reshape(count, -1).astype(np.float64)
-    return result.suite.inputs.reshape(count, -1) - before
+def _perturbation(result: SuiteResult, clean: SuiteResult) -> Perturbation:
+    return Perturbation.between(clean.suite.inputs, result.suite.inputs)
 
 
 def _rights(result: SuiteResult, clean: SuiteResult) -> tuple[NDArray[np.bool_], ...]:
@@ -200,10 +192,7 @@ def _rights(result: SuiteResult, clean: SuiteResult) -> tuple[NDArray[np.bool_],
 
 def _change(result: SuiteResult, clean: SuiteResult) -> dict[str, Any]:
     count, labels = result.samples, result.suite.labels
-    change = np.abs(_differences(result, clean))
-    lengths = _lengths(result, clean)
-    before, after = _rights(result, clean)
-    broken = before & ~after
+    change = _perturbation(result, clean)
     steps = (result.inputs != clean.inputs[:count]).reshape(count, -1)
     return {
         "clean": clean.suite.name,
@@ -211,13 +200,13 @@ def _change(result: SuiteResult, clean: SuiteResult) -> dict[str, Any]:
             place: None if given is None else float((verdicts(given[:count]) == labels).mean())
             for place, given in clean.logits.items()
         },
-        "linf_max": float(change.max()),
-        "linf_mean": float(change.max(axis=1).mean()),
-        "l2_mean": float(lengths.mean()),
-        "l2_max": float(lengths.max()),
-        "l2_median_of_successes": float(np.median(lengths[broken])) if broken.any() else None,
-        "values_changed": float((change > 0).mean()),
-        "samples_changed": int((lengths > 0).sum()),
+        "linf_max": float(change.largest.max()),
+        "linf_mean": float(change.largest.mean()),
+        "l2_mean": float(change.lengths.mean()),
+        "l2_max": float(change.lengths.max()),
+        "l2_median_of_successes": change.median_of_successes(*_rights(result, clean)),
+        "values_changed": float((change.change != 0).mean()),
+        "samples_changed": change.samples_changed,
         "samples_changed_int8": int(steps.any(axis=1).sum()),
     }
 
@@ -227,9 +216,8 @@ def _within_epsilon(result: SuiteResult, clean: SuiteResult) -> dict[str, Any] |
     settings = result.suite.settings
     if settings.get("norm") != "L2" or "epsilon" not in settings:
         return None
-    before, after = _rights(result, clean)
-    withstood = after | (before & (_lengths(result, clean) > settings["epsilon"]))
-    share = float(withstood.mean())
+    lengths = _perturbation(result, clean).lengths
+    share = float(withstood(lengths, settings["epsilon"], *_rights(result, clean)).mean())
     return {"share": share, "interval": wilson_interval(share, result.samples)}
 
 
@@ -241,7 +229,7 @@ def _suite_arrays(result: SuiteResult, clean: SuiteResult | None) -> dict[str, A
         "device_logits": device,
         "instructions": result.run.instructions,
         "seconds": result.run.seconds,
-        "l2": _lengths(result, clean).astype(np.float32) if clean else None,
+        "l2": _perturbation(result, clean).lengths.astype(np.float32) if clean else None,
     }
     return {
         "suite": result.suite.name,
@@ -258,7 +246,7 @@ def _pictures(result: SuiteResult, clean: SuiteResult) -> list[dict[str, Any]]:
     if result.inputs[0].ndim != 3:
         return []
     before, after = _rights(result, clean)
-    broken, held = np.flatnonzero(before & ~after), np.flatnonzero(before & after)
+    broken, held = np.flatnonzero(successes(before, after)), np.flatnonzero(before & after)
     others = np.flatnonzero(~before)
     chosen = [*broken[: _PICTURES - 1], *held[:1], *broken[_PICTURES - 1 :], *held[1:], *others]
     found = [verdicts(each.run.logits[: result.samples]) for each in (clean, result)]
