@@ -78,10 +78,11 @@ def convert(
     Args:
         model: a ``tf_keras.Model`` (with QKeras' layers or Keras' own), or a path: what ``tinyedge
             convert`` takes.
-        calibration: real inputs (n, *input shape), floats, or uint8 images, which stand for 0 to 1;
-            or the path of such. For activations without a quantizer of their own.
+        calibration: real inputs (n, *input shape), floats, or uint8 images, which are taken as the
+            model itself takes pixels; or the path of such. For activations without a quantizer of
+            their own.
         input_range: smallest and largest input value; that of ``calibration`` by default, else
-            (0, 1).
+            (0, 255) where the model scales pixels itself, else (0, 1).
         core: whose instructions the kernels are chosen by.
         optimize: for ``speed``, or for the ``size`` of the flash image.
         folder: to write into; a temporary one by default.

@@ -68,7 +68,7 @@ def _attack_name(result: SuiteResult) -> str:
 
 
 def _right(result: SuiteResult, count: int) -> Any:
-    return verdicts(result.run.logits[:count]) == result.suite.labels[:count]
+    return verdicts(result.run.logits[:count], result.output) == result.suite.labels[:count]
 
 
 def _signs(attacks: Sequence[Pair]) -> list[dict[str, Any]]:

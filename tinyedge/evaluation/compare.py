@@ -74,12 +74,14 @@ class SuiteResult:
     def accuracy(self, place: Place) -> float | None:
         """The share of right verdicts; None for a float model whose logits are not known."""
         logits = self.logits[place]
-        return None if logits is None else accuracy(logits, self.suite.labels)
+        return None if logits is None else accuracy(logits, self.suite.labels, self.output)
 
 
-def accuracy(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:
-    """Share of samples whose largest logit (the first of equals) is the label's."""
-    return float((verdicts(logits) == labels).mean())
+def accuracy(
+    logits: NDArray[Any], labels: NDArray[np.int64], output: Quantization | None = None
+) -> float:
+    """Share of samples whose verdict, see ``verdicts``, is the label."""
+    return float((verdicts(logits, output) == labels).mean())
 
 
 def quantized_samples(model: ConvertedModel, suite: Suite) -> Int8:

@@ -149,23 +149,30 @@ def _unreadable(path: Path, error: Exception) -> ModelError:
 
 
 def is_softmax(layer: Any) -> bool:
-    """Whether a layer is nothing but a softmax over the last axis."""
+    """Whether a layer is nothing but a softmax over the last axis, or one output's sigmoid."""
     if isinstance(layer, tf_keras.layers.Softmax):
         return layer.axis in (-1, len(layer.output_shape) - 1)
-    return isinstance(layer, tf_keras.layers.Activation) and _named_softmax(layer.activation)
+    return isinstance(layer, tf_keras.layers.Activation) and _is_probability(
+        layer, layer.activation
+    )
 
 
 def ends_in_softmax(layer: Any) -> bool:
-    """Whether a layer applies a softmax to its own result."""
-    return not is_softmax(layer) and _named_softmax(getattr(layer, "activation", None))
+    """Whether a layer applies a softmax to its own result, or a sigmoid to its one output."""
+    return not is_softmax(layer) and _is_probability(layer, getattr(layer, "activation", None))
 
 
-def _named_softmax(activation: Any) -> bool:
-    return activation == "softmax" or getattr(activation, "__name__", "") == "softmax"
+def _is_probability(layer: Any, activation: Any) -> bool:
+    """Whether an activation makes a probability of a logit: the verdicts are the logits'."""
+    name = activation if isinstance(activation, str) else getattr(activation, "__name__", "")
+    return name == "softmax" or (name == "sigmoid" and math.prod(layer.output_shape[1:]) == 1)
 
 
 def logits_model(model: Any) -> Any:
-    """The model without its final softmax. Shares the layers, one of which it may change."""
+    """The model without its final softmax, or the sigmoid of its one output.
+
+    Shares the layers, one of which it may change.
+    """
     last = model.outputs[0]._keras_history.layer  # noqa: SLF001 - as Keras itself does
     if is_softmax(last):
         return tf_keras.Model(model.inputs, last.input)

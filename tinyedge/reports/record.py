@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import tinyedge
 from tinyedge.attacks.run_judgement import judge_run
 from tinyedge.errors import ThresholdError
-from tinyedge.evaluation.compare import PLACES, SuiteResult
+from tinyedge.evaluation.compare import PLACES, SuiteResult, accuracy
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import LogitError, confusion_matrix, verdicts
 from tinyedge.evaluation.perturbation import Perturbation, successes, withstood
@@ -108,9 +108,12 @@ def _suite_record(
     suite, count, differs = result.suite, result.samples, result.differs
     logits = result.logits
     accuracies = {place: result.accuracy(place) for place in PLACES}
-    found = {place: None if given is None else verdicts(given) for place, given in logits.items()}
+    found = {
+        place: None if given is None else verdicts(given, result.output)
+        for place, given in logits.items()
+    }
     assert found["device"] is not None
-    classes = result.run.logits[0].size
+    classes = max(result.run.logits[0].size, 2)
     run = result.run
     return {
         "name": suite.name,
@@ -187,7 +190,9 @@ def _perturbation(result: SuiteResult, clean: SuiteResult) -> Perturbation:
 def _rights(result: SuiteResult, clean: SuiteResult) -> tuple[NDArray[np.bool_], ...]:
     """Whether the device had each sample right before the attack, and after it."""
     labels = result.suite.labels
-    return tuple(verdicts(each.run.logits[: len(labels)]) == labels for each in (clean, result))
+    return tuple(
+        verdicts(each.run.logits[: len(labels)], each.output) == labels for each in (clean, result)
+    )
 
 
 def _change(result: SuiteResult, clean: SuiteResult) -> dict[str, Any]:
@@ -197,7 +202,7 @@ def _change(result: SuiteResult, clean: SuiteResult) -> dict[str, Any]:
     return {
         "clean": clean.suite.name,
         "clean_accuracy": {
-            place: None if given is None else float((verdicts(given[:count]) == labels).mean())
+            place: None if given is None else accuracy(given[:count], labels, clean.output)
             for place, given in clean.logits.items()
         },
         "linf_max": float(change.largest.max()),
@@ -249,7 +254,7 @@ def _pictures(result: SuiteResult, clean: SuiteResult) -> list[dict[str, Any]]:
     broken, held = np.flatnonzero(successes(before, after)), np.flatnonzero(before & after)
     others = np.flatnonzero(~before)
     chosen = [*broken[: _PICTURES - 1], *held[:1], *broken[_PICTURES - 1 :], *held[1:], *others]
-    found = [verdicts(each.run.logits[: result.samples]) for each in (clean, result)]
+    found = [verdicts(each.run.logits[: result.samples], each.output) for each in (clean, result)]
     return [
         {
             "suite": result.suite.name,

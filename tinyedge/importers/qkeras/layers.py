@@ -88,8 +88,8 @@ def _build(layer: Any, inputs: list[n.Node], call: Any, output: Any) -> list[n.N
     if is_softmax(layer) or ends_in_softmax(layer):
         if not final:
             raise ModelError(
-                f"layer '{layer.name}': softmax before the end of the model",
-                hint="a softmax is supported as the last layer only",
+                f"layer '{layer.name}': softmax or sigmoid before the end of the model",
+                hint="a softmax, or the sigmoid of one output, is supported as the last layer only",
             )
         if is_softmax(layer):
             return [inputs[0]]
