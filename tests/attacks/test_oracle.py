@@ -38,6 +38,8 @@ from tinyedge.places import PlaceSpec
 from tinyedge.records import RecordFile
 from tinyedge.targets import available_emulators, open_emulator
 
+pytestmark = pytest.mark.keras
+
 QUIET = Output(verbosity=-1).progress
 BOARD = load_board("netduinoplus2")
 BUDGETS: dict[str, Any] = {

@@ -25,6 +25,8 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.targets import available_emulators
 
+pytestmark = pytest.mark.keras
+
 
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = run_json(capsys, "demo", "-o", tmp_path / "demo")

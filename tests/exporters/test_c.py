@@ -17,6 +17,8 @@ from tinyedge.graph.operators import Weighted
 from tinyedge.graph.tensors import WEIGHT_RANGES
 from tinyedge.names import OBJECTIVES
 
+pytestmark = pytest.mark.needs_tool
+
 
 @pytest.mark.parametrize("seed", range(5))
 def test_same_graph_gives_the_same_bytes(seed: int, tmp_path: Path) -> None:

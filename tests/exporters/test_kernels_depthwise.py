@@ -23,6 +23,8 @@ from tinyedge.names import COMPILERS, CompilerName, Objective
 from tinyedge.targets import available_emulators
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.emulator
+
 PAIR = "te_depthwise_conv2d_pair_s8"
 DUAL = "te_depthwise_conv2d_dual_s8"
 

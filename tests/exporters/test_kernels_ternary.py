@@ -30,6 +30,8 @@ from tinyedge.names import CompilerName
 from tinyedge.targets import available_emulators
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.emulator
+
 CORES = {
     "cortex-m0": "mps2-an385-m0",
     "cortex-m3": "mps2-an385",

@@ -29,6 +29,8 @@ from tinyedge.targets import available_emulators
 from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.needs_tool
+
 GRAPH = RandomGraph(278)
 BUILD = ("cmake", "ninja")
 

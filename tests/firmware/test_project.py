@@ -16,6 +16,8 @@ from tinyedge.names import COMPILERS, CompilerName
 from tinyedge.toolchains import compilers
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.needs_tool
+
 BOARD = load_board("netduinoplus2")
 
 

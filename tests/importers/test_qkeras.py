@@ -18,6 +18,8 @@ from tinyedge.importers import import_model
 from tinyedge.importers.qkeras import logits_function
 from tinyedge.keras.environment import qkeras, tf_keras
 
+pytestmark = pytest.mark.keras
+
 layers = tf_keras.layers
 
 

@@ -31,6 +31,8 @@ from tinyedge.graph.graph import Graph
 from tinyedge.importers import import_model
 from tinyedge.tflm.interpreter import Interpreter
 
+pytestmark = pytest.mark.keras
+
 SAMPLES = 60
 
 

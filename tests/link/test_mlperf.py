@@ -35,6 +35,8 @@ from tinyedge.templates import data_folder
 from tinyedge.tflm.firmware import TflmLibrary, build_tflm_firmware
 from tinyedge.toolchains.compilers import WARNINGS, host_compiler
 
+pytestmark = pytest.mark.needs_tool
+
 BOARD = load_board("netduinoplus2")
 CHUNK = 31  # bytes in a command of the public runner
 LOGITS, PROBABILITIES, SINGLE, CODER = 1, 19, 115, 3

@@ -16,6 +16,8 @@ from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size
 from tinyedge.names import NETWORKS, PRECISIONS, NetworkName, Precision
 
+pytestmark = pytest.mark.keras
+
 KIB = 1024
 
 

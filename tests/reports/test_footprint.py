@@ -33,6 +33,8 @@ from tinyedge.reports.footprint import (
 from tinyedge.reports.footprint_record import load_footprint
 from tinyedge.toolchains.compilers import available_compilers, cross_compiler
 
+pytestmark = pytest.mark.needs_tool
+
 
 def loaded(elf: Path) -> dict[str, int]:
     """What the segments take, by the addresses of the boards' memories: RAM begins at 512 MiB."""

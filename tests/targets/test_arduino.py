@@ -25,6 +25,8 @@ from tinyedge.names import OBJECTIVES, Objective
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.emulator
+
 UNO, MEGA = load_board("arduino-uno"), load_board("arduino-mega2560")
 BOARDS = {"arduino-uno": UNO, "arduino-mega2560": MEGA}
 DIGITS = Path(__file__).parents[1] / "data" / "digits_ternary.npz"

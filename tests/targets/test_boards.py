@@ -25,6 +25,8 @@ from tinyedge.names import COMPILERS, CompilerName, EmulatorName
 from tinyedge.targets import available_emulators, open_emulator, require_emulator
 from tinyedge.toolchains.compilers import available_compilers, cross_compiler
 
+pytestmark = pytest.mark.emulator
+
 BOARDS = [name for name in board_names() if load_board(name).emulator.qemu]
 IN_UNICORN = [
     name

@@ -21,6 +21,8 @@ from tinyedge.names import COMPILERS, CompilerName, EmulatorName
 from tinyedge.targets import available_emulators
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.emulator
+
 PLACES: list[tuple[str, EmulatorName]] = [
     ("microbit", "qemu"),
     ("mps2-an385-m0", "qemu"),

@@ -24,6 +24,8 @@ from tinyedge.names import COMPILERS, CompilerName, EmulatorName
 from tinyedge.targets import available_emulators
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.emulator
+
 BOARD = load_board("netduinoplus2")
 EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn")
 

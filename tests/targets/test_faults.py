@@ -25,6 +25,8 @@ from tinyedge.names import COMPILERS, CompilerName
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.toolchains.compilers import available_compilers, cross_compiler
 
+pytestmark = pytest.mark.emulator
+
 LOOP, UNDEFINED, READ, STACK = 0, 4, 5, 6
 WITHOUT_STATUS = ["microbit", "mps2-an385-m0"]
 WITH_STATUS = [

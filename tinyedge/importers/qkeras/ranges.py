@@ -12,6 +12,7 @@ from tinyedge.graph.tensors import Quantization, as_batch
 from tinyedge.importers.qkeras import nodes as n
 from tinyedge.importers.qkeras.fusion import clamp_of
 from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.grids import Grid
 
 Range = tuple[float, float]
 Float32 = NDArray[np.float32]
@@ -61,7 +62,7 @@ def assign_grids(
                 )
             else:
                 input_range = (float(calibration.min()), float(calibration.max()))
-        source.grid = n.Grid(Quantization.from_range(*input_range))
+        source.grid = Grid(Quantization.from_range(*input_range))
 
     unknown = [
         node
@@ -86,14 +87,14 @@ def assign_grids(
             inherited = node.inputs[0].grid
             assert inherited
             clamp = clamp_of(inherited.quantization, node.bounds)
-            node.grid = n.Grid(inherited.quantization, clamp)
+            node.grid = Grid(inherited.quantization, clamp)
     return notes
 
 
-def _grid(node: n.Node, seen: Range) -> n.Grid:
+def _grid(node: n.Node, seen: Range) -> Grid:
     low, high = (float(np.clip(value, *node.bounds)) for value in seen)
     quantization = Quantization.from_range(low, high)
-    return n.Grid(quantization, clamp_of(quantization, node.bounds))
+    return Grid(quantization, clamp_of(quantization, node.bounds))
 
 
 def _estimate(node: n.Node, seen: Range) -> Range:
