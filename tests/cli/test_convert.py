@@ -26,6 +26,7 @@ def test_a_board_s_core_chooses_the_kernels(
     assert failure(capsys, 3, *convert, "-b", "nucleo")["code"] == "board"
 
 
+@pytest.mark.needs_tool
 def test_build_notes_kernels_of_another_core(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
