@@ -28,7 +28,7 @@ _SPREAD = 6.0
 _BATCH = 32
 _SCALED_PIXELS = 16.0
 """Below this width, a first layer that scales 0 to 255 to it was made for such pixels: Rescaling by
-1/255 gives 1, by 1/127.5 gives 2, a normalization by a real deviation some 4."""
+1/255 gives 1, by 1/127.5 gives 2. A batch normalization's scale is learnt, and tells nothing."""
 
 
 def assign_grids(
@@ -120,7 +120,8 @@ def expected_pixels(nodes: list[n.Node]) -> Range:
         nodes: as they were traced, before they are fused.
     """
     first = next((node for node in nodes[1:] if not isinstance(node, n.KEEPS_GRID)), None)
-    if isinstance(first, n.Affine) and 255 * float(np.abs(first.scale).max()) < _SCALED_PIXELS:
+    rescales = isinstance(first, n.Affine) and not first.spread
+    if rescales and 255 * float(np.abs(first.scale).max()) < _SCALED_PIXELS:
         return 0.0, 255.0
     return DEFAULT_INPUT_RANGE
 
