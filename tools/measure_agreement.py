@@ -63,7 +63,10 @@ def main() -> None:
                 "model": arguments.model.name,
                 "samples": len(x),
                 "top1_agreement": float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
-                "accuracy": {"float": accuracy(expected, y), "integer_graph": accuracy(found, y, quantization)},
+                "accuracy": {
+                    "float": accuracy(expected, y),
+                    "integer_graph": accuracy(found, y, quantization),
+                },
                 "logit_error_steps": {
                     "rms": float(np.sqrt((steps**2).mean())),
                     "max": float(steps.max()),
