@@ -240,7 +240,7 @@ def attack(
     clip = _range("clip", clip)
     given = attacks if isinstance(attacks, str) else ",".join(attacks)
     names = attack_names(given, GRADIENTS)
-    clean = _suites(samples)[0].fitted(ModelInput(pixels=clip))
+    clean = _suites(samples)[0]
     if epsilon is None:
         epsilon = 8 / 255 * (clip[1] - clip[0])
     chosen = AttackSettings.at(_numbers("epsilon", epsilon), clip=clip, **settings)

@@ -180,6 +180,14 @@ def test_pixels_are_what_the_model_scales_itself(scale: float, tmp_path: Path) -
     assert import_model(path).graph.input_tensor.quantization.scale == pytest.approx(1)
 
 
+def test_raw_pixels_for_a_model_of_fractions_are_warned_of() -> None:
+    fractions = demo.clean_suite().inputs[:40]
+    [note] = import_model(demo.MODEL, fractions * 255).notes
+    assert "reach 255" in note
+    assert "divided by 255" in note
+    assert not import_model(demo.MODEL, fractions).notes
+
+
 def test_an_activation_that_is_zero_for_all_data_is_refused(tmp_path: Path) -> None:
     model = km.randomized(km.sequential((9, 8, 3), layers.Flatten(), km.dense(use_bias=False)))
     path = km.save(model, tmp_path / "model.h5")
