@@ -42,14 +42,14 @@ def import_qkeras(
         ModelError: the file is missing or damaged, or holds a layer, an activation or a quantizer
             that is not supported.
     """
-    from tinyedge.importers.qkeras.fusion import fuse
+    from tinyedge.importers.qkeras.fusion import fuse, refine_averages
     from tinyedge.importers.qkeras.layers import trace
     from tinyedge.importers.qkeras.lowering import lower
     from tinyedge.importers.qkeras.ranges import assign_grids
     from tinyedge.keras.load import load_keras_model
 
     model = load_keras_model(path)
-    nodes = fuse(trace(model))
+    nodes = refine_averages(fuse(trace(model)))
     notes = assign_grids(nodes, calibration, input_range)
     source = {"file": path.name, "sha256": file_hash(path), "producer": "QKeras"}
     graph, origins = lower(nodes, path.stem, source, notes)
