@@ -47,7 +47,7 @@ class RecordFile(AbstractContextManager["RecordFile"]):
 
     @classmethod
     def create(cls, path: Path, header: dict[str, Any]) -> RecordFile:
-        """A new file; one that exists is replaced.
+        """A new file; one that exists is replaced (see ``check_replaceable``).
 
         Raises:
             FileError: another program has that open.
@@ -80,12 +80,12 @@ class RecordFile(AbstractContextManager["RecordFile"]):
             except (IndexError, ValueError) as error:
                 raise DataError(
                     f"{path}: not a file of records, or its first line is damaged",
-                    hint="begin anew without --resume, or name another file",
+                    hint="begin anew with --discard, or name another file",
                 ) from error
             if b"\n" in content[good:]:
                 raise DataError(
                     f"{path}: line {len(texts) + 1} is damaged",
-                    hint="begin anew without --resume, or name another file",
+                    hint="begin anew with --discard, or name another file",
                 )
             os.truncate(path, good)
         return cls(path, header, texts[1:])
@@ -118,6 +118,31 @@ class RecordFile(AbstractContextManager["RecordFile"]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_replaceable(path: Path, records: str = "answers") -> None:
+    """Refuses to replace a file that somebody may still want: only a header goes without a word.
+
+    Args:
+        path: of the file.
+        records: what it holds, in words.
+
+    Raises:
+        FileError: it holds records, or is no file of records.
+    """
+    if not path.exists():
+        return
+    first, *rest = path.read_bytes().splitlines(keepends=True) or [b""]
+    if first and first != _line_of(first[9:-1]):
+        raise FileError(
+            f"{path}: would be replaced, and is no journal",
+            hint="name another file with --journal, or throw this one away with --discard",
+        )
+    if rest:
+        raise FileError(
+            f"{path}: holds {len(rest):,} {records} of an earlier run",
+            hint="--resume goes on with them, --discard throws them away",
+        )
 
 
 def locked(path: Path, busy: FileError | None = None) -> BinaryIO:

@@ -15,9 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from tinyedge.datasets import (
-    DATASETS,
     Channels,
-    DatasetName,
     LabelledSamples,
     Split,
     cifar10,
@@ -28,6 +26,7 @@ from tinyedge.datasets import (
 from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import pixel_range, suite_of
 from tinyedge.graph.tensors import Quantization
+from tinyedge.names import DATASETS, DatasetName
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 CHANNELS: tuple[Channels, ...] = ("grey", "rgb")

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tinyedge.errors import DataError
-from tinyedge.records import RecordFile
+from tinyedge.records import RecordFile, check_replaceable
 
 _FORMAT = "tinyedge queries 1"
 
@@ -27,10 +27,23 @@ class QueryJournal(AbstractContextManager["QueryJournal"]):
         pairs = (record.split(" ") for record in records.records)
         self.answers = {bytes.fromhex(digest): bytes.fromhex(raw) for digest, raw in pairs}
         self._records = records
+        self._added = 0
 
     @classmethod
-    def create(cls, path: Path, model_hash: str) -> QueryJournal:
-        """A new journal of a model; one that exists is replaced."""
+    def create(cls, path: Path, model_hash: str, *, discard: bool = False) -> QueryJournal:
+        """A new journal of a model.
+
+        Args:
+            path: of the file.
+            model_hash: of the model's graph.
+            discard: throws away a file that is there.
+
+        Raises:
+            FileError: the file that is there holds answers, and is not to be discarded; or another
+                program writes to it.
+        """
+        if not discard:
+            check_replaceable(path)
         return cls(RecordFile.create(path, {"format": _FORMAT, "model": model_hash}))
 
     @classmethod
@@ -44,19 +57,25 @@ class QueryJournal(AbstractContextManager["QueryJournal"]):
         of = records.header.get("model")
         if records.header.get("format") != _FORMAT:
             records.close()
-            raise DataError(f"{path}: no journal of queries", hint="begin anew without --resume")
+            raise DataError(f"{path}: no journal of queries", hint="begin anew with --discard")
         if of != model_hash:
             records.close()
             raise DataError(
                 f"{path}: holds the answers of model {str(of)[:12]}, not of {model_hash[:12]}",
-                hint="resume with the model that was under attack, or begin anew without --resume",
+                hint="resume with the model that was under attack, or begin anew with --discard",
             )
         return cls(records)
 
     def add(self, digests: Sequence[bytes], answers: Sequence[bytes]) -> None:
         """Writes what was answered."""
+        self._added += len(answers)
         pairs = zip(digests, answers, strict=True)
         self._records.append(f"{digest.hex()} {raw.hex()}" for digest, raw in pairs)
+
+    @property
+    def count(self) -> int:
+        """Answers in the file, those of the interrupted run included."""
+        return len(self.answers) + self._added
 
     def remove(self) -> None:
         """Deletes it: the attack is finished."""

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinyedge.cli.output import Output
-    from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.suites import Suite
+    from tinyedge.names import DatasetName
 
 
 def model_file(model: Path) -> tuple[Path, dict[str, Any] | None]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from tinyedge.cli.options import (
-    DATASETS,
     PATH,
     board_option,
     data_folder_option,
@@ -19,29 +17,19 @@ from tinyedge.cli.options import (
     toolchain_options,
 )
 from tinyedge.cli.output import Output
+from tinyedge.names import DATASETS, DEVICES, PLACES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from rich.console import RenderableType
 
-    from tinyedge.boards import Board
-    from tinyedge.cli.firmware import Runtime
-    from tinyedge.datasets import DatasetName
-    from tinyedge.evaluation.compare import Executor
     from tinyedge.evaluation.executors import Int8
-    from tinyedge.evaluation.session import Place
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.link.journal import Journal
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
-
-    Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
-
-PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
-DEVICES = ("emulator", "board")
+    from tinyedge.names import CompilerName, DatasetName, EmulatorName, PlaceName
+    from tinyedge.places import OpenPlace
 
 
 @click.command("run")
@@ -101,13 +89,14 @@ DEVICES = ("emulator", "board")
 def command(
     output: Output,
     folder: Path,
-    place: Place,
+    place: PlaceName,
     board_name: str | None,
     ports: tuple[str, ...],
     baud: int | None,
     timeout_s: float | None,
     journal_file: Path | None,
     resume: bool,  # noqa: FBT001 - click passes it by name
+    discard: bool,  # noqa: FBT001
     compiler: CompilerName | None,
     emulator: EmulatorName | None,
     inputs: Path | None,
@@ -140,12 +129,12 @@ def command(
     """
     from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.firmware import Runtime
-    from tinyedge.cli.observe import Watched, check_options, observe
+    from tinyedge.cli.observe import check_options, observe
     from tinyedge.errors import UsageError
-    from tinyedge.evaluation.session import LinkOptions
     from tinyedge.exporters.converted import load_converted
+    from tinyedge.places import Journalled, PlaceSpec, open_place, open_tflm
 
-    link = Link(ports, baud, timeout_s, journal_file, resume)
+    link = Link(ports, baud, timeout_s, journal_file, resume, discard)
     sources = sum(map(bool, (suite_files, dataset, inputs)))
     watching = profile or trace
     if watching:
@@ -153,6 +142,7 @@ def command(
             "--runtime tflm": runtime == "tflm",
             "--outputs": outputs,
             "--resume": resume,
+            "--discard": discard,
             "--journal": journal_file,
         }
         check_options(place, ports, others, sources)
@@ -169,16 +159,17 @@ def command(
     _check_record_file(record_file, None if watching else inputs)
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
+    spec = PlaceSpec(place, board, ports, emulator, compiler, baud=baud, timeout_s=timeout_s)
     if watching:
-        watched = Watched(place, board, emulator, compiler, ports, LinkOptions(timeout_s, baud))
         given = _given(output, model, inputs, suite_files, dataset, data_folder, samples, pixels)
-        observe(output, model, watched, given, samples, record_file, profile=profile, trace=trace)
+        observe(output, model, spec, given, samples, record_file, profile=profile, trace=trace)
         return
 
-    def opened(all_inputs: list[Int8]) -> AbstractContextManager[Opened]:
-        if place not in DEVICES:
-            return _opened_here(model, place)
-        return _opened_devices(output, model, place, board, link, emulator, compiler, all_inputs)
+    def opened(all_inputs: list[Int8]) -> AbstractContextManager[OpenPlace]:
+        journal = (
+            Journalled(all_inputs, journal_file, resume, discard) if place in DEVICES else None
+        )
+        return open_place(model, spec, journal, output.remark)
 
     if inputs and outputs:
         _run_inputs(output, model, inputs, outputs, opened, samples)
@@ -190,7 +181,8 @@ def command(
     record, text = _run_suites(output, model, suites, place, everything)
     text += _saved(output, record, record_file)
     if chosen.name == "tflm":
-        _compare_runtimes(output, model, suites, record, text, _opened_tflm(model, board, chosen))
+        theirs = open_tflm(model, board, chosen.includes, chosen.library, chosen.arena)
+        _compare_runtimes(output, model, suites, record, text, theirs)
     else:
         from tinyedge.reports.record import difference, printed
 
@@ -225,6 +217,7 @@ class Link(NamedTuple):
     timeout_s: float | None
     journal: Path | None
     resume: bool
+    discard: bool
 
     def check(self, place: str) -> None:
         """Raises UsageError where this does not go with the place of ``--on``."""
@@ -234,127 +227,13 @@ class Link(NamedTuple):
             raise UsageError("--port and --baud go with --on board")
         if len(set(self.ports)) < len(self.ports):
             raise UsageError("--port: the same port is named twice")
-        if (self.resume or self.journal or self.timeout_s) and place not in DEVICES:
-            raise UsageError("--resume, --journal and --timeout go with --on emulator or board")
-
-
-@contextlib.contextmanager
-def _opened_here(model: ConvertedModel, place: str) -> Iterator[Opened]:
-    """An executor on this machine, what a report says of it, and how to complete that."""
-    from tinyedge.evaluation import executors
-
-    run = executors.HERE[place]
-    yield lambda samples, progress=None: run(model, samples, progress), {"on": place}, dict
-
-
-@contextlib.contextmanager
-def _opened_devices(
-    output: Output,
-    model: ConvertedModel,
-    place: Place,
-    board: Board,
-    link: Link,
-    emulator: EmulatorName | None,
-    compiler: CompilerName | None,
-    inputs: list[Int8],
-) -> Iterator[Opened]:
-    """As ``_opened_here``: an emulator or boards, with the run's journal."""
-    from tinyedge.errors import LinkError
-    from tinyedge.evaluation.devices import Fleet
-    from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_device
-    from tinyedge.reports.record import attached_record, emulated_record, measured_record
-
-    total = sum(len(samples) for samples in inputs)
-    with _journal(model, place, board, link, inputs) as journal:
-        if link.resume:
-            output.remark(f"{len(journal.entries)} of {total} samples are in {journal.path}")
-        options = LinkOptions(link.timeout_s, link.baud, journal.session)
-        try:
-            if place == "emulator":
-                with emulated_device(model, board, emulator, compiler, link=options) as emulated:
-                    fleet = Fleet([emulated.device], journal)
-                    yield (
-                        fleet,
-                        emulated_record(emulated),
-                        lambda: measured_record(emulated) | {"link": fleet.record()},
-                    )
-            else:
-                with attached_devices(model, board, link.ports, options) as devices:
-                    fleet = Fleet(devices, journal)
-                    yield (
-                        fleet,
-                        attached_record(devices),
-                        lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
-                    )
-            for port, failure in fleet.failed.items():
-                output.remark(f"{port} failed, others took its samples over: {failure}")
-        except KeyboardInterrupt:
-            output.remark(f"{len(journal.entries)} of {total} samples are in {journal.path}")
-            output.remark("--resume goes on with them")
-            raise
-        except LinkError as error:
-            if journal.entries:
-                error.hint = f"{error.hint}; " if error.hint else ""
-                error.hint += (
-                    f"go on with --resume: {len(journal.entries)} of {total} samples are in "
-                    f"{journal.path}"
-                )
-            raise
-    if not link.journal:
-        journal.remove()
-
-
-def _journal(
-    model: ConvertedModel, place: str, board: Board, link: Link, inputs: list[Int8]
-) -> Journal:
-    import hashlib
-    import json
-
-    from tinyedge.link.journal import Journal
-
-    digest = hashlib.sha256()
-    for samples in inputs:
-        digest.update(samples.tobytes())
-    identity = {
-        "model": model.graph.hash,
-        "on": place,
-        "board": board.name,
-        "samples": sum(len(samples) for samples in inputs),
-        "inputs": digest.hexdigest(),
-    }
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    path = link.journal or model.folder / "journals" / f"{key}.jsonl"
-    return Journal(path, identity, resume=link.resume)
-
-
-@contextlib.contextmanager
-def _opened_tflm(model: ConvertedModel, board: Board, runtime: Runtime) -> Iterator[Opened]:
-    """As ``_opened_here``: a firmware with TFLite-Micro, or the interpreter here in its place."""
-    import dataclasses
-
-    from tinyedge.cli.firmware import build
-    from tinyedge.evaluation import executors
-    from tinyedge.evaluation.session import emulated_firmware
-    from tinyedge.reports.record import measured_record
-    from tinyedge.tflm.arena import measure_arena
-
-    if runtime.library is None:
-        yield (
-            lambda samples, progress=None: executors.run_tflite_micro(model, samples, progress),
-            {"on": "tflite-micro"},
-            lambda: {"arena": dataclasses.asdict(measure_arena(model.tflite))},
-        )
-        return
-    firmware = build(model, board, None, runtime)
-    with emulated_firmware(model, firmware) as emulated:
-        about = {
-            "on": "emulator",
-            "board": board.name,
-            "emulator": emulated.device.target.name,
-            "compiler": firmware.compiler,
-            "library": str(runtime.library),
-        }
-        yield emulated.device.run, about, lambda: measured_record(emulated)
+        of_devices = (self.resume, self.discard, self.journal, self.timeout_s)
+        if any(of_devices) and place not in DEVICES:
+            raise UsageError(
+                "--resume, --discard, --journal and --timeout go with --on emulator or board"
+            )
+        if self.resume and self.discard:
+            raise UsageError("--resume and --discard exclude each other")
 
 
 def _suites(
@@ -414,7 +293,7 @@ def _run_inputs(
     model: ConvertedModel,
     inputs: Path,
     outputs: Path,
-    opened: Callable[[list[Int8]], AbstractContextManager[Opened]],
+    opened: Callable[[list[Int8]], AbstractContextManager[OpenPlace]],
     count: int | None,
 ) -> None:
     import io
@@ -450,11 +329,14 @@ def _run_suites(
     model: ConvertedModel,
     suites: list[Suite],
     place: str,
-    opened: AbstractContextManager[Opened],
+    opened: AbstractContextManager[OpenPlace],
 ) -> tuple[dict[str, Any], list[RenderableType]]:
     """The record of a run, and how it is shown."""
+    from rich.text import Text
+
     from tinyedge.cli.tables import memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
+    from tinyedge.places import place_line
     from tinyedge.reports.record import evaluation_record
 
     results = []
@@ -463,8 +345,9 @@ def _run_suites(
             with output.progress(suite.name, len(suite.labels)) as advance:
                 results.append(evaluate_suite(model, suite, execute, advance))
         record = evaluation_record(model, results, about | finish())
+    line = place_line(about)
     bars = [memory_bars(record["memory"])] if "memory" in record else []
-    return record, [suite_table(record["suites"], place), *bars]
+    return record, [*([Text(line)] if line else []), suite_table(record["suites"], place), *bars]
 
 
 def _compare_runtimes(
@@ -473,7 +356,7 @@ def _compare_runtimes(
     suites: list[Suite],
     ours: dict[str, Any],
     text: list[RenderableType],
-    opened: AbstractContextManager[Opened],
+    opened: AbstractContextManager[OpenPlace],
 ) -> None:
     """Runs the suites on TFLite-Micro too, and prints both."""
     from tinyedge.cli.tables import side_by_side_table

@@ -107,13 +107,13 @@ class Journal(AbstractContextManager["Journal"]):
         """Takes in what an interrupted run has left."""
         header = file.header
         if header.get("format") != _FORMAT:
-            raise DataError(f"{self.path}: no journal of a run", hint="begin anew without --resume")
+            raise DataError(f"{self.path}: no journal of a run", hint="begin anew with --discard")
         for key, value in self._header.items():
             if key != "session" and header.get(key) != value:
                 raise DataError(
                     f"{self.path}: the journal of another run: its {key} is {header.get(key)!r}, "
                     f"that of this one {value!r}",
-                    hint="name the right one with --journal, or run without --resume",
+                    hint="name the right one with --journal, or begin anew with --discard",
                 )
         self.session = int(header["session"])
         for record in map(json.loads, file.records):

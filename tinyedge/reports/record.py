@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,12 @@ from numpy.typing import NDArray
 
 import tinyedge
 from tinyedge.attacks.run_judgement import judge_run
-from tinyedge.boards import Board
 from tinyedge.errors import ThresholdError
 from tinyedge.evaluation.compare import PLACES, SuiteResult
-from tinyedge.evaluation.devices import Device
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import LogitError, confusion_matrix, verdicts
-from tinyedge.evaluation.session import EmulatedDevice
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import write_atomically
-from tinyedge.firmware.footprint import Footprint
 from tinyedge.graph.operators import Softmax
 from tinyedge.reports.run_record import VERSION, encode_array
 
@@ -31,64 +26,6 @@ _PICTURES = 4
 """Samples of each adversarial suite that are kept to be shown."""
 _FILE_ONLY = ("arrays", "pictures")
 """Keys of the record that a file holds and ``--json`` does not print."""
-
-
-def memory_record(footprint: Footprint, board: Board, stack_peak: int | None) -> dict[str, Any]:
-    """Flash and RAM in bytes against the board's; the stack is None until it has been measured."""
-    return {
-        "flash": {
-            "code": footprint.code,
-            "weights": footprint.weights,
-            "other": footprint.other,
-            "total": footprint.flash,
-            "size": board.flash.size,
-        },
-        "ram": {
-            "arena": footprint.arena,
-            "static": footprint.static,
-            "stack_peak": stack_peak,
-            "total": footprint.arena + footprint.static + (stack_peak or 0),
-            "size": board.ram.size,
-        },
-    }
-
-
-def emulated_record(emulated: EmulatedDevice) -> dict[str, Any]:
-    """Where a run on an emulator takes place."""
-    firmware = emulated.firmware
-    return {
-        "on": "emulator",
-        "board": firmware.board.name,
-        "emulator": emulated.device.target.name,
-        "compiler": firmware.compiler,
-        "firmware": firmware.hash,
-    }
-
-
-def attached_record(devices: Sequence[Device]) -> dict[str, Any]:
-    """Where a run on attached boards, which hold the same firmware, takes place."""
-    hello = devices[0].hello
-    return {
-        "on": "board",
-        "board": hello.board,
-        "emulator": None,
-        "port": ", ".join(device.client.port for device in devices),
-        "firmware": hello.firmware_hash,
-    }
-
-
-def measured_record(emulated: EmulatedDevice) -> dict[str, Any]:
-    """Memory of a firmware that has run in an emulator: ``memory`` and ``arena`` of its record."""
-    firmware, stats = emulated.firmware, emulated.device.stats()
-    return {
-        "memory": memory_record(firmware.footprint, firmware.board, stats.stack_peak),
-        "arena": {
-            "smallest": stats.arena_smallest,
-            "total": stats.arena_head + stats.arena_tail,
-            "head": stats.arena_head,
-            "tail": stats.arena_tail,
-        },
-    }
 
 
 def model_record(model: ConvertedModel) -> dict[str, Any]:

@@ -6,14 +6,11 @@ import importlib.util
 import shutil
 import sys
 from pathlib import Path
-from typing import Literal
 
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.errors import ToolchainError
+from tinyedge.names import EMULATORS, EmulatorName
 from tinyedge.targets.target import Target
-
-EmulatorName = Literal["qemu", "unicorn", "simavr"]
-EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn", "simavr")
 
 _REMEDY: dict[EmulatorName, str] = {
     "qemu": f"{sys.executable} -m pip install 'tinyedge[emulator]', "

@@ -11,13 +11,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from tinyedge.boards.cores import CORES, CoreName
+from tinyedge.boards.cores import CORES
 from tinyedge.errors import DoesNotFitError, ToolchainError
-
-CompilerName = Literal["gcc", "zig"]
-COMPILERS: tuple[CompilerName, ...] = ("gcc", "zig")
+from tinyedge.names import CompilerName, CoreName
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wmissing-prototypes", "-Werror")
 _OPTIMIZATION = ("-O2", "-fomit-frame-pointer", "-ffunction-sections", "-fdata-sections")

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tinyedge.datasets import DatasetName
 from tinyedge.errors import ConfigError
 from tinyedge.files import json_text
+from tinyedge.names import DatasetName
 from tinyedge.schema import Section, read_toml
 
 MOST = 10_000_000

@@ -24,9 +24,9 @@ from tinyedge.files import json_text, write_atomically
 from tinyedge.keras.environment import qkeras, tf_keras
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.load import load_keras_model, logits_model
-from tinyedge.models.layers import PRECISIONS, Precision
 from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size
+from tinyedge.names import PRECISIONS, Precision
 from tinyedge.records import alone
 from tinyedge.training.checkpoint import CHECKPOINT, restore_checkpoint, save_checkpoint
 from tinyedge.training.config import RunConfig, write_config

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from tinyedge.boards import Board
-from tinyedge.boards.flash_tools import ToolName
 from tinyedge.errors import DeviceError, TinyEdgeError, ToolchainError
 from tinyedge.files import write_atomically
+from tinyedge.names import FlashToolName
 from tinyedge.targets.flashing.images import intel_hex, uf2
 
 TIMEOUT_S = 300.0
@@ -91,7 +91,7 @@ class Tool(ABC):
         lenient: programs whose exit status tells nothing.
     """
 
-    name: ClassVar[ToolName]
+    name: ClassVar[FlashToolName]
     program: ClassVar[str]
     remedy: ClassVar[str]
     takes: ClassVar[Literal["port", "probe", ""]] = ""
