@@ -28,9 +28,12 @@ _SHORTENED.maxstring = _SHORTENED.maxother = 80
 
 
 class Section(BaseModel):
-    """A section of a file that has no other keys, and no values of another kind than said."""
+    """A section of a file that has no other keys, and no values of another kind than said.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    A number is never NaN or infinite.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Fault(NamedTuple):
@@ -113,7 +116,8 @@ def _texts(fault: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]
         yield f"{key}: unknown key ({meant})"
     elif allowed := fault["type"] != "value_error" and _allowed(schema, _node(schema, place)):
         value = "missing" if fault["type"] == "missing" else _SHORTENED.repr(fault["input"])
-        yield f"{key} is {value}, allowed: {allowed}"
+        finite = ", and finite" if fault["type"] == "finite_number" else ""
+        yield f"{key} is {value}, allowed: {allowed}{finite}"
     else:
         value = (
             "" if isinstance(fault["input"], dict) else f", not {_SHORTENED.repr(fault['input'])}"
