@@ -54,6 +54,7 @@ from tinyedge.reports.record import (
     printed,
     save_run,
 )
+from tinyedge.reports.run_record import Run as RunRecord
 from tinyedge.targets import EmulatorName
 from tinyedge.toolchains.compilers import CompilerName
 
@@ -422,7 +423,7 @@ class Result:
 
     record: dict[str, Any]
     suites: dict[str, SuiteResult]
-    _whole: dict[str, Any] | None = field(default=None, repr=False)
+    _whole: RunRecord | None = field(default=None, repr=False)
 
     def save(self, path: AnyPath) -> None:
         """Writes what ``tinyedge run -o`` writes, of which ``tinyedge report`` makes reports.
@@ -459,7 +460,7 @@ class Result:
 
     def require_equal(self) -> Result:
         """Gives itself; raises ThresholdError where any logit differs, as the command fails."""
-        if self.record.get("suites") and (fault := difference(self.record, self.record["on"])):
+        if self._whole and (fault := difference(self._whole, self.record["on"])):
             raise fault
         return self
 
@@ -569,11 +570,11 @@ def _run(
                 suite.name,
                 run.logits,
                 suite.labels,
-                found["accuracy"]["device"],
-                wilson_interval(found["accuracy"]["device"], found["samples"]),
-                found["mismatched_logits"],
+                found.accuracy.device,
+                wilson_interval(found.accuracy.device, found.samples),
+                found.mismatched_logits,
             )
-            for suite, run, found in zip(suites, runs, record["suites"], strict=True)
+            for suite, run, found in zip(suites, runs, record.suites, strict=True)
         },
         record,
     )

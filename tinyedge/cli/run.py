@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.link.journal import Journal
+    from tinyedge.reports.run_record import Run as RunRecord
     from tinyedge.targets import EmulatorName
     from tinyedge.toolchains.compilers import CompilerName
 
@@ -207,7 +208,7 @@ def _check_record_file(path: Path | None, inputs: Path | None) -> None:
         check_writable(path)
 
 
-def _saved(output: Output, record: dict[str, Any], path: Path | None) -> list[str]:
+def _saved(output: Output, record: RunRecord, path: Path | None) -> list[str]:
     """Saves the record where that was asked for; says so."""
     from tinyedge.reports.record import save_run
 
@@ -451,11 +452,11 @@ def _run_suites(
     suites: list[Suite],
     place: str,
     opened: AbstractContextManager[Opened],
-) -> tuple[dict[str, Any], list[RenderableType]]:
+) -> tuple[RunRecord, list[RenderableType]]:
     """The record of a run, and how it is shown."""
     from tinyedge.cli.tables import memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
-    from tinyedge.reports.record import evaluation_record
+    from tinyedge.reports.record import evaluation_record, printed
 
     results = []
     with opened as (execute, about, finish):
@@ -463,15 +464,16 @@ def _run_suites(
             with output.progress(suite.name, len(suite.labels)) as advance:
                 results.append(evaluate_suite(model, suite, execute, advance))
         record = evaluation_record(model, results, about | finish())
-    bars = [memory_bars(record["memory"])] if "memory" in record else []
-    return record, [suite_table(record["suites"], place), *bars]
+    shown = printed(record)
+    bars = [memory_bars(shown["memory"])] if "memory" in shown else []
+    return record, [suite_table(shown["suites"], place), *bars]
 
 
 def _compare_runtimes(
     output: Output,
     model: ConvertedModel,
     suites: list[Suite],
-    ours: dict[str, Any],
+    ours: RunRecord,
     text: list[RenderableType],
     opened: AbstractContextManager[Opened],
 ) -> None:
