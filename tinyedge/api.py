@@ -63,6 +63,7 @@ from tinyedge.reports.record import (
     printed,
     save_run,
 )
+from tinyedge.reports.run_record import Run as RunRecord
 from tinyedge.samples.reading import array_samples, calibration_inputs, read_calibration
 from tinyedge.samples.scaling import ModelInput
 
@@ -535,7 +536,7 @@ class Result:
 
     record: dict[str, Any]
     suites: dict[str, SuiteResult]
-    _whole: dict[str, Any] | None = field(default=None, repr=False)
+    _whole: RunRecord | None = field(default=None, repr=False)
 
     @_noted
     def save(self, path: AnyPath) -> None:
@@ -579,7 +580,7 @@ class Result:
     @_noted
     def require_equal(self) -> Result:
         """Gives itself; raises ThresholdError where any logit differs, as the command fails."""
-        if self.record.get("suites") and (fault := difference(self.record, self.record["on"])):
+        if self._whole and (fault := difference(self._whole, self.record["on"])):
             raise fault
         return self
 
@@ -706,11 +707,11 @@ def _run(
                 suite.name,
                 run.logits,
                 suite.labels,
-                found["accuracy"]["device"],
-                wilson_interval(found["accuracy"]["device"], found["samples"]),
-                found["mismatched_logits"],
+                found.accuracy.device,
+                wilson_interval(found.accuracy.device, found.samples),
+                found.mismatched_logits,
             )
-            for suite, run, found in zip(suites, runs, record["suites"], strict=True)
+            for suite, run, found in zip(suites, runs, record.suites, strict=True)
         },
         record,
     )

@@ -97,9 +97,12 @@ def validate(
     try:
         return record.model_validate(content, context={"path": path})
     except ValidationError as invalid:
-        schema = record.model_json_schema()
-        said = (text for fault in invalid.errors() for text in _texts(fault, schema))
-        raise error(f"{path}: {'; '.join(said)}") from invalid
+        raise error(f"{path}: {told(invalid, record.model_json_schema())}") from invalid
+
+
+def told(invalid: ValidationError, schema: Mapping[str, Any]) -> str:
+    """Every fault that a validation found, with its key; with what is allowed by the schema."""
+    return "; ".join(text for fault in invalid.errors() for text in _texts(fault, schema))
 
 
 def _texts(fault: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:

@@ -38,7 +38,7 @@ def refine_averages(nodes: list[n.Node]) -> list[n.Node]:
     return result
 
 
-def _finest(grid: n.Grid) -> n.Grid:
+def _finest(grid: Grid) -> Grid:
     """The grid of the same values with the smallest steps, by a power of two, that int8 holds."""
     scale, zero_point = grid.quantization.scale, grid.quantization.zero_point
     low, high = (value - zero_point for value in grid.clamp)
@@ -48,7 +48,7 @@ def _finest(grid: n.Grid) -> n.Grid:
     if factor == 1:
         return grid
     zero_point = 127 - factor * high
-    return n.Grid(Quantization(scale / factor, zero_point), (zero_point + factor * low, 127))
+    return Grid(Quantization(scale / factor, zero_point), (zero_point + factor * low, 127))
 
 
 def _merge(nodes: list[n.Node], node: n.Node, source: n.Node) -> None:
