@@ -19,6 +19,7 @@ from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
 from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.tensors import Quantization, as_batch
+from tinyedge.naming import check_name
 
 _VERSION = 1
 
@@ -203,7 +204,7 @@ def load_suites(path: Path) -> list[Suite]:
         )
         suites = [
             Suite(
-                record["name"],
+                check_name(record["name"], f"{path}: the name of a suite", DataError),
                 arrays[f"{record['name']}/x"],
                 arrays[f"{record['name']}/y"],
                 arrays.get(f"{record['name']}/float_logits"),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import LinkError
+from tinyedge.naming import check_name
 
 PROTOCOL_VERSION = 3
 
@@ -118,7 +119,9 @@ class Hello:
             changes=bool(rest[10]),
             model_hash=model.hex(),
             firmware_hash=firmware.hex(),
-            board=board.rstrip(b"\0").decode("ascii", "replace"),
+            board=check_name(
+                board.rstrip(b"\0").decode("ascii", "replace"), "HELLO: board", LinkError
+            ),
         )
 
 
