@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tinyedge.naming import in_code, in_comment, in_markdown
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -29,18 +31,13 @@ def _environment() -> Any:
         keep_trailing_newline=True,
         autoescape=_is_html,  # noqa: S701 - of HTML; all other templates are C or Markdown
     )
-    environment.filters["comment"] = _inside_comment
+    environment.filters |= {"code": in_code, "comment": in_comment, "markdown": in_markdown}
     return environment
 
 
 def _is_html(name: str | None) -> bool:
     """Whether what is put into a template has to be escaped."""
     return name is not None and name.endswith(".html.j2")
-
-
-def _inside_comment(text: str) -> str:
-    """Text that cannot end the C comment it stands in, nor its line."""
-    return " ".join(text.replace("*/", "* /").split())
 
 
 def render_template(name: str, context: dict[str, Any]) -> str:

@@ -12,6 +12,11 @@
 #include "te_cpu.h"
 #include "te_flash.h"
 
+/* Packed weights and pairs of int8 are read as words whose first byte is the lowest. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "tinyedge's kernels are for little-endian processors: on this one they would give other logits"
+#endif
+
 /* Where large constants and the arena go, so that a footprint can tell them apart. */
 #if defined(__ELF__)
 #define TE_WEIGHTS __attribute__((section(".rodata.te_weights"), aligned(4)))

@@ -6,6 +6,7 @@ import configparser
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from tinyedge.firmware.export import FORMATS, export_firmware
 from tinyedge.firmware.export.folder import with_manifest, write_folder
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference
-from tinyedge.names import EmulatorName
+from tinyedge.names import EmulatorName, ExportFormat
 from tinyedge.targets import available_emulators
 from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import available_compilers
@@ -274,6 +275,37 @@ def test_a_folder_of_something_else_stays_as_it_is(
     assert "something else" in fault["message"]
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
     failure(capsys, 2, *arguments, "-o", tmp_path / "README.md")
+
+
+HOSTILE = (
+    "a\nexecute_process(COMMAND touch canary)\n#",
+    "a\n[env:b]\nextra_scripts = canary.py\n;",
+    "<img src=x onerror=canary> [a](javascript:canary) */ `b` \x1b[2J",
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_name_does_not_become_a_command(name: str, form: ExportFormat, tmp_path: Path) -> None:
+    """Names that were made in memory: those of files are refused when they are read."""
+    board = load_board("netduinoplus2")
+    folders = []
+    for index, each in enumerate(("harmless", name)):
+        graph = dataclasses.replace(GRAPH.graph, name=each, source={"file": each})
+        model = write_converted(graph, tmp_path / f"m{index}", each)
+        folders.append(export_firmware(model, board, form, tmp_path / f"e{index}", each).folder)
+    for path in folders[0].rglob("*"):
+        if not path.is_file() or path.name in ("tinyedge.json", "firmware_id.h"):
+            continue
+        harmless, hostile = (
+            (folder / path.relative_to(folders[0])).read_text().splitlines() for folder in folders
+        )
+        assert len(harmless) == len(hostile)
+        for line in set(hostile) - set(harmless):
+            assert line.isprintable()
+            # A comment, a heading, or the command between backticks.
+            assert re.match(r"# |; |/\* | \* |Firmware .*`", line)
+            assert path.suffix != ".md" or not line.startswith("#") or "<" not in line
 
 
 FORMS = ("arduino", *FORMATS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -12,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from tinyedge.boards.board import Board, Clock, SerialPort
 from tinyedge.boards.families import FAMILIES
 from tinyedge.errors import BoardError
+from tinyedge.naming import check_name
 from tinyedge.schema import load_toml, validate
 from tinyedge.templates import data_folder
 
@@ -50,8 +52,22 @@ def read_board(path: Path) -> Board:
         BoardError: the file is missing or wrong; the message lists every fault with its key.
     """
     content = load_toml(path, BoardError)
+    for key, text in _texts(content):
+        check_name(text, f"{path}: {key}", BoardError)
     record = FAMILIES.get(str(content.get("family")), _NoFamilyBoard)
     return validate(content, path, record, BoardError)
+
+
+def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """All texts of a description, with their keys."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for part, inner in value.items():
+            yield from _texts(inner, f"{key}.{part}".lstrip("."))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, f"{key}.{index}")
 
 
 def load_board(name: str) -> Board:

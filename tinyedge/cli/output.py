@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tinyedge.errors import TinyEdgeError
+from tinyedge.naming import one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -38,16 +39,12 @@ class Output:
     @cached_property
     def stdout(self) -> Console:
         """For results; colours only on a terminal."""
-        from rich.console import Console
-
-        return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+        return _console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
     @cached_property
     def stderr(self) -> Console:
         """For progress and remarks."""
-        from rich.console import Console
-
-        return Console(stderr=True, highlight=False, quiet=self.verbosity < 0)
+        return _console(stderr=True, quiet=self.verbosity < 0)
 
     def result(
         self,
@@ -76,15 +73,15 @@ class Output:
     def remark(self, *messages: str) -> None:
         """Says something on stderr."""
         for message in messages:
-            self.stderr.print(message, markup=False, soft_wrap=True)
+            self.stderr.print(message, soft_wrap=True)
 
     def failed(self, error: TinyEdgeError) -> int:
         """Reports an error, as JSON on stdout too if that was asked for; gives the exit code."""
         if self.json and not self._printed:
             print(json.dumps(_envelope(error)))
-        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         if error.hint:
-            print(f"hint: {_one_line(error.hint)}", file=sys.stderr)
+            print(f"hint: {one_line(error.hint)}", file=sys.stderr)
         return error.exit_code
 
     @contextlib.contextmanager
@@ -104,10 +101,10 @@ class Output:
 
         if not self.stderr.is_terminal:
             yield lambda _: None
-            self.stderr.print(f"{label} done", markup=False, soft_wrap=True)
+            self.stderr.print(f"{label} done", soft_wrap=True)
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -120,7 +117,9 @@ class Output:
     @contextlib.contextmanager
     def step(self, label: str) -> Iterator[None]:
         """A spinner on stderr around something of unknown length."""
-        with self.stderr.status(label):
+        from rich.text import Text
+
+        with self.stderr.status(Text(label)):
             yield
         self.stderr.print(f"{label} done", style="dim")
 
@@ -131,11 +130,28 @@ def _envelope(failure: TinyEdgeError | None) -> dict[str, Any]:
         return {"version": JSON_VERSION, "status": "ok"}
     error = {
         "code": failure.code,
-        "message": _one_line(str(failure)),
-        "hint": _one_line(failure.hint),
+        "message": one_line(str(failure)),
+        "hint": one_line(failure.hint),
     }
     return {"version": JSON_VERSION, "status": "error", "error": error}
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _console(**options: Any) -> Console:
+    """A console that prints texts as they are: no markup is read, and all is made visible."""
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+    from rich.text import Text
+
+    class Plain(Console):
+        def render_str(self, text: str, **style: Any) -> Text:
+            # Before it is measured: a cell has room for what is shown.
+            return super().render_str(visible(text, keep="\n\t"), **style)
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                text = segment.text if segment.control else visible(segment.text, keep="\n\t")
+                yield segment if text == segment.text else segment._replace(text=text)
+
+    return Plain(highlight=False, markup=False, emoji=False, **options)

@@ -18,6 +18,7 @@ from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
 from tinyedge.files import write_atomically
 from tinyedge.graph.tensors import Quantization
+from tinyedge.naming import check_name
 from tinyedge.samples.labels import checked_labels
 from tinyedge.samples.reading import ArrayFile, read_samples
 from tinyedge.samples.scaling import ModelInput, checked_values
@@ -244,7 +245,10 @@ def _described(arrays: ArrayFile, file: SuiteFile, takes: ModelInput | None) -> 
     file = replace(
         file, model=dict(description.get("model", {})), masking=description.get("masking")
     )
-    names = [str(record["name"]) for record in description["suites"]]
+    names = [
+        check_name(str(record["name"]), f"{arrays.path}: the name of a suite", DataError)
+        for record in description["suites"]
+    ]
     if twice := {name for name in names if names.count(name) > 1}:
         raise DataError(f"{arrays.path}: two suites are called '{min(twice)}'")
     suites = []

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.files import read_arrays, write_atomically
+from tinyedge.graph.description import check_description
 from tinyedge.graph.operators import OPERATORS, Operator, Weighted
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
@@ -23,6 +25,8 @@ FORMAT_VERSION = 2
 GRAPH_FILE = "graph.npz"
 METADATA_NAME = "tinyedge"
 """The entry of a ``.tflite`` file's metadata that tells, as JSON, which graph it was made from."""
+MAXIMUM_FILE = 2**28
+"""Bytes of a graph's arrays in its file, which are those of its weights."""
 MAXIMUM_SIZE = 2**31 - 1
 """Bytes of one tensor; C counts them in an int32_t."""
 
@@ -200,6 +204,7 @@ class Graph:
                 hint=f"a folder made by 'tinyedge convert' holds {GRAPH_FILE}",
             )
         try:
+            _check_size(path)
             arrays = read_arrays(path)
             description = json.loads(arrays.pop("graph").tobytes())
             if description["format"] != FORMAT_VERSION:
@@ -207,6 +212,7 @@ class Graph:
                     f"{path}: graph format {description['format']}, this reads {FORMAT_VERSION}",
                     hint="convert the model again",
                 )
+            check_description(description, path)
             tensors = {
                 record["name"]: Tensor(
                     record["name"],
@@ -226,10 +232,15 @@ class Graph:
                 description["input"],
                 description["output"],
                 description["source"],
-                {name: arrays[f"constants/{name}"] for name in description["constants"]},
+                {
+                    name: _array(arrays, f"constants/{name}", np.int8)
+                    for name in description["constants"]
+                },
             )
-        except ModelError:
-            raise
+        except ModelError as error:
+            if str(error).startswith(f"{path}: "):
+                raise
+            raise ModelError(f"{path}: {error}", error.hint) from error
         except (
             ValueError,
             KeyError,
@@ -237,6 +248,9 @@ class Graph:
             AttributeError,
             IndexError,
             OSError,
+            RecursionError,
+            zipfile.BadZipFile,
+            NotImplementedError,
         ) as error:
             raise ModelError(
                 f"{path}: not a tinyedge graph, or damaged ({error})",
@@ -254,10 +268,27 @@ def _decode_operator(
             fields[key] = tuple(value)
     if issubclass(kind, Weighted):
         fields["weights"] = Weights(
-            arrays[f"{index}/codes"],
+            _array(arrays, f"{index}/codes", np.int8),
             fields["weights"]["bits"],
-            arrays[f"{index}/scales"],
-            arrays.get(f"{index}/steps"),
+            _array(arrays, f"{index}/scales", np.float32),
+            _array(arrays, steps, np.uint8) if (steps := f"{index}/steps") in arrays else None,
         )
-        fields["bias"] = arrays[f"{index}/bias"]
+        fields["bias"] = _array(arrays, f"{index}/bias", np.int32)
     return kind(**fields)
+
+
+def _array(arrays: dict[str, NDArray[Any]], key: str, kind: type[np.generic]) -> NDArray[Any]:
+    """An array of the file; raises ModelError where it is of another type."""
+    if arrays[key].dtype != kind:
+        raise ModelError(f"{key} is {arrays[key].dtype}, allowed: {np.dtype(kind)}")
+    return arrays[key]
+
+
+def _check_size(path: Path) -> None:
+    """Refuses a file that unpacks to more than a graph can take."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as file:
+        size = sum(entry.file_size for entry in file.infolist())
+    if size > MAXIMUM_FILE:
+        raise ModelError(f"{path}: unpacks to {size} bytes, allowed: up to {MAXIMUM_FILE}")

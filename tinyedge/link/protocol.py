@@ -141,9 +141,11 @@ class Hello:
             )
         _check("the receive buffer", rest[8], 0, _LARGEST_BUFFER)
         _check("the answers remembered", rest[9], 0, _MOST_ANSWERS)
-        name = board.rstrip(b"\0").decode("ascii", "replace")
-        if not name.isprintable():
-            raise LinkError(f"the device's HELLO names a board {name!r}: control characters in it")
+        name = check_name(
+            board.rstrip(b"\0").decode("ascii", "replace"),
+            "the name of the board in the device's HELLO",
+            LinkError,
+        )
         return cls(
             protocol=protocol,
             input_shape=shape,

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from tinyedge.naming import in_markdown
+
 _HASH = re.compile("[0-9a-f]{64}")
 DASH = "\N{EN DASH}"
 """Stands where there is no figure."""
@@ -80,7 +82,4 @@ def norm(name: str | None) -> str:
 
 def cell(value: Any) -> str:
     """A text that cannot end the cell of a Markdown table, nor begin markup."""
-    text = " ".join(str(value).split())
-    for character in "\\`*_[]|":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return in_markdown(value)

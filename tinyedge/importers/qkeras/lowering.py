@@ -16,6 +16,7 @@ from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.qkeras import nodes as n
 from tinyedge.importers.result import Origin
 from tinyedge.keras.grids import Float64
+from tinyedge.naming import clean_name
 
 _BIAS_LIMIT = 2**30
 _CONSTANT_RESOLUTION = 2.0**-10
@@ -33,7 +34,8 @@ class _Builder:
 
     def tensor(self, name: str, shape: tuple[int, ...], quantization: Quantization) -> str:
         """Adds a tensor under its name, or the nearest one that is free."""
-        unique, count = name, 1
+        unique = name = clean_name(name)
+        count = 1
         while unique in self.tensors:
             count += 1
             unique = f"{name}_{count}"
@@ -64,7 +66,7 @@ def lower(
     for node in nodes:
         _lower(builder, node)
     whole = Graph(
-        name,
+        clean_name(name),
         builder.tensors,
         tuple(builder.operators),
         builder.names[id(nodes[0])],

@@ -13,6 +13,7 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.importers.tflite.reader import TfliteModel, TfliteOperator, TfliteTensor
+from tinyedge.naming import clean_name
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Builder:
         if output.index not in self.names:
             raise ModelError(f"the output, {output}, is not computed from the input in int8")
         return Graph(
-            name,
+            clean_name(name),
             self.tensors,
             tuple(self.operators),
             self.input,
@@ -181,10 +182,8 @@ class Builder:
 def _short(name: str) -> str:
     """The first of the names that TensorFlow's converter joins, but not a variable's."""
     parts = name.split(";")
-    return (
-        next((part for part in parts if "ReadVariableOp" not in part and part), parts[0])
-        or "tensor"
-    )
+    chosen = next((part for part in parts if "ReadVariableOp" not in part and part), parts[0])
+    return clean_name(chosen or "tensor")
 
 
 def quantization_of(tensor: TfliteTensor) -> Quantization:

@@ -26,6 +26,7 @@ from tinyedge.importers.tflite.reader import (
     TfliteOperator,
     reading,
 )
+from tinyedge.naming import clean_name
 
 _ACTIVATIONS = {
     value: name
@@ -95,7 +96,9 @@ def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
     try:
         metadata = json.loads(model.metadata.get(METADATA_NAME, b"{}"))
         if metadata["graph_sha256"] == graph.hash:
-            return replace(graph, name=str(metadata["name"]), source=dict(metadata["source"]))
+            return replace(
+                graph, name=clean_name(str(metadata["name"])), source=dict(metadata["source"])
+            )
     except (ValueError, KeyError, TypeError, RecursionError):
         pass  # another producer's, or edited since
     producer = model.description or "unknown"
