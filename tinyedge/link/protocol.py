@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import LinkError
+from tinyedge.naming import check_name
 
 PROTOCOL_VERSION = 3
 
