@@ -79,7 +79,7 @@ def test_code_for_other_cores_is_refused_and_told_how_to_convert_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = dense_model(tmp_path / "m", 64)
-    with pytest.raises(ModelError, match="converted for a cortex-m4") as refused:
+    with pytest.raises(ModelError, match="converted for cortex-m4") as refused:
         build_firmware(model, UNO)
     assert (
         refused.value.hint == f"tinyedge convert {tmp_path / 'm' / 'graph.npz'} -o DIR --core avr"

@@ -216,7 +216,7 @@ def _core(model: ConvertedModel) -> Core:
 
 def _conversion(model: ConvertedModel, board: Board) -> str:
     """The command that converts a model for a board's core."""
-    return f"'tinyedge convert {model.folder / GRAPH_FILE} -o DIR --core {board.core}'"
+    return f"tinyedge convert {model.folder / GRAPH_FILE} -o DIR --core {board.core}"
 
 
 def _check_kernels(model: ConvertedModel, board: Board) -> None:
