@@ -34,7 +34,7 @@ def test_hex(at_once: int) -> None:
 def test_frames(at_once: int) -> None:
     hello = struct.pack(
         "<13I32s32s24s",
-        *(PROTOCOL_VERSION, 3, 28, 28, 1, 1, 10, 10, 168_000_000, 7, 2000, 8, 1),
+        *(PROTOCOL_VERSION, 3, 28, 28, 1, 1, 10, 784, 168_000_000, 7, 2000, 8, 1),
         *(b"\xab" * 32, b"\xcd" * 32, b"netduinoplus2"),
     )
     answer = struct.pack("<IQ", 0xC0FFEE, 12345) + bytes([1, 0xFF, 0x80])

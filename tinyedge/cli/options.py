@@ -98,8 +98,8 @@ def line_options(command: Command) -> Command:
             "timeout_s",
             type=click.FloatRange(0, min_open=True),
             metavar="SECONDS",
-            help="The longest that the device may be silent or away. Default: 10, and a second for "
-            "every million multiplications.",
+            help="The longest that the device gives no answer or is away. Default: 10, and a "
+            "second for every million multiplications.",
         ),
         click.option(
             "--baud", type=click.IntRange(1), help="Bits per second. Default: the board's."
