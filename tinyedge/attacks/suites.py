@@ -18,6 +18,7 @@ from tinyedge.graph.tensors import Quantization, as_batch
 
 if TYPE_CHECKING:
     from tinyedge.attacks.craft import Answering, Crafter
+    from tinyedge.attacks.finished import FinishedSuites
     from tinyedge.attacks.oracle import Oracle
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -96,6 +97,7 @@ def craft_suites(
     attacked_samples: int,
     progress: ProgressBar,
     means: Means = GRADIENTS,
+    finished: FinishedSuites | None = None,
 ) -> list[Suite]:
     """The clean suite with the float model's logits, and the suites of the attacks.
 
@@ -107,6 +109,7 @@ def craft_suites(
         attacked_samples: the attacks take the first so many samples.
         progress: opens a progress bar.
         means: what there is besides the model.
+        finished: the suites that an interrupted attack has left; it gets the others as they come.
 
     Raises:
         ModelError: a model cannot be read.
@@ -123,7 +126,7 @@ def craft_suites(
     clean = _fitting(clean, model, settings)
     attacked = clean.first(attacked_samples)
     crafter = FloatCrafter(model, settings, surrogate, _transferred(means, attacked))
-    crafted = _crafted(crafter, attacked, attacks, means, progress)
+    crafted = _crafted(crafter, attacked, attacks, means, progress, finished)
     quantization = Quantization.from_range(*settings.clip)
     return [
         dataclasses.replace(
@@ -186,6 +189,7 @@ def _crafted(
     attacks: Sequence[str],
     means: Means,
     progress: ProgressBar,
+    finished: FinishedSuites | None = None,
 ) -> Iterator[Suite]:
     """The suites of the attacks, one an epsilon where they spend it, without logits."""
     variants = [
@@ -194,6 +198,15 @@ def _crafted(
         for name, settings in crafter.settings.by_suite(attack).items()
     ]
     for attack, name, variant in variants:
+        if finished and name in finished.suites:
+            inputs, described = finished.suites[name]
+            yield dataclasses.replace(
+                attacked,
+                name=name,
+                inputs=inputs.reshape(attacked.inputs.shape),
+                settings=described,
+            )
+            continue
         with progress(f"crafting {name}", len(attacked.labels)) as advance:
             inputs = variant.craft(attack, attacked.inputs, attacked.labels, advance)
         described = variant.settings.describe(attack, int(np.prod(variant.model.shape)))
@@ -206,6 +219,8 @@ def _crafted(
             for key, samples in (("fooled_at_start", starts), ("fooled", inputs)):
                 verdicts = variant.model.logits(samples).argmax(axis=1)
                 described[key] = int((verdicts != attacked.labels).sum())
+        if finished:
+            finished.add(name, inputs, described)
         yield dataclasses.replace(attacked, name=name, inputs=inputs, settings=described)
 
 
