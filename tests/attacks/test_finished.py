@@ -89,8 +89,8 @@ def test_an_interrupted_attack_goes_on_to_the_same_bytes(
 ) -> None:
     clean = demo.clean_suite().first(4)
     np.savez(tmp_path / "data.npz", x=clean.inputs, y=clean.labels)
-    attack = ("attack", demo.MODEL, "--data", tmp_path / "data.npz", "--iterations", "2")
-    attack += ("--square-queries", "20", "--attacks", "fgsm,noise,square", "-o")
+    attack = ["attack", demo.MODEL, "--data", tmp_path / "data.npz", "--iterations", "2"]
+    attack += ["--square-queries", "20", "--attacks", "fgsm,noise,square", "-o"]
     real, crafted = FloatCrafter.craft, []
 
     def timed(self: FloatCrafter, attack: str, *arguments: Any) -> Any:
