@@ -9,8 +9,9 @@ import pytest
 
 from tests.importers.keras_models import randomized, save
 from tinyedge import demo
-from tinyedge.attacks import ATTACKS, AttackSettings
+from tinyedge.attacks import ATTACKS, AttackSettings, judgement
 from tinyedge.attacks.classifier import FloatModel, FrozenClassifier, logits_ratio
+from tinyedge.attacks.float_craft import FloatCrafter
 from tinyedge.attacks.judgement import judge
 from tinyedge.attacks.settings import checked_epsilons
 from tinyedge.attacks.suites import Means, attack_names, craft_suites
@@ -330,3 +331,38 @@ def test_masked_gradients_are_found(tmp_path: Path) -> None:
     adapted = AttackSettings(epsilon=0.2, square_queries=200, temperature=1e4)
     judged = judge(path, craft_suites(path, clean, attacks, adapted, 30, QUIET), adapted)
     assert judged["masking"]["believable"], judged["masking"]["findings"]
+
+
+@pytest.mark.parametrize("broken", ["weights", "gradients"])
+def test_gradients_that_are_not_finite_are_a_sign(broken: str, tmp_path: Path) -> None:
+    layers = tf_keras.layers
+    inputs = layers.Input((4,))
+    x = layers.Dense(3, name="logits")(inputs)
+    if broken == "gradients":
+        # The root's slope at 0 is infinite, and 0 times that is NaN; all logits are finite.
+        x = layers.Lambda(lambda values: tf.sqrt(tf.nn.relu(values)))(x)
+    model = randomized(tf_keras.Model(inputs, x))
+    if broken == "weights":
+        model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
+    images = np.random.default_rng(1).random((8, 4)).astype(np.float32)
+
+    class Loaded(FloatModel):
+        def __init__(self, _path: Path) -> None:
+            self.shape, self.classes = (4,), 3
+            self.frozen = self._exact = tf.function(
+                lambda x: model(x, training=False),
+                input_signature=[tf.TensorSpec((None, 4), tf.float32)],
+            )
+
+    loaded = Loaded(tmp_path)
+    logits = loaded.logits(images)
+    clean = Suite("clean", images, logits.argmax(axis=1), logits)
+    settings = AttackSettings(epsilon=0.1, iterations=2)
+    zero, share = judgement._gradients(loaded, clean, settings)
+    assert zero == 0
+    assert share > 0.5
+    crafted = FloatCrafter(loaded, settings).craft("pgd", images, clean.labels)
+    assert np.isfinite(crafted).all()
+    masking = judgement._masking(loaded, [clean], settings)
+    assert not masking["believable"]
+    assert "NaN or infinite" in masking["findings"][0]

@@ -1,4 +1,4 @@
-"""What commands print stays text, whatever a stranger called it."""
+"""What commands print stays text, whatever a stranger called it, and long work says where it is."""
 
 from __future__ import annotations
 
@@ -65,3 +65,22 @@ def test_hints_keep_their_extras(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out == f"{hint}\n"
     assert err.count(hint) == 2
+
+
+@pytest.mark.parametrize("verbosity", [0, -1])
+def test_long_work_prints_a_line_now_and_then(
+    verbosity: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 11))
+    monkeypatch.setattr("tinyedge.cli.output.time.monotonic", lambda: next(clock))
+    with Output(verbosity=verbosity).progress("crafting [/x]", 2000) as advance:
+        for _ in range(7):
+            advance(250)
+    out, err = capsys.readouterr()
+    lines = [
+        "crafting [/x]: 750 of 2,000",
+        "crafting [/x]: 1,500 of 2,000",
+        "crafting [/x] done",
+    ]
+    assert err.splitlines() == (lines if verbosity == 0 else [])
+    assert out == ""

@@ -87,6 +87,8 @@ class FloatCrafter(Crafter):
             crafted.append(generate(inputs[part], labels[part], part))
             progress(len(crafted[-1]))
         result = np.clip(np.concatenate(crafted), *self.settings.clip).astype(np.float32)
+        # A gradient that is NaN leads nowhere: judging names it, the sample stays as it was.
+        result = np.where(np.isfinite(result), result, inputs)
         return self._confirmed(inputs, result) if ATTACKS[attack].norm == "L2" else result
 
     def _confirmed(self, inputs: Float32, crafted: Float32) -> Float32:

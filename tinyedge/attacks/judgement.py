@@ -135,7 +135,12 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
     """
     findings: list[str] = []
     attacked = min(len(suite.labels) for suite in suites)
-    zero = _zero_gradients(model, suites[0].first(attacked), settings)
+    zero, broken = _gradients(model, suites[0].first(attacked), settings)
+    if broken:
+        findings.append(
+            f"at {100 * broken:.2g} % of the samples a logit or the gradient of the loss is NaN or "
+            "infinite: attacks by gradients cannot work there, and the model may be damaged"
+        )
     if zero > _ZERO_GRADIENTS:
         findings.append(
             f"at {100 * zero:.0f} % of the samples the gradient of the loss is zero: attacks by "
@@ -244,16 +249,23 @@ def _stronger(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
     return only_first > only_second and tail < _SIGNIFICANT
 
 
-def _zero_gradients(model: Any, clean: Suite, settings: AttackSettings) -> float:
+def _gradients(model: Any, clean: Suite, settings: AttackSettings) -> tuple[float, float]:
+    """What is wrong with the gradients of the loss at clean samples.
+
+    Returns:
+        The share of right samples at which it is 0 in every value; the share of all samples at
+        which a value of it, or a logit, is NaN or infinite.
+    """
     from tinyedge.attacks.classifier import FrozenClassifier
 
-    right = _right(clean)
-    if not right.any():
-        return 0.0
+    assert clean.float_logits is not None
     classifier = FrozenClassifier(model, settings.clip, temperature=settings.temperature)
-    labels = np.eye(model.classes, dtype=np.float32)[clean.labels[right]]
-    gradients = classifier.loss_gradient(clean.inputs[right], labels)
-    return float((gradients.reshape(len(labels), -1) == 0).all(axis=1).mean())
+    labels = np.eye(model.classes, dtype=np.float32)[clean.labels]
+    gradients = classifier.loss_gradient(clean.inputs, labels).reshape(len(labels), -1)
+    finite = np.isfinite(gradients).all(axis=1) & np.isfinite(clean.float_logits).all(axis=1)
+    right = _right(clean)
+    zero = (gradients[right] == 0).all(axis=1)
+    return float(zero.mean()) if right.any() else 0.0, float(1 - finite.mean())
 
 
 def _sweep(model: Any, clean: Suite, settings: AttackSettings) -> list[dict[str, float]]:

@@ -19,6 +19,7 @@ from tinyedge.samples.scaling import ModelInput
 
 if TYPE_CHECKING:
     from tinyedge.attacks.craft import Answering, Crafter
+    from tinyedge.attacks.finished import FinishedSuites
     from tinyedge.attacks.oracle import Oracle
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -97,6 +98,7 @@ def craft_suites(
     attacked_samples: int,
     progress: ProgressBar,
     means: Means = GRADIENTS,
+    finished: FinishedSuites | None = None,
 ) -> list[Suite]:
     """The clean suite with the float model's logits, and the suites of the attacks.
 
@@ -109,6 +111,7 @@ def craft_suites(
             are of the same.
         progress: opens a progress bar.
         means: what there is besides the model.
+        finished: the suites that an interrupted attack has left; it gets the others as they come.
 
     Raises:
         ModelError: a model cannot be read.
@@ -124,7 +127,7 @@ def craft_suites(
     surrogate = _surrogate(means, model, settings)
     clean = _fitting(clean.first(attacked_samples), model, settings)
     crafter = FloatCrafter(model, settings, surrogate, _transferred(means, clean))
-    crafted = _crafted(crafter, clean, attacks, means, progress)
+    crafted = _crafted(crafter, clean, attacks, means, progress, finished)
     quantization = Quantization.from_range(*settings.clip)
     return [
         dataclasses.replace(
@@ -187,6 +190,7 @@ def _crafted(
     attacks: Sequence[str],
     means: Means,
     progress: ProgressBar,
+    finished: FinishedSuites | None = None,
 ) -> Iterator[Suite]:
     """The suites of the attacks, one an epsilon where they spend it, without logits."""
     variants = [
@@ -195,6 +199,15 @@ def _crafted(
         for name, settings in crafter.settings.by_suite(attack).items()
     ]
     for attack, name, variant in variants:
+        if finished and name in finished.suites:
+            inputs, described = finished.suites[name]
+            yield dataclasses.replace(
+                attacked,
+                name=name,
+                inputs=inputs.reshape(attacked.inputs.shape),
+                settings=described,
+            )
+            continue
         with progress(f"crafting {name}", len(attacked.labels)) as advance:
             inputs = variant.craft(attack, attacked.inputs, attacked.labels, advance)
         described = variant.settings.describe(attack, int(np.prod(variant.model.shape)))
@@ -207,6 +220,8 @@ def _crafted(
             for key, samples in (("fooled_at_start", starts), ("fooled", inputs)):
                 verdicts = variant.model.logits(samples).argmax(axis=1)
                 described[key] = int((verdicts != attacked.labels).sum())
+        if finished:
+            finished.add(name, inputs, described)
         yield dataclasses.replace(attacked, name=name, inputs=inputs, settings=described)
 
 

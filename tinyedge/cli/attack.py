@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ from tinyedge.names import DATASETS
 
 if TYPE_CHECKING:
     from tinyedge.attacks import AttackSettings
+    from tinyedge.attacks.finished import FinishedSuites
+    from tinyedge.attacks.suites import Means
     from tinyedge.evaluation.suites import Suite
     from tinyedge.names import DatasetName
     from tinyedge.samples.scaling import ModelInput
@@ -146,14 +150,16 @@ def command(
     samples too. 'tinyedge run --suite' streams it to a device.
 
     MODEL may also be the folder of a converted model. Attacks then ask it for answers where --on
-    says: on a board, an emulated one, or this machine. The answers are kept in a journal, and an
+    says: on a board, an emulated one, or this machine.
+
+    What is found is kept in a journal, the finished suites or a converted model's answers, and an
     attack that was interrupted goes on with --resume.
     """
     from tinyedge.attacks import AttackSettings
     from tinyedge.attacks.suites import Means, attack_names, craft_suites
     from tinyedge.cli.attack_data import clean_samples, model_file, start_suite
     from tinyedge.cli.attack_oracle import attack_converted
-    from tinyedge.errors import DataError, UsageError
+    from tinyedge.errors import UsageError
     from tinyedge.evaluation.suites import holds_pixels
     from tinyedge.exporters.converted import MANIFEST_FILE, load_converted
     from tinyedge.samples.scaling import ModelInput, wide_epsilon
@@ -199,23 +205,82 @@ def command(
     count = min(samples or len((starting or clean).labels), len(clean.labels))
     if data is None and (dataset or run):
         clean = clean.drawn(count, settings.seed)
-    try:
-        if converted:
-            clean = clean.first(count)
+    clean = clean.first(count)
+    named = bool(data or dataset or run)
+    if converted:
+        with _hint_at_data(named):
             attack_converted(output, converted, options, clean, names, settings, means, suite_file)
-            return
-        suites = craft_suites(target, clean, names, settings, count, output.progress, means)
+        return
+    with _finished(output, options, suite_file, target, clean, settings, means) as finished:
+        with _hint_at_data(named):
+            suites = craft_suites(
+                target, clean, names, settings, count, output.progress, means, finished
+            )
+        found = _judged_and_saved(output, target, suites, settings, suite_file)
+        finished.remove()
+    output.result({"file": str(suite_file), **found}, *_tables(found), f"written to {suite_file}")
+
+
+@contextlib.contextmanager
+def _hint_at_data(named: bool) -> Iterator[None]:  # noqa: FBT001
+    """Hints at --data where samples do not fit that nobody has named."""
+    from tinyedge.errors import DataError
+
+    try:
+        yield
     except DataError as error:
-        if not (data or dataset or run):
-            raise DataError(str(error), hint="name labelled samples with --data") from error
-        raise
-    _judge_and_save(output, target, suites, settings, suite_file)
+        if named:
+            raise
+        raise DataError(str(error), hint="name labelled samples with --data") from error
 
 
-def _judge_and_save(
+@contextlib.contextmanager
+def _finished(
+    output: Output,
+    options: OracleOptions,
+    suite_file: Path,
+    target: Path,
+    attacked: Suite,
+    settings: AttackSettings,
+    means: Means,
+) -> Iterator[FinishedSuites]:
+    """The journal; if the body fails, the suites that it holds stay, and the user is told."""
+    from tinyedge.attacks.finished import FinishedSuites, identity, start_identity
+    from tinyedge.files import check_writable
+    from tinyedge.importers.result import file_hash
+
+    check_writable(suite_file)
+    path = options.journal or suite_file.with_name(f"{suite_file.name}.journal")
+    others = {
+        "surrogate": file_hash(means.surrogate) if means.surrogate else None,
+        "start": start_identity(means.start),
+    }
+    bound_to = identity(file_hash(target), attacked, settings, others)
+    if options.resume and path.exists():
+        journal = FinishedSuites.resume(path, bound_to, attacked.inputs.shape)
+        output.remark(f"{len(journal.suites):,} finished suites are in {path}")
+    else:
+        if options.resume:
+            output.remark(f"{path}: no journal to resume; the attack begins anew")
+        journal = FinishedSuites.create(path, bound_to, discard=options.discard)
+    with journal:
+        try:
+            yield journal
+        except BaseException:
+            if journal.suites:
+                output.remark(
+                    f"{len(journal.suites):,} finished suites are in {path}; --resume goes on "
+                    "with them"
+                )
+            else:
+                journal.remove()
+            raise
+
+
+def _judged_and_saved(
     output: Output, target: Path, suites: list[Suite], settings: AttackSettings, suite_file: Path
-) -> None:
-    """Saves the suites, first as they are, then with what judging has found; prints that."""
+) -> dict[str, Any]:
+    """Saves the suites, first as they are, then with what judging has found; gives that."""
     from tinyedge.attacks.judgement import judge
     from tinyedge.evaluation.suites import save_suites
     from tinyedge.importers.result import file_hash
@@ -225,7 +290,7 @@ def _judge_and_save(
     with output.step("judging"):
         found = judge(target, suites, settings)
     save_suites(suite_file, suites, source, found["masking"])
-    output.result({"file": str(suite_file), **found}, *_tables(found), f"written to {suite_file}")
+    return found
 
 
 def _range(takes: ModelInput, run: dict[str, Any] | None, *, pixels: bool) -> tuple[float, float]:

@@ -57,7 +57,8 @@ class OracleOptions:
         """Raises UsageError where they do not go with the model, or with each other."""
         from tinyedge.errors import UsageError
 
-        if model is None and any(dataclasses.astuple(self)):
+        asking = dataclasses.replace(self, journal=None, resume=False, discard=False)
+        if model is None and any(dataclasses.astuple(asking)):
             raise UsageError(
                 "--on and its options go with a converted model",
                 hint="name the folder that 'tinyedge convert' wrote",
@@ -97,8 +98,8 @@ def oracle_options(command: Command) -> Command:
             "--journal",
             type=PATH,
             metavar="FILE",
-            help="Keeps the answers of a converted model until the suites are written. Default: "
-            "beside them, with .journal appended.",
+            help="Keeps the answers of a converted model, or the finished suites of a float one, "
+            "until all are written. Default: beside them, with .journal appended.",
         ),
         click.option(
             "--resume", is_flag=True, help="Go on with the journal of an interrupted run."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 JSON_VERSION = 1
+_LINE_S = 30.0
+"""Between two lines of progress where no terminal shows a bar."""
 _PIPED_WIDTH = 160
 """Columns of a table that no terminal limits."""
 
@@ -88,7 +91,7 @@ class Output:
     def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
         """A progress bar on stderr with the time left; gives a function to advance it.
 
-        Where stderr is no terminal, a line in the end stands for the bar.
+        Where stderr is no terminal, a line every ``_LINE_S`` and one in the end stand for the bar.
         """
         from rich.progress import (
             BarColumn,
@@ -100,7 +103,16 @@ class Output:
         )
 
         if not self.stderr.is_terminal:
-            yield lambda _: None
+            done, said = 0, time.monotonic()
+
+            def advance(advanced: int) -> None:
+                nonlocal done, said
+                done += advanced
+                if (now := time.monotonic()) - said >= _LINE_S:
+                    said = now
+                    self.remark(f"{label}: {done:,} of {total:,}")
+
+            yield advance
             self.stderr.print(f"{label} done", soft_wrap=True)
             return
         columns = (

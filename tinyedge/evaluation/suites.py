@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
-from tinyedge.files import write_atomically
+from tinyedge.files import json_text, write_atomically
 from tinyedge.graph.tensors import Quantization
 from tinyedge.naming import check_name
 from tinyedge.samples.labels import checked_labels
@@ -190,7 +190,7 @@ def save_suites(
         ],
     }
     buffer = io.BytesIO()
-    encoded = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    encoded = np.frombuffer(json_text(description).encode(), np.uint8)
     np.savez_compressed(buffer, allow_pickle=False, suites=encoded, **arrays)
     write_atomically(path, buffer.getvalue())
 
