@@ -16,26 +16,35 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD, Board, load_board
-from tinyedge.boards.cores import CoreName
 from tinyedge.errors import ModelError, UsageError
 from tinyedge.evaluation import executors
 from tinyedge.evaluation.compare import Executor, evaluate_suite
 from tinyedge.evaluation.devices import Fleet
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.intervals import wilson_interval
-from tinyedge.evaluation.session import LinkOptions, Place, attached_devices, emulated_firmware
+from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_firmware
 from tinyedge.evaluation.suites import Suite, load_suites, suite_of_arrays
-from tinyedge.exporters.c import CodeOptions, Objective
+from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
 from tinyedge.firmware import project
 from tinyedge.graph import reference
 from tinyedge.importers import import_model, is_keras_model
+from tinyedge.names import (
+    DEVICES,
+    PLACES,
+    CompilerName,
+    CoreName,
+    DevicePlace,
+    EmulatorName,
+    Objective,
+    PlaceName,
+)
 from tinyedge.reports import notebook
 from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
 from tinyedge.reports.record import (
@@ -50,13 +59,10 @@ from tinyedge.reports.record import (
 )
 from tinyedge.samples.reading import array_samples, calibration_inputs, read_calibration
 from tinyedge.samples.scaling import ModelInput
-from tinyedge.targets import EmulatorName
-from tinyedge.toolchains.compilers import CompilerName
 
 AnyPath = str | PathLike[str]
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 """A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels."""
-DevicePlace = Literal["emulator", "board"]
 
 _Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
 
@@ -208,7 +214,7 @@ class Model:
     def run(
         self,
         samples: Samples,
-        on: Place = "numpy",
+        on: PlaceName = "numpy",
         *,
         board: str = DEFAULT_BOARD,
         progress: Progress | None = None,
@@ -228,10 +234,10 @@ class Model:
             DataError: the samples do not fit the model.
             ToolchainError: the twin's compiler or TFLite-Micro is missing.
         """
-        if on in get_args(DevicePlace):
-            return self.build(board).run(samples, on, progress=progress, **options)  # type: ignore[arg-type] # the two
+        if on in DEVICES:
+            return self.build(board).run(samples, on, progress=progress, **options)
         if on not in executors.HERE:
-            raise UsageError(f"on='{on}': one of {', '.join(get_args(Place))}")
+            raise UsageError(f"on='{on}': one of {', '.join(PLACES)}")
         execute = executors.HERE[on]
         opened: _Opened = (
             lambda inputs, progress=None: execute(self.converted, inputs, progress),
@@ -327,8 +333,8 @@ class Firmware:
             DeviceError: the port is not named, missing or busy.
             LinkError: the device does not answer, or holds another model.
         """
-        if on not in get_args(DevicePlace):
-            raise UsageError(f"on='{on}': one of {', '.join(get_args(DevicePlace))}")
+        if on not in DEVICES:
+            raise UsageError(f"on='{on}': one of {', '.join(DEVICES)}")
         if port and on != "board":
             raise UsageError("port goes with on='board'")
         link = LinkOptions(timeout_s, baud)

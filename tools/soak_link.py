@@ -36,8 +36,9 @@ from tinyedge.importers import import_model
 from tinyedge.link.client import Client, LinkStatistics
 from tinyedge.link.journal import Journal
 from tinyedge.link.proxy import Faults, Proxy
+from tinyedge.names import EMULATORS
 from tinyedge.samples.reading import read_calibration
-from tinyedge.targets import EMULATORS, open_emulator
+from tinyedge.targets import open_emulator
 from tinyedge.targets.target import Target
 
 

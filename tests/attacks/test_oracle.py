@@ -13,7 +13,7 @@ import pytest
 from tests.cli.commands import failure, run_cli, run_json
 from tests.conftest import require
 from tinyedge.attacks import ATTACKS, AttackSettings
-from tinyedge.attacks.device import OraclePlace, opened
+from tinyedge.attacks.device import opened
 from tinyedge.attacks.journal import QueryJournal
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.oracle import Oracle
@@ -33,8 +33,11 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.link.client import Client
+from tinyedge.names import OraclePlace
 from tinyedge.records import RecordFile
 from tinyedge.targets import available_emulators, open_emulator
+
+pytestmark = pytest.mark.keras
 
 QUIET = Output(verbosity=-1).progress
 BOARD = load_board("netduinoplus2")

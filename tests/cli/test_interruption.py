@@ -17,6 +17,8 @@ from tinyedge.boards import load_board
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.targets import available_emulators
 
+pytestmark = pytest.mark.emulator
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300
 RUN = """

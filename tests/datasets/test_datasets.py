@@ -15,9 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from tinyedge.datasets import (
-    DATASETS,
     Channels,
-    DatasetName,
     LabelledSamples,
     Split,
     cifar10,
@@ -28,6 +26,7 @@ from tinyedge.datasets import (
 from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import suite_of
 from tinyedge.graph.tensors import Quantization
+from tinyedge.names import DATASETS, DatasetName
 from tinyedge.samples.scaling import ModelInput, pixel_range
 
 SPLITS: tuple[Split, ...] = ("train", "test")

@@ -24,9 +24,12 @@ from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.export import FORMATS, export_firmware
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference
-from tinyedge.targets import EmulatorName, available_emulators
+from tinyedge.names import EmulatorName
+from tinyedge.targets import available_emulators
 from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import available_compilers
+
+pytestmark = pytest.mark.needs_tool
 
 GRAPH = RandomGraph(278)
 BUILD = ("cmake", "ninja")

@@ -20,6 +20,8 @@ from tinyedge.keras.environment import qkeras, tf_keras
 from tinyedge.samples.reading import read_calibration
 from tinyedge.samples.scaling import ModelInput
 
+pytestmark = pytest.mark.keras
+
 layers = tf_keras.layers
 
 

@@ -32,6 +32,8 @@ from tinyedge.importers import import_model
 from tinyedge.samples.scaling import ModelInput
 from tinyedge.tflm.interpreter import Interpreter
 
+pytestmark = pytest.mark.keras
+
 SAMPLES = 60
 
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from tinyedge.boards import Board
 from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.executors import Run, run_reference
 from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_device
 from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.targets import EmulatorName
-from tinyedge.toolchains.compilers import CompilerName
-
-OraclePlace = Literal["numpy", "twin", "emulator", "board"]
-PLACES: tuple[OraclePlace, ...] = ("numpy", "twin", "emulator", "board")
+from tinyedge.names import CompilerName, EmulatorName, OraclePlace
 
 
 @contextlib.contextmanager

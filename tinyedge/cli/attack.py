@@ -9,13 +9,14 @@ import click
 
 from tinyedge.cli.attack_oracle import OracleOptions, oracle_options
 from tinyedge.cli.completion import complete_attacks
-from tinyedge.cli.options import DATASETS, PATH, output_options
+from tinyedge.cli.options import PATH, output_options
 from tinyedge.cli.output import Output
+from tinyedge.names import DATASETS
 
 if TYPE_CHECKING:
     from tinyedge.attacks import AttackSettings
-    from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.suites import Suite
+    from tinyedge.names import DatasetName
     from tinyedge.samples.scaling import ModelInput
 
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinyedge.cli.output import Output
-    from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.suites import Suite
+    from tinyedge.names import DatasetName
     from tinyedge.samples.scaling import ModelInput
 
 

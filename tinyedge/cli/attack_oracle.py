@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinyedge.cli.options import PATH, Command, board_option, line_options, toolchain_options
+from tinyedge.names import ORACLE_PLACES
 
 if TYPE_CHECKING:
     from tinyedge.attacks import AttackSettings
-    from tinyedge.attacks.device import OraclePlace
     from tinyedge.attacks.journal import QueryJournal
     from tinyedge.attacks.suites import Means
     from tinyedge.cli.output import Output
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
-
-PLACES = ("numpy", "twin", "emulator", "board")
+    from tinyedge.names import CompilerName, EmulatorName, OraclePlace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +56,7 @@ class OracleOptions:
             )
         if model and not self.place:
             raise UsageError(
-                "where is the converted model to be asked?", hint=f"--on {'|'.join(PLACES)}"
+                "where is the converted model to be asked?", hint=f"--on {'|'.join(ORACLE_PLACES)}"
             )
         if (self.port or self.baud) and self.place != "board":
             raise UsageError("--port and --baud go with --on board")
@@ -73,7 +70,7 @@ def oracle_options(command: Command) -> Command:
         click.option(
             "--on",
             "place",
-            type=click.Choice(PLACES),
+            type=click.Choice(ORACLE_PLACES),
             help="Where a converted model is asked.",
         ),
         board_option(),

@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyedge.cli.options import (
-    COMPILERS,
-    PATH,
-    board_option,
-    output_options,
-    protocol_options,
-    tflm_options,
-)
+from tinyedge.cli.options import PATH, board_option, output_options, protocol_options, tflm_options
 from tinyedge.cli.output import Output
+from tinyedge.names import COMPILERS
 
 if TYPE_CHECKING:
-    from tinyedge.firmware.mlperf import MlperfInput
-    from tinyedge.toolchains.compilers import CompilerName
+    from tinyedge.names import CompilerName, MlperfInput
 
 
 @click.command("build")

@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import (
-    DATASETS,
-    PATH,
-    conversion_options,
-    data_folder_option,
-    output_options,
-)
+from tinyedge.cli.options import PATH, conversion_options, data_folder_option, output_options
 from tinyedge.cli.output import Output
+from tinyedge.names import DATASETS, WITNESSES
 
 if TYPE_CHECKING:
-    from tinyedge.evaluation.witnesses import Comparison, WitnessName
+    from tinyedge.evaluation.witnesses import Comparison
     from tinyedge.graph.graph import Graph
-
-WITNESSES = ("twin", "tflite-micro", "litert-reference", "litert-optimized", "qkeras", "hls4ml")
+    from tinyedge.names import WitnessName
 
 
 @click.command("check")

@@ -11,8 +11,7 @@ from tinyedge.cli.options import PATH, board_option, output_options, toolchain_o
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
+    from tinyedge.names import CompilerName, EmulatorName
 
 ATTACKS = ("fgsm", "pgd")
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from tinyedge.evaluation.observation import Counter, Observer, Ticks
     from tinyedge.evaluation.session import LinkOptions
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
+    from tinyedge.names import CompilerName, EmulatorName
 
 RANDOM_SAMPLES = 8
 """Without any that were named."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from tinyedge.cli.options import (
-    DATASETS,
     PATH,
     board_option,
     data_folder_option,
@@ -19,6 +18,7 @@ from tinyedge.cli.options import (
     toolchain_options,
 )
 from tinyedge.cli.output import Output
+from tinyedge.names import DATASETS, DEVICES, PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,20 +28,14 @@ if TYPE_CHECKING:
 
     from tinyedge.boards import Board
     from tinyedge.cli.firmware import Runtime
-    from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.compare import Executor
     from tinyedge.evaluation.executors import Int8
-    from tinyedge.evaluation.session import Place
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.link.journal import Journal
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
+    from tinyedge.names import CompilerName, DatasetName, EmulatorName, PlaceName
 
     Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
-
-PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
-DEVICES = ("emulator", "board")
 
 
 @click.command("run")
@@ -102,7 +96,7 @@ DEVICES = ("emulator", "board")
 def command(
     output: Output,
     folder: Path,
-    place: Place,
+    place: PlaceName,
     board_name: str | None,
     ports: tuple[str, ...],
     baud: int | None,
@@ -252,7 +246,7 @@ def _opened_here(model: ConvertedModel, place: str) -> Iterator[Opened]:
 def _opened_devices(
     output: Output,
     model: ConvertedModel,
-    place: Place,
+    place: PlaceName,
     board: Board,
     link: Link,
     emulator: EmulatorName | None,

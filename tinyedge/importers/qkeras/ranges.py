@@ -13,6 +13,7 @@ from tinyedge.graph.tensors import Quantization, as_batch
 from tinyedge.importers.qkeras import nodes as n
 from tinyedge.importers.qkeras.fusion import clamp_of
 from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.grids import Grid
 from tinyedge.samples.scaling import CLIPPED, pixel_range, scaled_pixels
 
 Range = tuple[float, float]
@@ -76,7 +77,7 @@ def assign_grids(
                 )
             else:
                 input_range = (float(calibration.min()), float(calibration.max()))
-        source.grid = n.Grid(Quantization.from_range(*input_range))
+        source.grid = Grid(Quantization.from_range(*input_range))
 
     unknown = [
         node
@@ -101,7 +102,7 @@ def assign_grids(
             inherited = node.inputs[0].grid
             assert inherited
             clamp = clamp_of(inherited.quantization, node.bounds)
-            node.grid = n.Grid(inherited.quantization, clamp)
+            node.grid = Grid(inherited.quantization, clamp)
     return notes
 
 
@@ -161,7 +162,7 @@ def _clipping(nodes: list[n.Node], calibration: Float32) -> str:
     return ""
 
 
-def _grid(node: n.Node, seen: Range) -> n.Grid:
+def _grid(node: n.Node, seen: Range) -> Grid:
     low, high = (float(np.clip(value, *node.bounds)) for value in seen)
     if min(low, 0.0) == max(high, 0.0):
         raise DataError(
@@ -169,7 +170,7 @@ def _grid(node: n.Node, seen: Range) -> n.Grid:
             hint="--calibration takes some tens of real inputs, scaled as in training",
         )
     quantization = Quantization.from_range(low, high)
-    return n.Grid(quantization, clamp_of(quantization, node.bounds))
+    return Grid(quantization, clamp_of(quantization, node.bounds))
 
 
 def _estimate(node: n.Node, seen: Range) -> Range:
