@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,15 @@ from tinyedge.keras.load import load_keras_model, logits_model
 from tinyedge.models.layers import PRECISIONS, Precision
 from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size
+from tinyedge.reports.parts import dumped, made
+from tinyedge.reports.training_record import (
+    Jacobian,
+    Size,
+    Tested,
+    TrainedEpoch,
+    TrainedOn,
+    Training,
+)
 from tinyedge.training.config import RunConfig, write_config
 from tinyedge.training.data import TrainAndTest
 from tinyedge.training.jacobian import frobenius_norms
@@ -42,7 +51,7 @@ RECORD = "run.json"
 CALIBRATION = "calibration.npz"
 _HISTORY = "history.json"
 _CHECKPOINTS = "checkpoint"
-_VERSION = 1
+_VERSION: Literal[1] = 1
 RECALIBRATION_SAMPLES = 5000
 _CALIBRATION_SAMPLES = 64
 _JACOBIAN_SAMPLES = 200
@@ -150,7 +159,7 @@ def finish(
         folder: of the run.
         about: what the record is to say besides.
     """
-    record = _record(config, model, data, history) | (about or {})
+    record = dumped(_record(config, model, data, history)) | (about or {})
     write_atomically(folder / CONFIG, write_config(config).encode())
     save_model(model, folder / MODEL)
     np.savez_compressed(folder / CALIBRATION, x=_calibration(data.train.x))
@@ -226,7 +235,7 @@ def _teacher(
 
 def _record(
     config: RunConfig, model: Any, data: TrainAndTest, history: list[dict[str, Any]]
-) -> dict[str, Any]:
+) -> Training:
     """Everything that is to be said of a trained network."""
     logits = logits_model(model)
     predicted = predict(logits, data.test.x)
@@ -237,35 +246,36 @@ def _record(
     size = model_size(model)
     shape, classes = tuple(model.input_shape[1:]), int(model.output_shape[-1])
     siblings = {each: model_size(build(config, shape, classes, each)) for each in PRECISIONS}
-    return {
-        "version": _VERSION,
-        "config": config.model_dump(mode="json"),
-        "size": {
-            "parameters": size.parameters,
-            "by_bits": {str(bits): count for bits, count in size.by_bits.items()},
-            "stored_bytes": size.stored,
-        },
-        "nominal_bytes": {precision: each.nominal for precision, each in siblings.items()},
-        "input_range": _input_range(data.train.x),
-        "training_data": {"source": data.train.source, "samples": len(data.train.y)},
-        "test": {
-            "source": data.test.source,
-            "samples": len(data.test.y),
-            "accuracy": correct,
-            "interval": wilson_interval(correct, len(data.test.y)),
-        },
-        "jacobian": {
-            "samples": len(norms),
-            "frobenius_mean": float(norms.mean()),
-            "frobenius_mean_at_temperature": float(norms.mean() / temperature),
-        },
-        "epochs": history,
-        "seconds": sum(epoch["seconds"] for epoch in history),
-        "versions": {
-            "tinyedge": tinyedge.__version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "qkeras": qkeras.__version__,
-            "numpy": np.__version__,
-        },
-    }
+    with made("the record of this training"):
+        return Training(
+            version=_VERSION,
+            config=config.model_dump(mode="json"),
+            size=Size(
+                parameters=size.parameters,
+                by_bits={str(bits): count for bits, count in size.by_bits.items()},
+                stored_bytes=size.stored,
+            ),
+            nominal_bytes={precision: each.nominal for precision, each in siblings.items()},
+            input_range=list(_input_range(data.train.x)),
+            training_data=TrainedOn(source=data.train.source, samples=len(data.train.y)),
+            test=Tested(
+                source=data.test.source,
+                samples=len(data.test.y),
+                accuracy=correct,
+                interval=list(wilson_interval(correct, len(data.test.y))),
+            ),
+            jacobian=Jacobian(
+                samples=len(norms),
+                frobenius_mean=float(norms.mean()),
+                frobenius_mean_at_temperature=float(norms.mean() / temperature),
+            ),
+            epochs=[TrainedEpoch.model_validate(epoch) for epoch in history],
+            seconds=sum(epoch["seconds"] for epoch in history),
+            versions={
+                "tinyedge": tinyedge.__version__,
+                "python": platform.python_version(),
+                "tensorflow": tf.__version__,
+                "qkeras": qkeras.__version__,
+                "numpy": np.__version__,
+            },
+        )
