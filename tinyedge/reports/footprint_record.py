@@ -14,26 +14,40 @@ from tinyedge.errors import DataError
 from tinyedge.reports.parts import Count, Name, Part, Rows, as_model, read_record
 from tinyedge.schema import Fault, refuse
 
+MemoryName = Literal["flash", "ram"]
 
-class _Named(Part):
+
+class Row(Part):
+    """What something takes."""
+
     name: Name
-
-
-class _Row(_Named):
     flash: Count
     ram: Count
 
 
-class _Symbol(_Row):
+class Symbol(Part):
+    """What a symbol takes, or what has no name in a section."""
+
+    name: Name
     section: Name
     file: Name | None
+    group: Name | None = None
+    layer: Name | None = None
+    flash: Count
+    ram: Count
+    aliases: Rows[Name] = Field(default=[])
 
 
-class _Kernel(_Row):
+class Kernel(Row):
+    """What a kernel takes, and the layers that call it."""
+
     layers: Rows[Name]
 
 
-class _Layer(_Named):
+class Layer(Part):
+    """What the constants of a layer take."""
+
+    name: Name
     operator: Name | None = None
     kind: Name | None = None
     kernel: Name | None = None
@@ -48,86 +62,127 @@ class _Layer(_Named):
     count: NonNegativeFloat | None = None
 
 
-class _Memory(Part):
+class Extent(Part):
+    """What a memory holds; the size and what is left where the board is known."""
+
     total: Count
     gaps: int = 0
     size: PositiveInt | None = None
     left: int | None = None
 
 
-class _Ram(_Memory):
+class RamExtent(Extent):
+    """The same of RAM, with the most of the stack in use that a run measured."""
+
     stack_peak: Count | None = None
 
 
-class _Buffer(_Named):
+class Buffer(Part):
+    """A buffer of the arena, from its first operator to its last."""
+
+    name: Name
     size: Count
     first: Count
     last: Count
     offset: Count
 
 
-class _Arena(Part):
+class ArenaPlan(Part):
+    """The plan of the arena."""
+
     bytes: Count
     lower_bound: Count
-    buffers: Rows[_Buffer]
+    buffers: Rows[Buffer]
     operators: Rows[Name]
 
 
-class _Change(Part):
+class Growth(Part):
+    """What something took before and after."""
+
     before: Count
     after: Count
     change: int
     percent: float | None
 
 
-class _Changed(_Named):
+class Changed(Part):
+    """A row whose size changed."""
+
+    name: Name
     status: Literal["new", "gone", "changed"]
-    flash: _Change
-    ram: _Change
+    flash: Growth
+    ram: Growth
 
 
-class _Compare(Part):
-    flash: _Change
-    ram: _Change
-    groups: Rows[_Changed]
-    layers: Rows[_Changed]
-    symbols: Rows[_Changed]
+class ChangedSymbol(Part):
+    """A symbol whose size changed."""
+
+    name: Name
+    file: Name | None = None
+    status: Literal["new", "gone", "changed"]
+    flash: Growth
+    ram: Growth
 
 
-class _Gate(Part):
+class Baseline(Part):
+    """What a footprint was compared with."""
+
+    board: Name | None = None
+    compiler: Name | None = None
+    elf: Name | None = None
+    hash: Name | None = None
+
+
+class Comparison(Part):
+    """What changed."""
+
+    with_: Baseline | None = Field(default=None, alias="with")
+    flash: Growth
+    ram: Growth
+    groups: Rows[Changed]
+    layers: Rows[Changed]
+    symbols: Rows[ChangedSymbol]
+
+
+class GateResult(Part):
+    """A limit, and what was held against it, in bytes."""
+
     gate: Name
-    memory: Literal["flash", "ram"]
+    memory: MemoryName
     limit: int
     value: int
     over: int
 
 
-class _Model(_Named):
+class ModelName(Part):
+    """The converted model."""
+
+    name: Name
     hash: Name
 
 
-class _Footprint(Part):
+class Footprint(Part):
     """A record: sizes in bytes."""
 
     elf: Name | None = None
-    board: Name | None = None
     compiler: Name | None = None
     hash: Name | None = None
-    model: _Model | None = None
-    flash: _Memory
-    ram: _Ram
-    groups: Rows[_Row]
-    sections: Rows[_Row] = Field(default_factory=list)
-    layers: Rows[_Layer]
+    board: Name | None = None
+    model: ModelName | None = None
+    flash: Extent
+    ram: RamExtent
+    groups: Rows[Row]
+    sections: Rows[Row] = Field(default_factory=list)
+    layers: Rows[Layer]
     unit: Name | None = None
-    kernels: Rows[_Kernel] = Field(default_factory=list)
-    arena: _Arena | None = None
-    symbols: Rows[_Symbol]
-    compare: _Compare | None = None
-    gates: Rows[_Gate] = Field(default_factory=list)
+    kernels: Rows[Kernel] = Field(default_factory=list)
+    arena: ArenaPlan | None = None
+    symbols: Rows[Symbol]
+    compare: Comparison | None = None
+    gates: Rows[GateResult] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _adds_up(self) -> _Footprint:
+    def _adds_up(self) -> Footprint:
         faults = []
         for memory in ("flash", "ram"):
             total = getattr(self, memory).total
@@ -150,4 +205,4 @@ def load_footprint(path: Path) -> dict[str, Any]:
     content = read_record(path, hint)
     if "symbols" not in content:
         raise DataError(f"{path}: not a footprint: it has no symbols", hint)
-    return as_model(content, path, _Footprint, hint).model_dump()
+    return as_model(content, path, Footprint, hint).model_dump(by_alias=True)
