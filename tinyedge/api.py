@@ -42,6 +42,7 @@ from tinyedge.exporters.converted import ConvertedModel, load_converted, write_c
 from tinyedge.firmware import project
 from tinyedge.graph import reference
 from tinyedge.importers import import_model, is_keras_model
+from tinyedge.records.run import Run as RunRecord
 from tinyedge.reports import notebook
 from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
 from tinyedge.reports.record import (
@@ -54,7 +55,6 @@ from tinyedge.reports.record import (
     printed,
     save_run,
 )
-from tinyedge.reports.run_record import Run as RunRecord
 from tinyedge.targets import EmulatorName
 from tinyedge.toolchains.compilers import CompilerName
 

@@ -33,7 +33,7 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.link.client import Client
-from tinyedge.records import RecordFile
+from tinyedge.record_file import RecordFile
 from tinyedge.targets import available_emulators, open_emulator
 
 QUIET = Output(verbosity=-1).progress

@@ -22,6 +22,7 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.memory_map import PADDING, UNNAMED, MemoryMap, read_memory_map
 from tinyedge.firmware.project import build_firmware, build_project, harness_files
 from tinyedge.graph.operators import Weighted
+from tinyedge.records.footprint import load_footprint
 from tinyedge.reports.footprint import (
     MEMORIES,
     PARTS,
@@ -29,7 +30,6 @@ from tinyedge.reports.footprint import (
     footprint_markdown,
     footprint_record,
 )
-from tinyedge.reports.footprint_record import load_footprint
 from tinyedge.toolchains.compilers import (
     COMPILERS,
     CompilerName,

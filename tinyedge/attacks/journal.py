@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tinyedge.errors import DataError
-from tinyedge.records import RecordFile
+from tinyedge.record_file import RecordFile
 
 _FORMAT = "tinyedge queries 1"
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.link.journal import Journal
-    from tinyedge.reports.run_record import Run as RunRecord
+    from tinyedge.records.run import Run as RunRecord
     from tinyedge.targets import EmulatorName
     from tinyedge.toolchains.compilers import CompilerName
 

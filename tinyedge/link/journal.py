@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import DataError
 from tinyedge.files import check_writable
 from tinyedge.link.client import new_session
-from tinyedge.records import RecordFile, locked
+from tinyedge.record_file import RecordFile, locked
 
 _FORMAT = "tinyedge run 1"
 

@@ -26,7 +26,7 @@ from tinyedge.firmware.memory_map import (
 )
 from tinyedge.firmware.memory_map import Extent as Loaded
 from tinyedge.firmware.project import Firmware
-from tinyedge.reports.footprint_record import (
+from tinyedge.records.footprint import (
     ArenaPlan,
     Comparison,
     Extent,
@@ -40,8 +40,8 @@ from tinyedge.reports.footprint_record import (
     Row,
     Symbol,
 )
-from tinyedge.reports.parts import dumped, made
-from tinyedge.reports.run_record import load_profile
+from tinyedge.records.parts import dumped, made
+from tinyedge.records.run import load_profile
 from tinyedge.templates import data_folder, render_template
 
 MEMORIES: tuple[MemoryName, ...] = ("flash", "ram")

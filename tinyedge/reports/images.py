@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import MissingDependencyError
 from tinyedge.evaluation.suites import PIXEL_RANGES
-from tinyedge.reports.parts import Tensor
+from tinyedge.records.parts import Tensor
 
 _NEAR = 0.02
 """Of a range of pixels: how close to it the range of an input has to come."""

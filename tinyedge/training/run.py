@@ -27,8 +27,8 @@ from tinyedge.keras.load import load_keras_model, logits_model
 from tinyedge.models.layers import PRECISIONS, Precision
 from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size
-from tinyedge.reports.parts import dumped, made
-from tinyedge.reports.training_record import (
+from tinyedge.records.parts import dumped, made
+from tinyedge.records.training import (
     Jacobian,
     Size,
     Tested,

@@ -9,8 +9,8 @@ import pytest
 
 from tests.cli.commands import failure
 from tinyedge.errors import DataError
-from tinyedge.reports.parts import dumped
-from tinyedge.reports.training_record import load_training
+from tinyedge.records.parts import dumped
+from tinyedge.records.training import load_training
 
 KEPT = sorted(Path(__file__).parents[2].glob("experiments/*/*/run.json"))
 

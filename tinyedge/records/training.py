@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from tinyedge.errors import DataError
-from tinyedge.reports.parts import (
+from tinyedge.records.parts import (
     Count,
     Interval,
     Name,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from tinyedge.errors import DataError
-from tinyedge.reports.parts import Count, Name, Part, Rows, as_model, read_record
+from tinyedge.records.parts import Count, Name, Part, Rows, as_model, read_record
 from tinyedge.schema import Fault, refuse
 
 MemoryName = Literal["flash", "ram"]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from tinyedge.errors import DataError
-from tinyedge.reports.parts import (
+from tinyedge.records.parts import (
     Array,
     Count,
     Int8Array,
@@ -27,7 +27,7 @@ from tinyedge.reports.parts import (
     as_model,
     read_record,
 )
-from tinyedge.reports.training_record import is_training
+from tinyedge.records.training import is_training
 from tinyedge.schema import Fault, refuse
 
 
