@@ -55,6 +55,7 @@ from tinyedge.names import (
     PlaceName,
 )
 from tinyedge.places import OpenPlace, PlaceSpec, open_place
+from tinyedge.records.run import Run as RunRecord
 from tinyedge.reports import notebook
 from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
 from tinyedge.reports.record import (
@@ -63,7 +64,6 @@ from tinyedge.reports.record import (
     printed,
     save_run,
 )
-from tinyedge.reports.run_record import Run as RunRecord
 from tinyedge.samples.reading import array_samples, calibration_inputs, read_calibration
 from tinyedge.samples.scaling import ModelInput
 

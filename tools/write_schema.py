@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tinyedge.reports.run_record import run_schema
+from tinyedge.records.run import run_schema
 
 PATH = Path(__file__).parents[1] / "docs" / "schema" / "run-1.json"
 

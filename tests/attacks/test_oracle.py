@@ -35,7 +35,7 @@ from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.link.client import Client
 from tinyedge.names import OraclePlace
 from tinyedge.places import PlaceSpec
-from tinyedge.records import RecordFile
+from tinyedge.record_file import RecordFile
 from tinyedge.targets import available_emulators, open_emulator
 
 pytestmark = pytest.mark.keras

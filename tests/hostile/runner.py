@@ -20,7 +20,7 @@ import tinyedge.evaluation.suites
 import tinyedge.exporters.converted
 import tinyedge.importers
 import tinyedge.link.journal
-import tinyedge.reports.run_record
+import tinyedge.records.run
 from tinyedge.cli.main import main
 
 CPU_S = 30

@@ -18,7 +18,7 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
 from tinyedge.places import Journalled, PlaceSpec, open_place, place_line
-from tinyedge.records import RecordFile, check_replaceable
+from tinyedge.record_file import RecordFile, check_replaceable
 from tinyedge.targets import available_emulators, open_emulator
 
 BOARD = load_board("netduinoplus2")

@@ -23,6 +23,7 @@ from tinyedge.firmware.memory_map import PADDING, UNNAMED, MemoryMap, read_memor
 from tinyedge.firmware.project import build_firmware, build_project, harness_files
 from tinyedge.graph.operators import Weighted
 from tinyedge.names import COMPILERS, CompilerName
+from tinyedge.records.footprint import load_footprint
 from tinyedge.reports.footprint import (
     MEMORIES,
     PARTS,
@@ -30,7 +31,6 @@ from tinyedge.reports.footprint import (
     footprint_markdown,
     footprint_record,
 )
-from tinyedge.reports.footprint_record import load_footprint
 from tinyedge.toolchains.compilers import available_compilers, cross_compiler
 
 pytestmark = pytest.mark.needs_tool

@@ -35,13 +35,13 @@ from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph.tensors import Quantization
+from tinyedge.records.parts import dumped
+from tinyedge.records.run import Run, load_run, run_schema
 from tinyedge.reports.charts import arena_figure
 from tinyedge.reports.html import render_html
 from tinyedge.reports.markdown import render_markdown
-from tinyedge.reports.parts import dumped
 from tinyedge.reports.record import evaluation_record, printed
 from tinyedge.reports.report import load_report
-from tinyedge.reports.run_record import Run, load_run, run_schema
 
 DATA = Path(__file__).parent / "data"
 SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "run-1.json"

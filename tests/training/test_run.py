@@ -19,7 +19,7 @@ from tinyedge.cli.output import Output
 from tinyedge.errors import DivergedError, FileError, ModelError, UsageError
 from tinyedge.keras.environment import tf_keras
 from tinyedge.keras.load import load_keras_model
-from tinyedge.records import locked
+from tinyedge.record_file import locked
 from tinyedge.training.checkpoint import CHECKPOINT, restore_checkpoint
 from tinyedge.training.config import read_config, write_config
 from tinyedge.training.data import TrainAndTest, load_data

@@ -17,7 +17,7 @@ from tinyedge.attacks.settings import AttackSettings
 from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import Suite
 from tinyedge.files import json_text
-from tinyedge.records import RecordFile, check_replaceable
+from tinyedge.record_file import RecordFile, check_replaceable
 
 _FORMAT = "tinyedge finished suites 1"
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tinyedge.errors import DataError
-from tinyedge.records import RecordFile, check_replaceable
+from tinyedge.record_file import RecordFile, check_replaceable
 
 _FORMAT = "tinyedge queries 1"
 _RECORD = re.compile("([0-9a-f]{32}) ((?:[0-9a-f]{2})+)")

@@ -170,8 +170,8 @@ def _read(output: Output, path: Path, board: Board | None, compiler: CompilerNam
     from tinyedge.exporters.converted import load_converted
     from tinyedge.firmware.memory_map import read_memory_map
     from tinyedge.firmware.project import build_firmware, read_build
+    from tinyedge.records.footprint import load_footprint
     from tinyedge.reports.footprint import firmware_footprint, footprint_record
-    from tinyedge.reports.footprint_record import load_footprint
 
     if path.suffix == ".json":
         return load_footprint(path)

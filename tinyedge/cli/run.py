@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.names import CompilerName, DatasetName, EmulatorName, PlaceName
     from tinyedge.places import OpenPlace
-    from tinyedge.reports.run_record import Run as RunRecord
+    from tinyedge.records.run import Run as RunRecord
 
 
 @click.command("run")

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from tinyedge.errors import DataError
 from tinyedge.files import check_writable
 from tinyedge.link.client import new_session
-from tinyedge.records import RecordFile, locked
+from tinyedge.record_file import RecordFile, locked
 from tinyedge.schema import Fault, Section, refuse, validate
 
 _FORMAT = "tinyedge run 1"

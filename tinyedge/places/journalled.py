@@ -14,7 +14,7 @@ from tinyedge.evaluation.executors import Int8
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.link.journal import Journal
 from tinyedge.places.spec import PlaceSpec
-from tinyedge.records import check_replaceable
+from tinyedge.record_file import check_replaceable
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,16 +20,31 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.memory_map import (
     PADDING,
     UNNAMED,
-    Extent,
     MemoryMap,
     Piece,
     read_memory_map,
 )
+from tinyedge.firmware.memory_map import Extent as Loaded
 from tinyedge.firmware.project import Firmware
-from tinyedge.reports.run_record import load_profile
+from tinyedge.records.footprint import (
+    ArenaPlan,
+    Comparison,
+    Extent,
+    Footprint,
+    GateResult,
+    Kernel,
+    Layer,
+    MemoryName,
+    ModelName,
+    RamExtent,
+    Row,
+    Symbol,
+)
+from tinyedge.records.parts import dumped, made
+from tinyedge.records.run import load_profile
 from tinyedge.templates import data_folder, render_template
 
-MEMORIES = ("flash", "ram")
+MEMORIES: tuple[MemoryName, ...] = ("flash", "ram")
 _FACTS = ("kind", "kernel", "bits", "packing", "macs")
 """Of a layer, as ``model.json`` has them."""
 PARTS = ("weights", "biases", "multipliers", "other")
@@ -74,21 +89,23 @@ def footprint_record(
     identifiers = _layer_identifiers(memory)
     symbols = _symbols(memory.pieces, identifiers)
     facts = _layer_facts(model)
-    return {
-        "board": board.name if board else None,
-        "model": model and {key: model[key] for key in ("name", "hash")},
-        "flash": _memory("flash", memory.flash, board),
-        "ram": {**_memory("ram", memory.ram, board), "stack_peak": None},
-        "groups": _sums(symbols, lambda symbol: symbol["group"]),
-        "sections": _sums(symbols, lambda symbol: symbol["section"] or "(between sections)"),
-        "layers": _layers(symbols, identifiers, facts),
-        "unit": None,
-        "kernels": _kernels(symbols, facts),
-        "arena": _arena(model),
-        "symbols": symbols,
-        "compare": None,
-        "gates": [],
-    }
+    with made("the footprint"):
+        record = Footprint(
+            board=board.name if board else None,
+            model=ModelName(name=model["name"], hash=model["hash"]) if model else None,
+            flash=_extent("flash", memory.flash, board),
+            ram=RamExtent(**dumped(_extent("ram", memory.ram, board)), stack_peak=None),
+            groups=_sums(symbols, lambda symbol: symbol.group or ""),
+            sections=_sums(symbols, lambda symbol: symbol.section or "(between sections)"),
+            layers=_layers(symbols, identifiers, facts),
+            unit=None,
+            kernels=_kernels(symbols, facts),
+            arena=_arena(model),
+            symbols=symbols,
+            compare=None,
+            gates=[],
+        )
+    return dumped(record)
 
 
 def firmware_footprint(model: ConvertedModel, firmware: Firmware) -> Record:
@@ -115,22 +132,23 @@ def _layer_facts(model: Mapping[str, Any] | None) -> dict[str, Record]:
     }
 
 
-def _arena(model: Mapping[str, Any] | None) -> Record | None:
+def _arena(model: Mapping[str, Any] | None) -> ArenaPlan | None:
     """The plan of the arena, with the operators that its buffers' lifetimes count."""
     if not model or "buffers" not in model["arena"]:
         return None
-    return {**model["arena"], "operators": [layer["name"] for layer in model["layers"]]}
+    operators = [layer["name"] for layer in model["layers"]]
+    return ArenaPlan.model_validate({**model["arena"], "operators": operators})
 
 
-def _memory(name: Literal["flash", "ram"], extent: Extent, board: Board | None) -> Record:
+def _extent(name: MemoryName, extent: Loaded, board: Board | None) -> Extent:
     """One memory: what is loaded, what lies unused between, what is left behind it."""
     if not board:
-        return {
-            "total": extent.total,
-            "gaps": extent.end - extent.start - extent.total,
-            "size": None,
-            "left": None,
-        }
+        return Extent(
+            total=extent.total,
+            gaps=extent.end - extent.start - extent.total,
+            size=None,
+            left=None,
+        )
     region: Region = getattr(board, name)
     end = region.origin + region.size
     if extent.total and not (region.origin <= extent.start and extent.end <= end):
@@ -140,12 +158,12 @@ def _memory(name: Literal["flash", "ram"], extent: Extent, board: Board | None) 
             hint="name the board that it was built for with --board",
         )
     used = extent.end - region.origin if extent.total else 0
-    return {
-        "total": extent.total,
-        "gaps": used - extent.total,
-        "size": region.size,
-        "left": region.size - used,
-    }
+    return Extent(
+        total=extent.total,
+        gaps=used - extent.total,
+        size=region.size,
+        left=region.size - used,
+    )
 
 
 def _layer_identifiers(memory: MemoryMap) -> list[str]:
@@ -158,28 +176,28 @@ def _layer_identifiers(memory: MemoryMap) -> list[str]:
     return [name.removesuffix(_LAYER) for name in memory.order if name in structures]
 
 
-def _symbols(pieces: Iterable[Piece], identifiers: list[str]) -> list[Record]:
+def _symbols(pieces: Iterable[Piece], identifiers: list[str]) -> list[Symbol]:
     """A row a symbol, the largest first; what has no name is one row a section."""
-    rows: dict[tuple[str, str, str | None, int | None], Record] = {}
+    rows: dict[tuple[str, str, str | None, int | None], Symbol] = {}
     for index, piece in enumerate(map(_with_file, pieces)):
         named = piece.name not in (PADDING, UNNAMED)
         group, layer = _owner(piece, identifiers)
         row = rows.setdefault(
             (piece.name, piece.section, piece.file, index if named else None),
-            {
-                "name": piece.name,
-                "section": piece.section,
-                "file": piece.file,
-                "group": group,
-                "layer": layer,
-                "flash": 0,
-                "ram": 0,
-                "aliases": list(piece.aliases),
-            },
+            Symbol(
+                name=piece.name,
+                section=piece.section,
+                file=piece.file,
+                group=group,
+                layer=layer,
+                flash=0,
+                ram=0,
+                aliases=list(piece.aliases),
+            ),
         )
-        for memory in MEMORIES:
-            row[memory] += getattr(piece, memory)
-    return sorted(rows.values(), key=lambda row: (-row["flash"] - row["ram"], row["name"]))
+        row.flash += piece.flash
+        row.ram += piece.ram
+    return sorted(rows.values(), key=lambda row: (-row.flash - row.ram, row.name))
 
 
 def _with_file(piece: Piece) -> Piece:
@@ -220,47 +238,54 @@ def _source_names() -> tuple[frozenset[str], frozenset[str]]:
     return kernels, frozenset(sources) - kernels
 
 
-def _sums(symbols: list[Record], key: Callable[[Record], str]) -> list[Record]:
+def _sums(symbols: list[Symbol], key: Callable[[Symbol], str]) -> list[Row]:
     """Flash and RAM by a key, the largest first."""
-    sums: dict[str, Record] = {}
+    sums: dict[str, Row] = {}
     for symbol in symbols:
         name = key(symbol)
-        row = sums.setdefault(name, {"name": name, "flash": 0, "ram": 0})
-        for memory in MEMORIES:
-            row[memory] += symbol[memory]
-    return sorted(sums.values(), key=lambda row: (-row["flash"] - row["ram"], row["name"]))
+        row = sums.setdefault(name, Row(name=name, flash=0, ram=0))
+        row.flash += symbol.flash
+        row.ram += symbol.ram
+    return sorted(sums.values(), key=lambda row: (-row.flash - row.ram, row.name))
 
 
 def _layers(
-    symbols: list[Record], identifiers: list[str], facts: Mapping[str, Record]
-) -> list[Record]:
+    symbols: list[Symbol], identifiers: list[str], facts: Mapping[str, Record]
+) -> list[Layer]:
     unknown = dict.fromkeys(("operator", *_FACTS))
-    sizes = dict.fromkeys((*PARTS, "flash"), 0)
-    layers: dict[str, Record] = {
-        name: {"name": name, **facts.get(name, unknown), **sizes, "count": None}
+    sizes: Record = dict.fromkeys((*PARTS, "flash"), 0)
+    layers = {
+        name: Layer(name=name, **facts.get(name, unknown), **sizes, count=None)
         for name in identifiers
     }
     for symbol in symbols:
-        if symbol["layer"] is None:
+        if symbol.layer is None:
             continue
-        layer, size = layers[symbol["layer"]], symbol["flash"]
-        array = symbol["name"].removeprefix(f"{symbol['layer']}_")
-        layer["flash"] += size
+        layer, size = layers[symbol.layer], symbol.flash
+        array = symbol.name.removeprefix(f"{symbol.layer}_")
+        layer.flash += size
         if array == "scale":
             biases = size // _SCALE_BYTES * _BIAS_BYTES
-            layer["biases"] += biases
-            layer["multipliers"] += size - biases
+            layer.biases += biases
+            layer.multipliers += size - biases
         else:
-            layer[_ARRAYS.get(array, "other")] += size
+            part = _ARRAYS.get(array, "other")
+            setattr(layer, part, getattr(layer, part) + size)
     return list(layers.values())
 
 
-def _kernels(symbols: list[Record], facts: Mapping[str, Record]) -> list[Record]:
+def _kernels(symbols: list[Symbol], facts: Mapping[str, Record]) -> list[Kernel]:
     """The runtime's sources, with the layers that call them; their code is shared."""
-    rows = _sums([s for s in symbols if s["group"] == "kernels"], lambda s: Path(s["file"]).stem)
-    for row in rows:
-        row["layers"] = [name for name, layer in facts.items() if layer["kernel"] == row["name"]]
-    return rows
+    kernels = [symbol for symbol in symbols if symbol.group == "kernels"]
+    return [
+        Kernel(
+            name=row.name,
+            flash=row.flash,
+            ram=row.ram,
+            layers=[name for name, layer in facts.items() if layer["kernel"] == row.name],
+        )
+        for row in _sums(kernels, lambda symbol: Path(symbol.file or "").stem)
+    ]
 
 
 def add_costs(record: Record, profile: Path) -> None:
@@ -293,13 +318,18 @@ def compare_records(before: Record, after: Record) -> Record:
     has no name is compared by section. The changes of symbols, as those of groups, add up to those
     of the totals.
     """
-    return {
-        "with": {key: before.get(key) for key in ("board", "compiler", "elf", "hash")},
-        **{memory: _change(before[memory]["total"], after[memory]["total"]) for memory in MEMORIES},
-        "groups": _changes(before["groups"], after["groups"], _by_name),
-        "layers": _changes(before["layers"], after["layers"], _by_name),
-        "symbols": _changes(before["symbols"], after["symbols"], _by_symbol),
-    }
+    flash, ram = (_change(before[name]["total"], after[name]["total"]) for name in MEMORIES)
+    compare = Comparison.model_validate(
+        {
+            "with": {key: before.get(key) for key in ("board", "compiler", "elf", "hash")},
+            "flash": flash,
+            "ram": ram,
+            "groups": _changes(before["groups"], after["groups"], _by_name),
+            "layers": _changes(before["layers"], after["layers"], _by_name),
+            "symbols": _changes(before["symbols"], after["symbols"], _by_symbol),
+        }
+    )
+    return dumped(compare)
 
 
 def _by_name(row: Record) -> Record:
@@ -390,9 +420,9 @@ def check_gates(
         above the limit, negative where below it.
     """
 
-    def gate(name: Gate, memory: str, limit: int, value: int) -> Record:
+    def gate(name: Gate, memory: MemoryName, limit: int, value: int) -> Record:
         over = value - limit
-        return {"gate": name, "memory": memory, "limit": limit, "value": value, "over": over}
+        return dumped(GateResult(gate=name, memory=memory, limit=limit, value=value, over=over))
 
     gates = []
     if max_flash is not None:

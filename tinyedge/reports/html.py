@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 import tinyedge
 from tinyedge.attacks.settings import ATTACKS
+from tinyedge.records.run import Suite
 from tinyedge.reports import text
 from tinyedge.reports.charts import (
     Accuracy,
@@ -22,7 +23,6 @@ from tinyedge.reports.charts import (
 from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, PARTS
 from tinyedge.reports.images import draw, draw_difference, drawable, is_picture, scale_of
 from tinyedge.reports.report import Report, RunReport
-from tinyedge.reports.run_record import Suite
 from tinyedge.templates import render_template
 
 _PLACES = {"float": "float model", "host": "host", "device": "device"}

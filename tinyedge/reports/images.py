@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
-from tinyedge.reports.parts import Tensor
+from tinyedge.records.parts import Tensor
 from tinyedge.samples.scaling import PIXEL_RANGES
 
 _NEAR = 0.02

@@ -21,8 +21,8 @@ from tinyedge.evaluation.perturbation import Perturbation, successes, withstood
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import write_atomically
 from tinyedge.graph.operators import Softmax
-from tinyedge.reports import run_record
-from tinyedge.reports.parts import (
+from tinyedge.records import run as run_record
+from tinyedge.records.parts import (
     VERSION,
     Array,
     Int8Array,
@@ -30,7 +30,7 @@ from tinyedge.reports.parts import (
     dumped,
     made,
 )
-from tinyedge.reports.run_record import (
+from tinyedge.records.run import (
     Accuracy,
     Agreement,
     Change,

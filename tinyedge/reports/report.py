@@ -18,8 +18,8 @@ from tinyedge.errors import DataError, ThresholdError, UsageError
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.perturbation import withstood
+from tinyedge.records.run import Run, Suite, SuiteArrays, load_profile, load_run
 from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, gate_line
-from tinyedge.reports.run_record import Run, Suite, SuiteArrays, load_profile, load_run
 
 _CURVE_POINTS = 24
 """Of a curve over the lengths that an L2 attack needed."""

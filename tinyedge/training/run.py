@@ -10,14 +10,14 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 import tinyedge
-from tinyedge.errors import DivergedError, FileError, ModelError, UsageError
+from tinyedge.errors import DataError, DivergedError, FileError, ModelError, UsageError
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.files import json_text, write_atomically
@@ -27,7 +27,16 @@ from tinyedge.keras.load import load_keras_model, logits_model
 from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size
 from tinyedge.names import PRECISIONS, Precision
-from tinyedge.records import alone
+from tinyedge.record_file import alone
+from tinyedge.records.parts import dumped, made
+from tinyedge.records.training import (
+    Jacobian,
+    Size,
+    Tested,
+    TrainedEpoch,
+    TrainedOn,
+    Training,
+)
 from tinyedge.training.checkpoint import CHECKPOINT, restore_checkpoint, save_checkpoint
 from tinyedge.training.config import RunConfig, write_config
 from tinyedge.training.data import TrainAndTest
@@ -43,7 +52,7 @@ CONFIG = "run.toml"
 MODEL = "model.h5"
 CALIBRATION = "calibration.npz"
 _LOCK = "lock"
-_VERSION = 1
+_VERSION: Literal[1] = 1
 RECALIBRATION_SAMPLES = 5000
 _CALIBRATION_SAMPLES = 64
 _JACOBIAN_SAMPLES = 200
@@ -174,10 +183,10 @@ def finish(
     Raises:
         DivergedError: a figure of the record is NaN or infinite; nothing is written.
     """
-    record = _record(config, model, data, history) | (about or {})
     try:
+        record = dumped(_record(config, model, data, history)) | (about or {})
         text = json_text(record, indent=1)
-    except ValueError as error:
+    except (DataError, ValueError) as error:
         raise DivergedError(
             f"{folder}: the logits of the trained network are not finite", _after_divergence(folder)
         ) from error
@@ -270,7 +279,7 @@ def _teacher(
 
 def _record(
     config: RunConfig, model: Any, data: TrainAndTest, history: list[dict[str, Any]]
-) -> dict[str, Any]:
+) -> Training:
     """Everything that is to be said of a trained network."""
     logits = logits_model(model)
     predicted = predict(logits, data.test.x)
@@ -281,35 +290,36 @@ def _record(
     size = model_size(model)
     shape, classes = tuple(model.input_shape[1:]), int(model.output_shape[-1])
     siblings = {each: model_size(build(config, shape, classes, each)) for each in PRECISIONS}
-    return {
-        "version": _VERSION,
-        "config": config.model_dump(mode="json"),
-        "size": {
-            "parameters": size.parameters,
-            "by_bits": {str(bits): count for bits, count in size.by_bits.items()},
-            "stored_bytes": size.stored,
-        },
-        "nominal_bytes": {precision: each.nominal for precision, each in siblings.items()},
-        "input_range": _input_range(data.train.x),
-        "training_data": {"source": data.train.source, "samples": len(data.train.y)},
-        "test": {
-            "source": data.test.source,
-            "samples": len(data.test.y),
-            "accuracy": correct,
-            "interval": wilson_interval(correct, len(data.test.y)),
-        },
-        "jacobian": {
-            "samples": len(norms),
-            "frobenius_mean": float(norms.mean()),
-            "frobenius_mean_at_temperature": float(norms.mean() / temperature),
-        },
-        "epochs": history,
-        "seconds": sum(epoch["seconds"] for epoch in history),
-        "versions": {
-            "tinyedge": tinyedge.__version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "qkeras": qkeras.__version__,
-            "numpy": np.__version__,
-        },
-    }
+    with made("the record of this training"):
+        return Training(
+            version=_VERSION,
+            config=config.model_dump(mode="json"),
+            size=Size(
+                parameters=size.parameters,
+                by_bits={str(bits): count for bits, count in size.by_bits.items()},
+                stored_bytes=size.stored,
+            ),
+            nominal_bytes={precision: each.nominal for precision, each in siblings.items()},
+            input_range=list(_input_range(data.train.x)),
+            training_data=TrainedOn(source=data.train.source, samples=len(data.train.y)),
+            test=Tested(
+                source=data.test.source,
+                samples=len(data.test.y),
+                accuracy=correct,
+                interval=list(wilson_interval(correct, len(data.test.y))),
+            ),
+            jacobian=Jacobian(
+                samples=len(norms),
+                frobenius_mean=float(norms.mean()),
+                frobenius_mean_at_temperature=float(norms.mean() / temperature),
+            ),
+            epochs=[TrainedEpoch.model_validate(epoch) for epoch in history],
+            seconds=sum(epoch["seconds"] for epoch in history),
+            versions={
+                "tinyedge": tinyedge.__version__,
+                "python": platform.python_version(),
+                "tensorflow": tf.__version__,
+                "qkeras": qkeras.__version__,
+                "numpy": np.__version__,
+            },
+        )

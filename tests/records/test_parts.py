@@ -11,11 +11,11 @@ import pytest
 
 from tests.cli.commands import failure
 from tinyedge.errors import DataError
-from tinyedge.reports.footprint_record import load_footprint
-from tinyedge.reports.parts import DEEPEST, LARGEST_FILE, LONGEST_NAME, LONGEST_TEXT, MOST_VALUES
-from tinyedge.reports.run_record import load_run
+from tinyedge.records.footprint import load_footprint
+from tinyedge.records.parts import DEEPEST, LARGEST_FILE, LONGEST_NAME, LONGEST_TEXT, MOST_VALUES
+from tinyedge.records.run import load_run
 
-OLD = Path(__file__).parent / "data" / "report-0.1.0.json"
+OLD = Path(__file__).parents[1] / "reports" / "data" / "report-0.1.0.json"
 
 
 def nested(levels: int) -> Any:

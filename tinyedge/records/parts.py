@@ -274,4 +274,4 @@ def made(what: str) -> Iterator[None]:
 
 def dumped(part: Part) -> dict[str, Any]:
     """A part as JSON has it: the keys that its maker gave, in the order of the model."""
-    return part.model_dump(mode="json", exclude_unset=True)
+    return part.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from tinyedge.errors import DataError
-from tinyedge.reports.parts import (
+from tinyedge.records.parts import (
     Array,
     Count,
     Int8Array,
@@ -27,6 +27,7 @@ from tinyedge.reports.parts import (
     as_model,
     read_record,
 )
+from tinyedge.records.training import is_training
 from tinyedge.schema import Fault, refuse
 
 
@@ -362,6 +363,12 @@ def load_run(path: Path) -> Run:
     """
     hint = "write it with 'tinyedge run DIR --on PLACE --suite FILE -o RUN.json'"
     content = read_record(path, hint)
+    if is_training(content):
+        raise DataError(
+            f"{path}: the record of a training, not of a run",
+            "a report is made of what came of it: 'tinyedge attack' crafts suites on its network, "
+            "'tinyedge convert' converts it, 'tinyedge run DIR --suite FILE -o RUN.json' runs them",
+        )
     if "suites" not in content:
         raise DataError(f"{path}: not the record of a run: it has no suites", hint)
     return as_model(content, path, Run, hint)

@@ -1,0 +1,1 @@
+"""Models of the records that tinyedge writes, reads and publishes."""

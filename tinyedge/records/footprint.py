@@ -1,0 +1,208 @@
+"""What a file with a footprint holds: version 1, whose keys ``docs/cli.md`` names.
+
+Keys are added within a version, never changed: a record of an earlier release lacks some.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+
+from tinyedge.errors import DataError
+from tinyedge.records.parts import Count, Name, Part, Rows, as_model, read_record
+from tinyedge.schema import Fault, refuse
+
+MemoryName = Literal["flash", "ram"]
+
+
+class Row(Part):
+    """What something takes."""
+
+    name: Name
+    flash: Count
+    ram: Count
+
+
+class Symbol(Part):
+    """What a symbol takes, or what has no name in a section."""
+
+    name: Name
+    section: Name
+    file: Name | None
+    group: Name | None = None
+    layer: Name | None = None
+    flash: Count
+    ram: Count
+    aliases: Rows[Name] = Field(default=[])
+
+
+class Kernel(Row):
+    """What a kernel takes, and the layers that call it."""
+
+    layers: Rows[Name]
+
+
+class Layer(Part):
+    """What the constants of a layer take."""
+
+    name: Name
+    operator: Name | None = None
+    kind: Name | None = None
+    kernel: Name | None = None
+    bits: PositiveInt | None = None
+    packing: Name | None = None
+    macs: Count | None = None
+    weights: Count = 0
+    biases: Count = 0
+    multipliers: Count = 0
+    other: Count = 0
+    flash: Count
+    count: NonNegativeFloat | None = None
+
+
+class Extent(Part):
+    """What a memory holds; the size and what is left where the board is known."""
+
+    total: Count
+    gaps: int = 0
+    size: PositiveInt | None = None
+    left: int | None = None
+
+
+class RamExtent(Extent):
+    """The same of RAM, with the most of the stack in use that a run measured."""
+
+    stack_peak: Count | None = None
+
+
+class Buffer(Part):
+    """A buffer of the arena, from its first operator to its last."""
+
+    name: Name
+    size: Count
+    first: Count
+    last: Count
+    offset: Count
+
+
+class ArenaPlan(Part):
+    """The plan of the arena."""
+
+    bytes: Count
+    lower_bound: Count
+    buffers: Rows[Buffer]
+    operators: Rows[Name]
+
+
+class Growth(Part):
+    """What something took before and after."""
+
+    before: Count
+    after: Count
+    change: int
+    percent: float | None
+
+
+class Changed(Part):
+    """A row whose size changed."""
+
+    name: Name
+    status: Literal["new", "gone", "changed"]
+    flash: Growth
+    ram: Growth
+
+
+class ChangedSymbol(Part):
+    """A symbol whose size changed."""
+
+    name: Name
+    file: Name | None = None
+    status: Literal["new", "gone", "changed"]
+    flash: Growth
+    ram: Growth
+
+
+class Baseline(Part):
+    """What a footprint was compared with."""
+
+    board: Name | None = None
+    compiler: Name | None = None
+    elf: Name | None = None
+    hash: Name | None = None
+
+
+class Comparison(Part):
+    """What changed."""
+
+    with_: Baseline | None = Field(default=None, alias="with")
+    flash: Growth
+    ram: Growth
+    groups: Rows[Changed]
+    layers: Rows[Changed]
+    symbols: Rows[ChangedSymbol]
+
+
+class GateResult(Part):
+    """A limit, and what was held against it, in bytes."""
+
+    gate: Name
+    memory: MemoryName
+    limit: int
+    value: int
+    over: int
+
+
+class ModelName(Part):
+    """The converted model."""
+
+    name: Name
+    hash: Name
+
+
+class Footprint(Part):
+    """A record: sizes in bytes."""
+
+    elf: Name | None = None
+    compiler: Name | None = None
+    hash: Name | None = None
+    board: Name | None = None
+    model: ModelName | None = None
+    flash: Extent
+    ram: RamExtent
+    groups: Rows[Row]
+    sections: Rows[Row] = Field(default_factory=list)
+    layers: Rows[Layer]
+    unit: Name | None = None
+    kernels: Rows[Kernel] = Field(default_factory=list)
+    arena: ArenaPlan | None = None
+    symbols: Rows[Symbol]
+    compare: Comparison | None = None
+    gates: Rows[GateResult] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Footprint:
+        faults = []
+        for memory in ("flash", "ram"):
+            total = getattr(self, memory).total
+            found = sum(getattr(symbol, memory) for symbol in self.symbols)
+            if found != total:
+                faults.append(
+                    Fault(f"{memory}.total", total, f"what its symbols add up to, {found}")
+                )
+        refuse(faults)
+        return self
+
+
+def load_footprint(path: Path) -> dict[str, Any]:
+    """Reads what ``tinyedge footprint -o`` wrote; what an earlier release did not know is None.
+
+    Raises:
+        DataError: the file is missing, damaged, no footprint, or one that does not add up.
+    """
+    hint = "write it with 'tinyedge footprint DIR -o FILE.json'"
+    content = read_record(path, hint)
+    if "symbols" not in content:
+        raise DataError(f"{path}: not a footprint: it has no symbols", hint)
+    return as_model(content, path, Footprint, hint).model_dump(by_alias=True)

@@ -1,0 +1,96 @@
+"""What ``run.json`` in the folder of a training holds: version 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from tinyedge.errors import DataError
+from tinyedge.records.parts import (
+    Count,
+    Interval,
+    Name,
+    Part,
+    Rows,
+    Settings,
+    Share,
+    as_model,
+    read_record,
+)
+
+
+class Size(Part):
+    """The trained network's weights."""
+
+    parameters: Count
+    by_bits: dict[str, Count] = Field(description="weights by their bits")
+    stored_bytes: NonNegativeFloat
+
+
+class TrainedOn(Part):
+    """Where samples came from."""
+
+    source: Name
+    samples: PositiveInt
+
+
+class Tested(TrainedOn):
+    """What the network came to on samples that it was not trained on."""
+
+    accuracy: Share
+    interval: Interval
+
+
+class Jacobian(Part):
+    """The Jacobian of the logits by the input, of some test samples."""
+
+    samples: PositiveInt
+    frobenius_mean: NonNegativeFloat
+    frobenius_mean_at_temperature: NonNegativeFloat
+
+
+class TrainedEpoch(Part):
+    """One epoch: loss and accuracy on the training samples."""
+
+    loss: float
+    accuracy: Share
+    jacobian_squared: float | None = None
+    portion: float | None = None
+    seconds: NonNegativeFloat
+
+
+class Training(Part):
+    """The record of a training."""
+
+    version: Literal[1]
+    config: Settings = Field(description="as the run's TOML file has it")
+    size: Size
+    nominal_bytes: dict[str, NonNegativeFloat]
+    input_range: Annotated[list[float], Field(min_length=2, max_length=2)]
+    training_data: TrainedOn
+    test: Tested
+    jacobian: Jacobian
+    epochs: Rows[TrainedEpoch]
+    seconds: NonNegativeFloat | Count
+    versions: dict[str, Name]
+    post_training: Settings | None = None
+
+
+def load_training(path: Path) -> Training:
+    """Reads the ``run.json`` of a training.
+
+    Raises:
+        DataError: the file is missing, damaged, no record of a training, or of a later version.
+    """
+    hint = "write it with 'tinyedge train RUN.toml -o FOLDER'"
+    content = read_record(path, hint)
+    if not is_training(content):
+        raise DataError(f"{path}: not the record of a training: it has no epochs", hint)
+    return as_model(content, path, Training, hint)
+
+
+def is_training(content: dict[str, object]) -> bool:
+    """Whether what a record's file holds is the record of a training."""
+    return "epochs" in content and "config" in content
