@@ -1,5 +1,7 @@
 # make demo   installs what it needs into .venv and runs the whole path on an emulated board
 # make test   installs what it needs, checks style and types, and runs the tests
+# make quick  runs the tests that need neither TensorFlow, nor a compiler, nor an emulator
+# make soak   runs the tests that take long
 # make lock   resolves the dependencies anew
 
 PYTHON ?= python3
@@ -7,18 +9,28 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint system-tools lock clean
+QUICK := $(addprefix tests/,boards datasets evaluation graph link targets test_distribution.py test_files.py)
+
+.PHONY: demo test quick soak lint system-tools lock clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/tinyedge demo
 
 test: $(VENV)/dev.stamp system-tools lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# Neither TensorFlow, nor compilers, nor emulators: under a minute.
+quick: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n 2 -m "not (keras or emulator or needs_tool or slow)" $(QUICK)
+
+soak: $(VENV)/dev.stamp system-tools
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Cross compilers, QEMU and data for the tests. As root on Debian or Ubuntu they are installed;
 # elsewhere the tests that need them say so and are skipped (under CI=true they fail).
@@ -43,10 +55,10 @@ lock:
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet uv
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-package tinyedge --custom-compile-command "make lock" \
+		--no-emit-package tinyedge-mcu --custom-compile-command "make lock" \
 		pyproject.toml --extra all requirements/build.in -o requirements/demo.txt
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-package tinyedge --custom-compile-command "make lock" \
+		--no-emit-package tinyedge-mcu --custom-compile-command "make lock" \
 		-c requirements/demo.txt pyproject.toml --extra all --group dev -o requirements/dev.txt
 
 clean:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,18 +14,14 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# ART configures logging when it is imported, and absl then closes the stream that it logs to. That
-# has to happen before pytest gives each test a stderr of its own.
-import tinyedge.attacks.craft
 from tinyedge import demo
 from tinyedge.attacks import AttackSettings
 from tinyedge.attacks.suites import craft_suites
 from tinyedge.cli.output import Output
-from tinyedge.evaluation.suites import Suite, read_calibration
+from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.importers import import_model
-
-assert tinyedge.attacks.craft
+from tinyedge.samples.reading import read_calibration
 
 # Whoever starts us in the background may have SIGINT ignored, and so would be what tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,6 +42,27 @@ def require(available: Sequence[str], needed: str) -> None:
     pytest.skip(message)
 
 
+KERAS_FIXTURES = {"demo_model", "demo_suites", "demo_samples", "prepared", "workplace"}
+"""Fixtures that load TensorFlow."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what loads TensorFlow through a fixture."""
+    for item in items:
+        if KERAS_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.keras)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Loads ART ahead where a test will.
+
+    ART configures logging when it is imported, and absl then closes the stream that it logs to.
+    That has to happen before pytest gives each test a stderr of its own.
+    """
+    if any(item.get_closest_marker("keras") for item in session.items):
+        importlib.import_module("tinyedge.attacks.craft")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Lists what of the documentation was parsed, but could not be run."""
     reports = [
@@ -53,6 +73,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, value in report.user_properties if report.when == "call" else ():
             if name == "only parsed":
                 terminalreporter.write_line(f"only parsed: {value}")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this source tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
+    subprocess.run([*command, str(Path(__file__).parents[1])], check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
 
 
 @pytest.fixture(scope="session")

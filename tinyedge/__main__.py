@@ -16,6 +16,13 @@ def entry_point() -> None:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         code = _INTERRUPTED
+    except ImportError:
+        from tinyedge.distribution import other_distribution
+
+        if other := other_distribution():  # whose files may have replaced ours
+            print(f"error: {other}", file=sys.stderr)
+            sys.exit(1)
+        raise
     if code == _INTERRUPTED:
         # Where Ctrl-C fell into an exec() of somebody else's, Python remembers it, and would end by
         # the signal instead of with the code. Its next exec() makes it forget.

@@ -9,60 +9,59 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD, Board, load_board
-from tinyedge.boards.cores import CoreName
 from tinyedge.errors import ModelError, UsageError
-from tinyedge.evaluation import executors
-from tinyedge.evaluation.compare import Executor, evaluate_suite
-from tinyedge.evaluation.devices import Fleet
+from tinyedge.evaluation.compare import evaluate_suite
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.intervals import wilson_interval
-from tinyedge.evaluation.session import LinkOptions, Place, attached_devices, emulated_firmware
 from tinyedge.evaluation.suites import (
     Suite,
-    calibration_inputs,
     load_suites,
-    quantized_inputs,
-    read_calibration,
     suite_of_arrays,
 )
-from tinyedge.exporters.c import CodeOptions, Objective
+from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
 from tinyedge.firmware import project
+from tinyedge.firmware.footprint import memory_record
 from tinyedge.graph import reference
 from tinyedge.importers import import_model, is_keras_model
+from tinyedge.names import (
+    DEVICES,
+    PLACES,
+    CompilerName,
+    CoreName,
+    DevicePlace,
+    EmulatorName,
+    Objective,
+    PlaceName,
+)
+from tinyedge.places import OpenPlace, PlaceSpec, open_place
 from tinyedge.reports import notebook
 from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
 from tinyedge.reports.record import (
-    attached_record,
     difference,
-    emulated_record,
     evaluation_record,
-    measured_record,
-    memory_record,
     printed,
     save_run,
 )
-from tinyedge.targets import EmulatorName
-from tinyedge.toolchains.compilers import CompilerName
+from tinyedge.samples.reading import array_samples, calibration_inputs, read_calibration
+from tinyedge.samples.scaling import ModelInput
 
 AnyPath = str | PathLike[str]
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 """A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels."""
-DevicePlace = Literal["emulator", "board"]
-
-_Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
 
 
 def convert(
@@ -79,10 +78,11 @@ def convert(
     Args:
         model: a ``tf_keras.Model`` (with QKeras' layers or Keras' own), or a path: what ``tinyedge
             convert`` takes.
-        calibration: real inputs (n, *input shape), floats, or uint8 images, which stand for 0 to 1;
-            or the path of such. For activations without a quantizer of their own.
+        calibration: real inputs (n, *input shape), floats, or uint8 images, which are taken as the
+            model itself takes pixels; or the path of such. For activations without a quantizer of
+            their own.
         input_range: smallest and largest input value; that of ``calibration`` by default, else
-            (0, 1).
+            (0, 255) where the model scales pixels itself, else (0, 1).
         core: whose instructions the kernels are chosen by.
         optimize: for ``speed``, or for the ``size`` of the flash image.
         folder: to write into; a temporary one by default.
@@ -150,7 +150,7 @@ def attack(
 
     given = attacks if isinstance(attacks, str) else ",".join(attacks)
     names = attack_names(given, GRADIENTS)
-    clean = _suites(samples)[0]
+    clean = _suites(samples)[0].fitted(ModelInput(pixels=clip))
     if epsilon is None:
         epsilon = 8 / 255 * (clip[1] - clip[0])
     chosen = AttackSettings.at(np.ravel(epsilon).tolist(), clip=clip, **settings)
@@ -211,7 +211,7 @@ class Model:
     def run(
         self,
         samples: Samples,
-        on: Place = "numpy",
+        on: PlaceName = "numpy",
         *,
         board: str = DEFAULT_BOARD,
         progress: Progress | None = None,
@@ -231,19 +231,14 @@ class Model:
             DataError: the samples do not fit the model.
             ToolchainError: the twin's compiler or TFLite-Micro is missing.
         """
-        if on in get_args(DevicePlace):
-            return self.build(board).run(samples, on, progress=progress, **options)  # type: ignore[arg-type] # the two
-        if on not in executors.HERE:
-            raise UsageError(f"on='{on}': one of {', '.join(get_args(Place))}")
-        execute = executors.HERE[on]
-        opened: _Opened = (
-            lambda inputs, progress=None: execute(self.converted, inputs, progress),
-            {"on": on},
-            dict,
-        )
+        if on in DEVICES:
+            return self.build(board).run(samples, on, progress=progress, **options)
+        if on not in PLACES:
+            raise UsageError(f"on='{on}': one of {', '.join(PLACES)}")
         if options:
             raise UsageError(f"{', '.join(options)}: goes with on='emulator' or 'board'")
-        return _run(self.converted, samples, on, opened, progress)
+        with open_place(self.converted, PlaceSpec(on)) as place:
+            return _run(self.converted, samples, on, place, progress)
 
     def __repr__(self) -> str:
         manifest = self.converted.manifest
@@ -330,32 +325,21 @@ class Firmware:
             DeviceError: the port is not named, missing or busy.
             LinkError: the device does not answer, or holds another model.
         """
-        if on not in get_args(DevicePlace):
-            raise UsageError(f"on='{on}': one of {', '.join(get_args(DevicePlace))}")
+        if on not in DEVICES:
+            raise UsageError(f"on='{on}': one of {', '.join(DEVICES)}")
         if port and on != "board":
             raise UsageError("port goes with on='board'")
-        link = LinkOptions(timeout_s, baud)
-        ports = [port] if isinstance(port, str) else list(port)
-        opened = self._emulated(emulator, link) if on == "emulator" else self._attached(ports, link)
-        with opened as device:
-            return _run(self.model.converted, samples, on, device, progress)
-
-    @contextlib.contextmanager
-    def _emulated(self, emulator: EmulatorName | None, link: LinkOptions) -> Iterator[_Opened]:
-        with emulated_firmware(self.model.converted, self.built, emulator, link) as emulated:
-            fleet = Fleet([emulated.device])
-            about = emulated_record(emulated)
-            yield fleet, about, lambda: measured_record(emulated) | {"link": fleet.record()}
-
-    @contextlib.contextmanager
-    def _attached(self, ports: list[str], link: LinkOptions) -> Iterator[_Opened]:
-        with attached_devices(self.model.converted, self.board, ports, link) as devices:
-            fleet = Fleet(devices)
-            yield (
-                fleet,
-                attached_record(devices),
-                lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
-            )
+        spec = PlaceSpec(
+            on,
+            self.board,
+            (port,) if isinstance(port, str) else tuple(port),
+            emulator,
+            firmware=self.built,
+            baud=baud,
+            timeout_s=timeout_s,
+        )
+        with open_place(self.model.converted, spec) as place:
+            return _run(self.model.converted, samples, on, place, progress)
 
     def __repr__(self) -> str:
         return (
@@ -517,7 +501,7 @@ def _model_file(model: Any) -> Iterator[Path]:
         yield save_keras_model(model, Path(folder))
 
 
-def _calibration(given: NDArray[Any] | AnyPath | None) -> NDArray[np.float32] | None:
+def _calibration(given: NDArray[Any] | AnyPath | None) -> NDArray[Any] | None:
     if given is None:
         return None
     if isinstance(given, str | PathLike):
@@ -544,7 +528,7 @@ def _run(
     model: ConvertedModel,
     samples: Samples,
     on: str,
-    opened: _Opened,
+    opened: OpenPlace,
     progress: Progress | None,
 ) -> Result:
     """Runs samples on an executor that is open, and compares."""
@@ -580,12 +564,13 @@ def _run(
 
 
 def _run_array(
-    model: ConvertedModel, x: NDArray[Any], opened: _Opened, progress: Progress | None
+    model: ConvertedModel, x: NDArray[Any], opened: OpenPlace, progress: Progress | None
 ) -> Result:
     """The same of samples without labels."""
     execute, about, finish = opened
-    tensor = model.graph.input_tensor
-    inputs = quantized_inputs("samples", x, tensor.shape, tensor.quantization)
+    inputs, remarks = array_samples(x, ModelInput.of(model.graph))
+    for remark in remarks:
+        warnings.warn(remark, stacklevel=4)
     run = execute(inputs, progress)
     differing = int((run.logits != reference.run(model.graph, inputs)).sum())
     record = {**about, "samples": len(inputs), "mismatched_logits": differing, **finish()}

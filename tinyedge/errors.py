@@ -37,6 +37,13 @@ class InterruptedByUserError(TinyEdgeError):
     code = "interrupted"
 
 
+class TerminatedError(TinyEdgeError):
+    """SIGTERM."""
+
+    exit_code = 143
+    code = "terminated"
+
+
 class FileError(TinyEdgeError):
     """A file or folder that cannot be read or written."""
 

@@ -21,6 +21,10 @@ if os.name == "posix":
 _SYNC_S = 0.1
 """Records are handed to the system at once, which a killed program survives, and to the disk so
 often, which a loss of power survives."""
+_LONGEST_HEADER = 2**16
+_LONGEST_LINE = 2**22
+_LARGEST_FILE = 2**30
+_BEGIN_ANEW = "begin anew with --discard, or name another file"
 
 
 class RecordFile(AbstractContextManager["RecordFile"]):
@@ -47,7 +51,7 @@ class RecordFile(AbstractContextManager["RecordFile"]):
 
     @classmethod
     def create(cls, path: Path, header: dict[str, Any]) -> RecordFile:
-        """A new file; one that exists is replaced.
+        """A new file; one that exists is replaced (see ``check_replaceable``).
 
         Raises:
             FileError: another program has that open.
@@ -65,30 +69,24 @@ class RecordFile(AbstractContextManager["RecordFile"]):
             DataError: it is none of ours, or damaged in its midst.
             FileError: another program has it open.
         """
+        if not path.is_file():
+            raise DataError(f"{path}: not a file", hint=_BEGIN_ANEW)
+        if (size := path.stat().st_size) > _LARGEST_FILE:
+            told = f"{path}: {size} bytes, allowed are {_LARGEST_FILE}"
+            raise DataError(told, hint=_BEGIN_ANEW)
         with locked(path):
-            content = path.read_bytes()
-            texts: list[str] = []
-            good = 0
-            for line in content.splitlines(keepends=True):
-                text = line[9:-1]
-                if line != _line_of(text):
-                    break
-                texts.append(text.decode())
-                good += len(line)
-            try:
-                header = json.loads(texts[0])
-            except (IndexError, ValueError) as error:
-                raise DataError(
-                    f"{path}: not a file of records, or its first line is damaged",
-                    hint="begin anew without --resume, or name another file",
-                ) from error
-            if b"\n" in content[good:]:
-                raise DataError(
-                    f"{path}: line {len(texts) + 1} is damaged",
-                    hint="begin anew without --resume, or name another file",
-                )
+            header, records, good = _read(path)
             os.truncate(path, good)
-        return cls(path, header, texts[1:])
+        return cls(path, header, records)
+
+    @staticmethod
+    def begun(path: Path) -> bool:
+        """Whether there is a file with a whole line; a line too long for ours counts as one."""
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            line = file.readline(_LONGEST_HEADER)
+        return line.endswith(b"\n") or len(line) == _LONGEST_HEADER
 
     def append(self, records: Iterable[str]) -> None:
         """Adds records, which hold no line breaks."""
@@ -113,6 +111,27 @@ class RecordFile(AbstractContextManager["RecordFile"]):
         self.close()
 
 
+def check_replaceable(path: Path) -> None:
+    """Refuses to replace a file that somebody may still want: only a header goes without a word.
+
+    Raises:
+        FileError: it holds records, or is no file of records.
+    """
+    if not path.exists():
+        return
+    first, *rest = path.read_bytes().splitlines(keepends=True) or [b""]
+    if first and first != _line_of(first[9:-1]):
+        raise FileError(
+            f"{path}: would be replaced, and is no journal",
+            hint="name another file with --journal, or throw this one away with --discard",
+        )
+    if rest:
+        raise FileError(
+            f"{path}: holds {len(rest):,} answers of an earlier run",
+            hint="--resume goes on with them, --discard throws them away",
+        )
+
+
 def locked(path: Path) -> BinaryIO:
     """Opens a file to append to it; raises FileError where another program has it open."""
     file = path.open("ab", buffering=0)
@@ -126,6 +145,48 @@ def locked(path: Path) -> BinaryIO:
                 hint="wait for it, or name another one with --journal",
             ) from error
     return file
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[str], int]:
+    """What a file says, and how many of its bytes are whole lines; no line is held twice."""
+    header: dict[str, Any] | None = None
+    records: list[str] = []
+    good = 0
+    with path.open("rb") as file:
+        while line := file.readline(_LONGEST_LINE):
+            text = line[9:-1]
+            if line != _line_of(text):
+                if header is not None and not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+                    break  # torn
+                raise _damaged(path, len(records) + 2 if header is not None else 1)
+            try:
+                if header is None:
+                    header = _header(text)
+                else:
+                    records.append(text.decode())
+            except (ValueError, RecursionError) as error:
+                raise _damaged(path, len(records) + 2 if header is not None else 1) from error
+            good += len(line)
+    if header is None:
+        raise _damaged(path, 1)
+    return header, records, good
+
+
+def _header(text: bytes) -> dict[str, Any]:
+    if len(text) > _LONGEST_HEADER:
+        raise ValueError("a header longer than any of ours")
+    header = json.loads(text)
+    if not isinstance(header, dict):
+        raise ValueError("a header that is no object")
+    return header
+
+
+def _damaged(path: Path, line: int) -> DataError:
+    if line == 1:
+        told = f"{path}: not a file of records, or its first line is damaged"
+    else:
+        told = f"{path}: line {line} is damaged"
+    return DataError(told, hint=_BEGIN_ANEW)
 
 
 def _line(text: str) -> bytes:

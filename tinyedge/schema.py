@@ -101,7 +101,7 @@ def validate(
 
 def _texts(fault: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
     place = fault["loc"]
-    key = ".".join(map(str, place)) or "the whole"
+    key = ".".join(map(_printed, place)) or "the whole"
     if fault["type"] == "faults":
         for found in fault["ctx"]["faults"]:
             inner = ".".join(filter(None, [*map(str, place), found.key]))
@@ -115,8 +115,18 @@ def _texts(fault: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]
         value = "missing" if fault["type"] == "missing" else _SHORTENED.repr(fault["input"])
         yield f"{key} is {value}, allowed: {allowed}"
     else:
-        value = "" if isinstance(fault["input"], dict) else f", not {fault['input']!r}"
+        value = (
+            "" if isinstance(fault["input"], dict) else f", not {_SHORTENED.repr(fault['input'])}"
+        )
         yield f"{key}: {fault['msg']}{value}"
+
+
+def _printed(part: object) -> str:
+    """A part of a key; as Python writes it where a terminal would obey it, or it is endless."""
+    text = str(part)
+    return (
+        text if text.isprintable() and len(text) <= _SHORTENED.maxstring else _SHORTENED.repr(text)
+    )
 
 
 def _node(schema: Mapping[str, Any], place: tuple[Any, ...]) -> Mapping[str, Any]:

@@ -32,9 +32,10 @@ from tinyedge.attacks.environment import (
 )
 from tinyedge.attacks.float_craft import FloatCrafter
 from tinyedge.attacks.settings import AttackSettings
-from tinyedge.datasets import DATASETS, load_test_set
+from tinyedge.datasets import load_test_set
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.load import load_keras_model, logits_model
+from tinyedge.names import DATASETS
 
 ATTACKS = ("pgd", "square", "boundary", "cw")
 

@@ -27,12 +27,13 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from tinyedge.boards import load_board
-from tinyedge.boards.cores import CORES, CoreName
+from tinyedge.boards.cores import CORES
 from tinyedge.evaluation.session import emulated_device
-from tinyedge.exporters.c import OBJECTIVES, CodeOptions, Objective
+from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import write_converted
 from tinyedge.graph import reference
 from tinyedge.models.benchmark import BENCHMARKS
+from tinyedge.names import OBJECTIVES, CoreName, Objective
 
 BOARDS: dict[CoreName, str] = {
     "cortex-m0": "mps2-an385-m0",  # ARMv6-M code on QEMU's Cortex-M3, which runs it unchanged

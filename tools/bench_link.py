@@ -27,13 +27,13 @@ from tests.link.native import NativeDevice, compile_native, dense_model, random_
 from tinyedge import demo
 from tinyedge.boards import DEFAULT_BOARD, load_board
 from tinyedge.evaluation.devices import Device, Fleet
-from tinyedge.evaluation.suites import read_calibration
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
 from tinyedge.importers import import_model
 from tinyedge.link.client import Client
 from tinyedge.link.proxy import Proxy
+from tinyedge.samples.reading import read_calibration
 from tinyedge.targets import open_emulator
 from tinyedge.targets.target import Target
 

@@ -18,10 +18,11 @@ import numpy as np
 from tinyedge import demo
 from tinyedge.datasets import fashion_mnist
 from tinyedge.evaluation.compare import accuracy
-from tinyedge.evaluation.suites import load_suites, read_calibration
+from tinyedge.evaluation.suites import load_suites
 from tinyedge.graph import reference
 from tinyedge.importers import import_model
 from tinyedge.importers.qkeras import logits_function
+from tinyedge.samples.reading import read_calibration
 
 BATCH = 500
 

@@ -29,7 +29,6 @@ from tinyedge.cli.output import Output
 from tinyedge.errors import TinyEdgeError
 from tinyedge.evaluation.devices import Device, Fleet
 from tinyedge.evaluation.session import inference_timeout_s
-from tinyedge.evaluation.suites import read_calibration
 from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
 from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
@@ -37,7 +36,9 @@ from tinyedge.importers import import_model
 from tinyedge.link.client import Client, LinkStatistics
 from tinyedge.link.journal import Journal
 from tinyedge.link.proxy import Faults, Proxy
-from tinyedge.targets import EMULATORS, open_emulator
+from tinyedge.names import EMULATORS
+from tinyedge.samples.reading import read_calibration
+from tinyedge.targets import open_emulator
 from tinyedge.targets.target import Target
 
 

@@ -21,6 +21,8 @@ from tinyedge.graph import reference
 from tinyedge.keras.environment import tf_keras
 from tinyedge.keras.load import load_keras_model
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.fixture(scope="module")
 def model(demo_model: ConvertedModel) -> tinyedge.Model:

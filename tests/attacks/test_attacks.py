@@ -24,6 +24,8 @@ from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.environment import tf_keras
 from tinyedge.models.networks import build_network
 
+pytestmark = pytest.mark.keras
+
 QUIET = Output(verbosity=-1).progress
 CLEAN = demo.clean_suite()
 FIRST = CLEAN.first(40)

@@ -13,7 +13,7 @@ import pytest
 from tests.cli.commands import failure, run_cli, run_json
 from tests.conftest import require
 from tinyedge.attacks import ATTACKS, AttackSettings
-from tinyedge.attacks.device import OraclePlace, opened
+from tinyedge.attacks.device import opened
 from tinyedge.attacks.journal import QueryJournal
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.oracle import Oracle
@@ -33,8 +33,12 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.link.client import Client
+from tinyedge.names import OraclePlace
+from tinyedge.places import PlaceSpec
 from tinyedge.records import RecordFile
 from tinyedge.targets import available_emulators, open_emulator
+
+pytestmark = pytest.mark.keras
 
 QUIET = Output(verbosity=-1).progress
 BOARD = load_board("netduinoplus2")
@@ -89,18 +93,18 @@ def places(model: ConvertedModel) -> Iterator[dict[OraclePlace, Executor]]:
     emulators = available_emulators(BOARD)
     require(emulators, emulators[0] if emulators else "an emulator")
     with (
-        opened(model, "numpy", BOARD) as (numpy, _),
-        opened(model, "twin", BOARD) as (twin, _),
-        opened(model, "emulator", BOARD) as (emulator, _),
+        opened(model, PlaceSpec("numpy")) as (numpy, _),
+        opened(model, PlaceSpec("twin")) as (twin, _),
+        opened(model, PlaceSpec("emulator", BOARD)) as (emulator, _),
         open_emulator(BOARD, build_firmware(model, BOARD).elf) as target,
-        opened(model, "board", BOARD, target.port) as (board, _),
+        opened(model, PlaceSpec("board", BOARD, (target.port,))) as (board, _),
     ):
         yield {"numpy": numpy, "twin": twin, "emulator": emulator, "board": board}
 
 
 @pytest.fixture
 def twin(model: ConvertedModel) -> Iterator[Executor]:
-    with opened(model, "twin", BOARD) as (execute, _):
+    with opened(model, PlaceSpec("twin")) as (execute, _):
         yield execute
 
 
@@ -128,6 +132,10 @@ def craft(
 ) -> tuple[list[Suite], Oracle]:
     oracle = Oracle(model.graph, executor, settings.clip, settings.temperature, **rest)
     return craft_oracle_suites(oracle, clean, attacks, settings, QUIET, means), oracle
+
+
+def new_journal(path: Path, model_hash: str) -> QueryJournal:
+    return QueryJournal.create(path, model_hash, discard=True)
 
 
 def assert_same(first: list[Suite], second: list[Suite]) -> None:
@@ -240,7 +248,7 @@ def test_an_interrupted_attack_goes_on_where_it_stopped(
     path = tmp_path / "journal"
     hash_ = model.graph.hash
     for calls in (0, 1, 60):
-        with QueryJournal.create(path, hash_) as journal, pytest.raises(LinkError):
+        with new_journal(path, hash_) as journal, pytest.raises(LinkError):
             craft(model, Interrupted(twin, calls), clean, names, journal=journal)
         with QueryJournal.resume(path, hash_) as journal:
             assert bool(journal.answers) == bool(calls)
@@ -277,7 +285,7 @@ def test_an_attack_at_two_epsilons_goes_on_where_it_stopped(
     path, hash_ = tmp_path / "journal", model.graph.hash
     stops = np.linspace(0, 10_000 - counted.calls, 5, dtype=int)[:-1]
     for calls in stops:
-        with QueryJournal.create(path, hash_) as journal, pytest.raises(LinkError):
+        with new_journal(path, hash_) as journal, pytest.raises(LinkError):
             craft(model, Interrupted(twin, calls), clean, names, settings, journal=journal)
         with QueryJournal.resume(path, hash_) as journal:
             resumed, again = craft(model, twin, clean, names, settings, journal=journal)
@@ -295,7 +303,7 @@ def test_a_journal_of_other_epsilons_changes_nothing(
     others = AttackSettings.at((0.1, 0.15), **BUDGETS)
     whole, oracle = craft(model, twin, clean, names, others)
     path, hash_ = tmp_path / "journal", model.graph.hash
-    with QueryJournal.create(path, hash_) as journal:
+    with new_journal(path, hash_) as journal:
         craft(model, twin, clean, names, of_two, journal=journal)
     with QueryJournal.resume(path, hash_) as journal:
         resumed, again = craft(model, twin, clean, names, others, journal=journal)
@@ -466,7 +474,8 @@ def test_the_command_line(
 
     (tmp_path / "s.npz.journal").write_text("something else\n")
     assert "records" in failure(capsys, 3, *on_twin, "--resume")["message"]
-    QueryJournal.create(journal, "0" * 64).__exit__(None, None, None)
+    assert "no journal" in failure(capsys, 2, *on_twin)["message"]
+    new_journal(journal, "0" * 64).__exit__(None, None, None)
     error = failure(capsys, 3, *on_twin, "--resume")
     assert "answers of model 000000000000" in error["message"]
     code, _, err = run_cli(capsys, *on_twin)

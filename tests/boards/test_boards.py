@@ -13,7 +13,8 @@ from tinyedge.boards.families.nrf5 import Nrf51Board, Nrf52Board
 from tinyedge.errors import BoardError
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.project import build_firmware
-from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.names import COMPILERS, CompilerName
+from tinyedge.toolchains.compilers import available_compilers
 
 
 @pytest.mark.parametrize("name", board_names())

@@ -13,8 +13,9 @@ from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.project import Firmware, build_firmware
+from tinyedge.names import COMPILERS, CompilerName
 from tinyedge.targets import available_emulators
-from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.toolchains.compilers import available_compilers
 
 BOARD = load_board("arduino-nano-rp2040")
 SIZE = 256

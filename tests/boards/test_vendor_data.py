@@ -21,6 +21,8 @@ from tinyedge.boards.families.stm32_parts import FLASH_ORIGIN, PARTS
 from tinyedge.firmware.project import build_project, harness_files
 from tinyedge.toolchains.compilers import available_compilers, cross_compiler
 
+pytestmark = pytest.mark.needs_tool
+
 BOARDS = [board for board in map(load_board, board_names()) if isinstance(board, Stm32Board)]
 LINES = [line for family in PARTS.values() for line in family]
 LARGEST = {

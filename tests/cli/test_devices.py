@@ -21,6 +21,8 @@ from tinyedge.link.protocol import Message
 from tinyedge.targets import attached, permissions
 from tinyedge.targets.attached import Drive, Probe, SerialPort
 
+pytestmark = pytest.mark.needs_tool
+
 PORTS = [
     SerialPort("/dev/ttyACM0", "STM32 STLink", "0483:374b", "066B", ("nucleo-f401re", "nucleo-x")),
     SerialPort("/dev/ttyS0", "", None, None, ()),

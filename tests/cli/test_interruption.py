@@ -1,4 +1,4 @@
-"""Ctrl-C at several moments of every long command: one line, exit code 130, and nothing left."""
+"""Ctrl-C and SIGTERM while long commands run: one line, exit code 130 or 143, and nothing left."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tinyedge import demo
 from tinyedge.boards import load_board
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.targets import available_emulators
+
+pytestmark = pytest.mark.emulator
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300
@@ -88,6 +90,20 @@ def alive(session: int) -> list[str]:
     return found
 
 
+def ended_by(name: str, command: str, moment: str) -> tuple[subprocess.Popen[str], str, str]:
+    """Runs a command that gets a signal at a moment; gives the process and what it said."""
+    program = PROGRAM.replace("SIGINT", name)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, moment, *map(str, COMMANDS[command])],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    return process, *process.communicate(timeout=TIMEOUT_S)
+
+
 @pytest.mark.parametrize(
     ("command", "moment", "code"),
     [
@@ -107,16 +123,7 @@ def alive(session: int) -> list[str]:
     ],
 )
 def test_interruption(command: str, moment: str, code: int, folder: Path) -> None:
-    arguments = [sys.executable, "-c", PROGRAM, moment, *map(str, COMMANDS[command])]
-    process = subprocess.Popen(
-        arguments,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    out, err = process.communicate(timeout=TIMEOUT_S)
+    process, out, err = ended_by("SIGINT", command, moment)
     assert process.returncode == code, err
     assert "Traceback" not in err
     errors = [line for line in err.splitlines() if line.startswith(("error: ", "hint: "))]
@@ -126,6 +133,26 @@ def test_interruption(command: str, moment: str, code: int, folder: Path) -> Non
     assert not (folder / "new").is_symlink()
     written = (folder / "new").is_file()  # the suites, which are saved before they are judged
     assert written == (moment.endswith(":judge"))
+    assert not list(folder.rglob(".*")), "what was written aside is removed"
+
+
+@pytest.mark.parametrize(
+    ("command", "moment"),
+    [
+        ("build", "tinyedge.firmware.project:_flash_image"),
+        ("run", "tinyedge.link.client:Client.hello"),
+    ],
+)
+def test_termination(command: str, moment: str, folder: Path) -> None:
+    """SIGTERM ends work as Ctrl-C does, with another code."""
+    process, out, err = ended_by("SIGTERM", command, moment)
+    assert process.returncode == 143, err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1] == "error: terminated"
+    assert ("--resume goes on" in err) == (command == "run")
+    assert out == ""
+    assert alive(process.pid) == []
+    assert not (folder / "new").exists()
     assert not list(folder.rglob(".*")), "what was written aside is removed"
 
 

@@ -16,6 +16,8 @@ from tinyedge import demo
 from tinyedge.cli.main import cli
 from tinyedge.exporters.converted import ConvertedModel
 
+pytestmark = pytest.mark.needs_tool
+
 SUCCESSES = {
     "arena": ("out/model.tflite",),
     "boards list": (),

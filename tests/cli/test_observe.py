@@ -18,6 +18,8 @@ from tinyedge.firmware.project import build_firmware
 from tinyedge.models.benchmark import ds_cnn, resnet8
 from tinyedge.targets import available_emulators, open_emulator
 
+pytestmark = pytest.mark.emulator
+
 BOARDS = ("netduinoplus2", "mps2-an386", "mps2-an385-m0")
 
 

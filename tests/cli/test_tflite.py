@@ -18,6 +18,8 @@ from tinyedge.evaluation.witnesses import random_inputs
 from tinyedge.exporters.converted import ConvertedModel, load_converted
 from tinyedge.tflm.interpreter import Interpreter
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.fixture(scope="module")
 def tflite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:

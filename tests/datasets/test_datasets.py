@@ -15,9 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from tinyedge.datasets import (
-    DATASETS,
     Channels,
-    DatasetName,
     LabelledSamples,
     Split,
     cifar10,
@@ -26,8 +24,10 @@ from tinyedge.datasets import (
     load_test_set,
 )
 from tinyedge.errors import DataError
-from tinyedge.evaluation.suites import pixel_range, suite_of
+from tinyedge.evaluation.suites import suite_of
 from tinyedge.graph.tensors import Quantization
+from tinyedge.names import DATASETS, DatasetName
+from tinyedge.samples.scaling import ModelInput, pixel_range
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 CHANNELS: tuple[Channels, ...] = ("grey", "rgb")
@@ -281,9 +281,9 @@ def test_pixels_follow_the_input_range(
 def test_images_become_suites() -> None:
     images = np.arange(0, 256, 5, dtype=np.uint8).reshape(-1, 1, 1, 1)
     data = LabelledSamples(images, np.arange(len(images)), ("x",), "somewhere")
-    raw = suite_of(data, "s", Quantization(1.0, -128))
+    raw = suite_of(data, "s", ModelInput(quantization=Quantization(1.0, -128)))
     np.testing.assert_array_equal(raw.inputs, images.astype(np.float32))
-    signed = suite_of(data, "s", Quantization(1.0, -128), (-1.0, 1.0), 3)
+    signed = suite_of(data, "s", ModelInput(pixels=(-1.0, 1.0)), 3)
     np.testing.assert_allclose(signed.inputs.ravel(), [-1, -1 + 10 / 255, -1 + 20 / 255], rtol=1e-6)
     assert signed.settings == {"pixels": [-1.0, 1.0], "data": "somewhere"}
     assert len(signed.labels) == 3

@@ -14,6 +14,8 @@ from tests.docs.pages import PAGES, ROOT, Block
 from tests.docs.session import Session
 from tinyedge.cli.main import COMMANDS
 
+pytestmark = pytest.mark.keras
+
 _LANGUAGES = {"", "c", "console", "json", "pycon", "python", "sh", "text", "toml", "yaml"}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tinyedge.errors import DataError
 from tinyedge.evaluation.metrics import LogitError, confusion_matrix, verdicts
+from tinyedge.graph.tensors import Quantization
 
 
 def test_logit_error_by_hand() -> None:
@@ -49,6 +50,25 @@ def test_what_is_undefined_is_none_with_a_reason() -> None:
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(DataError, match="against"):
         LogitError.of(np.zeros((2, 3)), np.zeros((2, 4)))
+
+
+def test_one_logit_tells_two_classes() -> None:
+    reals = np.array([[-0.5], [0.0], [0.25], [2.0]], np.float32)
+    assert verdicts(reals).tolist() == [0, 0, 1, 1]
+    for output in (Quantization(0.25, 0), Quantization(0.25, -100), Quantization(0.25, 90)):
+        assert verdicts(output.quantize(reals), output).tolist() == [0, 0, 1, 1]
+
+
+def test_one_probability_is_compared_with_a_half() -> None:
+    logistic = Quantization(1 / 256, -128)
+    shares = np.array([[0.0], [0.49], [0.5], [0.51], [0.99]])
+    assert verdicts(logistic.quantize(shares), logistic).tolist() == [0, 0, 0, 1, 1]
+
+
+def test_several_logits_are_compared_with_each_other() -> None:
+    output = Quantization(0.5, -20)
+    logits = np.array([[-3, -3], [-5, -4]], np.int8)
+    assert verdicts(logits, output).tolist() == [0, 1]
 
 
 def test_confusion_matrix_counts_labels_by_verdict() -> None:

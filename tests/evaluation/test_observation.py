@@ -36,6 +36,8 @@ from tinyedge.models.benchmark import NetworkBuilder
 from tinyedge.targets import available_emulators
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.emulator
+
 BOARDS = ("netduinoplus2", "mps2-an386")
 
 

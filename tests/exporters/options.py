@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tinyedge.boards.cores import CORES
-from tinyedge.exporters.c import OBJECTIVES, CodeOptions
+from tinyedge.exporters.c import CodeOptions
+from tinyedge.names import OBJECTIVES
 
 OPTIONS = tuple(
     CodeOptions(core.name, objective) for core in CORES.values() for objective in OBJECTIVES

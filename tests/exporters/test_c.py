@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.errors import ModelError
-from tinyedge.exporters.c import OBJECTIVES, CodeOptions, export_c
+from tinyedge.exporters.c import CodeOptions, export_c
 from tinyedge.exporters.c.export import c_identifiers
 from tinyedge.exporters.c.packing import PACKINGS
 from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
 from tinyedge.graph.operators import Weighted
 from tinyedge.graph.tensors import WEIGHT_RANGES
+from tinyedge.names import OBJECTIVES
+
+pytestmark = pytest.mark.needs_tool
 
 
 @pytest.mark.parametrize("seed", range(5))

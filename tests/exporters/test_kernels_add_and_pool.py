@@ -21,6 +21,8 @@ from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.targets import available_emulators
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.emulator
+
 VALUES = np.arange(-128, 128, dtype=np.int8)
 
 

@@ -13,19 +13,17 @@ from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c.kernels import CodeOptions
-from tinyedge.exporters.c.kernels.kernel import Objective
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.twin import Twin
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import WEIGHT_RANGES, Quantization, Tensor, Weights
+from tinyedge.names import COMPILERS, CompilerName, Objective
 from tinyedge.targets import available_emulators
-from tinyedge.toolchains.compilers import (
-    COMPILERS,
-    CompilerName,
-    available_compilers,
-)
+from tinyedge.toolchains.compilers import available_compilers
+
+pytestmark = pytest.mark.emulator
 
 PAIR = "te_depthwise_conv2d_pair_s8"
 DUAL = "te_depthwise_conv2d_dual_s8"

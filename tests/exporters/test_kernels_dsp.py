@@ -20,8 +20,11 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import WEIGHT_RANGES, Quantization, Tensor, Weights
+from tinyedge.names import COMPILERS, CompilerName
 from tinyedge.targets import available_emulators
-from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.toolchains.compilers import available_compilers
+
+pytestmark = pytest.mark.emulator
 
 BOARD = load_board("netduinoplus2")
 CONV, DENSE, QUAD = "te_conv2d_dsp_s8", "te_fully_connected_dsp_s8", "te_fully_connected_quad_s8"

@@ -26,8 +26,11 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.models.benchmark import BENCHMARKS, NetworkBuilder, ds_cnn, resnet8
+from tinyedge.names import CompilerName
 from tinyedge.targets import available_emulators
-from tinyedge.toolchains.compilers import CompilerName, available_compilers
+from tinyedge.toolchains.compilers import available_compilers
+
+pytestmark = pytest.mark.emulator
 
 CORES = {
     "cortex-m0": "mps2-an385-m0",

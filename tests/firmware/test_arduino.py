@@ -25,6 +25,8 @@ from tinyedge.toolchains import arduino, compilers
 from tinyedge.toolchains.arduino import find_arduino_core, serial_buffer
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.needs_tool
+
 UNO, MEGA = load_board("arduino-uno"), load_board("arduino-mega2560")
 assert isinstance(UNO, AvrBoard)
 

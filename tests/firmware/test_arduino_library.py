@@ -30,6 +30,8 @@ from tinyedge.link.client import Client
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.toolchains.compilers import available_compilers
 
+pytestmark = pytest.mark.needs_tool
+
 BOARDS = ("arduino-uno", "arduino-mega2560")
 
 

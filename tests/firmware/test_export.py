@@ -23,13 +23,16 @@ from tinyedge.boards import board_names, load_board
 from tinyedge.errors import FileError
 from tinyedge.evaluation.session import emulated_firmware
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.export import FORMATS, ExportFormat, export_firmware
+from tinyedge.firmware.export import FORMATS, export_firmware
 from tinyedge.firmware.export.folder import with_manifest, write_folder
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference
-from tinyedge.targets import EmulatorName, available_emulators
+from tinyedge.names import EmulatorName, ProjectFormat
+from tinyedge.targets import available_emulators
 from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import available_compilers
+
+pytestmark = pytest.mark.needs_tool
 
 GRAPH = RandomGraph(278)
 BUILD = ("cmake", "ninja")
@@ -283,7 +286,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_name_does_not_become_a_command(name: str, form: ExportFormat, tmp_path: Path) -> None:
+def test_a_name_does_not_become_a_command(name: str, form: ProjectFormat, tmp_path: Path) -> None:
     """Names that were made in memory: those of files are refused when they are read."""
     board = load_board("netduinoplus2")
     folders = []

@@ -14,8 +14,11 @@ from tinyedge.boards import Board, board_names, load_board
 from tinyedge.errors import DoesNotFitError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.project import build_firmware, check_memories
+from tinyedge.names import COMPILERS, CompilerName
 from tinyedge.toolchains import compilers
-from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.toolchains.compilers import available_compilers
+
+pytestmark = pytest.mark.needs_tool
 
 BOARD = load_board("netduinoplus2")
 

@@ -18,6 +18,8 @@ from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.twin import Twin
 from tinyedge.graph import reference
 
+pytestmark = pytest.mark.needs_tool
+
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(OPTIONS))
 @settings(max_examples=220)

@@ -10,13 +10,17 @@ from tests.importers import keras_models as km
 from tinyedge import demo
 from tinyedge.datasets import fashion_mnist
 from tinyedge.errors import DataError, ModelError
-from tinyedge.evaluation.suites import read_calibration
+from tinyedge.evaluation.metrics import verdicts
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.importers import import_model
 from tinyedge.importers.qkeras import logits_function
 from tinyedge.keras.environment import qkeras, tf_keras
+from tinyedge.samples.reading import read_calibration
+from tinyedge.samples.scaling import ModelInput
+
+pytestmark = pytest.mark.keras
 
 layers = tf_keras.layers
 
@@ -144,6 +148,45 @@ def test_softmax_inside_the_last_layer_is_left_out(tmp_path: Path) -> None:
     assert difference(path, x, x).max() < 2.5
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [[km.dense(1, activation="sigmoid")], [km.dense(1), layers.Activation("sigmoid")]],
+)
+def test_sigmoid_of_one_output_is_left_out(ending: list[Any], tmp_path: Path) -> None:
+    model = km.randomized(km.sequential((9, 8, 3), layers.Flatten(), *ending))
+    x = images((9, 8, 3))
+    path = km.save(model, tmp_path / "model.h5")
+    assert difference(path, x, x).max() < 2.5
+    graph = import_model(path, x).graph
+    logits = reference.run(graph, ModelInput.of(graph).int8(x))
+    found = verdicts(logits, graph.output_tensor.quantization)
+    expected = (model(x).numpy().ravel() > 0.5).astype(int)
+    assert set(expected) == {0, 1}
+    assert (found == expected).mean() > 0.95
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1 / 127.5])
+def test_pixels_are_what_the_model_scales_itself(scale: float, tmp_path: Path) -> None:
+    rescaling = layers.Rescaling(scale, offset=0.0 if scale < 1 / 200 else -1.0)
+    model = km.randomized(km.sequential((9, 8, 3), rescaling, layers.Flatten(), km.dense()))
+    path = km.save(model, tmp_path / "model.h5")
+    pixels = np.rint(images((9, 8, 3)) * 255).astype(np.uint8)
+    floats = pixels.astype(np.float32)
+    graph = import_model(path, pixels).graph
+    assert graph.hash == import_model(path, floats, (0, 255)).graph.hash
+    takes = ModelInput.of(graph)
+    np.testing.assert_array_equal(takes.int8(pixels), takes.int8(floats))
+    assert len(np.unique(reference.run(graph, takes.int8(pixels)), axis=0)) > 100
+    assert import_model(path).graph.input_tensor.quantization.scale == pytest.approx(1)
+
+
+def test_an_activation_that_is_zero_for_all_data_is_refused(tmp_path: Path) -> None:
+    model = km.randomized(km.sequential((9, 8, 3), layers.Flatten(), km.dense(use_bias=False)))
+    path = km.save(model, tmp_path / "model.h5")
+    with pytest.raises(DataError, match="gives zero for all of the data"):
+        import_model(path, np.zeros((10, 9, 8, 3), np.float32))
+
+
 def test_layer_used_twice(tmp_path: Path) -> None:
     shared = km.conv(3, padding="same", activation="quantized_relu(8,2)")
     model = km.randomized(km.sequential((6, 6, 3), shared, shared))
@@ -246,9 +289,9 @@ def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
             import_model(path)
     with pytest.raises(ModelError, match="no such file"):
         import_model(tmp_path / "missing.h5")
-    (tmp_path / "model.onnx").write_bytes(b"x")
+    (tmp_path / "model.bin").write_bytes(b"x")
     with pytest.raises(ModelError, match="kind of model") as caught:
-        import_model(tmp_path / "model.onnx")
+        import_model(tmp_path / "model.bin")
     assert ".keras" in caught.value.hint
 
 

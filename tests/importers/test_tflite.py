@@ -29,7 +29,10 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.importers import import_model
+from tinyedge.samples.scaling import ModelInput
 from tinyedge.tflm.interpreter import Interpreter
+
+pytestmark = pytest.mark.keras
 
 SAMPLES = 60
 
@@ -92,10 +95,12 @@ def test_other_ends_are_left_out(ends: str, tmp_path: Path) -> None:
     graph = imported(content, tmp_path)
     samples = random_inputs(graph, SAMPLES, seed=1)
     found = reference.run(graph, samples)
+    assert graph.source.get("input_type") == ("uint8" if ends == "uint8" else None)
     if ends == "uint8":
         images = (samples.astype(np.int16) + 128).astype(np.uint8)
         expected = Interpreter(content).run(images)[0].astype(np.int16) - 128
         np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(ModelInput.of(graph).int8(images), samples)
     else:
         reals = graph.input_tensor.quantization.dequantize(samples)
         expected = Interpreter(content).run(reals)[0]

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
+from tests.link.fakes import Behaviour, FakeDevice, hello_payload, logits
 from tests.link.native import BOARD, NativeDevice, compile_native, dense_model, random_samples
 from tinyedge.errors import DataError, FileError, FirmwareFaultError, LinkError
 from tinyedge.evaluation.devices import Device, Fleet
@@ -27,7 +28,9 @@ from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
 from tinyedge.link import line as line_module
 from tinyedge.link.client import Client
+from tinyedge.link.frames import Frame
 from tinyedge.link.journal import Journal
+from tinyedge.link.protocol import ERROR_NO_BASE, ERROR_NO_SESSION, Message
 from tinyedge.link.proxy import Faults, Proxy
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.targets.target import Target
@@ -309,6 +312,126 @@ def test_faults_between_host_and_emulated_board(
         assert device.stats().inferences == len(samples)
         assert proxy.cuts == 1
     assert np.array_equal(logits, reference.run(demo_model.graph, samples))
+
+
+# ---- devices that never come to an end
+
+
+def damaged(request: Frame) -> list[Frame]:
+    return [Frame(Message.DAMAGED, request.session, 1)]
+
+
+def answers_to_others(request: Frame) -> list[Frame]:
+    """As many as there is time for: the host sends again what is not answered."""
+    frame = logits(request, bytes(10))
+    return [Frame(frame.type, frame.session ^ 1, frame.sequence, frame.payload)] * 1000
+
+
+def damaged_for_others(request: Frame) -> list[Frame]:
+    return [Frame(Message.DAMAGED, request.session ^ 1, 1)] * 1000
+
+
+def other_numbers(request: Frame) -> list[Frame]:
+    frame = logits(request, bytes(10))
+    return [Frame(frame.type, frame.session, frame.sequence ^ 1, frame.payload)] * 100
+
+
+def refusing(code: int) -> Behaviour:
+    def refuse(request: Frame) -> list[Frame]:
+        told = code.to_bytes(4, "little")
+        return [Frame(Message.ERROR, request.session, request.sequence, told)]
+
+    return refuse
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (96, 96, 3)])
+@pytest.mark.parametrize(
+    ("behaviour", "told"),
+    [
+        (damaged, "the line is too bad"),
+        (answers_to_others, "only frames of another session"),
+        (damaged_for_others, "only frames of another session"),
+        (other_numbers, "no sign of the device|too bad"),
+        (refusing(ERROR_NO_SESSION), "the device was reset 9 times before it gave an answer"),
+        (refusing(ERROR_NO_BASE), "no answer to INFER 0 after"),
+        (lambda _: [], "no sign of the device"),
+    ],
+)
+def test_a_device_that_never_answers_is_given_up_in_time(
+    behaviour: Behaviour, told: str, shape: tuple[int, ...]
+) -> None:
+    sample = np.zeros(shape, np.int8)
+    with (
+        FakeDevice(hello_payload(shape), behaviour) as device,
+        Client(device.port, 0, timeout_s=1) as client,
+    ):
+        start = time.monotonic()
+        with pytest.raises(LinkError, match=told):
+            list(client.stream([(0, sample), (1, sample)]))
+        assert time.monotonic() - start < 8
+        assert device.requests <= 102 + 2 * 18  # both in the window, and probes
+
+
+def test_a_device_that_knows_no_session_when_it_is_greeted_is_an_error() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Client(
+            f"socket://127.0.0.1:{server.getsockname()[1]}", 0, timeout_s=1, session=5
+        ) as client,
+    ):
+        line, _ = server.accept()
+        with line:
+            told = ERROR_NO_SESSION.to_bytes(4, "little")
+            line.sendall(Frame(Message.ERROR, 5, 0x4000_0001, told).encode())
+            with pytest.raises(LinkError, match="refused HELLO"):
+                client.hello()
+
+
+def test_progress_is_an_answer_taken_however_slow_the_device(small: Setup) -> None:
+    """Eight answers of 0.3 s each, with a second for every one."""
+    samples = random_samples(small.model, 8)
+    with (
+        NativeDevice(small.program, compute_us=300_000) as device,
+        Client(device.port, 0, timeout_s=1) as client,
+    ):
+        assert len(list(client.stream(enumerate(samples)))) == 8
+
+
+def test_ticks_of_no_known_frequency_are_none(small: Setup) -> None:
+    graph = small.model.graph
+    hello = hello_payload(graph.input_tensor.shape, 10, tick_hz=0, model=bytes.fromhex(graph.hash))
+    with (
+        FakeDevice(hello, lambda request: [logits(request, bytes(10), ticks=123)]) as device,
+        Client(device.port, 0) as client,
+    ):
+        run, _ = fleet(small.model, client)
+        assert run(small.samples).seconds is None
+
+
+def test_another_shape_than_the_models_is_refused(small: Setup) -> None:
+    graph = small.model.graph
+    for shape, output in (((4, 4), 10), (graph.input_tensor.shape, 11)):
+        hello = hello_payload(shape, output, model=bytes.fromhex(graph.hash))
+        with (
+            FakeDevice(hello, lambda _: []) as device,
+            Client(device.port, 0) as client,
+            pytest.raises(LinkError, match="HELLO says input"),
+        ):
+            fleet(small.model, client)
+
+
+@pytest.mark.parametrize("baud", [0, 921_600])
+def test_an_input_of_512x512x3_arrives(baud: int) -> None:
+    sample = np.random.default_rng(0).integers(-128, 128, (512, 512, 3)).astype(np.int8)
+    with (
+        FakeDevice(
+            hello_payload(sample.shape), lambda request: [logits(request, bytes(10))]
+        ) as device,
+        Proxy(device.port, baud=10 * baud or None) as proxy,
+        Client(proxy.port, 10 * baud, timeout_s=2) as client,
+    ):
+        assert client.infer(sample).logits.size == 10
+        assert client.statistics.retransmissions == 0
 
 
 # ---- the command line

@@ -24,6 +24,8 @@ from tinyedge.link.protocol import Answer, Hello, Message, Stats
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.targets.target import Target
 
+pytestmark = pytest.mark.needs_tool
+
 BOARD = load_board("netduinoplus2")
 SESSION = 77
 

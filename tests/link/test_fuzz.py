@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import require
 from tests.link.native import SANITIZERS, compile_native, dense_model
 
+pytestmark = pytest.mark.needs_tool
+
 MAIN = Path(__file__).parent / "fuzz_frames.c"
 EXECUTIONS = int(os.environ.get("TINYEDGE_FUZZ_EXECUTIONS", "10000000"))
 """Some 20 seconds."""

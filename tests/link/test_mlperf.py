@@ -22,17 +22,20 @@ from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
 from tinyedge.errors import LinkError, ModelError, UsageError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.mlperf import MLPERF_INPUTS, Mlperf, MlperfInput, _thousandths
+from tinyedge.firmware.mlperf import Mlperf, _thousandths
 from tinyedge.firmware.project import build_firmware
 from tinyedge.firmware.twin import twin_include_flags, twin_sources
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization
 from tinyedge.link.client import Client
+from tinyedge.names import MlperfInput
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.templates import data_folder
 from tinyedge.tflm.firmware import TflmLibrary, build_tflm_firmware
 from tinyedge.toolchains.compilers import WARNINGS, host_compiler
+
+pytestmark = pytest.mark.needs_tool
 
 BOARD = load_board("netduinoplus2")
 CHUNK = 31  # bytes in a command of the public runner
@@ -348,9 +351,6 @@ def test_numbers_are_those_of_printf() -> None:
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tinyedge.cli import options
-
-    assert options.MLPERF_INPUTS == MLPERF_INPUTS
     model, _ = converted(LOGITS, tmp_path)
     build = ("build", model.folder, "-b", BOARD.name)
     failure(capsys, 2, *build, "--mlperf-model", "ic01")

@@ -24,6 +24,8 @@ from tinyedge.link.proxy import Faults, Proxy
 from tinyedge.models.benchmark import NetworkBuilder
 from tinyedge.targets.target import Target
 
+pytestmark = pytest.mark.emulator
+
 
 class Setup:
     """A model, its watching program, and every layer's output for some samples."""

@@ -12,9 +12,11 @@ from tinyedge.firmware.twin import Twin
 from tinyedge.graph import reference
 from tinyedge.graph.operators import Weighted
 from tinyedge.importers import import_model
-from tinyedge.models.layers import PRECISIONS, Precision
-from tinyedge.models.networks import NETWORKS, NetworkName, build_network
+from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size
+from tinyedge.names import NETWORKS, PRECISIONS, NetworkName, Precision
+
+pytestmark = pytest.mark.keras
 
 KIB = 1024
 

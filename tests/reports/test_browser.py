@@ -34,6 +34,8 @@ from tinyedge.reports.footprint import (
 from tinyedge.reports.html import render_html
 from tinyedge.reports.report import build_report, load_report
 
+pytestmark = pytest.mark.needs_tool
+
 WIDTHS = {"phone": 390, "desktop": 1280}
 THEMES = ("light", "dark")
 LARGEST = 3 * 1024 * 1024

@@ -11,6 +11,8 @@ from tests.cli.commands import failure, run_cli, run_json
 from tests.reports.builds import BOARDS, default_build
 from tinyedge.exporters.converted import ConvertedModel
 
+pytestmark = pytest.mark.needs_tool
+
 
 def test_a_build_tells_what_its_layers_are(
     models: dict[str, ConvertedModel], capsys: pytest.CaptureFixture[str]

@@ -22,6 +22,7 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.memory_map import PADDING, UNNAMED, MemoryMap, read_memory_map
 from tinyedge.firmware.project import build_firmware, build_project, harness_files
 from tinyedge.graph.operators import Weighted
+from tinyedge.names import COMPILERS, CompilerName
 from tinyedge.reports.footprint import (
     MEMORIES,
     PARTS,
@@ -30,12 +31,9 @@ from tinyedge.reports.footprint import (
     footprint_record,
 )
 from tinyedge.reports.footprint_record import load_footprint
-from tinyedge.toolchains.compilers import (
-    COMPILERS,
-    CompilerName,
-    available_compilers,
-    cross_compiler,
-)
+from tinyedge.toolchains.compilers import available_compilers, cross_compiler
+
+pytestmark = pytest.mark.needs_tool
 
 
 def loaded(elf: Path) -> dict[str, int]:

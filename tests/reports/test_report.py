@@ -242,7 +242,7 @@ def test_a_report_needs_neither_model_nor_suites_nor_tensorflow(
     for form in ("--html", "--junit"):
         result = light("report", copy, "--markdown", tmp_path / "not.md", form, tmp_path / "r")
         assert result.returncode == 5
-        assert "pip install 'tinyedge[report]'" in result.stderr
+        assert "pip install" in result.stderr
         assert sorted(path.name for path in tmp_path.iterdir()) == ["r.md", "run.json"]
 
 

@@ -16,13 +16,16 @@ from tests.link.native import dense_model, random_samples
 from tinyedge.boards import load_board
 from tinyedge.errors import ToolchainError
 from tinyedge.evaluation.session import EmulatedDevice, emulated_device
-from tinyedge.exporters.c import OBJECTIVES, CodeOptions, Objective
+from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
+from tinyedge.names import OBJECTIVES, Objective
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.toolchains.compilers import available_compilers
+
+pytestmark = pytest.mark.emulator
 
 UNO, MEGA = load_board("arduino-uno"), load_board("arduino-mega2560")
 BOARDS = {"arduino-uno": UNO, "arduino-mega2560": MEGA}

@@ -21,13 +21,11 @@ from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.project import build_firmware, build_project, harness_files
 from tinyedge.graph import reference
 from tinyedge.link.client import Client
-from tinyedge.targets import EmulatorName, available_emulators, open_emulator, require_emulator
-from tinyedge.toolchains.compilers import (
-    COMPILERS,
-    CompilerName,
-    available_compilers,
-    cross_compiler,
-)
+from tinyedge.names import COMPILERS, CompilerName, EmulatorName
+from tinyedge.targets import available_emulators, open_emulator, require_emulator
+from tinyedge.toolchains.compilers import available_compilers, cross_compiler
+
+pytestmark = pytest.mark.emulator
 
 BOARDS = [name for name in board_names() if load_board(name).emulator.qemu]
 IN_UNICORN = [

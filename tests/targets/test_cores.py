@@ -17,8 +17,11 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.operators import Weighted
 from tinyedge.models.benchmark import NetworkBuilder
-from tinyedge.targets import EmulatorName, available_emulators
-from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.names import COMPILERS, CompilerName, EmulatorName
+from tinyedge.targets import available_emulators
+from tinyedge.toolchains.compilers import available_compilers
+
+pytestmark = pytest.mark.emulator
 
 PLACES: list[tuple[str, EmulatorName]] = [
     ("microbit", "qemu"),

@@ -20,8 +20,11 @@ from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
-from tinyedge.targets import EmulatorName, available_emulators
-from tinyedge.toolchains.compilers import COMPILERS, CompilerName, available_compilers
+from tinyedge.names import COMPILERS, CompilerName, EmulatorName
+from tinyedge.targets import available_emulators
+from tinyedge.toolchains.compilers import available_compilers
+
+pytestmark = pytest.mark.emulator
 
 BOARD = load_board("netduinoplus2")
 EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn")

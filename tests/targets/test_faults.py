@@ -21,13 +21,11 @@ from tinyedge.firmware.functions import function_at
 from tinyedge.firmware.project import Firmware, build_project, harness_files
 from tinyedge.link.client import Client
 from tinyedge.link.faults import Fault
+from tinyedge.names import COMPILERS, CompilerName
 from tinyedge.targets import available_emulators, open_emulator
-from tinyedge.toolchains.compilers import (
-    COMPILERS,
-    CompilerName,
-    available_compilers,
-    cross_compiler,
-)
+from tinyedge.toolchains.compilers import available_compilers, cross_compiler
+
+pytestmark = pytest.mark.emulator
 
 LOOP, UNDEFINED, READ, STACK = 0, 4, 5, 6
 WITHOUT_STATUS = ["microbit", "mps2-an385-m0"]

@@ -19,7 +19,6 @@ import pytest
 
 from tests.conftest import require
 from tinyedge.boards import Board, load_board
-from tinyedge.boards.flash_tools import ToolName
 from tinyedge.errors import (
     BoardError,
     DeviceError,
@@ -27,13 +26,14 @@ from tinyedge.errors import (
     ToolchainError,
     UsageError,
 )
+from tinyedge.names import FlashToolName
 from tinyedge.targets import attached
 from tinyedge.targets.flashing import TOOLS, bossac, drive, flash, plan, tool
 from tinyedge.targets.flashing.images import intel_hex, uf2
 from tinyedge.templates import data_folder
 
 IMAGE = bytes(range(256)) * 5 + b"end"
-SECTIONS: dict[ToolName, str] = {
+SECTIONS: dict[FlashToolName, str] = {
     "arduino-cli": 'fqbn = "arduino:avr:mega:cpu=atmega2560"',
     "avrdude": 'programmer = "arduino"\npart = "m328p"\nbaud = 115200',
     "bossac": "offset = 0x2000",
@@ -44,10 +44,14 @@ SECTIONS: dict[ToolName, str] = {
     "stlink": "",
 }
 PORT: dict[str, str] = {"port": "/dev/ttyACM7"}
-OPTIONS: dict[ToolName, dict[str, str]] = {"arduino-cli": PORT, "avrdude": PORT, "bossac": PORT}
+OPTIONS: dict[FlashToolName, dict[str, str]] = {
+    "arduino-cli": PORT,
+    "avrdude": PORT,
+    "bossac": PORT,
+}
 
 
-def board_with(folder: Path, *tools: ToolName, **changed: str) -> Board:
+def board_with(folder: Path, *tools: FlashToolName, **changed: str) -> Board:
     """A board that is flashed by these tools."""
     text = (data_folder("boards") / "nucleo-f446re.toml").read_text()
     text = text[: text.index("[flash_tool")]
@@ -84,7 +88,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
     return put
 
 
-SUCCESSES: dict[ToolName, tuple[str, str, list[str]]] = {
+SUCCESSES: dict[FlashToolName, tuple[str, str, list[str]]] = {
     "avrdude": (
         "avrdude",
         "echo 'avrdude: 1283 bytes of flash verified' >&2",
@@ -128,7 +132,7 @@ SUCCESSES: dict[ToolName, tuple[str, str, list[str]]] = {
 
 @pytest.mark.parametrize("name", SUCCESSES)
 def test_the_commands_are_as_planned_and_verify(
-    name: ToolName, tmp_path: Path, image: Path, tools: Callable[[str, str], Path]
+    name: FlashToolName, tmp_path: Path, image: Path, tools: Callable[[str, str], Path]
 ) -> None:
     program, script, expected = SUCCESSES[name]
     log = tools(program, script)
@@ -143,7 +147,7 @@ def test_the_commands_are_as_planned_and_verify(
     assert called == [" ".join(command[1:]) for command in planned.commands]
 
 
-FAILURES: list[tuple[ToolName, str, int, type[TinyEdgeError], str]] = [
+FAILURES: list[tuple[FlashToolName, str, int, type[TinyEdgeError], str]] = [
     ("avrdude", "cannot open port /dev/x: Permission denied", 1, DeviceError, "dialout"),
     ("avrdude", "stk500_getsync() attempt 9 of 10: not in sync: resp=0x00", 1, DeviceError, "-p"),
     ("avrdude", "Expected signature for ATmega328P is 1E 95 0F", 1, DeviceError, "named (-b)"),
@@ -176,7 +180,7 @@ FAILURES: list[tuple[ToolName, str, int, type[TinyEdgeError], str]] = [
 
 @pytest.mark.parametrize(("name", "said", "status", "error", "hint"), FAILURES)
 def test_what_a_tool_says_becomes_an_error_with_a_hint(
-    name: ToolName,
+    name: FlashToolName,
     said: str,
     status: int,
     error: type[TinyEdgeError],
@@ -290,7 +294,7 @@ def add_usb(folder: Path, name: str, **attributes: str) -> None:
 
 @pytest.mark.parametrize("name", ["openocd", "pyocd", "stlink"])
 def test_one_of_several_probes_has_to_be_named(
-    name: ToolName, tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+    name: FlashToolName, tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usb = tmp_path / "usb"
     add_usb(usb, "1-1", idVendor="0483", idProduct="374b", product="STLINK-V3", serial="066B")
@@ -487,7 +491,7 @@ def test_uf2_blocks() -> None:
     assert uf2(b"x", 0, None)[8:12] == bytes(4)
 
 
-REAL: dict[ToolName, str] = {
+REAL: dict[FlashToolName, str] = {
     "avrdude": "cannot open port /dev/ttyACM7",
     "bossac": "No device found on",
     "dfu": "No DFU capable USB device",
@@ -498,7 +502,7 @@ REAL: dict[ToolName, str] = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_the_real_tool_without_a_board(name: ToolName, tmp_path: Path, image: Path) -> None:
+def test_the_real_tool_without_a_board(name: FlashToolName, tmp_path: Path, image: Path) -> None:
     if attached.probes():
         pytest.skip("a board is attached, which this would write")
     require([known.program for known in TOOLS.values() if known.installed()], TOOLS[name].program)
@@ -508,7 +512,9 @@ def test_the_real_tool_without_a_board(name: ToolName, tmp_path: Path, image: Pa
 
 
 @pytest.mark.parametrize("name", ["openocd", "pyocd", "stlink"])
-def test_the_real_tool_takes_a_probe_s_number(name: ToolName, tmp_path: Path, image: Path) -> None:
+def test_the_real_tool_takes_a_probe_s_number(
+    name: FlashToolName, tmp_path: Path, image: Path
+) -> None:
     if attached.probes():
         pytest.skip("a board is attached")
     require([known.program for known in TOOLS.values() if known.installed()], TOOLS[name].program)

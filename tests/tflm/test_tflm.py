@@ -21,6 +21,8 @@ from tinyedge.targets import available_emulators
 from tinyedge.tflm.arena import ALIGNMENT, measure_arena, read_usage, smallest_arena
 from tinyedge.tflm.firmware import TflmLibrary, build_tflm_firmware, resolver_methods
 
+pytestmark = pytest.mark.keras
+
 BOARD = load_board("netduinoplus2")
 TREE = os.environ.get("TINYEDGE_TFLM")
 

@@ -24,6 +24,8 @@ from tinyedge.training.kernels import (
 )
 from tinyedge.training.trainer import portion_of
 
+pytestmark = pytest.mark.keras
+
 DRAWS = 400
 KERNEL = tf.constant(np.random.default_rng(0).normal(0, 0.2, (3, 3, 4, 6)).astype(np.float32))
 

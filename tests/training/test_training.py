@@ -22,6 +22,8 @@ from tinyedge.training.normalization import recalibrate_normalization
 from tinyedge.training.run import train
 from tinyedge.training.trainer import Trainer
 
+pytestmark = pytest.mark.keras
+
 PROGRESS = Output(verbosity=-1).progress
 BASE = """
 [data]

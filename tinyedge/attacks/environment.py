@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 from tinyedge.keras import environment
 
@@ -34,7 +34,7 @@ try:
 except ImportError as error:
     raise MissingDependencyError(
         f"attacks need the Adversarial Robustness Toolbox, and '{error.name}' is not installed",
-        hint=f"{sys.executable} -m pip install 'tinyedge[attack]'",
+        hint=install_hint("attack"),
     ) from error
 
 __all__ = [

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tinyedge.errors import DataError
-from tinyedge.records import RecordFile
+from tinyedge.records import RecordFile, check_replaceable
 
 _FORMAT = "tinyedge queries 1"
+_RECORD = re.compile("([0-9a-f]{32}) ((?:[0-9a-f]{2})+)")
+"""A digest of 16 bytes, and logits."""
 
 
 class QueryJournal(AbstractContextManager["QueryJournal"]):
@@ -24,13 +27,34 @@ class QueryJournal(AbstractContextManager["QueryJournal"]):
     """
 
     def __init__(self, records: RecordFile) -> None:
-        pairs = (record.split(" ") for record in records.records)
-        self.answers = {bytes.fromhex(digest): bytes.fromhex(raw) for digest, raw in pairs}
+        self.answers: dict[bytes, bytes] = {}
+        for line, record in enumerate(records.records, 2):
+            if not (found := _RECORD.fullmatch(record)):
+                raise DataError(
+                    f"{records.path}: line {line} is no answer: a digest of 32 hexadecimal digits "
+                    "and logits",
+                    hint="begin anew with --discard",
+                )
+            digest, raw = found.groups()
+            self.answers[bytes.fromhex(digest)] = bytes.fromhex(raw)
         self._records = records
+        self._added = 0
 
     @classmethod
-    def create(cls, path: Path, model_hash: str) -> QueryJournal:
-        """A new journal of a model; one that exists is replaced."""
+    def create(cls, path: Path, model_hash: str, *, discard: bool = False) -> QueryJournal:
+        """A new journal of a model.
+
+        Args:
+            path: of the file.
+            model_hash: of the model's graph.
+            discard: throws away a file that is there.
+
+        Raises:
+            FileError: the file that is there holds answers, and is not to be discarded; or another
+                program writes to it.
+        """
+        if not discard:
+            check_replaceable(path)
         return cls(RecordFile.create(path, {"format": _FORMAT, "model": model_hash}))
 
     @classmethod
@@ -41,22 +65,41 @@ class QueryJournal(AbstractContextManager["QueryJournal"]):
             DataError: it is none, or of another model.
         """
         records = RecordFile.resume(path)
-        of = records.header.get("model")
+        of = str(records.header.get("model"))
         if records.header.get("format") != _FORMAT:
             records.close()
-            raise DataError(f"{path}: no journal of queries", hint="begin anew without --resume")
+            raise DataError(f"{path}: no journal of queries", hint="begin anew with --discard")
         if of != model_hash:
             records.close()
             raise DataError(
-                f"{path}: holds the answers of model {str(of)[:12]}, not of {model_hash[:12]}",
-                hint="resume with the model that was under attack, or begin anew without --resume",
+                f"{path}: holds the answers of model {of[:12]!r}, not of {model_hash[:12]}",
+                hint="resume with the model that was under attack, or begin anew with --discard",
             )
-        return cls(records)
+        try:
+            return cls(records)
+        except DataError:
+            records.close()
+            raise
+
+    def check_logits(self, count: int) -> None:
+        """Raises DataError where an answer has another number of logits."""
+        if wrong := {len(raw) for raw in self.answers.values()} - {count}:
+            raise DataError(
+                f"{self._records.path}: holds answers of {min(wrong)} logits, the model gives "
+                f"{count}",
+                hint="begin anew with --discard",
+            )
 
     def add(self, digests: Sequence[bytes], answers: Sequence[bytes]) -> None:
         """Writes what was answered."""
+        self._added += len(answers)
         pairs = zip(digests, answers, strict=True)
         self._records.append(f"{digest.hex()} {raw.hex()}" for digest, raw in pairs)
+
+    @property
+    def count(self) -> int:
+        """Answers in the file, those of the interrupted run included."""
+        return len(self.answers) + self._added
 
     def remove(self) -> None:
         """Deletes it: the attack is finished."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tinyedge.attacks.settings import ATTACKS, Attack, AttackSettings
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
+from tinyedge.evaluation.perturbation import Perturbation, withstood
 from tinyedge.evaluation.suites import Suite
 
 SWEEP = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
@@ -98,21 +99,18 @@ def _measure(
         "accuracy": {under: found, "interval": wilson_interval(found, count)},
         "settings": suite.settings,
     }
-    change = (suite.inputs - clean.inputs[:count]).reshape(count, -1)
-    record["largest_change"] = float(np.abs(change).max(initial=0.0))
+    change = Perturbation.between(clean.inputs, suite.inputs)
+    record["largest_change"] = float(change.largest.max(initial=0.0))
     if suite is clean:
         return record
-    lengths = np.linalg.norm(change, axis=1)
     before = clean_right[:count]
-    broken = before & ~right
     record["change"] = {
-        "l2_mean": float(lengths.mean()),
-        "l2_median_of_successes": float(np.median(lengths[broken])) if broken.any() else None,
-        "samples_changed": int((lengths > 0).sum()),
+        "l2_mean": float(change.lengths.mean()),
+        "l2_median_of_successes": change.median_of_successes(before, right),
+        "samples_changed": change.samples_changed,
     }
     if suite.settings["norm"] == "L2":
-        # A sample whose smallest adversarial change is longer than the budget has withstood it.
-        within = right | (before & (lengths > suite.settings["epsilon"]))
+        within = withstood(change.lengths, suite.settings["epsilon"], before, right)
         share = float(within.mean())
         record["accuracy"]["within_epsilon"] = share
         record["accuracy"]["within_epsilon_interval"] = wilson_interval(share, count)

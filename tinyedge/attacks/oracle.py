@@ -115,6 +115,8 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         self._executor = executor
         self._temperature = temperature
         self._journal = journal
+        if journal:
+            journal.check_logits(self.classes)
         self._answers: dict[bytes, bytes] = {}
         self._search: Search | None = None
 

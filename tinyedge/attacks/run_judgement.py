@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from tinyedge.attacks.judgement import Attacked, remark, signs_of_masking
 from tinyedge.attacks.settings import ATTACKS
 from tinyedge.evaluation.compare import SuiteResult
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
+from tinyedge.evaluation.perturbation import Perturbation
 
 Pair = tuple[SuiteResult, SuiteResult | None]
 """The result of a suite, and of the samples before the attack, where there are both."""
@@ -69,7 +68,7 @@ def _attack_name(result: SuiteResult) -> str:
 
 
 def _right(result: SuiteResult, count: int) -> Any:
-    return verdicts(result.run.logits[:count]) == result.suite.labels[:count]
+    return verdicts(result.run.logits[:count], result.output) == result.suite.labels[:count]
 
 
 def _signs(attacks: Sequence[Pair]) -> list[dict[str, Any]]:
@@ -102,7 +101,8 @@ def _findings(result: SuiteResult, clean: SuiteResult | None) -> Iterator[dict[s
         text = f"{name}: {many} steps of {step:.3g} do not reach epsilon, {epsilon:.3g}"
         yield remark("short", text, name)
     if clean and epsilon and settings.get("norm") == "Linf":
-        largest = float(np.abs(result.suite.inputs - clean.suite.inputs[: result.samples]).max())
+        change = Perturbation.between(clean.suite.inputs, result.suite.inputs)
+        largest = float(change.largest.max())
         low, high = settings.get("clip", (0.0, 1.0))
         if largest > epsilon + _ROUNDING * (high - low):
             text = f"{name}: a value changes by {largest:.4g}, epsilon is {epsilon:.4g}"

@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from tinyedge.boards.cores import CORES, Core, CoreName
+from tinyedge.boards.cores import CORES, Core
 from tinyedge.boards.emulators import Emulator, SerialRegisters
 from tinyedge.boards.flash_tools import FlashTool, UsbId, Word
 from tinyedge.boards.units import Address, Hertz
+from tinyedge.names import CoreName
 from tinyedge.schema import Fault, Section, refuse
 
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-CortexMName = Literal[
-    "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"
-]
-CoreName = Literal[CortexMName, "avr"]
+from tinyedge.names import CORE_NAMES, CoreName
 
 
 @dataclass(frozen=True)
@@ -53,4 +49,4 @@ CORES: dict[str, Core] = {
     )
 }
 
-assert set(CORES) == set(get_args(CoreName))
+assert set(CORES) == set(CORE_NAMES)

@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
+from tinyedge.names import FlashToolName
 from tinyedge.schema import Section
 
 UsbId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
 Word = Annotated[str, Field(pattern=r"^\w[\w.:-]*$")]
 """A name that a program takes as one argument, and for no option."""
-
-ToolName = Literal["arduino-cli", "avrdude", "bossac", "dfu", "drive", "openocd", "pyocd", "stlink"]
 
 
 class ArduinoCliTool(Section):
@@ -99,10 +98,10 @@ class FlashTool(Section):
     pyocd: PyocdTool | None = None
     stlink: StlinkTool | None = None
 
-    _names: tuple[ToolName, ...] = PrivateAttr(default=())
+    _names: tuple[FlashToolName, ...] = PrivateAttr(default=())
 
     @property
-    def names(self) -> tuple[ToolName, ...]:
+    def names(self) -> tuple[FlashToolName, ...]:
         """The tools that the file has a section for, in its order."""
         return self._names
 

@@ -9,14 +9,15 @@ import click
 
 from tinyedge.cli.attack_oracle import OracleOptions, oracle_options
 from tinyedge.cli.completion import complete_attacks
-from tinyedge.cli.options import DATASETS, PATH, output_options
+from tinyedge.cli.options import PATH, output_options
 from tinyedge.cli.output import Output
+from tinyedge.names import DATASETS
 
 if TYPE_CHECKING:
     from tinyedge.attacks import AttackSettings
-    from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.suites import Suite
-    from tinyedge.exporters.converted import ConvertedModel
+    from tinyedge.names import DatasetName
+    from tinyedge.samples.scaling import ModelInput
 
 
 def epsilons(
@@ -153,7 +154,9 @@ def command(
     from tinyedge.cli.attack_data import clean_samples, model_file, start_suite
     from tinyedge.cli.attack_oracle import attack_converted
     from tinyedge.errors import DataError, UsageError
+    from tinyedge.evaluation.suites import holds_pixels
     from tinyedge.exporters.converted import MANIFEST_FILE, load_converted
+    from tinyedge.samples.scaling import ModelInput
 
     if data and dataset:
         raise UsageError("--data and --dataset exclude each other")
@@ -167,7 +170,9 @@ def command(
     means = Means(gradients=converted is None, surrogate=other, start=starting)
     names = attack_names(attacks or ("square" if converted else "fgsm,pgd"), means)
     target, run = model_file(model)
-    low, high = clip or _range(converted, run if not data else None, dataset)
+    takes = ModelInput.of(converted.graph, clip or None) if converted else ModelInput()
+    pixels = bool(dataset) or (data is not None and holds_pixels(data))
+    low, high = clip or _range(takes, run if not data else None, pixels=pixels)
     if not low < high:
         raise UsageError("--clip: LOW has to be below HIGH")
     trained_with = run["config"]["model"]["temperature"] if run else 1.0
@@ -185,9 +190,9 @@ def command(
         shape = converted.graph.input_tensor.shape if converted else FloatModel(target).shape
         return shape[-1]
 
-    clean = clean_samples(output, run, data, dataset, data_folder, (low, high), channels)
-    if not len(clean.labels):
-        raise DataError(f"{data}: holds no samples")
+    if not converted:
+        takes = ModelInput(pixels=(low, high))
+    clean = clean_samples(output, run, data, dataset, data_folder, takes, channels)
     count = min(samples or len((starting or clean).labels), len(clean.labels))
     if data is None and (dataset or run):
         clean = clean.drawn(count, settings.seed)
@@ -220,22 +225,19 @@ def _judge_and_save(
     output.result({"file": str(suite_file), **found}, *_tables(found), f"written to {suite_file}")
 
 
-def _range(
-    converted: ConvertedModel | None, run: dict[str, Any] | None, dataset: str | None
-) -> tuple[float, float]:
+def _range(takes: ModelInput, run: dict[str, Any] | None, *, pixels: bool) -> tuple[float, float]:
     """The range that samples stay in: of a converted model what its int8 input spans."""
-    from tinyedge.evaluation.suites import pixel_range
-
     if run:
         low, high = run["input_range"]
         return low, high
-    if converted is None:
+    if takes.quantization is None:
         return 0.0, 1.0
-    quantization = converted.graph.input_tensor.quantization
-    if dataset:
-        return pixel_range(quantization)
-    # To six digits, as a scale in float32 is no more exact.
-    low, high = (float(f"{value:.6g}") for value in quantization.dequantize([-128, 127]))
+    if pixels and not takes.bytes_are_input:
+        return takes.pixel_range
+    low, high = (float(value) for value in takes.quantization.dequantize([-128, 127]))
+    if not takes.bytes_are_input:
+        # To six digits, as a scale in float32 is no more exact.
+        low, high = float(f"{low:.6g}"), float(f"{high:.6g}")
     return low, high
 
 

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinyedge.cli.output import Output
-    from tinyedge.datasets import DatasetName
     from tinyedge.evaluation.suites import Suite
+    from tinyedge.names import DatasetName
+    from tinyedge.samples.scaling import ModelInput
 
 
 def model_file(model: Path) -> tuple[Path, dict[str, Any] | None]:
@@ -54,7 +55,7 @@ def clean_samples(
     data: Path | None,
     dataset: DatasetName | None,
     folder: Path | None,
-    clip: tuple[float, float],
+    takes: ModelInput,
     channels: Callable[[], int],
 ) -> Suite:
     """The labelled samples that were asked for.
@@ -65,13 +66,15 @@ def clean_samples(
         data: a file of samples.
         dataset: or a data set.
         folder: where the data set, or the run's, lies.
-        clip: what 0 and 255 of a pixel stand for.
+        takes: how the model takes samples.
         channels: gives those of the model's input.
     """
-    from tinyedge.evaluation.suites import Suite, load_suites
+    from tinyedge.evaluation.suites import load_suites, suite_of, suite_remarks
 
     if data:
-        return load_suites(data)[0]
+        suite = load_suites(data)[0].fitted(takes)
+        output.remark(*suite_remarks([suite], takes))
+        return suite
     if not (dataset or run):
         from tinyedge.demo import clean_suite
 
@@ -90,7 +93,6 @@ def clean_samples(
         grey = channels() == 1
         with output.step(f"loading {dataset}"):
             test = load_test_set(dataset, folder, channels="grey" if grey else "rgb")
-    low, high = clip
-    x = low + test.x * ((high - low) / 255.0) if test.x.dtype == "uint8" else test.x
-    settings = {"data": test.source}
-    return Suite("clean", x.astype("float32"), test.y, settings=settings, classes=test.classes)
+    suite = suite_of(test, "clean", takes)
+    output.remark(*suite_remarks([suite], takes))
+    return suite

@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import PATH, Command, board_option, line_options, toolchain_options
+from tinyedge.cli.options import (
+    PATH,
+    Command,
+    board_option,
+    discard_option,
+    line_options,
+    toolchain_options,
+)
+from tinyedge.names import ORACLE_PLACES
 
 if TYPE_CHECKING:
     from tinyedge.attacks import AttackSettings
-    from tinyedge.attacks.device import OraclePlace
     from tinyedge.attacks.journal import QueryJournal
     from tinyedge.attacks.suites import Means
     from tinyedge.cli.output import Output
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
-
-PLACES = ("numpy", "twin", "emulator", "board")
+    from tinyedge.names import CompilerName, EmulatorName, OraclePlace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,7 @@ class OracleOptions:
     query_budget: int | None
     journal: Path | None
     resume: bool
+    discard: bool
     float_model: Path | None
 
     @classmethod
@@ -59,8 +64,10 @@ class OracleOptions:
             )
         if model and not self.place:
             raise UsageError(
-                "where is the converted model to be asked?", hint=f"--on {'|'.join(PLACES)}"
+                "where is the converted model to be asked?", hint=f"--on {'|'.join(ORACLE_PLACES)}"
             )
+        if self.resume and self.discard:
+            raise UsageError("--resume and --discard exclude each other")
         if (self.port or self.baud) and self.place != "board":
             raise UsageError("--port and --baud go with --on board")
         if self.timeout_s and self.place not in ("emulator", "board"):
@@ -73,7 +80,7 @@ def oracle_options(command: Command) -> Command:
         click.option(
             "--on",
             "place",
-            type=click.Choice(PLACES),
+            type=click.Choice(ORACLE_PLACES),
             help="Where a converted model is asked.",
         ),
         board_option(),
@@ -96,6 +103,7 @@ def oracle_options(command: Command) -> Command:
         click.option(
             "--resume", is_flag=True, help="Go on with the journal of an interrupted run."
         ),
+        discard_option,
         click.option(
             "--float-model",
             type=PATH,
@@ -125,21 +133,26 @@ def attack_converted(
     from tinyedge.attacks.suites import craft_oracle_suites
     from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.attack_data import model_file
-    from tinyedge.evaluation.session import LinkOptions
     from tinyedge.evaluation.suites import save_suites
     from tinyedge.files import check_writable
+    from tinyedge.places import PlaceSpec
 
     check_writable(suite_file)
     board = load_board(options.board_name or DEFAULT_BOARD)
     float_model = model_file(options.float_model)[0] if options.float_model else None
     assert options.place
-    link = LinkOptions(options.timeout_s, options.baud)
-    place = opened(
-        model, options.place, board, options.port, options.emulator, options.compiler, link
+    spec = PlaceSpec(
+        options.place,
+        board,
+        (options.port,) if options.port else (),
+        options.emulator,
+        options.compiler,
+        baud=options.baud,
+        timeout_s=options.timeout_s,
     )
     with (
-        place as (execute, about),
         _journal(output, model, options, suite_file) as journal,
+        opened(model, spec) as (execute, about),
     ):
         oracle = Oracle(
             model.graph,
@@ -167,7 +180,7 @@ def attack_converted(
 def _journal(
     output: Output, model: ConvertedModel, options: OracleOptions, suite_file: Path
 ) -> Iterator[QueryJournal]:
-    """The journal; if the body fails, it stays, and the user is told."""
+    """The journal; if the body fails, what it holds stays, and the user is told."""
     from tinyedge.attacks.journal import QueryJournal
 
     path = options.journal or suite_file.with_name(f"{suite_file.name}.journal")
@@ -177,12 +190,17 @@ def _journal(
     else:
         if options.resume:
             output.remark(f"{path}: no journal to resume; the attack begins anew")
-        journal = QueryJournal.create(path, model.graph.hash)
+        journal = QueryJournal.create(path, model.graph.hash, discard=options.discard)
     with journal:
         try:
             yield journal
         except BaseException:
-            output.remark(f"the answers so far are in {path}; --resume goes on with them")
+            if journal.count:
+                output.remark(
+                    f"{journal.count:,} answers are in {path}; --resume goes on with them"
+                )
+            else:
+                journal.remove()
             raise
 
 

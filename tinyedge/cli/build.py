@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyedge.cli.options import (
-    COMPILERS,
-    PATH,
-    board_option,
-    output_options,
-    protocol_options,
-    tflm_options,
-)
+from tinyedge.cli.options import PATH, board_option, output_options, protocol_options, tflm_options
 from tinyedge.cli.output import Output
+from tinyedge.names import COMPILERS
 
 if TYPE_CHECKING:
-    from tinyedge.firmware.mlperf import MlperfInput
-    from tinyedge.toolchains.compilers import CompilerName
+    from tinyedge.names import CompilerName, MlperfInput
 
 
 @click.command("build")
@@ -60,7 +53,7 @@ def command(
     from tinyedge.cli.firmware import Protocol, Runtime, build
     from tinyedge.cli.tables import memory_bars
     from tinyedge.exporters.converted import load_converted
-    from tinyedge.reports.record import memory_record
+    from tinyedge.firmware.footprint import memory_record
 
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     spoken = Protocol(protocol, mlperf_model, mlperf_input, observe)

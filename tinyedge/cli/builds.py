@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import COMPILERS, PATH, Command, board_option
+from tinyedge.cli.options import PATH, Command, board_option
 from tinyedge.cli.output import Output
+from tinyedge.names import COMPILERS
 
 if TYPE_CHECKING:
     from tinyedge.boards import Board
+    from tinyedge.names import CompilerName
     from tinyedge.reports.footprint import Growth, Record
-    from tinyedge.toolchains.compilers import CompilerName
 
 _SIZE = re.compile(r"(0x[0-9a-f]+)|(\d+)\s*(k|kib|m|mib)?", re.IGNORECASE)
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")

@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import (
-    DATASETS,
-    PATH,
-    conversion_options,
-    data_folder_option,
-    output_options,
-)
+from tinyedge.cli.options import PATH, conversion_options, data_folder_option, output_options
 from tinyedge.cli.output import Output
+from tinyedge.names import DATASETS, WITNESSES
 
 if TYPE_CHECKING:
-    from tinyedge.evaluation.witnesses import Comparison, WitnessName
+    from tinyedge.evaluation.witnesses import Comparison
     from tinyedge.graph.graph import Graph
-
-WITNESSES = ("twin", "tflite-micro", "litert-reference", "litert-optimized", "qkeras", "hls4ml")
+    from tinyedge.names import WitnessName
 
 
 @click.command("check")
@@ -151,18 +145,21 @@ def _samples(
 ) -> tuple[Any, dict[str, Any]]:
     """The int8 samples, and what is said of them."""
     from tinyedge.datasets import load_test_set
-    from tinyedge.evaluation.suites import read_inputs, suite_of
+    from tinyedge.evaluation.suites import suite_of
     from tinyedge.evaluation.witnesses import random_inputs
+    from tinyedge.samples.reading import input_samples
+    from tinyedge.samples.scaling import ModelInput
 
-    tensor = graph.input_tensor
+    takes, tensor = ModelInput.of(graph), graph.input_tensor
     if inputs:
-        samples = read_inputs(inputs, tensor.shape, tensor.quantization)[:count]
-        return samples, {"seed": None, "inputs": str(inputs)}
+        samples, remarks = input_samples(inputs, takes)
+        output.remark(*remarks)
+        return samples[:count], {"seed": None, "inputs": str(inputs)}
     if dataset:
         with output.step(f"loading {dataset}"):
             grey = tensor.shape[-1] == 1
             test_set = load_test_set(dataset, folder, channels="grey" if grey else "rgb")
-        suite = suite_of(test_set, dataset, tensor.quantization, count=count or 100)
+        suite = suite_of(test_set, dataset, takes, count or 100)
         samples = tensor.quantization.quantize(suite.inputs)
         return samples, {"seed": None, "inputs": suite.settings["data"]}
     return random_inputs(graph, count or 100, seed), {"seed": seed, "inputs": "random"}

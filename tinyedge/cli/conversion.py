@@ -19,8 +19,8 @@ def imported_model(
         ModelError, DataError: as ``import_model`` and ``read_calibration``.
     """
     from tinyedge.errors import UsageError
-    from tinyedge.evaluation.suites import read_calibration
     from tinyedge.importers import import_model, is_keras_model
+    from tinyedge.samples.reading import read_calibration
 
     if input_range and not input_range[0] < input_range[1]:
         raise UsageError("--input-range: LOW has to be below HIGH")

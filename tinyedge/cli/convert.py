@@ -10,18 +10,13 @@ import click
 
 from tinyedge.cli.options import PATH, conversion_options, output_options
 from tinyedge.cli.output import Output
+from tinyedge.names import ARITHMETICS, BACKENDS, CORE_NAMES, IO_TYPES, OBJECTIVES
 
 if TYPE_CHECKING:
-    from tinyedge.boards.cores import CoreName
-    from tinyedge.exporters.c import Objective
     from tinyedge.importers import ImportResult
+    from tinyedge.names import CoreName, Objective
 
-CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "avr")
-OBJECTIVES = ("speed", "size")
 TARGETS = ("c", "hls4ml")
-BACKENDS = ("vitis", "vivado")
-IO_TYPES = ("parallel", "stream")
-ARITHMETICS = ("exact", "plain")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,7 +72,7 @@ def hls4ml_options(command: Command) -> Command:
 @conversion_options
 @click.option(
     "--core",
-    type=click.Choice(CORES),
+    type=click.Choice(CORE_NAMES),
     default="cortex-m4",
     show_default=True,
     help="Choose kernels by the instructions of this core. The code runs on every core.",

@@ -11,8 +11,7 @@ from tinyedge.cli.options import PATH, board_option, output_options, toolchain_o
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
+    from tinyedge.names import CompilerName, EmulatorName
 
 ATTACKS = ("fgsm", "pgd")
 
@@ -58,22 +57,17 @@ def command(
     from tinyedge.cli.report import write_reports
     from tinyedge.cli.tables import layer_table, memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
-    from tinyedge.evaluation.session import emulated_device
-    from tinyedge.evaluation.suites import load_suites, read_calibration, save_suites
+    from tinyedge.evaluation.suites import load_suites, save_suites
     from tinyedge.exporters.c import CodeOptions
     from tinyedge.exporters.converted import write_converted
-    from tinyedge.firmware.project import firmware_compiler
+    from tinyedge.firmware.project import build_firmware, firmware_compiler
     from tinyedge.importers import import_model
     from tinyedge.importers.result import file_hash
+    from tinyedge.places import PlaceSpec, open_place
     from tinyedge.reports.footprint import firmware_footprint
-    from tinyedge.reports.record import (
-        difference,
-        evaluation_record,
-        memory_record,
-        printed,
-        save_run,
-    )
+    from tinyedge.reports.record import difference, evaluation_record, printed, save_run
     from tinyedge.reports.report import load_report
+    from tinyedge.samples.reading import read_calibration
     from tinyedge.targets.emulators import require_emulator
 
     board = load_board(board_name or DEFAULT_BOARD)
@@ -99,21 +93,15 @@ def command(
     suites = load_suites(folder / "suites.npz")
 
     output.remark(f"building for {board.title}")
-    with emulated_device(model, board, emulator, compiler) as emulated:
-        place = {
-            "on": "emulator",
-            "board": board.name,
-            "emulator": emulated.device.target.name,
-            "compiler": emulated.firmware.compiler,
-            "firmware": emulated.firmware.hash,
-        }
+    firmware = build_firmware(model, board, compiler)
+    spec = PlaceSpec("emulator", board, emulator=emulator, firmware=firmware)
+    with open_place(model, spec) as (execute, place, finish):
         results = []
         for suite in suites:
             with output.progress(f"{suite.name} on {place['emulator']}", len(suite.labels)) as bar:
-                results.append(evaluate_suite(model, suite, emulated.device.run, bar))
-        stack_peak = emulated.device.stats().stack_peak
-        memory = memory_record(emulated.firmware.footprint, board, stack_peak)
-        footprint = firmware_footprint(model, emulated.firmware)
+                results.append(evaluate_suite(model, suite, execute, bar))
+        memory = finish()["memory"]
+    footprint = firmware_footprint(model, firmware)
 
     record = evaluation_record(model, results, {**place, "memory": memory})
     save_run(folder / "report.json", record, output.command)

@@ -8,6 +8,7 @@ import click
 
 from tinyedge.cli.options import output_options
 from tinyedge.cli.output import Output
+from tinyedge.distribution import install_hint, other_distribution
 
 if TYPE_CHECKING:
     from tinyedge.boards import Board
@@ -104,7 +105,7 @@ def command(output: Output, *, udev_rules: bool) -> None:
     described = [
         f"{port.device} ({port.description})" if port.description else port.device for port in ports
     ]
-    notes = []
+    notes = [other] if (other := other_distribution()) else []
     if permissions.modem_manager_runs():
         notes.append(
             "ModemManager runs, and talks to serial ports that appear: a board may be busy for "
@@ -140,7 +141,6 @@ def _boards() -> list[Board]:
 
 def _packages() -> list[Check]:
     import importlib.util
-    import sys
 
     return [
         Check(
@@ -148,7 +148,7 @@ def _packages() -> list[Check]:
             module,
             purpose,
             importlib.util.find_spec(module) is not None,
-            f"{sys.executable} -m pip install 'tinyedge[{_EXTRAS[module]}]'",
+            install_hint(_EXTRAS[module]),
         )
         for module, purpose in PACKAGES.items()
     ]

@@ -20,9 +20,7 @@ from tinyedge.cli.options import (
 from tinyedge.cli.output import Output
 
 if TYPE_CHECKING:
-    from tinyedge.firmware.mlperf import MlperfInput
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
+    from tinyedge.names import CompilerName, EmulatorName, MlperfInput
 
 _GREETINGS = {"tinyedge": b"", "mlperf": b"m-ready\r\n"}
 """What a firmware sends by itself when it listens."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import EXPORT_FORMATS, PATH, board_option, output_options
+from tinyedge.cli.options import PATH, board_option, output_options
 from tinyedge.cli.output import Output
+from tinyedge.names import EXPORT_FORMATS
 
 if TYPE_CHECKING:
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.firmware.export import ExportFormat
+    from tinyedge.names import ExportFormat, ProjectFormat
 
 
 @click.command("export")
@@ -43,7 +44,7 @@ def command(
     output: Output,
     folder: Path,
     board_name: str | None,
-    form: Literal["arduino"] | ExportFormat,
+    form: ExportFormat,
     target: Path,
     name: str | None,
     sample_file: Path | None,
@@ -83,13 +84,13 @@ def _library(
 ) -> tuple[dict[str, Any], str]:
     """Writes an Arduino library; gives its record and what is said of it."""
     from tinyedge.errors import DataError
-    from tinyedge.evaluation.suites import read_inputs
     from tinyedge.firmware.export.arduino import export_arduino
+    from tinyedge.samples.reading import input_samples
+    from tinyedge.samples.scaling import ModelInput
 
     sample = None
     if sample_file:
-        tensor = model.graph.input_tensor
-        samples = read_inputs(sample_file, tensor.shape, tensor.quantization)
+        samples, _ = input_samples(sample_file, ModelInput.of(model.graph))
         if not len(samples):
             raise DataError(f"{sample_file}: holds no sample", hint="one is enough")
         sample = samples[0]
@@ -105,7 +106,7 @@ def _library(
 
 
 def _project(
-    model: ConvertedModel, board_name: str, form: ExportFormat, target: Path
+    model: ConvertedModel, board_name: str, form: ProjectFormat, target: Path
 ) -> tuple[dict[str, Any], str]:
     """Writes a board's firmware as a project; gives its record and what is said of it."""
     from tinyedge.boards import load_board

@@ -11,10 +11,10 @@ from tinyedge.errors import UsageError
 if TYPE_CHECKING:
     from tinyedge.boards import Board
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.firmware.mlperf import Mlperf, MlperfInput
+    from tinyedge.firmware.mlperf import Mlperf
     from tinyedge.firmware.project import Firmware
+    from tinyedge.names import CompilerName, MlperfInput
     from tinyedge.tflm.firmware import TflmLibrary
-    from tinyedge.toolchains.compilers import CompilerName
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyedge.cli.options import (
-    COMPILERS,
-    FLASH_TOOLS,
-    PATH,
-    board_option,
-    output_options,
-    protocol_options,
-    tflm_options,
-)
+from tinyedge.cli.options import PATH, board_option, output_options, protocol_options, tflm_options
 from tinyedge.cli.output import Output
+from tinyedge.names import COMPILERS, FLASH_TOOLS
 
 if TYPE_CHECKING:
-    from tinyedge.firmware.mlperf import MlperfInput
-    from tinyedge.toolchains.compilers import CompilerName
+    from tinyedge.names import CompilerName, MlperfInput
 
 
 @click.command("flash")

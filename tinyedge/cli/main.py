@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from types import FrameType
 
 import click
 
@@ -21,6 +25,7 @@ from tinyedge.errors import (
     BugError,
     FileError,
     InterruptedByUserError,
+    TerminatedError,
     TinyEdgeError,
     UsageError,
 )
@@ -52,7 +57,7 @@ EXIT_CODES = """\b
 Exit codes: 0 ok, 1 a bug of tinyedge, 2 wrong usage, 3 bad model, board or data,
 4 does not fit the board, 5 no or failing compiler or emulator, 6 device missing
 or busy, 7 link failed, 8 host and device differ or a limit is exceeded,
-130 interrupted."""
+130 interrupted, 143 terminated."""
 
 
 class _Commands(Group):
@@ -83,8 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; gives the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     output = Output(json="--json" in given, command=["tinyedge", *given])
+    received: list[int] = []
     try:
-        result = cli.main(given, "tinyedge", standalone_mode=False, obj=output)
+        with _termination_as_interruption(received):
+            result = cli.main(given, "tinyedge", standalone_mode=False, obj=output)
         return result if isinstance(result, int) else 0
     except TinyEdgeError as error:
         return output.failed(error)
@@ -94,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = error.format_message()
         return output.failed(UsageError(message, f"{_meant(message)}{usage}"))
     except (click.Abort, KeyboardInterrupt):
+        if received:
+            return output.failed(TerminatedError("terminated"))
         return output.failed(InterruptedByUserError("interrupted"))
     except BrokenPipeError:
         # Whoever read our output has gone; keep the interpreter from complaining at exit.
@@ -107,6 +116,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
         return output.failed(BugError(message))
+
+
+@contextlib.contextmanager
+def _termination_as_interruption(received: list[int]) -> Iterator[None]:
+    """Lets SIGTERM end the work inside as Ctrl-C does: what is kept is said, the rest tidied up.
+
+    Args:
+        received: gets the signal.
+    """
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield  # no handler can be set, or whoever calls this has one
+        return
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _meant(message: str) -> str:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tinyedge.cli.output import Output
 from tinyedge.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from tinyedge.boards import Board
     from tinyedge.evaluation.executors import Int8
-    from tinyedge.evaluation.observation import Counter, Observer, Ticks
-    from tinyedge.evaluation.session import LinkOptions
+    from tinyedge.evaluation.observation import Observer
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
+    from tinyedge.places import PlaceSpec
 
 RANDOM_SAMPLES = 8
 """Without any that were named."""
@@ -26,26 +22,6 @@ RANDOM_SAMPLES = 8
 _NOTHING_COUNTED = (
     "{} counts nothing. QEMU counts instructions (--on emulator --emulator qemu), a board cycles."
 )
-
-
-class Watched(NamedTuple):
-    """Where to watch, as the options say."""
-
-    place: str
-    board: Board
-    emulator: EmulatorName | None
-    compiler: CompilerName | None
-    ports: tuple[str, ...]
-    link: LinkOptions
-
-
-class _Opened(NamedTuple):
-    """A place, opened."""
-
-    observer: Observer
-    about: dict[str, Any]
-    counter: Counter | None
-    whole: Ticks | None
 
 
 def check_options(
@@ -76,7 +52,7 @@ def check_options(
 def observe(
     output: Output,
     model: ConvertedModel,
-    place: Watched,
+    place: PlaceSpec,
     samples: Int8 | None,
     count: int | None,
     record_file: Path | None,
@@ -100,10 +76,13 @@ def observe(
         ThresholdError: with ``trace``, a layer differs.
         TinyEdgeError: what opening the place or running there raises.
     """
+    from rich.text import Text
+
     from tinyedge.cli.tables import profile_table, trace_table
     from tinyedge.evaluation import observation
     from tinyedge.evaluation.witnesses import random_inputs
     from tinyedge.firmware.observation import observed_layers
+    from tinyedge.places import open_watched, place_line
     from tinyedge.reports.record import model_record, save_run
 
     layers = observed_layers(model)
@@ -112,7 +91,8 @@ def observe(
         samples = random_inputs(model.graph, count or RANDOM_SAMPLES, seed=0)
     text: list[Any] = []
     failure = None
-    with _opened(output, model, place, samples, profile=profile) as opened:
+    measured = samples if profile else None
+    with open_watched(model, place, measured, output.progress, output.step) as opened:
         observer = opened.observer
         record = {
             **opened.about,
@@ -120,16 +100,18 @@ def observe(
             "samples": len(samples),
             "inputs": given,
         }
-        with output.progress(f"watching layers on {place.place}", len(samples)) as advance:
+        with output.progress(f"watching layers on {place.on}", len(samples)) as advance:
             ticks, crcs = observation.watch(observer, samples, advance)
+        if line := place_line(opened.about):
+            text.append(Text(line))
         if profile:
             found = observation.profile_record(model, opened.counter, ticks, opened.whole)
             record["profile"] = found
             text.append(profile_table(found, len(samples)))
             text.append(
-                _profile_line(found, place.place)
+                _profile_line(found, place.on)
                 if opened.counter
-                else _NOTHING_COUNTED.format(opened.about.get("emulator") or f"The {place.place}")
+                else _NOTHING_COUNTED.format(opened.about.get("emulator") or f"The {place.on}")
             )
         if trace:
             with output.step("computing the reference"):
@@ -149,7 +131,7 @@ def observe(
                 ],
                 "first_difference": first and first.to_json(),
             }
-            text.append(trace_table(record["trace"], place.place))
+            text.append(trace_table(record["trace"], place.on))
     if record_file:
         save_run(record_file, record, output.command)
         text.append(f"written to {record_file}")
@@ -168,49 +150,6 @@ def _first_difference(
     layer = layers[int(differs.any(axis=0).argmax())]
     with output.progress(f"fetching {layer.name}", layer.size) as advance:
         return first_difference(model.graph, layers, samples, differs, observer, advance)
-
-
-@contextlib.contextmanager
-def _opened(
-    output: Output, model: ConvertedModel, place: Watched, samples: Int8, *, profile: bool
-) -> Iterator[_Opened]:
-    """Opens a place, once it is known what whole inferences take there, if that is asked for."""
-    from tinyedge.evaluation.observation import Counter, DeviceObserver, TwinObserver
-    from tinyedge.evaluation.session import attached_devices, emulated_device, emulated_firmware
-    from tinyedge.firmware.observation import observed_layers
-    from tinyedge.firmware.project import build_firmware
-    from tinyedge.reports.record import attached_record, emulated_record
-    from tinyedge.targets import require_emulator
-
-    board, whole = place.board, None
-    if place.place == "twin":
-        yield _Opened(TwinObserver(model), {"on": "twin"}, None, None)
-        return
-    layers = observed_layers(model)
-    if place.place == "board":
-        with attached_devices(model, board, place.ports, place.link) as [device]:
-            if profile:
-                whole = _whole(output, device, samples)
-            about, counter = attached_record([device]), Counter.of(device)
-            yield _Opened(DeviceObserver(device, layers), about, counter, whole)
-        return
-    emulator = require_emulator(board, place.emulator)
-    if profile:
-        # What the ordinary firmware takes, which knows nothing of layers.
-        with emulated_device(model, board, emulator, place.compiler, link=place.link) as ordinary:
-            whole = _whole(output, ordinary.device, samples)
-    with output.step(f"compiling for {board.name}, to be watched"):
-        firmware = build_firmware(model, board, place.compiler, observe=True)
-    with emulated_firmware(model, firmware, emulator, place.link) as watched:
-        about, counter = emulated_record(watched), Counter.of(watched.device)
-        yield _Opened(DeviceObserver(watched.device, layers), about, counter, whole)
-
-
-def _whole(output: Output, device: Any, samples: Int8) -> Ticks:
-    from tinyedge.evaluation.observation import inference_ticks
-
-    with output.progress("whole inferences", len(samples)) as advance:
-        return inference_ticks(device, samples, advance)
 
 
 def _profile_line(profile: dict[str, Any], place: str) -> str:

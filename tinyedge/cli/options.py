@@ -9,23 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tinyedge.cli.output import Output
+from tinyedge.names import COMPILERS, EMULATORS, MLPERF_INPUTS, PROTOCOLS, RUNTIMES
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-DATASETS = ("cifar10", "digits", "fashion_mnist", "speech_commands", "svhn")
-COMPILERS = ("gcc", "zig")
-EMULATORS = ("qemu", "unicorn", "simavr")
-FLASH_TOOLS = (
-    *("arduino-cli", "avrdude", "bossac", "dfu"),
-    *("drive", "openocd", "pyocd", "stlink"),
-)
-EXPORT_FORMATS = ("arduino", "cmake", "platformio")
-RUNTIMES = ("tinyedge", "tflm")
-PROTOCOLS = ("tinyedge", "mlperf")
-MLPERF_INPUTS = ("int8", "uint8", "float32")
 
 SUFFIXES = {
     "calibration": (".npy", ".npz"),
@@ -120,9 +109,19 @@ def line_options(command: Command) -> Command:
     return command
 
 
+def discard_option(command: Command) -> Command:
+    """--discard."""
+    return click.option(
+        "--discard",
+        is_flag=True,
+        help="Begin anew, and throw away the answers that the journal holds.",
+    )(command)
+
+
 def link_options(command: Command) -> Command:
-    """--port, --baud, --timeout, --journal and --resume."""
+    """--port, --baud, --timeout, --journal, --resume and --discard."""
     for decorate in (
+        discard_option,
         click.option(
             "--resume",
             is_flag=True,

@@ -70,9 +70,10 @@ class Output:
         if failure:
             raise failure
 
-    def remark(self, message: str) -> None:
+    def remark(self, *messages: str) -> None:
         """Says something on stderr."""
-        self.stderr.print(message, soft_wrap=True)
+        for message in messages:
+            self.stderr.print(message, soft_wrap=True)
 
     def failed(self, error: TinyEdgeError) -> int:
         """Reports an error, as JSON on stdout too if that was asked for; gives the exit code."""

@@ -9,11 +9,10 @@ import click
 
 from tinyedge.cli.options import PATH, output_options
 from tinyedge.cli.output import Output
+from tinyedge.names import QUANTIZED_PRECISIONS
 
 if TYPE_CHECKING:
-    from tinyedge.models.layers import Precision
-
-PRECISIONS = ("int8", "binary", "ternary", "stq")
+    from tinyedge.names import Precision
 
 
 @click.command("quantize")
@@ -21,7 +20,7 @@ PRECISIONS = ("int8", "binary", "ternary", "stq")
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder to write.")
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
+    type=click.Choice(QUANTIZED_PRECISIONS),
     default="stq",
     show_default=True,
     help="Of kernels.",

@@ -167,7 +167,7 @@ def write_reports(
 
 def _is_build(path: Path) -> bool:
     """Whether a file or folder is a build, or the record of one, and not of a run."""
-    from tinyedge.reports.run_record import read_record
+    from tinyedge.reports.parts import read_record
 
     if not path.is_file():
         return path.is_dir()

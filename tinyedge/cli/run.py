@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from tinyedge.cli.options import (
-    DATASETS,
     PATH,
     board_option,
     data_folder_option,
@@ -19,29 +17,19 @@ from tinyedge.cli.options import (
     toolchain_options,
 )
 from tinyedge.cli.output import Output
+from tinyedge.names import DATASETS, DEVICES, PLACES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from rich.console import RenderableType
 
-    from tinyedge.boards import Board
-    from tinyedge.cli.firmware import Runtime
-    from tinyedge.datasets import DatasetName
-    from tinyedge.evaluation.compare import Executor
     from tinyedge.evaluation.executors import Int8
-    from tinyedge.evaluation.session import Place
     from tinyedge.evaluation.suites import Suite
     from tinyedge.exporters.converted import ConvertedModel
-    from tinyedge.link.journal import Journal
-    from tinyedge.targets import EmulatorName
-    from tinyedge.toolchains.compilers import CompilerName
-
-    Opened = tuple[Executor, dict[str, Any], Callable[[], dict[str, Any]]]
-
-PLACES = ("numpy", "twin", "tflite-micro", "emulator", "board")
-DEVICES = ("emulator", "board")
+    from tinyedge.names import CompilerName, DatasetName, EmulatorName, PlaceName
+    from tinyedge.places import OpenPlace
 
 
 @click.command("run")
@@ -77,7 +65,8 @@ DEVICES = ("emulator", "board")
     type=float,
     nargs=2,
     metavar="LOW HIGH",
-    help="What 0 and 255 of a data set's pixels stand for. Default: by the model's input range.",
+    help="What 0 and 255 of uint8 pixels stand for. Default: the byte itself where the model's own "
+    "file takes uint8, else by the model's input range.",
 )
 @click.option(
     "--profile", is_flag=True, help="Say what each layer costs, as counted on the device."
@@ -101,13 +90,14 @@ DEVICES = ("emulator", "board")
 def command(
     output: Output,
     folder: Path,
-    place: Place,
+    place: PlaceName,
     board_name: str | None,
     ports: tuple[str, ...],
     baud: int | None,
     timeout_s: float | None,
     journal_file: Path | None,
     resume: bool,  # noqa: FBT001 - click passes it by name
+    discard: bool,  # noqa: FBT001
     compiler: CompilerName | None,
     emulator: EmulatorName | None,
     inputs: Path | None,
@@ -140,12 +130,12 @@ def command(
     """
     from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.firmware import Runtime
-    from tinyedge.cli.observe import Watched, check_options, observe
+    from tinyedge.cli.observe import check_options, observe
     from tinyedge.errors import UsageError
-    from tinyedge.evaluation.session import LinkOptions
     from tinyedge.exporters.converted import load_converted
+    from tinyedge.places import Journalled, PlaceSpec, open_place, open_tflm
 
-    link = Link(ports, baud, timeout_s, journal_file, resume)
+    link = Link(ports, baud, timeout_s, journal_file, resume, discard)
     sources = sum(map(bool, (suite_files, dataset, inputs)))
     watching = profile or trace
     if watching:
@@ -153,14 +143,15 @@ def command(
             "--runtime tflm": runtime == "tflm",
             "--outputs": outputs,
             "--resume": resume,
+            "--discard": discard,
             "--journal": journal_file,
         }
         check_options(place, ports, others, sources)
     elif sources != 1 or (inputs is None) != (outputs is None):
         raise UsageError("give either --inputs and --outputs, or --suite, or --dataset")
     link.check(place)
-    if pixels and not (dataset and pixels[0] < pixels[1]):
-        raise UsageError("--pixels: LOW has to be below HIGH, and goes with --dataset")
+    if pixels and not pixels[0] < pixels[1]:
+        raise UsageError("--pixels: LOW has to be below HIGH")
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     if chosen.name == "tflm" and (place != "emulator" or inputs):
         raise UsageError("--runtime tflm goes with --on emulator and --suite or --dataset")
@@ -169,19 +160,20 @@ def command(
     _check_record_file(record_file, None if watching else inputs)
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
+    spec = PlaceSpec(place, board, ports, emulator, compiler, baud=baud, timeout_s=timeout_s)
     if watching:
-        watched = Watched(place, board, emulator, compiler, ports, LinkOptions(timeout_s, baud))
         given = _given(output, model, inputs, suite_files, dataset, data_folder, samples, pixels)
-        observe(output, model, watched, given, samples, record_file, profile=profile, trace=trace)
+        observe(output, model, spec, given, samples, record_file, profile=profile, trace=trace)
         return
 
-    def opened(all_inputs: list[Int8]) -> AbstractContextManager[Opened]:
-        if place not in DEVICES:
-            return _opened_here(model, place)
-        return _opened_devices(output, model, place, board, link, emulator, compiler, all_inputs)
+    def opened(all_inputs: list[Int8]) -> AbstractContextManager[OpenPlace]:
+        journal = (
+            Journalled(all_inputs, journal_file, resume, discard) if place in DEVICES else None
+        )
+        return open_place(model, spec, journal, output.remark)
 
     if inputs and outputs:
-        _run_inputs(output, model, inputs, outputs, opened, samples)
+        _run_inputs(output, model, inputs, outputs, opened, samples, pixels or None)
         return
     suites = _suites(output, model, suite_files, dataset, data_folder, samples, pixels or None)
     from tinyedge.evaluation.compare import quantized_samples
@@ -190,7 +182,8 @@ def command(
     record, text = _run_suites(output, model, suites, place, everything)
     text += _saved(output, record, record_file)
     if chosen.name == "tflm":
-        _compare_runtimes(output, model, suites, record, text, _opened_tflm(model, board, chosen))
+        theirs = open_tflm(model, board, chosen.includes, chosen.library, chosen.arena)
+        _compare_runtimes(output, model, suites, record, text, theirs)
     else:
         from tinyedge.reports.record import difference, printed
 
@@ -225,6 +218,7 @@ class Link(NamedTuple):
     timeout_s: float | None
     journal: Path | None
     resume: bool
+    discard: bool
 
     def check(self, place: str) -> None:
         """Raises UsageError where this does not go with the place of ``--on``."""
@@ -234,127 +228,13 @@ class Link(NamedTuple):
             raise UsageError("--port and --baud go with --on board")
         if len(set(self.ports)) < len(self.ports):
             raise UsageError("--port: the same port is named twice")
-        if (self.resume or self.journal or self.timeout_s) and place not in DEVICES:
-            raise UsageError("--resume, --journal and --timeout go with --on emulator or board")
-
-
-@contextlib.contextmanager
-def _opened_here(model: ConvertedModel, place: str) -> Iterator[Opened]:
-    """An executor on this machine, what a report says of it, and how to complete that."""
-    from tinyedge.evaluation import executors
-
-    run = executors.HERE[place]
-    yield lambda samples, progress=None: run(model, samples, progress), {"on": place}, dict
-
-
-@contextlib.contextmanager
-def _opened_devices(
-    output: Output,
-    model: ConvertedModel,
-    place: Place,
-    board: Board,
-    link: Link,
-    emulator: EmulatorName | None,
-    compiler: CompilerName | None,
-    inputs: list[Int8],
-) -> Iterator[Opened]:
-    """As ``_opened_here``: an emulator or boards, with the run's journal."""
-    from tinyedge.errors import LinkError
-    from tinyedge.evaluation.devices import Fleet
-    from tinyedge.evaluation.session import LinkOptions, attached_devices, emulated_device
-    from tinyedge.reports.record import attached_record, emulated_record, measured_record
-
-    total = sum(len(samples) for samples in inputs)
-    with _journal(model, place, board, link, inputs) as journal:
-        if link.resume:
-            output.remark(f"{len(journal.entries)} of {total} samples are in {journal.path}")
-        options = LinkOptions(link.timeout_s, link.baud, journal.session)
-        try:
-            if place == "emulator":
-                with emulated_device(model, board, emulator, compiler, link=options) as emulated:
-                    fleet = Fleet([emulated.device], journal)
-                    yield (
-                        fleet,
-                        emulated_record(emulated),
-                        lambda: measured_record(emulated) | {"link": fleet.record()},
-                    )
-            else:
-                with attached_devices(model, board, link.ports, options) as devices:
-                    fleet = Fleet(devices, journal)
-                    yield (
-                        fleet,
-                        attached_record(devices),
-                        lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
-                    )
-            for port, failure in fleet.failed.items():
-                output.remark(f"{port} failed, others took its samples over: {failure}")
-        except KeyboardInterrupt:
-            output.remark(f"{len(journal.entries)} of {total} samples are in {journal.path}")
-            output.remark("--resume goes on with them")
-            raise
-        except LinkError as error:
-            if journal.entries:
-                error.hint = f"{error.hint}; " if error.hint else ""
-                error.hint += (
-                    f"go on with --resume: {len(journal.entries)} of {total} samples are in "
-                    f"{journal.path}"
-                )
-            raise
-    if not link.journal:
-        journal.remove()
-
-
-def _journal(
-    model: ConvertedModel, place: str, board: Board, link: Link, inputs: list[Int8]
-) -> Journal:
-    import hashlib
-    import json
-
-    from tinyedge.link.journal import Journal
-
-    digest = hashlib.sha256()
-    for samples in inputs:
-        digest.update(samples.tobytes())
-    identity = {
-        "model": model.graph.hash,
-        "on": place,
-        "board": board.name,
-        "samples": sum(len(samples) for samples in inputs),
-        "inputs": digest.hexdigest(),
-    }
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    path = link.journal or model.folder / "journals" / f"{key}.jsonl"
-    return Journal(path, identity, resume=link.resume)
-
-
-@contextlib.contextmanager
-def _opened_tflm(model: ConvertedModel, board: Board, runtime: Runtime) -> Iterator[Opened]:
-    """As ``_opened_here``: a firmware with TFLite-Micro, or the interpreter here in its place."""
-    import dataclasses
-
-    from tinyedge.cli.firmware import build
-    from tinyedge.evaluation import executors
-    from tinyedge.evaluation.session import emulated_firmware
-    from tinyedge.reports.record import measured_record
-    from tinyedge.tflm.arena import measure_arena
-
-    if runtime.library is None:
-        yield (
-            lambda samples, progress=None: executors.run_tflite_micro(model, samples, progress),
-            {"on": "tflite-micro"},
-            lambda: {"arena": dataclasses.asdict(measure_arena(model.tflite))},
-        )
-        return
-    firmware = build(model, board, None, runtime)
-    with emulated_firmware(model, firmware) as emulated:
-        about = {
-            "on": "emulator",
-            "board": board.name,
-            "emulator": emulated.device.target.name,
-            "compiler": firmware.compiler,
-            "library": str(runtime.library),
-        }
-        yield emulated.device.run, about, lambda: measured_record(emulated)
+        of_devices = (self.resume, self.discard, self.journal, self.timeout_s)
+        if any(of_devices) and place not in DEVICES:
+            raise UsageError(
+                "--resume, --discard, --journal and --timeout go with --on emulator or board"
+            )
+        if self.resume and self.discard:
+            raise UsageError("--resume and --discard exclude each other")
 
 
 def _suites(
@@ -368,19 +248,20 @@ def _suites(
 ) -> list[Suite]:
     """The suites of files, or a data set's test set as one."""
     from tinyedge.datasets import load_test_set
-    from tinyedge.evaluation.suites import load_suite_files, suite_of
+    from tinyedge.evaluation.suites import load_suite_files, suite_of, suite_remarks
+    from tinyedge.samples.scaling import ModelInput
 
+    takes = ModelInput.of(model.graph, pixels)
     if suite_files:
-        return [suite.first(count) for suite in load_suite_files(suite_files)]
+        suites = [suite.first(count) for suite in load_suite_files(suite_files, takes)]
+        output.remark(*suite_remarks(suites, takes))
+        return suites
     assert dataset
     with output.step(f"loading {dataset}"):
         grey = model.graph.input_tensor.shape[-1] == 1
         test_set = load_test_set(dataset, data_folder, channels="grey" if grey else "rgb")
-    quantization = model.graph.input_tensor.quantization
-    suite = suite_of(test_set, dataset, quantization, pixels, count)
-    if "pixels" in suite.settings:
-        low, high = suite.settings["pixels"]
-        output.remark(f"pixels from 0 to 255 stand for {low:g} to {high:g}")
+    suite = suite_of(test_set, dataset, takes, count)
+    output.remark(*suite_remarks([suite], takes))
     return [suite]
 
 
@@ -398,11 +279,13 @@ def _given(
     import numpy as np
 
     from tinyedge.evaluation.compare import quantized_samples
-    from tinyedge.evaluation.suites import read_inputs
+    from tinyedge.samples.reading import input_samples
+    from tinyedge.samples.scaling import ModelInput
 
-    tensor = model.graph.input_tensor
     if inputs:
-        return read_inputs(inputs, tensor.shape, tensor.quantization)[:count]
+        samples, remarks = input_samples(inputs, ModelInput.of(model.graph, pixels or None))
+        output.remark(*remarks)
+        return samples[:count]
     if not (suite_files or dataset):
         return None
     suites = _suites(output, model, suite_files, dataset, data_folder, count, pixels or None)
@@ -414,19 +297,22 @@ def _run_inputs(
     model: ConvertedModel,
     inputs: Path,
     outputs: Path,
-    opened: Callable[[list[Int8]], AbstractContextManager[Opened]],
+    opened: Callable[[list[Int8]], AbstractContextManager[OpenPlace]],
     count: int | None,
+    pixels: tuple[float, float] | None,
 ) -> None:
     import io
 
     import numpy as np
 
-    from tinyedge.evaluation.suites import read_inputs
     from tinyedge.files import check_writable, write_atomically
+    from tinyedge.samples.reading import input_samples
+    from tinyedge.samples.scaling import ModelInput
 
     check_writable(outputs)
-    tensor = model.graph.input_tensor
-    samples = read_inputs(inputs, tensor.shape, tensor.quantization)[:count]
+    samples, remarks = input_samples(inputs, ModelInput.of(model.graph, pixels))
+    output.remark(*remarks)
+    samples = samples[:count]
     with (
         opened([samples]) as (execute, about, finish),
         output.progress(f"running on {about['on']}", len(samples)) as advance,
@@ -450,11 +336,14 @@ def _run_suites(
     model: ConvertedModel,
     suites: list[Suite],
     place: str,
-    opened: AbstractContextManager[Opened],
+    opened: AbstractContextManager[OpenPlace],
 ) -> tuple[dict[str, Any], list[RenderableType]]:
     """The record of a run, and how it is shown."""
+    from rich.text import Text
+
     from tinyedge.cli.tables import memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
+    from tinyedge.places import place_line
     from tinyedge.reports.record import evaluation_record
 
     results = []
@@ -463,8 +352,9 @@ def _run_suites(
             with output.progress(suite.name, len(suite.labels)) as advance:
                 results.append(evaluate_suite(model, suite, execute, advance))
         record = evaluation_record(model, results, about | finish())
+    line = place_line(about)
     bars = [memory_bars(record["memory"])] if "memory" in record else []
-    return record, [suite_table(record["suites"], place), *bars]
+    return record, [*([Text(line)] if line else []), suite_table(record["suites"], place), *bars]
 
 
 def _compare_runtimes(
@@ -473,7 +363,7 @@ def _compare_runtimes(
     suites: list[Suite],
     ours: dict[str, Any],
     text: list[RenderableType],
-    opened: AbstractContextManager[Opened],
+    opened: AbstractContextManager[OpenPlace],
 ) -> None:
     """Runs the suites on TFLite-Micro too, and prints both."""
     from tinyedge.cli.tables import side_by_side_table

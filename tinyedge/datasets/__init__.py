@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-DatasetName = Literal["cifar10", "digits", "fashion_mnist", "speech_commands", "svhn"]
-DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
-"""Names of all data sets; each is a module with a function ``load``."""
+from tinyedge.names import DatasetName
 
 Split = Literal["train", "test"]
 SPLITS: dict[Split, str] = {"train": "training set", "test": "test set"}

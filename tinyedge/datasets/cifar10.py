@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import itertools
 import pickle
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from tinyedge.datasets import SPLITS, Channels, LabelledSamples, Split
 from tinyedge.datasets.folders import Published, find, find_or_download
 from tinyedge.datasets.images import grey
+from tinyedge.distribution import install_hint
 from tinyedge.errors import DataError, MissingDependencyError
 from tinyedge.files import read_arrays
 
@@ -114,7 +114,7 @@ def _decoded(jpeg: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.
     except ImportError as error:
         raise MissingDependencyError(
             "JPEG images are read by Pillow, which is not installed",
-            hint=f"{sys.executable} -m pip install 'tinyedge[data]'",
+            hint=install_hint("data"),
         ) from error
     images = np.empty((len(offsets) - 1, *_SHAPE), dtype=np.uint8)
     for index, (start, end) in enumerate(itertools.pairwise(offsets)):

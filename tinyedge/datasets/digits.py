@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from tinyedge.datasets import LabelledSamples, Split
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 
 SOURCE = "Optical digits 8x8 (test set of UCI's, as scikit-learn has it)"
@@ -28,7 +28,7 @@ def load(split: Split, folder: Path | None) -> LabelledSamples | None:  # noqa: 
     except ImportError as error:
         raise MissingDependencyError(
             "the digits come with scikit-learn, which is not installed",
-            hint=f"{sys.executable} -m pip install 'tinyedge[data]'",
+            hint=install_hint("data"),
         ) from error
     digits = load_digits()
     images = (digits.images[..., np.newaxis] / 16.0).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from tinyedge.datasets import SPLITS, Channels, LabelledSamples, Split
 from tinyedge.datasets.folders import Published, find_or_download
 from tinyedge.datasets.images import grey
+from tinyedge.distribution import install_hint
 from tinyedge.errors import DataError, MissingDependencyError
 
 _URL = "http://ufldl.stanford.edu/housenumbers/"
@@ -37,7 +37,7 @@ def load(split: Split, folder: Path | None, channels: Channels = "grey") -> Labe
     except ImportError as error:
         raise MissingDependencyError(
             "SVHN's files are read by SciPy, which is not installed",
-            hint=f"{sys.executable} -m pip install 'tinyedge[data]'",
+            hint=install_hint("data"),
         ) from error
     path = find_or_download("SVHN", FILES[split], folder, (".", "svhn"))
     try:

@@ -9,13 +9,13 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.errors import DataError
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph import reference
-from tinyedge.graph.tensors import Quantization, as_batch
+from tinyedge.graph.tensors import Quantization
+from tinyedge.samples.scaling import ModelInput
 
 Place = Literal["float", "host", "device"]
 PLACES: tuple[Place, ...] = get_args(Place)
@@ -74,26 +74,24 @@ class SuiteResult:
     def accuracy(self, place: Place) -> float | None:
         """The share of right verdicts; None for a float model whose logits are not known."""
         logits = self.logits[place]
-        return None if logits is None else accuracy(logits, self.suite.labels)
+        return None if logits is None else accuracy(logits, self.suite.labels, self.output)
 
 
-def accuracy(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:
-    """Share of samples whose largest logit (the first of equals) is the label's."""
-    return float((verdicts(logits) == labels).mean())
+def accuracy(
+    logits: NDArray[Any], labels: NDArray[np.int64], output: Quantization | None = None
+) -> float:
+    """Share of samples whose verdict, see ``verdicts``, is the label."""
+    return float((verdicts(logits, output) == labels).mean())
 
 
 def quantized_samples(model: ConvertedModel, suite: Suite) -> Int8:
     """A suite's samples as a device receives them, int8 (n, *input shape).
 
     Raises:
-        DataError: the suite is empty, or not of the model's input shape.
+        DataError: the suite is empty, or samples or labels do not fit the model.
     """
-    if not len(suite.labels):
-        raise DataError(f"suite '{suite.name}' is empty")
-    tensor = model.graph.input_tensor
-    inputs = as_batch(suite.inputs, tensor.shape, f"suite '{suite.name}': samples")
-    quantized: Int8 = tensor.quantization.quantize(inputs)
-    return quantized
+    takes = ModelInput.of(model.graph)
+    return takes.int8(suite.fitted(takes).inputs)
 
 
 def evaluate_suite(
@@ -111,10 +109,12 @@ def evaluate_suite(
         progress: called with the number of samples that the executor has finished.
 
     Raises:
-        DataError: the suite is empty, or not of the model's input shape.
+        DataError: the suite is empty, or samples or labels do not fit the model.
         LinkError: the executor is a device and does not answer.
     """
-    samples = quantized_samples(model, suite)
+    takes = ModelInput.of(model.graph)
+    suite = suite.fitted(takes)
+    samples = takes.int8(suite.inputs)
     host = reference.run(model.graph, samples)
     run = executor(samples, progress)
     return SuiteResult(suite, samples, host, run, model.graph.output_tensor.quantization)

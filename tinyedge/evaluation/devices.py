@@ -50,6 +50,14 @@ class Device:
                 f"not {self.model.graph.hash[:12]}",
                 hint="build and flash this model first",
             )
+        graph = self.model.graph
+        told = self.hello.input_shape, self.hello.output_size
+        if told != (graph.input_tensor.shape, graph.output_tensor.size):
+            raise LinkError(
+                f"{self.client.port}: HELLO says input {told[0]} and {told[1]} logits, "
+                f"the model has {graph.input_tensor.shape} and {graph.output_tensor.size}",
+                hint="build and flash this model again",
+            )
 
     def answers(self, samples: Iterator[tuple[int, Int8]]) -> Iterator[tuple[int, Answer]]:
         """Computes numbered samples; see ``Client.stream``.
@@ -154,6 +162,12 @@ class Fleet:
         for number, entry in known.items():
             if entry.input_crc != zlib.crc32(samples[number - first].tobytes()):
                 raise DataError(f"{self._journal.path}: answers other samples than these")
+            if entry.logits.size != self._devices[0].hello.output_size:
+                raise DataError(
+                    f"{self._journal.path}: {entry.logits.size} logits of sample {number}, the "
+                    f"model gives {self._devices[0].hello.output_size}",
+                    hint="begin anew with --discard",
+                )
         return known
 
     def _compute(
@@ -183,7 +197,10 @@ class Fleet:
             return Run(logits, instructions=counted)
         if target.process and not target.keeps_time:
             return Run(logits)
-        return Run(logits, seconds=ticks / np.array([entry.tick_hz for entry in entries]))
+        frequencies = np.array([entry.tick_hz for entry in entries])
+        if not frequencies.all():  # the counter of a device among them tells nothing
+            return Run(logits)
+        return Run(logits, seconds=ticks / frequencies)
 
 
 class _Work:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
+from tinyedge.graph.tensors import Quantization
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,28 @@ class LogitError:
         )
 
 
-def verdicts(logits: NDArray[Any]) -> NDArray[np.int64]:
-    """The class of the largest logit (the first of equals) of each sample, int64 (n,)."""
-    found: NDArray[np.int64] = logits.reshape(len(logits), -1).argmax(axis=1)
-    return found
+_LOGISTIC = Quantization(1 / 256, -128)
+"""Of a logistic operator's output, fixed by the TensorFlow Lite quantization specification."""
+
+
+def verdicts(logits: NDArray[Any], output: Quantization | None = None) -> NDArray[np.int64]:
+    """The class that each sample is taken for, int64 (n,).
+
+    It is that of the largest logit, the first of equals. A single logit tells two classes: 1 where
+    its real value is above 0, or above 0.5 behind a logistic operator, else 0.
+
+    Args:
+        logits: (n, ...), int8 or real numbers.
+        output: the quantization of int8 logits.
+    """
+    flat = logits.reshape(len(logits), -1)
+    if flat.shape[1] != 1:
+        found: NDArray[np.int64] = flat.argmax(axis=1)
+        return found
+    threshold = 0.0
+    if flat.dtype == np.int8 and output:
+        threshold = output.zero_point + (128 if output == _LOGISTIC else 0)
+    return (flat[:, 0] > threshold).astype(np.int64)
 
 
 def confusion_matrix(
@@ -89,7 +108,8 @@ def confusion_matrix(
     Args:
         found: verdicts (n,).
         labels: (n,).
-        classes: of the model. Labels beyond them make further rows, as no verdict is right there.
+        classes: of the model; two where it has one output. Labels beyond them make further rows,
+            as no verdict is right there.
 
     Returns:
         int64 (rows, classes): row by label, column by verdict.

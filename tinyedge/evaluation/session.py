@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from tinyedge.boards import Board
 from tinyedge.errors import DeviceError, ModelError
@@ -15,12 +14,9 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.functions import function_at
 from tinyedge.firmware.project import Firmware, build_firmware, read_build
 from tinyedge.link.client import Client
-from tinyedge.targets import EmulatorName, Target, open_emulator, require_emulator
+from tinyedge.names import CompilerName, EmulatorName
+from tinyedge.targets import Target, open_emulator, require_emulator
 from tinyedge.targets.attached import describe_ports
-from tinyedge.toolchains.compilers import CompilerName
-
-Place = Literal["numpy", "twin", "tflite-micro", "emulator", "board"]
-PLACES: tuple[Place, ...] = ("numpy", "twin", "tflite-micro", "emulator", "board")
 
 _TIMEOUT_S = 10.0
 _SLOWEST_MACS_PER_S = 1e6

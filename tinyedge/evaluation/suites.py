@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,9 +16,12 @@ from numpy.typing import NDArray
 
 from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
-from tinyedge.files import read_arrays, write_atomically
-from tinyedge.graph.tensors import Quantization, as_batch
+from tinyedge.files import write_atomically
+from tinyedge.graph.tensors import Quantization
 from tinyedge.naming import check_name
+from tinyedge.samples.labels import checked_labels
+from tinyedge.samples.reading import ArrayFile, read_samples
+from tinyedge.samples.scaling import ModelInput, checked_values
 
 _VERSION = 1
 
@@ -48,23 +50,48 @@ class Suite:
 
     Attributes:
         name: ``clean``, ``fgsm``, …
-        inputs: float32 (n, *shape), as the float model takes them.
+        inputs: (n, *shape): float32 as the float model takes them; int8 or uint8, as a file may
+            hold them, until ``fitted`` to a model.
         labels: int64 (n,).
         float_logits: float32 (n, classes) of the float model, if it was at hand.
         settings: how the samples were made: attack, epsilon and its unit, steps, seed.
         input_quantization: by which a device is to receive the inputs, if that was settled.
         classes: their names in the order of the labels; empty where they are not known.
         file: that it was read from.
+        reading: how the values of the file were read, as a sentence; empty for floats.
     """
 
     name: str
-    inputs: NDArray[np.float32]
+    inputs: NDArray[Any]
     labels: NDArray[np.int64]
     float_logits: NDArray[np.float32] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     input_quantization: Quantization | None = None
     classes: tuple[str, ...] = ()
     file: SuiteFile | None = None
+    reading: str = ""
+
+    def fitted(self, takes: ModelInput) -> Suite:
+        """The suite with inputs of float32, and labels that are checked, as a model takes them.
+
+        Raises:
+            DataError: it is empty, or samples or labels do not fit the model.
+        """
+        what = f"suite '{self.name}'"
+        if not len(self.labels):
+            raise DataError(f"{what} is empty")
+        labels = checked_labels(what, self.labels, len(self.inputs), takes.classes)
+        x = checked_values(what, takes.batch(self.inputs, f"{what}: samples"))
+        settings = self.settings
+        if x.dtype == np.uint8 and not takes.bytes_are_input:
+            settings = settings | {"pixels": list(takes.pixel_range)}
+        return replace(
+            self,
+            inputs=takes.real(x),
+            labels=labels,
+            settings=settings,
+            reading=self.reading or takes.reading(x),
+        )
 
     def dequantized(self) -> NDArray[np.float32]:
         """The inputs after they were quantized to int8."""
@@ -96,47 +123,33 @@ class Suite:
         )
 
 
-PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))
-"""What the values 0 and 255 of a pixel commonly stand for."""
-
-
-def pixel_range(quantization: Quantization) -> tuple[float, float]:
-    """The common range of pixels that the range of a model's int8 input comes closest to."""
-    low, high = (float(value) for value in quantization.dequantize([-128, 127]))
-
-    def distance(candidate: tuple[float, float]) -> float:
-        width = candidate[1] - candidate[0]
-        apart = (abs(candidate[0] - low) + abs(candidate[1] - high)) / width
-        return apart + abs(math.log((high - low) / width))
-
-    return min(PIXEL_RANGES, key=distance)
-
-
 def suite_of(
-    test_set: LabelledSamples,
-    name: str,
-    quantization: Quantization,
-    pixels: tuple[float, float] | None = None,
-    count: int | None = None,
+    test_set: LabelledSamples, name: str, takes: ModelInput, count: int | None = None
 ) -> Suite:
     """A data set's test set as a suite.
 
     Args:
         test_set: the samples.
         name: of the suite.
-        quantization: of the model's input.
-        pixels: what 0 and 255 of a pixel stand for; ``pixel_range`` by default. Of no meaning to
-            samples that are no images.
+        takes: how the model takes them.
         count: takes the first so many.
+
+    Raises:
+        DataError: samples or labels do not fit the model.
     """
-    x, settings = test_set.x[:count], dict(test_set.settings)
-    if x.dtype == np.uint8:
-        low, high = pixels or pixel_range(quantization)
-        x = low + x.astype(np.float32) * np.float32((high - low) / 255.0)
-        settings["pixels"] = [low, high]
-    settings["data"] = test_set.source
+    settings = test_set.settings | {"data": test_set.source}
     labels, classes = test_set.y[:count], test_set.classes
-    return Suite(name, x.astype(np.float32), labels, settings=settings, classes=classes)
+    suite = Suite(name, test_set.x[:count], labels, settings=settings, classes=classes)
+    return suite.fitted(takes)
+
+
+def suite_remarks(suites: Sequence[Suite], takes: ModelInput) -> list[str]:
+    """How the values of suites were read, and a warning of the first whose values are clipped."""
+    said = list(dict.fromkeys(suite.reading for suite in suites if suite.reading))
+    for suite in suites:
+        if warning := takes.clipping(suite.inputs):
+            return [*said, f"suite '{suite.name}': {warning}"]
+    return said
 
 
 def save_suites(
@@ -182,57 +195,112 @@ def save_suites(
     write_atomically(path, buffer.getvalue())
 
 
-def load_suites(path: Path) -> list[Suite]:
+def load_suites(path: Path, takes: ModelInput | None = None) -> list[Suite]:
     """Reads suites that ``save_suites`` wrote.
 
     A plain ``.npz`` with arrays ``x`` and ``y`` is read as one suite named ``clean``; texts
     ``classes`` in it are the names of the classes.
 
+    Args:
+        path: the file.
+        takes: how the model takes samples. Without it, int8 and uint8 inputs stay what they are
+            until ``Suite.fitted``.
+
     Raises:
-        DataError: the file is missing, damaged or holds no suites.
+        DataError: the file is missing, damaged or holds no suites, two of one name, samples or
+            labels that fit neither each other nor the model.
     """
-    arrays = _read(path)
+    arrays = ArrayFile(path)
     file = SuiteFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
-    try:
-        if "suites" not in arrays:
-            x, y = _floats(path, arrays["x"]), _labels(path, arrays["y"])
-            classes = tuple(map(str, arrays.get("classes", ())))
-            return [Suite("clean", x, y, classes=classes, file=file)]
-        description = json.loads(arrays["suites"].tobytes())
-        file = replace(
-            file, model=dict(description.get("model", {})), masking=description.get("masking")
-        )
-        suites = [
+    if "suites" not in arrays:
+        for name in ("x", "y"):
+            if name not in arrays:
+                raise _no_suites(path, f"lacks an array '{name}'")
+        x, y = _samples_and_labels(arrays, "", takes)
+        classes = tuple(map(str, arrays.read("classes"))) if "classes" in arrays else ()
+        suites = [Suite("clean", x, y, classes=classes, file=file)]
+    else:
+        try:
+            suites = _described(arrays, file, takes)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise _no_suites(path, str(error)) from error
+    return [suite.fitted(takes) for suite in suites] if takes else suites
+
+
+def holds_pixels(path: Path) -> bool:
+    """Whether the samples of a file of suites are uint8; reads no data.
+
+    Raises:
+        DataError: as ``load_suites``.
+    """
+    headers = ArrayFile(path).headers
+    return any(
+        header.dtype == np.uint8 for name, header in headers.items() if f"/{name}".endswith("/x")
+    )
+
+
+def _described(arrays: ArrayFile, file: SuiteFile, takes: ModelInput | None) -> list[Suite]:
+    """The suites of a file that describes them; raises as damage leads to."""
+    description = json.loads(arrays.read("suites").tobytes())
+    file = replace(
+        file, model=dict(description.get("model", {})), masking=description.get("masking")
+    )
+    names = [
+        check_name(record["name"], f"{arrays.path}: the name of a suite", DataError)
+        for record in description["suites"]
+    ]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise DataError(f"{arrays.path}: two suites are called '{min(twice)}'")
+    suites = []
+    for name, record in zip(names, description["suites"], strict=True):
+        x, y = _samples_and_labels(arrays, f"{name}/", takes)
+        logits = None
+        if (key := f"{name}/float_logits") in arrays:
+            logits = checked_values(f"{arrays.path}: {key}", arrays.read(key))
+            if len(logits) != len(x):
+                raise DataError(f"{arrays.path}: {key}: {len(logits)} logits of {len(x)} samples")
+        quantization = record.get("input_quantization")
+        suites.append(
             Suite(
-                check_name(record["name"], f"{path}: the name of a suite", DataError),
-                arrays[f"{record['name']}/x"],
-                arrays[f"{record['name']}/y"],
-                arrays.get(f"{record['name']}/float_logits"),
-                record["settings"],
-                Quantization(**quantization)
-                if (quantization := record.get("input_quantization"))
-                else None,
+                name,
+                x,
+                y,
+                logits,
+                dict(record["settings"]),
+                Quantization(**quantization) if quantization else None,
                 tuple(record.get("classes", ())),
                 file,
             )
-            for record in description["suites"]
-        ]
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{path}: holds no suites ({error})",
-            hint="write them with 'tinyedge attack', or give arrays x and y",
-        ) from error
-    for suite in suites:
-        if len(suite.inputs) != len(suite.labels):
-            raise DataError(f"{path}: suite '{suite.name}' has samples without labels")
+        )
     return suites
 
 
-def load_suite_files(paths: Sequence[Path]) -> list[Suite]:
+def _samples_and_labels(
+    arrays: ArrayFile, prefix: str, takes: ModelInput | None
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Checked arrays ``x`` and ``y`` of a file."""
+    x = read_samples(arrays, f"{prefix}x", takes)
+    classes = takes.classes if takes else None
+    where = f"{arrays.path}: {prefix}y"
+    return x, checked_labels(where, arrays.read(f"{prefix}y"), len(x), classes)
+
+
+def _no_suites(path: Path, why: str) -> DataError:
+    return DataError(
+        f"{path}: holds no suites ({why})",
+        hint="write them with 'tinyedge attack', or give arrays x and y",
+    )
+
+
+def load_suite_files(paths: Sequence[Path], takes: ModelInput | None = None) -> list[Suite]:
     """Reads the suites of several files; names that several have get their file's in front.
 
+    Args:
+        paths: the files.
+        takes: see ``load_suites``.
+
     Raises:
-        DataError: a file is missing, damaged or holds no suites, or is named twice.
+        DataError: a file is named twice, or as ``load_suites``.
     """
     if len(set(paths)) < len(paths):
         raise DataError("a file of suites is named twice", hint="name each once")
@@ -244,7 +312,7 @@ def load_suite_files(paths: Sequence[Path]) -> list[Suite]:
     loaded = [
         (file, suite)
         for file, path in zip(files, paths, strict=True)
-        for suite in load_suites(path)
+        for suite in load_suites(path, takes)
     ]
     names = [suite.name for _, suite in loaded]
     return [
@@ -253,119 +321,18 @@ def load_suite_files(paths: Sequence[Path]) -> list[Suite]:
     ]
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    """Reads all arrays of a file; raises DataError where it is missing, damaged or another kind."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file", hint="name an existing .npy or .npz file")
-    try:
-        return read_arrays(path)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: not a readable .npy or .npz file ({error})",
-            hint="write it with numpy.save or numpy.savez, without pickled objects",
-        ) from error
-
-
 def suite_of_arrays(x: NDArray[Any], y: NDArray[Any], name: str = "samples") -> Suite:
     """Labelled samples at hand as a suite.
 
     Args:
-        x: floats (n, *shape), or uint8 images, which stand for 0 to 1.
+        x: (n, *shape): floats, or int8 or uint8, which the suite is ``fitted`` to a model by.
         y: integers (n,), or (n, 1).
         name: of the suite.
 
     Raises:
         DataError: the arrays are not as they have to be.
     """
-    suite = Suite(name, _floats(name, x), _labels(name, y))
-    if len(suite.inputs) != len(suite.labels):
-        raise DataError(f"{name}: {len(suite.inputs)} samples, but {len(suite.labels)} labels")
-    return suite
-
-
-def quantized_inputs(
-    name: Path | str, x: NDArray[Any], shape: tuple[int, ...], quantization: Quantization
-) -> NDArray[np.int8]:
-    """Samples as a device receives them: int8 as they are, floats quantized on the way.
-
-    Args:
-        name: of the samples, for messages.
-        x: NHWC; a single sample may come without a batch axis.
-        shape: of one sample, without the batch.
-        quantization: of the model's input.
-
-    Returns:
-        int8 (n, *shape), n at least 1.
-
-    Raises:
-        DataError: the array is not as it has to be.
-    """
-    samples = as_batch(x, shape, f"{name}: samples")
-    if not len(samples):
-        raise DataError(f"{name}: holds no samples")
-    if samples.dtype == np.int8:
-        return samples
-    quantized: NDArray[np.int8] = quantization.quantize(_floats(name, samples))
-    return quantized
-
-
-def _floats(path: Path | str, x: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples as float32; bytes are images of 0 to 255, which stand for 0 to 1."""
-    if x.dtype == np.uint8:
-        return (x / 255.0).astype(np.float32)
-    if not np.issubdtype(x.dtype, np.floating) or not np.isfinite(x).all():
-        raise DataError(f"{path}: x has to be finite floats, or uint8 images, not {x.dtype}")
-    return x.astype(np.float32)
-
-
-def _labels(path: Path | str, y: NDArray[Any]) -> NDArray[np.int64]:
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
-        raise DataError(f"{path}: y has to hold one integer label a sample")
-    return y.astype(np.int64)
-
-
-def read_inputs(path: Path, shape: tuple[int, ...], quantization: Quantization) -> NDArray[np.int8]:
-    """Reads samples to run: int8 as they are, floats quantized on the way.
-
-    Args:
-        path: a ``.npy`` file, or a ``.npz`` file with an array ``x`` or ``inputs``, or only one.
-        shape: of one sample, NHWC without the batch; a single sample may come without a batch axis.
-        quantization: of the model's input.
-
-    Returns:
-        int8 (n, *shape).
-
-    Raises:
-        DataError: the file or the array is not as it has to be.
-    """
-    return quantized_inputs(path, _samples(path), shape, quantization)
-
-
-def read_calibration(path: Path) -> NDArray[np.float32]:
-    """Reads real inputs as float32, of the shape they have in the file.
-
-    Raises:
-        DataError: the file or the array is not as it has to be.
-    """
-    return calibration_inputs(path, _samples(path))
-
-
-def calibration_inputs(name: Path | str, x: NDArray[Any]) -> NDArray[np.float32]:
-    """Real inputs at hand as float32: finite floats as they are, uint8 images as 0 to 1.
-
-    Raises:
-        DataError: the array is not as it has to be.
-    """
-    return _floats(name, x)
-
-
-def _samples(path: Path) -> NDArray[Any]:
-    arrays = _read(path)
-    name: str | None = next((key for key in ("x", "inputs") if key in arrays), None)
-    if name is None and len(arrays) == 1:
-        name = next(iter(arrays))
-    if name is None:
-        raise DataError(f"{path}: holds {', '.join(arrays) or 'nothing'}; expected an array x")
-    return arrays[name]
+    samples = checked_values(f"{name}: x", x)
+    if not samples.ndim:
+        raise DataError(f"{name}: x is a single number")
+    return Suite(name, samples, checked_labels(f"{name}: y", y, len(samples)))

@@ -12,10 +12,11 @@ from typing import Any
 from tinyedge.boards.cores import CORES
 from tinyedge.errors import ModelError
 from tinyedge.exporters.arena import arena_svg
-from tinyedge.exporters.c import OBJECTIVES, CModel, CodeOptions, export_c
+from tinyedge.exporters.c import CModel, CodeOptions, export_c
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.files import folder_aside
 from tinyedge.graph.graph import GRAPH_FILE, Graph
+from tinyedge.names import OBJECTIVES
 
 MANIFEST_FILE = "model.json"
 TFLITE_FILE = "model.tflite"

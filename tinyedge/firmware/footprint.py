@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from tinyedge.boards import Board
 from tinyedge.errors import ToolchainError
 from tinyedge.firmware.memory_map import loaded_segments, ram_bytes
 
@@ -69,3 +71,23 @@ def read_footprint(elf: Path) -> Footprint:
         arena=arena,
         static=variables - arena,
     )
+
+
+def memory_record(footprint: Footprint, board: Board, stack_peak: int | None) -> dict[str, Any]:
+    """Flash and RAM in bytes against the board's; the stack is None until it has been measured."""
+    return {
+        "flash": {
+            "code": footprint.code,
+            "weights": footprint.weights,
+            "other": footprint.other,
+            "total": footprint.flash,
+            "size": board.flash.size,
+        },
+        "ram": {
+            "arena": footprint.arena,
+            "static": footprint.static,
+            "stack_peak": stack_peak,
+            "total": footprint.arena + footprint.static + (stack_peak or 0),
+            "size": board.ram.size,
+        },
+    }

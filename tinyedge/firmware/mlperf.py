@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from tinyedge.errors import ModelError, UsageError
 from tinyedge.firmware.link_memory import LinkMemory
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.operators import Logistic, Reshape, Softmax
 from tinyedge.graph.tensors import Quantization
+from tinyedge.names import MlperfInput
 from tinyedge.templates import data_folder, render_template
-
-MlperfInput = Literal["int8", "uint8", "float32"]
-MLPERF_INPUTS: tuple[MlperfInput, ...] = ("int8", "uint8", "float32")
 
 _BENCHMARKS: dict[tuple[tuple[int, ...], int], tuple[str, MlperfInput]] = {
     ((49, 10, 1), 12): ("kws01", "int8"),

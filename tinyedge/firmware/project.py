@@ -27,12 +27,12 @@ from tinyedge.firmware.observation import (
 )
 from tinyedge.firmware.seal import is_sealed, seal_of
 from tinyedge.graph.graph import GRAPH_FILE
+from tinyedge.names import CompilerName
 from tinyedge.templates import data_folder, render_template
 from tinyedge.toolchains.arduino import arduino_compiler
 from tinyedge.toolchains.compilers import (
     CXX_SUFFIXES,
     Compiler,
-    CompilerName,
     compile_firmware,
     cross_compiler,
     run_compiler,

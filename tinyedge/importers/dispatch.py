@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
@@ -12,11 +12,15 @@ from tinyedge.graph.graph import GRAPH_FILE, Graph
 from tinyedge.importers.qkeras import SUFFIXES, import_qkeras
 from tinyedge.importers.result import ImportResult
 from tinyedge.importers.tflite import SUFFIX, import_tflite
+from tinyedge.keras.contents import pytorch_error, read_contents
 
 _SUPPORTED = (
     f"supported: {', '.join((*SUFFIXES, SUFFIX))}, a SavedModel folder, or a saved graph "
     f"({GRAPH_FILE})"
 )
+
+_ONNX_SUFFIX = ".onnx"
+_PYTORCH_SUFFIXES = (".pt", ".pth", ".pt2")
 
 
 def is_keras_model(path: Path) -> bool:
@@ -31,7 +35,7 @@ def is_tflite_model(path: Path) -> bool:
 
 def import_model(
     path: Path,
-    calibration: NDArray[np.float32] | None = None,
+    calibration: NDArray[Any] | None = None,
     input_range: tuple[float, float] | None = None,
 ) -> ImportResult:
     """Imports a model file of any supported kind.
@@ -43,11 +47,22 @@ def import_model(
         input_range: see ``import_qkeras``; of use for QKeras models only.
 
     Raises:
-        ModelError: the file is missing, damaged, of an unknown kind, or not supported.
+        ModelError: the file is missing, damaged, of an unknown kind, or not supported. Models of
+            Keras 3, ONNX and PyTorch and files of weights alone are named as such, with the way
+            out.
     """
     if not path.exists():
         raise ModelError(f"{path}: no such file", hint=_SUPPORTED)
+    if path.suffix.lower() in _PYTORCH_SUFFIXES:
+        raise pytorch_error(path)
+    if path.suffix.lower() == _ONNX_SUFFIX:
+        raise ModelError(
+            f"{path}: an ONNX model, not a kind of model that can be read",
+            hint="convert it to an int8 .tflite file (onnx2tf -oiqt), or train it with QKeras and "
+            "save it as .h5 or .keras",
+        )
     if is_keras_model(path):
+        read_contents(path)  # what cannot be read is refused before TensorFlow takes its seconds
         return import_qkeras(path, calibration, input_range)
     if is_tflite_model(path):
         return import_tflite(path)

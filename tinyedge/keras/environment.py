@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -46,7 +47,7 @@ try:
 except ImportError as error:
     raise MissingDependencyError(
         f"this needs TensorFlow and QKeras, and '{error.name}' is not installed",
-        hint=f"{sys.executable} -m pip install 'tinyedge[qkeras]'",
+        hint=install_hint("qkeras"),
     ) from error
 
 tensorflow.get_logger().setLevel("ERROR")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ModelError
-from tinyedge.keras.environment import tf_keras
+from tinyedge.keras.contents import KerasContents, read_contents
+from tinyedge.keras.environment import tensorflow, tf_keras
+
+_LARGEST_VALUE = 2**22
+"""Elements of one layer's value; no microcontroller holds as many bytes."""
 
 
 @contextlib.contextmanager
@@ -32,18 +37,24 @@ def quiet() -> Iterator[None]:
 def load_keras_model(path: Path) -> Any:
     """Loads a model with one input and one output, without its optimizer.
 
+    Nothing of the file runs: ``read_contents`` has checked every name that it gives, Keras is in
+    its safe mode, and weights of no more than the file's size are made.
+
     Raises:
         ModelError: the file is missing, damaged, holds unknown layers, or is not such a model.
     """
-    if not path.exists():
-        raise ModelError(f"{path}: no such file")
+    contents = read_contents(path)
     with quiet():
         from qkeras.utils import _add_supported_quantized_objects
+        from tf_keras.src.saving.serialization_lib import SafeModeScope
 
         objects: dict[str, Any] = {}
         _add_supported_quantized_objects(objects)
         try:
-            model = tf_keras.models.load_model(str(path), custom_objects=objects, compile=False)
+            with SafeModeScope(safe_mode=True), _limited(path, contents.room):
+                model = _load(path, contents, objects)
+        except ModelError:
+            raise
         except Exception as error:  # Keras raises whatever its readers meet
             raise _unreadable(path, error) from error
     try:
@@ -60,7 +71,61 @@ def load_keras_model(path: Path) -> Any:
             f"{path}: the input shape {model.input_shape[1:]} is not fixed",
             hint="give the input layer a full shape",
         )
+    _check_sizes(path, model)
     return model
+
+
+def _load(path: Path, contents: KerasContents, objects: dict[str, Any]) -> Any:
+    if contents.format != "savedmodel":
+        return tf_keras.models.load_model(str(path), custom_objects=objects, compile=False)
+    with tf_keras.utils.custom_object_scope(objects):
+        model = tf_keras.models.model_from_config(contents.config)
+    checkpoint = str(path / "variables" / "variables")
+    shapes = tensorflow.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    if 4 * sum(math.prod(shape) for shape in shapes.values()) > contents.room:
+        raise _too_large(path, contents.room)
+    model.load_weights(checkpoint).assert_existing_objects_matched().expect_partial()
+    return model
+
+
+@contextlib.contextmanager
+def _limited(path: Path, room: int) -> Iterator[None]:
+    """Refuses variables of more bytes than ``room``, before they are allocated."""
+    used = 0
+
+    def create(make: Callable[..., Any], **arguments: Any) -> Any:
+        nonlocal used
+        shape = tensorflow.TensorShape(arguments.get("shape"))
+        used += 4 * (shape.num_elements() or 0)
+        if used > room:
+            raise _too_large(path, room)
+        return make(**arguments)
+
+    with tensorflow.variable_creator_scope(create):
+        yield
+
+
+def _too_large(path: Path, room: int) -> ModelError:
+    return ModelError(
+        f"{path}: its layers claim weights of more than {room} bytes, which the file cannot hold",
+        hint="the file is damaged; save the model again",
+    )
+
+
+def _check_sizes(path: Path, model: Any) -> None:
+    """Refuses values too large for any computer that tinyedge is for.
+
+    Raises:
+        ModelError: a layer's value has more than ``_LARGEST_VALUE`` elements.
+    """
+    for layer in model.layers:
+        for call in layer.inbound_nodes:
+            for value in tensorflow.nest.flatten(call.outputs):
+                if math.prod(size or 1 for size in value.shape) > _LARGEST_VALUE:
+                    raise ModelError(
+                        f"{path}: layer '{layer.name}': a value of shape {tuple(value.shape)[1:]}",
+                        hint=f"values of up to {_LARGEST_VALUE} elements can be read",
+                    )
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
@@ -84,23 +149,30 @@ def _unreadable(path: Path, error: Exception) -> ModelError:
 
 
 def is_softmax(layer: Any) -> bool:
-    """Whether a layer is nothing but a softmax over the last axis."""
+    """Whether a layer is nothing but a softmax over the last axis, or one output's sigmoid."""
     if isinstance(layer, tf_keras.layers.Softmax):
         return layer.axis in (-1, len(layer.output_shape) - 1)
-    return isinstance(layer, tf_keras.layers.Activation) and _named_softmax(layer.activation)
+    return isinstance(layer, tf_keras.layers.Activation) and _is_probability(
+        layer, layer.activation
+    )
 
 
 def ends_in_softmax(layer: Any) -> bool:
-    """Whether a layer applies a softmax to its own result."""
-    return not is_softmax(layer) and _named_softmax(getattr(layer, "activation", None))
+    """Whether a layer applies a softmax to its own result, or a sigmoid to its one output."""
+    return not is_softmax(layer) and _is_probability(layer, getattr(layer, "activation", None))
 
 
-def _named_softmax(activation: Any) -> bool:
-    return activation == "softmax" or getattr(activation, "__name__", "") == "softmax"
+def _is_probability(layer: Any, activation: Any) -> bool:
+    """Whether an activation makes a probability of a logit: the verdicts are the logits'."""
+    name = activation if isinstance(activation, str) else getattr(activation, "__name__", "")
+    return name == "softmax" or (name == "sigmoid" and math.prod(layer.output_shape[1:]) == 1)
 
 
 def logits_model(model: Any) -> Any:
-    """The model without its final softmax. Shares the layers, one of which it may change."""
+    """The model without its final softmax, or the sigmoid of its one output.
+
+    Shares the layers, one of which it may change.
+    """
     last = model.outputs[0]._keras_history.layer  # noqa: SLF001 - as Keras itself does
     if is_softmax(last):
         return tf_keras.Model(model.inputs, last.input)

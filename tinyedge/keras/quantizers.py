@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.graph.tensors import Quantization
-from tinyedge.importers.qkeras.nodes import Float64, Grid
+from tinyedge.keras.grids import Float64, Grid
 
 WEIGHT_QUANTIZERS = (
     "quantized_bits",

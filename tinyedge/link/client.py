@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import DeviceError, FirmwareFaultError, LinkError
 from tinyedge.link.changes import encode_changes
+from tinyedge.link.deadline import LONGEST_STEP_S, Clock, Deadline
+from tinyedge.link.diagnosis import diagnose
 from tinyedge.link.faults import Fault
-from tinyedge.link.frames import DELIMITER, Frame, FrameError, FrameReader
+from tinyedge.link.frames import DELIMITER, Frame, FrameError, FrameReader, encoded_size
 from tinyedge.link.line import Line, open_line
 from tinyedge.link.protocol import (
     ERROR_NO_BASE,
@@ -29,15 +32,21 @@ from tinyedge.link.protocol import (
     Output,
     Stats,
 )
-from tinyedge.link.window import Request, Window
+from tinyedge.link.window import BAD_LINE_HINT, Request, TooOftenError, Window
 
 _HELLO_DEADLINE_S = 5.0
 _HELLO_REPEAT_S = 0.25
 """Short, as a serial port drops what arrives before the firmware has set it up."""
-_LONGEST_WAIT_S = 0.25
+_LONGEST_WAIT_S = LONGEST_STEP_S / 2
 _SHORTEST_OVERDUE_S = 0.2
 _LARGEST_BACKOFF = 8.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+_MOST_RECOVERIES = 8
+"""Of the port or the session, without an answer in between."""
+_BITS_A_BYTE = 10
+_PIECES_A_SECOND = 5
+_SMALLEST_PIECE, _LARGEST_PIECE = 256, 4096
+"""Bytes handed to the port at once: time that passes in between is noticed."""
 _OUTPUT_BYTES = 1024
 """Of a layer's output in an answer: each takes an inference, a longer one gets lost more easily."""
 _FIRST_OWN_SEQUENCE = 0x4000_0000
@@ -56,7 +65,15 @@ def _check_input(crc: int, sample: bytes) -> None:
 
 
 class _SilentError(LinkError):
-    """Nothing is heard of the device."""
+    """The device has not answered for too long."""
+
+
+@dataclass
+class _Heard:
+    """What has come since the last answer: frames that were damaged, or not ours."""
+
+    damaged: int = 0
+    foreign: int = 0
 
 
 class _SessionLostError(Exception):
@@ -84,21 +101,6 @@ class LinkStatistics:
     resets: int = 0
     changes: int = 0
     bytes_sent: int = 0
-
-
-class _Clock:
-    """Seconds that were spent waiting: a program that is stopped does not wait."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._before = time.monotonic()
-
-    def tick(self) -> float:
-        """Moves on by the time that has passed, up to a limit."""
-        now = time.monotonic()
-        self.now += min(now - self._before, 2 * _LONGEST_WAIT_S)
-        self._before = now
-        return self.now
 
 
 class _ResponseTime:
@@ -134,7 +136,8 @@ class Client(AbstractContextManager["Client"]):
     Args:
         port: a serial device (``/dev/ttyACM0``, ``COM3``) or a URL (``socket://HOST:PORT``).
         baud: bits per second; of no meaning to emulators.
-        timeout_s: the longest that the device may be silent, or away.
+        timeout_s: the longest that the device may be away, or take for an answer, in addition to
+            the time that request and answer are on a wire of so many bits per second.
         session: one that goes on, with the same numbers for the same samples; a new one by default.
         locate: gives the function that an address of a firmware is in, by the firmware's hash; None
             where it does not know.
@@ -163,7 +166,11 @@ class Client(AbstractContextManager["Client"]):
         self._sequence = _FIRST_OWN_SEQUENCE
         self._hello: Hello | None = None
         self._base: bytes | None = None
-        self._clock = _Clock()
+        self._clock = Clock()
+        self._piece = _SMALLEST_PIECE if baud else _LARGEST_PIECE
+        self._piece = min(
+            max(self._piece, baud // (_BITS_A_BYTE * _PIECES_A_SECOND)), _LARGEST_PIECE
+        )
         self._reader = FrameReader()
         self._response_time = _ResponseTime(timeout_s / 8)
         self._line: Line = open_line(port, baud)
@@ -222,7 +229,8 @@ class Client(AbstractContextManager["Client"]):
         for request, payload in self._persist(window):
             answer = Answer.parse(payload)
             _check_input(answer.input_crc, request.payload)
-            yield request.sequence, answer
+            # Ticks of a counter whose frequency is not known tell nothing.
+            yield request.sequence, answer if hello.tick_hz else replace(answer, ticks=0)
 
     def stats(self) -> Stats:
         """Reads the device's counters.
@@ -298,17 +306,28 @@ class Client(AbstractContextManager["Client"]):
 
     def _persist(self, window: Window) -> Iterator[tuple[Request, bytes]]:
         """Exchanges all of a window, through resets and interruptions."""
+        recoveries = 0
         while not window.done:
             try:
-                yield from self._exchange(window, self.timeout_s)
+                for answered in self._exchange(window, self.timeout_s):
+                    recoveries = 0
+                    yield answered
             except _SessionLostError:
+                self._count(recoveries := recoveries + 1, "the device was reset")
                 self.statistics.resets += 1
                 self.hello()
             except OSError as error:
+                self._count(recoveries := recoveries + 1, f"the connection broke ({error})")
                 self._hello = self._reconnect(error)
-            else:
-                return
             window.lost_all()
+
+    def _count(self, recoveries: int, told: str) -> None:
+        """Raises LinkError where there were too many in a row."""
+        if recoveries > _MOST_RECOVERIES:
+            raise LinkError(
+                f"{self.port}: {told} {recoveries} times before it gave an answer",
+                hint="a better supply of power, or cable; is another program on the same port?",
+            )
 
     def _reconnect(self, cause: OSError) -> Hello:
         """Opens the port again, and the session.
@@ -349,26 +368,71 @@ class Client(AbstractContextManager["Client"]):
 
         Raises:
             OSError: the connection breaks.
-            LinkError: the device refuses a request, or nothing is heard of it for so long.
+            LinkError: the device refuses a request, or does not answer for so long and the time
+                that the oldest request takes on the wire.
             FirmwareFaultError: its firmware has stopped with a fault.
         """
-        heard = self._clock.tick()
-        while not window.done:
-            while request := window.next_to_send():
-                self._transmit(window, request)
-            if self._clock.now > heard + timeout_s:
-                raise _SilentError(f"{self.port}: no sign of the device in {timeout_s:g} s")
-            for frame in self._receive(window, heard + timeout_s):
-                if frame is None or frame.type & Message.ANSWER:  # else it is an echo
-                    heard = self._clock.now
-                if frame and frame.type == Message.FAULT:
-                    raise self._stopped(Fault.parse(frame.payload))
-                oldest = window.oldest
-                answered = frame and self._answered(window, frame)
-                if answered and frame:
-                    yield answered, frame.payload
-                elif oldest and (frame is None or frame.type == Message.DAMAGED):
-                    window.lost(oldest)
+        deadline = Deadline(self._clock, timeout_s)
+        heard = _Heard()
+        try:
+            while not window.done:
+                while request := window.next_to_send():
+                    self._transmit(window, request)
+                left = deadline.left_s(self._wire_s(window.oldest))
+                if left < 0:
+                    raise self._silent(heard, timeout_s)
+                for frame in self._receive(window, left):
+                    answered = self._taken(window, frame, heard)
+                    if answered and frame:
+                        deadline.progress()
+                        heard = _Heard()
+                        yield answered, frame.payload
+        except (TooOftenError, _SilentError):
+            if heard.damaged:
+                self._name_what_the_line_does()
+            raise
+
+    def _taken(self, window: Window, frame: Frame | None, heard: _Heard) -> Request | None:
+        """The request that a frame answers; None, too, where it only tells that one is lost."""
+        oldest = window.oldest
+        if frame and frame.type == Message.FAULT:  # whatever the session: it knows none any more
+            raise self._stopped(Fault.parse(frame.payload))
+        if frame and not frame.type & Message.ANSWER:
+            return None  # an echo
+        damaged = frame is None or frame.type == Message.DAMAGED
+        greeting = oldest is not None and oldest.kind == Message.HELLO
+        if frame and frame.session != self._session and not (damaged and greeting):
+            heard.foreign += 1
+            return None
+        heard.damaged += damaged
+        if frame and not damaged:
+            return self._answered(window, frame)
+        if oldest:
+            window.lost(oldest)
+        return None
+
+    def _silent(self, heard: _Heard, timeout_s: float) -> _SilentError:
+        if heard.damaged:
+            told = f"{self.port}: no answer in {timeout_s:g} s, the line is too bad"
+            return _SilentError(told, hint=BAD_LINE_HINT)
+        if heard.foreign:
+            told = f"{self.port}: no answer in {timeout_s:g} s, only frames of another session"
+            return _SilentError(told, hint="end what else speaks to the device, and reset it")
+        return _SilentError(f"{self.port}: no sign of the device in {timeout_s:g} s")
+
+    def _name_what_the_line_does(self) -> None:
+        """Raises LinkError where it damages frames in a way that has a name."""
+        with contextlib.suppress(OSError):
+            if found := diagnose(self._line):
+                told = "; ".join(each.told for each in found)
+                raise LinkError(f"{self.port}: {told}", hint="; ".join(each.hint for each in found))
+
+    def _wire_s(self, request: Request | None) -> float:
+        """Seconds that a request and its answer are on a wire."""
+        if not request or not self._baud:
+            return 0.0
+        size = max(request.size, request.largest_size) + encoded_size(request.answer_size)
+        return size * _BITS_A_BYTE / self._baud
 
     def _transmit(self, window: Window, request: Request) -> None:
         kind, payload = request.kind, request.payload
@@ -379,7 +443,9 @@ class Client(AbstractContextManager["Client"]):
         self.statistics.retransmissions += request.attempts > 0
         self.statistics.bytes_sent += len(encoded)
         window.sent(request, len(encoded), self._clock.tick())
-        self._line.write(encoded)
+        for start in range(0, len(encoded), self._piece):
+            self._line.write(encoded[start : start + self._piece])
+            self._clock.tick()
 
     def _as_changes(self, request: Request) -> tuple[Message, bytes]:
         """A sample as changes to the last one that was sent as a whole, if they are small."""
@@ -392,12 +458,12 @@ class Client(AbstractContextManager["Client"]):
         self._base = request.payload
         return Message.INFER, request.payload
 
-    def _receive(self, window: Window, deadline: float) -> Iterator[Frame | None]:
+    def _receive(self, window: Window, left_s: float) -> Iterator[Frame | None]:
         """Frames that have arrived, None for a damaged one; takes note of what is overdue."""
         oldest = window.oldest
         assert oldest
         overdue = oldest.sent_at + self._overdue_s(oldest)
-        wait = min(overdue, deadline) - self._clock.tick()
+        wait = min(overdue - self._clock.tick(), left_s)
         received = self._line.read(min(max(wait, 0.0), _LONGEST_WAIT_S))
         now = self._clock.tick()
         for frame in self._reader.feed(received):
@@ -415,12 +481,14 @@ class Client(AbstractContextManager["Client"]):
     def _overdue_s(self, request: Request) -> float:
         if request.kind == Message.HELLO:
             return _HELLO_REPEAT_S
-        return min(self._response_time.overdue_s(), self.timeout_s / 4)
+        wire = self._wire_s(request)
+        overdue = max(self._response_time.overdue_s(), wire + _SHORTEST_OVERDUE_S)
+        return min(overdue, self.timeout_s / 4 + wire)
 
     def _answered(self, window: Window, frame: Frame) -> Request | None:
         """The request that a frame answers, if it is one; takes what is refused back."""
         request = window.on_its_way(frame.sequence)
-        if not request or frame.session != self._session:
+        if not request:
             return None
         if frame.type == Message.ERROR:
             self._refused(window, request, int.from_bytes(frame.payload[:4], "little"))
@@ -438,7 +506,7 @@ class Client(AbstractContextManager["Client"]):
         return FirmwareFaultError(f"{self.port}: the firmware has stopped: {told}")
 
     def _refused(self, window: Window, request: Request, code: int) -> None:
-        if code == ERROR_NO_SESSION:
+        if code == ERROR_NO_SESSION and request.kind != Message.HELLO:
             raise _SessionLostError
         if code != ERROR_NO_BASE:
             watches = request.kind in (Message.LAYERS, Message.OUTPUT)

@@ -4,20 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import json
+import reprlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from tinyedge.errors import DataError
 from tinyedge.files import check_writable
 from tinyedge.link.client import new_session
 from tinyedge.records import RecordFile, locked
+from tinyedge.schema import Fault, Section, refuse, validate
 
 _FORMAT = "tinyedge run 1"
+_SHORTENED = reprlib.Repr()
+_SHORTENED.maxstring = _SHORTENED.maxother = 80
+
+_Word = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Session(Section):
+    """What the first line has to say, besides the run's identity."""
+
+    session: Annotated[int, Field(ge=1, lt=2**32)]
+
+
+class _Record(Section):
+    """A line of the file."""
+
+    sample: Annotated[int, Field(ge=0, lt=2**30)]
+    input_crc: _Word
+    ticks: Annotated[int, Field(ge=0, lt=2**63)]
+    tick_hz: _Word
+    logits: Annotated[str, Field(pattern="^([0-9a-f]{2})+$")]
+    device: Annotated[str, Field(max_length=4096)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.ticks and not self.tick_hz:
+            refuse([Fault("tick_hz", 0, "an integer from 1, as there are ticks")])
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +95,7 @@ class Journal(AbstractContextManager["Journal"]):
         self._header = {"format": _FORMAT, "session": self.session, **identity}
         self._file: RecordFile | None = None
         check_writable(path)
-        if resume and path.exists() and b"\n" in path.read_bytes():  # else it was not begun
+        if resume and RecordFile.begun(path):
             with contextlib.ExitStack() as failed:
                 self._file = failed.enter_context(RecordFile.resume(path))
                 self._take(self._file)
@@ -107,20 +137,31 @@ class Journal(AbstractContextManager["Journal"]):
         """Takes in what an interrupted run has left."""
         header = file.header
         if header.get("format") != _FORMAT:
-            raise DataError(f"{self.path}: no journal of a run", hint="begin anew without --resume")
+            raise DataError(f"{self.path}: no journal of a run", hint="begin anew with --discard")
         for key, value in self._header.items():
             if key != "session" and header.get(key) != value:
+                found = _SHORTENED.repr(header.get(key))
                 raise DataError(
-                    f"{self.path}: the journal of another run: its {key} is {header.get(key)!r}, "
+                    f"{self.path}: the journal of another run: its {key} is {found}, "
                     f"that of this one {value!r}",
-                    hint="name the right one with --journal, or run without --resume",
+                    hint="name the right one with --journal, or begin anew with --discard",
                 )
-        self.session = int(header["session"])
-        for record in map(json.loads, file.records):
-            self.entries[int(record["sample"])] = Entry(
-                input_crc=int(record["input_crc"]),
-                ticks=int(record["ticks"]),
-                tick_hz=int(record["tick_hz"]),
-                logits=np.frombuffer(bytes.fromhex(record["logits"]), np.int8),
-                device=str(record["device"]),
+        said = {"session": header.get("session")}
+        self.session = validate(said, self.path, _Session, DataError).session
+        for line, text in enumerate(file.records, 2):
+            record = self._record(text, line)
+            self.entries[record.sample] = Entry(
+                input_crc=record.input_crc,
+                ticks=record.ticks,
+                tick_hz=record.tick_hz,
+                logits=np.frombuffer(bytes.fromhex(record.logits), np.int8),
+                device=record.device,
             )
+
+    def _record(self, text: str, line: int) -> _Record:
+        place = self.path.with_name(f"{self.path.name}, line {line}")
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place}: no JSON", hint="begin anew with --discard") from error
+        return validate(content, place, _Record, DataError)

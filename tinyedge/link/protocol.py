@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,13 +15,21 @@ from tinyedge.naming import check_name
 
 PROTOCOL_VERSION = 3
 
+_LARGEST_INPUT = 2**24
+_LARGEST_OUTPUT = 2**20 - 2**13
+"""A frame that holds it is the longest that the host takes."""
+_LARGEST_BUFFER = 2**25
+_MOST_ANSWERS = 2**16
+_MOST_TICKS = 2**63 - 1
+
 
 class Message(IntEnum):
     """Message types; an answer has the type of its request with the top bit set.
 
     ``CHANGES`` is an ``INFER`` whose input is told as changes to an earlier one. ``LAYERS`` and
-    ``OUTPUT`` watch an inference, in firmware that is built for it. ``DAMAGED`` answers no request,
-    but a frame that the device could not read; ``FAULT`` tells that it answers no more.
+    ``OUTPUT`` watch an inference, in firmware that is built for it. No device knows ``PROBE``: the
+    refusal tells of the line. ``DAMAGED`` answers no request, but a frame that the device could not
+    read; ``FAULT`` tells that it answers no more.
     """
 
     HELLO = 0x01
@@ -29,6 +38,7 @@ class Message(IntEnum):
     CHANGES = 0x04
     LAYERS = 0x10
     OUTPUT = 0x11
+    PROBE = 0x7F
     ANSWER = 0x80
     FAULT = 0xFD
     DAMAGED = 0xFE
@@ -57,6 +67,15 @@ def _unpack(layout: struct.Struct, payload: bytes, message: Message) -> tuple[in
     return layout.unpack_from(payload)
 
 
+def _check(what: str, value: int, least: int, most: int) -> None:
+    """Refuses a number of HELLO's that no device can mean."""
+    if not least <= value <= most:
+        raise LinkError(
+            f"the device's HELLO says {value} for {what}; allowed are {least} to {most}",
+            hint="build and flash the firmware again, or name the port of the board",
+        )
+
+
 @dataclass(frozen=True)
 class Hello:
     """Who answers.
@@ -65,7 +84,7 @@ class Hello:
         protocol: version of the protocol.
         input_shape: NHWC without the batch.
         output_size: number of logits.
-        tick_hz: frequency of the counter behind ``Answer.ticks``.
+        tick_hz: frequency of the counter behind ``Answer.ticks``, 0 where the device has none.
         boot_id: changes, as a rule, with every boot.
         buffer: bytes that it receives while it computes.
         answers: how many it remembers.
@@ -96,7 +115,11 @@ class Hello:
 
     @classmethod
     def parse(cls, payload: bytes) -> Hello:
-        """Reads the payload; raises LinkError where it is too short or of another version."""
+        """Reads the payload.
+
+        Raises:
+            LinkError: it is too short, of another version, or says what no device can mean.
+        """
         if len(payload) >= 4 and (version := struct.unpack_from("<I", payload)[0]) != (
             PROTOCOL_VERSION
         ):
@@ -108,9 +131,22 @@ class Hello:
         numbers = [int(value) for value in fields[:13] if isinstance(value, int)]
         model, firmware, board = (value for value in fields[13:] if isinstance(value, bytes))
         protocol, rank, *rest = numbers
+        _check("the input's rank", rank, 1, 4)
+        shape = tuple(rest[:rank])
+        _check("the input's size", math.prod(shape), 1, _LARGEST_INPUT)
+        _check("the number of logits", rest[4], 1, _LARGEST_OUTPUT)
+        if rest[5] != math.prod(shape):
+            told = "x".join(map(str, shape))
+            raise LinkError(
+                f"the device's HELLO says {rest[5]} bytes of input, and a shape of {told}"
+            )
+        _check("the receive buffer", rest[8], 0, _LARGEST_BUFFER)
+        _check("the answers remembered", rest[9], 0, _MOST_ANSWERS)
+        name = board.rstrip(b"\0").decode("ascii", "replace")
+        check_name(name, "the device's HELLO: board", LinkError)
         return cls(
             protocol=protocol,
-            input_shape=tuple(rest[: min(rank, 4)]),
+            input_shape=shape,
             output_size=rest[4],
             tick_hz=rest[6],
             boot_id=rest[7],
@@ -119,9 +155,7 @@ class Hello:
             changes=bool(rest[10]),
             model_hash=model.hex(),
             firmware_hash=firmware.hex(),
-            board=check_name(
-                board.rstrip(b"\0").decode("ascii", "replace"), "HELLO: board", LinkError
-            ),
+            board=name,
         )
 
 
@@ -148,10 +182,12 @@ class Answer:
 
     @classmethod
     def parse(cls, payload: bytes) -> Answer:
-        """Reads the payload; raises LinkError where it is too short."""
+        """Reads the payload; raises LinkError where it is too short, or counts beyond 2**63."""
         crc, ticks = _unpack(cls._LAYOUT, payload, Message.INFER)
         assert isinstance(crc, int)
         assert isinstance(ticks, int)
+        if ticks > _MOST_TICKS:
+            raise LinkError(f"the device counts {ticks} ticks; allowed are 0 to {_MOST_TICKS}")
         return cls(crc, ticks, np.frombuffer(payload, np.int8, offset=cls._LAYOUT.size))
 
 

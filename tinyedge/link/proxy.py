@@ -85,6 +85,23 @@ class Faults:
         return byte + noise.tobytes()
 
 
+@dataclass(frozen=True)
+class Treated:
+    """Replaces bytes wherever they stand, as lines with settings for text do.
+
+    Args:
+        changes: what becomes of them, nothing where they are swallowed.
+    """
+
+    changes: dict[bytes, bytes]
+
+    def damaged(self, data: bytes) -> bytes:
+        """What comes out at the other end."""
+        for old, new in self.changes.items():
+            data = data.replace(old, new)
+        return data
+
+
 @dataclass
 class _Direction:
     """One way through the proxy.
@@ -95,7 +112,7 @@ class _Direction:
         carried: bytes that went in.
     """
 
-    faults: Faults | None
+    faults: Faults | Treated | None
     baud: int | None
     carried: int = 0
     _queue: deque[tuple[float, bytes]] = field(default_factory=deque)
@@ -151,8 +168,8 @@ class Proxy(AbstractContextManager["Proxy"]):
     def __init__(
         self,
         upstream: str,
-        to_device: Faults | None = None,
-        to_host: Faults | None = None,
+        to_device: Faults | Treated | None = None,
+        to_host: Faults | Treated | None = None,
         baud: int | None = None,
         cut_after: int | None = None,
     ) -> None:

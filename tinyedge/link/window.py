@@ -12,10 +12,18 @@ from tinyedge.link.frames import encoded_size
 from tinyedge.link.protocol import Message
 
 _FEWEST_ATTEMPTS = 24
+_MOST_ATTEMPTS = 100
+"""What takes more is of no use on such a line: it would be sent for hours."""
 _TOLERATED_FAULTS = 1e-3
 """Faults a byte at which a request shall all but surely come through."""
 _GIVEN_UP = 1e-10
 """The probability, at so many faults, with which a request is given up nevertheless."""
+BAD_LINE_HINT = "a shorter cable, or fewer bits per second"
+_LEAST_ARRIVING = 1 - _GIVEN_UP ** (1 / _MOST_ATTEMPTS)
+
+
+class TooOftenError(LinkError):
+    """A request was sent again and again, and never answered."""
 
 
 @dataclass(eq=False)
@@ -52,11 +60,13 @@ class Request:
         """Transmissions after which it is given up.
 
         So many that a line with ``_TOLERATED_FAULTS`` a byte, at which a frame of n bytes arrives
-        with a probability of exp(-n / 1000), fails once in ``1 / _GIVEN_UP`` requests.
+        with a probability of exp(-n / 1000), fails once in ``1 / _GIVEN_UP`` requests; at most
+        ``_MOST_ATTEMPTS``, which are enough for frames of 1,580 bytes.
         """
         size = self.largest_size + encoded_size(self.answer_size)
-        arrives = math.exp(-_TOLERATED_FAULTS * size)
-        return max(_FEWEST_ATTEMPTS, math.ceil(math.log(_GIVEN_UP) / math.log1p(-arrives)))
+        arrives = max(math.exp(-_TOLERATED_FAULTS * size), _LEAST_ARRIVING)
+        enough = math.ceil(math.log(_GIVEN_UP) / math.log1p(-arrives))
+        return min(max(_FEWEST_ATTEMPTS, enough), _MOST_ATTEMPTS)
 
 
 class Window:
@@ -102,7 +112,7 @@ class Window:
         """Takes the next request to send now, if any; those that are lost come first.
 
         Raises:
-            LinkError: it was sent too often.
+            TooOftenError: it was sent too often.
         """
         request = self._again[0] if self._again else self._fresh
         if not request or not self._has_room(request):
@@ -112,10 +122,10 @@ class Window:
         else:
             self._fresh = next(self._requests, None)
         if request.attempts >= request.attempts_allowed:
-            raise LinkError(
+            raise TooOftenError(
                 f"no answer to {request.kind.name} {request.sequence} after {request.attempts} "
                 "attempts: the line is too bad",
-                hint="a shorter cable, or fewer bits per second",
+                hint=BAD_LINE_HINT,
             )
         return request
 

@@ -7,12 +7,10 @@ can be put into another (``training.transfer``).
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from tinyedge.keras.environment import qkeras, tf_keras
-
-Precision = Literal["float", "int8", "binary", "ternary", "stq"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+from tinyedge.names import Precision
 
 Role = Literal["edge", "inner"]
 """What ``stq`` makes of a kernel: ``edge`` keeps 8 bits, ``inner`` is ternary."""

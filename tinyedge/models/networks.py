@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 from tinyedge.keras.environment import tf_keras
-from tinyedge.models.layers import NetworkLayers, Precision
-
-NetworkName = Literal["stq", "resnet8", "ds_cnn", "mobilenet_v2"]
-NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
+from tinyedge.models.layers import NetworkLayers
+from tinyedge.names import NetworkName, Precision
 
 
 def build_network(

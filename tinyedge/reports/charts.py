@@ -7,7 +7,6 @@ record gives the same bytes.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 from tinyedge.reports.report import Curve
 from tinyedge.reports.text import norm
@@ -95,7 +95,7 @@ def _converter() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"charts need Vega ({error})",
-            hint=f"{sys.executable} -m pip install 'tinyedge[report]'",
+            hint=install_hint("report"),
         ) from error
     return vl_convert
 

@@ -8,74 +8,74 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from tinyedge.errors import DataError
-from tinyedge.reports.run_record import Part, read_record
-from tinyedge.schema import Fault, refuse, validate
+from tinyedge.reports.parts import Count, Name, Part, Rows, as_model, read_record
+from tinyedge.schema import Fault, refuse
 
 
 class _Named(Part):
-    name: str
+    name: Name
 
 
 class _Row(_Named):
-    flash: NonNegativeInt
-    ram: NonNegativeInt
+    flash: Count
+    ram: Count
 
 
 class _Symbol(_Row):
-    section: str
-    file: str | None
+    section: Name
+    file: Name | None
 
 
 class _Kernel(_Row):
-    layers: list[str]
+    layers: Rows[Name]
 
 
 class _Layer(_Named):
-    operator: str | None = None
-    kind: str | None = None
-    kernel: str | None = None
+    operator: Name | None = None
+    kind: Name | None = None
+    kernel: Name | None = None
     bits: PositiveInt | None = None
-    packing: str | None = None
-    macs: NonNegativeInt | None = None
-    weights: NonNegativeInt = 0
-    biases: NonNegativeInt = 0
-    multipliers: NonNegativeInt = 0
-    other: NonNegativeInt = 0
-    flash: NonNegativeInt
+    packing: Name | None = None
+    macs: Count | None = None
+    weights: Count = 0
+    biases: Count = 0
+    multipliers: Count = 0
+    other: Count = 0
+    flash: Count
     count: NonNegativeFloat | None = None
 
 
 class _Memory(Part):
-    total: NonNegativeInt
+    total: Count
     gaps: int = 0
     size: PositiveInt | None = None
     left: int | None = None
 
 
 class _Ram(_Memory):
-    stack_peak: NonNegativeInt | None = None
+    stack_peak: Count | None = None
 
 
 class _Buffer(_Named):
-    size: NonNegativeInt
-    first: NonNegativeInt
-    last: NonNegativeInt
-    offset: NonNegativeInt
+    size: Count
+    first: Count
+    last: Count
+    offset: Count
 
 
 class _Arena(Part):
-    bytes: NonNegativeInt
-    lower_bound: NonNegativeInt
-    buffers: list[_Buffer]
-    operators: list[str]
+    bytes: Count
+    lower_bound: Count
+    buffers: Rows[_Buffer]
+    operators: Rows[Name]
 
 
 class _Change(Part):
-    before: NonNegativeInt
-    after: NonNegativeInt
+    before: Count
+    after: Count
     change: int
     percent: float | None
 
@@ -89,13 +89,13 @@ class _Changed(_Named):
 class _Compare(Part):
     flash: _Change
     ram: _Change
-    groups: list[_Changed]
-    layers: list[_Changed]
-    symbols: list[_Changed]
+    groups: Rows[_Changed]
+    layers: Rows[_Changed]
+    symbols: Rows[_Changed]
 
 
 class _Gate(Part):
-    gate: str
+    gate: Name
     memory: Literal["flash", "ram"]
     limit: int
     value: int
@@ -103,28 +103,28 @@ class _Gate(Part):
 
 
 class _Model(_Named):
-    hash: str
+    hash: Name
 
 
 class _Footprint(Part):
     """A record: sizes in bytes."""
 
-    elf: str | None = None
-    board: str | None = None
-    compiler: str | None = None
-    hash: str | None = None
+    elf: Name | None = None
+    board: Name | None = None
+    compiler: Name | None = None
+    hash: Name | None = None
     model: _Model | None = None
     flash: _Memory
     ram: _Ram
-    groups: list[_Row]
-    sections: list[_Row] = Field(default_factory=list)
-    layers: list[_Layer]
-    unit: str | None = None
-    kernels: list[_Kernel] = Field(default_factory=list)
+    groups: Rows[_Row]
+    sections: Rows[_Row] = Field(default_factory=list)
+    layers: Rows[_Layer]
+    unit: Name | None = None
+    kernels: Rows[_Kernel] = Field(default_factory=list)
     arena: _Arena | None = None
-    symbols: list[_Symbol]
+    symbols: Rows[_Symbol]
     compare: _Compare | None = None
-    gates: list[_Gate] = Field(default_factory=list)
+    gates: Rows[_Gate] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _adds_up(self) -> _Footprint:
@@ -150,8 +150,4 @@ def load_footprint(path: Path) -> dict[str, Any]:
     content = read_record(path, hint)
     if "symbols" not in content:
         raise DataError(f"{path}: not a footprint: it has no symbols", hint)
-    try:
-        return validate(content, path, _Footprint, DataError).model_dump()
-    except DataError as error:
-        error.hint = hint
-        raise
+    return as_model(content, path, _Footprint, hint).model_dump()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
-from tinyedge.evaluation.suites import PIXEL_RANGES
-from tinyedge.reports.run_record import Tensor
+from tinyedge.reports.parts import Tensor
+from tinyedge.samples.scaling import PIXEL_RANGES
 
 _NEAR = 0.02
 """Of a range of pixels: how close to it the range of an input has to come."""
@@ -104,6 +104,6 @@ def _pillow() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"pictures need Pillow ({error})",
-            hint=f"{sys.executable} -m pip install 'tinyedge[report]'",
+            hint=install_hint("report"),
         ) from error
     return Image

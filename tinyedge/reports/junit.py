@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import groupby
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 from tinyedge.reports.report import Report
 
@@ -20,7 +20,7 @@ def render_junit(report: Report) -> str:
     except ImportError as error:
         raise MissingDependencyError(
             f"JUnit's XML needs junitparser ({error})",
-            hint=f"{sys.executable} -m pip install 'tinyedge[report]'",
+            hint=install_hint("report"),
         ) from error
     xml = JUnitXml("tinyedge")
     several = len(report.runs) > 1

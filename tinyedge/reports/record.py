@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,81 +13,20 @@ from numpy.typing import NDArray
 
 import tinyedge
 from tinyedge.attacks.run_judgement import judge_run
-from tinyedge.boards import Board
 from tinyedge.errors import ThresholdError
-from tinyedge.evaluation.compare import PLACES, SuiteResult
-from tinyedge.evaluation.devices import Device
+from tinyedge.evaluation.compare import PLACES, SuiteResult, accuracy
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import LogitError, confusion_matrix, verdicts
-from tinyedge.evaluation.session import EmulatedDevice
+from tinyedge.evaluation.perturbation import Perturbation, successes, withstood
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import write_atomically
-from tinyedge.firmware.footprint import Footprint
 from tinyedge.graph.operators import Softmax
-from tinyedge.reports.run_record import VERSION, encode_array
+from tinyedge.reports.parts import VERSION, encode_array
 
 _PICTURES = 4
 """Samples of each adversarial suite that are kept to be shown."""
 _FILE_ONLY = ("arrays", "pictures")
 """Keys of the record that a file holds and ``--json`` does not print."""
-
-
-def memory_record(footprint: Footprint, board: Board, stack_peak: int | None) -> dict[str, Any]:
-    """Flash and RAM in bytes against the board's; the stack is None until it has been measured."""
-    return {
-        "flash": {
-            "code": footprint.code,
-            "weights": footprint.weights,
-            "other": footprint.other,
-            "total": footprint.flash,
-            "size": board.flash.size,
-        },
-        "ram": {
-            "arena": footprint.arena,
-            "static": footprint.static,
-            "stack_peak": stack_peak,
-            "total": footprint.arena + footprint.static + (stack_peak or 0),
-            "size": board.ram.size,
-        },
-    }
-
-
-def emulated_record(emulated: EmulatedDevice) -> dict[str, Any]:
-    """Where a run on an emulator takes place."""
-    firmware = emulated.firmware
-    return {
-        "on": "emulator",
-        "board": firmware.board.name,
-        "emulator": emulated.device.target.name,
-        "compiler": firmware.compiler,
-        "firmware": firmware.hash,
-    }
-
-
-def attached_record(devices: Sequence[Device]) -> dict[str, Any]:
-    """Where a run on attached boards, which hold the same firmware, takes place."""
-    hello = devices[0].hello
-    return {
-        "on": "board",
-        "board": hello.board,
-        "emulator": None,
-        "port": ", ".join(device.client.port for device in devices),
-        "firmware": hello.firmware_hash,
-    }
-
-
-def measured_record(emulated: EmulatedDevice) -> dict[str, Any]:
-    """Memory of a firmware that has run in an emulator: ``memory`` and ``arena`` of its record."""
-    firmware, stats = emulated.firmware, emulated.device.stats()
-    return {
-        "memory": memory_record(firmware.footprint, firmware.board, stats.stack_peak),
-        "arena": {
-            "smallest": stats.arena_smallest,
-            "total": stats.arena_head + stats.arena_tail,
-            "head": stats.arena_head,
-            "tail": stats.arena_tail,
-        },
-    }
 
 
 def model_record(model: ConvertedModel) -> dict[str, Any]:
@@ -170,9 +108,12 @@ def _suite_record(
     suite, count, differs = result.suite, result.samples, result.differs
     logits = result.logits
     accuracies = {place: result.accuracy(place) for place in PLACES}
-    found = {place: None if given is None else verdicts(given) for place, given in logits.items()}
+    found = {
+        place: None if given is None else verdicts(given, result.output)
+        for place, given in logits.items()
+    }
     assert found["device"] is not None
-    classes = result.run.logits[0].size
+    classes = max(result.run.logits[0].size, 2)
     run = result.run
     return {
         "name": suite.name,
@@ -242,45 +183,35 @@ def _logit_errors(model: ConvertedModel, result: SuiteResult) -> dict[str, Any]:
     }
 
 
-def _lengths(result: SuiteResult, clean: SuiteResult) -> NDArray[np.float64]:
-    """The length (L2) of each sample's change, in units of the float input, float64 (n,)."""
-    change = _differences(result, clean)
-    lengths: NDArray[np.float64] = np.linalg.norm(change, axis=1)
-    return lengths
-
-
-def _differences(result: SuiteResult, clean: SuiteResult) -> NDArray[np.float64]:
-    count = result.samples
-    before = clean.suite.inputs[:count].reshape(count, -1).astype(np.float64)
-    return result.suite.inputs.reshape(count, -1) - before
+def _perturbation(result: SuiteResult, clean: SuiteResult) -> Perturbation:
+    return Perturbation.between(clean.suite.inputs, result.suite.inputs)
 
 
 def _rights(result: SuiteResult, clean: SuiteResult) -> tuple[NDArray[np.bool_], ...]:
     """Whether the device had each sample right before the attack, and after it."""
     labels = result.suite.labels
-    return tuple(verdicts(each.run.logits[: len(labels)]) == labels for each in (clean, result))
+    return tuple(
+        verdicts(each.run.logits[: len(labels)], each.output) == labels for each in (clean, result)
+    )
 
 
 def _change(result: SuiteResult, clean: SuiteResult) -> dict[str, Any]:
     count, labels = result.samples, result.suite.labels
-    change = np.abs(_differences(result, clean))
-    lengths = _lengths(result, clean)
-    before, after = _rights(result, clean)
-    broken = before & ~after
+    change = _perturbation(result, clean)
     steps = (result.inputs != clean.inputs[:count]).reshape(count, -1)
     return {
         "clean": clean.suite.name,
         "clean_accuracy": {
-            place: None if given is None else float((verdicts(given[:count]) == labels).mean())
+            place: None if given is None else accuracy(given[:count], labels, clean.output)
             for place, given in clean.logits.items()
         },
-        "linf_max": float(change.max()),
-        "linf_mean": float(change.max(axis=1).mean()),
-        "l2_mean": float(lengths.mean()),
-        "l2_max": float(lengths.max()),
-        "l2_median_of_successes": float(np.median(lengths[broken])) if broken.any() else None,
-        "values_changed": float((change > 0).mean()),
-        "samples_changed": int((lengths > 0).sum()),
+        "linf_max": float(change.largest.max()),
+        "linf_mean": float(change.largest.mean()),
+        "l2_mean": float(change.lengths.mean()),
+        "l2_max": float(change.lengths.max()),
+        "l2_median_of_successes": change.median_of_successes(*_rights(result, clean)),
+        "values_changed": float((change.change != 0).mean()),
+        "samples_changed": change.samples_changed,
         "samples_changed_int8": int(steps.any(axis=1).sum()),
     }
 
@@ -290,9 +221,8 @@ def _within_epsilon(result: SuiteResult, clean: SuiteResult) -> dict[str, Any] |
     settings = result.suite.settings
     if settings.get("norm") != "L2" or "epsilon" not in settings:
         return None
-    before, after = _rights(result, clean)
-    withstood = after | (before & (_lengths(result, clean) > settings["epsilon"]))
-    share = float(withstood.mean())
+    lengths = _perturbation(result, clean).lengths
+    share = float(withstood(lengths, settings["epsilon"], *_rights(result, clean)).mean())
     return {"share": share, "interval": wilson_interval(share, result.samples)}
 
 
@@ -304,7 +234,7 @@ def _suite_arrays(result: SuiteResult, clean: SuiteResult | None) -> dict[str, A
         "device_logits": device,
         "instructions": result.run.instructions,
         "seconds": result.run.seconds,
-        "l2": _lengths(result, clean).astype(np.float32) if clean else None,
+        "l2": _perturbation(result, clean).lengths.astype(np.float32) if clean else None,
     }
     return {
         "suite": result.suite.name,
@@ -321,10 +251,10 @@ def _pictures(result: SuiteResult, clean: SuiteResult) -> list[dict[str, Any]]:
     if result.inputs[0].ndim != 3:
         return []
     before, after = _rights(result, clean)
-    broken, held = np.flatnonzero(before & ~after), np.flatnonzero(before & after)
+    broken, held = np.flatnonzero(successes(before, after)), np.flatnonzero(before & after)
     others = np.flatnonzero(~before)
     chosen = [*broken[: _PICTURES - 1], *held[:1], *broken[_PICTURES - 1 :], *held[1:], *others]
-    found = [verdicts(each.run.logits[: result.samples]) for each in (clean, result)]
+    found = [verdicts(each.run.logits[: result.samples], each.output) for each in (clean, result)]
     return [
         {
             "suite": result.suite.name,

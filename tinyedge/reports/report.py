@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import DataError, ThresholdError, UsageError
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
+from tinyedge.evaluation.perturbation import withstood
 from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, gate_line
 from tinyedge.reports.run_record import Run, Suite, SuiteArrays, load_profile, load_run
 
@@ -189,7 +190,7 @@ class RunReport:
                 was = verdicts(before.value[:count]) == labels
                 stayed = verdicts(after.value) == labels
                 points = [
-                    _point(budget, float((stayed | (was & (lengths > budget))).mean()), count)
+                    _point(budget, float(withstood(lengths, budget, was, stayed).mean()), count)
                     for budget in map(float, budgets)
                 ]
                 unit = str(suite.settings.get("epsilon_unit", ""))

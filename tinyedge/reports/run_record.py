@@ -6,129 +6,42 @@ of an earlier release lacks keys, one of a later release may have more.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from tinyedge.errors import DataError
-from tinyedge.schema import Fault, refuse, validate
-
-VERSION = 1
-Share = Annotated[float, Field(ge=0, le=1)]
-Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
-"""Both ends of a 95 % Wilson interval."""
-Settings = dict[str, Any]
-
-
-class Part(BaseModel):
-    """A part of the record."""
-
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
-
-
-class Array(Part):
-    """An array: little-endian, row by row, in base64."""
-
-    dtype: Literal["int8", "int64", "float32", "float64"]
-    shape: list[NonNegativeInt]
-    data: str
-
-    @model_validator(mode="after")
-    def _fits(self) -> Array:
-        try:
-            size = len(base64.b64decode(self.data, validate=True))
-        except binascii.Error:
-            refuse([Fault("data", self.data, "base64")])
-        expected = math.prod(self.shape) * np.dtype(self.dtype).itemsize
-        if size != expected:
-            refuse([Fault("data", f"{size} bytes", f"{expected} bytes, as its shape says")])
-        return self
-
-    @property
-    def value(self) -> NDArray[Any]:
-        """The array."""
-        content = base64.b64decode(self.data)
-        return np.frombuffer(content, np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
-
-
-class Int8Array(Array):
-    """An array of int8."""
-
-    dtype: Literal["int8"]
-
-
-def encode_array(array: NDArray[Any]) -> dict[str, Any]:
-    """An array as ``Array`` has it."""
-    content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-    return {
-        "dtype": array.dtype.name,
-        "shape": list(array.shape),
-        "data": base64.b64encode(content).decode(),
-    }
-
-
-class Tensor(Part):
-    """The model's input or output: ``real = scale * (int8 - zero_point)``."""
-
-    shape: list[PositiveInt]
-    scale: float
-    zero_point: int
+from tinyedge.reports.parts import (
+    Array,
+    Count,
+    Int8Array,
+    Interval,
+    Memory,
+    Name,
+    Part,
+    Rows,
+    Settings,
+    Share,
+    Tensor,
+    as_model,
+    read_record,
+)
+from tinyedge.schema import Fault, refuse
 
 
 class Model(Part):
     """The converted model."""
 
-    name: str
-    hash: str
-    parameters: NonNegativeInt
-    macs: NonNegativeInt
-    weight_bytes: NonNegativeInt
+    name: Name
+    hash: Name
+    parameters: Count
+    macs: Count
+    weight_bytes: Count
     source: Settings = Field(description="file, its SHA-256, producer, command")
-    notes: list[str]
+    notes: Rows[str]
     input: Tensor | None = None
     output: Tensor | None = None
-
-
-class Flash(Part):
-    """Bytes of flash."""
-
-    code: NonNegativeInt
-    weights: NonNegativeInt
-    other: NonNegativeInt
-    total: NonNegativeInt
-    size: PositiveInt = Field(description="of the board")
-
-
-class Ram(Part):
-    """Bytes of RAM."""
-
-    arena: NonNegativeInt
-    static: NonNegativeInt
-    stack_peak: NonNegativeInt | None
-    total: NonNegativeInt
-    size: PositiveInt = Field(description="of the board")
-
-
-class Memory(Part):
-    """What the firmware takes."""
-
-    flash: Flash
-    ram: Ram
 
 
 class Accuracy(Part):
@@ -186,14 +99,14 @@ class Cost(Part):
 class Confusion(Part):
     """Counts: a row a label, a column a verdict."""
 
-    float: list[list[NonNegativeInt]] | None
-    device: list[list[NonNegativeInt]]
+    float: Rows[Rows[Count]] | None
+    device: Rows[Rows[Count]]
 
 
 class Change(Part):
     """The change that an attack made, in units of the model's float input."""
 
-    clean: str = Field(description="the suite of the samples before")
+    clean: Name = Field(description="the suite of the samples before")
     clean_accuracy: Accuracy = Field(description="of these samples before the attack")
     linf_max: NonNegativeFloat
     linf_mean: NonNegativeFloat
@@ -203,8 +116,8 @@ class Change(Part):
         description="of samples that the device had right and has no more"
     )
     values_changed: Share = Field(description="of all input values")
-    samples_changed: NonNegativeInt
-    samples_changed_int8: NonNegativeInt = Field(description="as the device receives them")
+    samples_changed: Count
+    samples_changed_int8: Count = Field(description="as the device receives them")
 
 
 class Within(Part):
@@ -217,18 +130,26 @@ class Within(Part):
 class File(Part):
     """A file of suites."""
 
-    name: str
-    sha256: str
+    name: Name
+    sha256: Name
+
+
+_SETTINGS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "attack": (str, "a text"),
+    "norm": (str, "a text"),
+    "epsilon": ((int, float), "a number"),
+}
+"""What reports compute with."""
 
 
 class Suite(Part):
     """What became of one suite."""
 
-    name: str
+    name: Name
     samples: PositiveInt
     accuracy: Accuracy
-    mismatched_samples: NonNegativeInt
-    mismatched_logits: NonNegativeInt
+    mismatched_samples: Count
+    mismatched_logits: Count
     instructions: Cost | None
     seconds: Cost | None
     settings: Settings
@@ -238,8 +159,18 @@ class Suite(Part):
     confusion: Confusion | None = None
     change: Change | None = None
     within_epsilon: Within | None = None
-    classes: list[str] = Field(default=[], description="names in the order of labels, if known")
+    classes: Rows[Name] = Field(default=[], description="names in the order of labels, if known")
     file: File | None = None
+
+    @model_validator(mode="after")
+    def _can_be_shown(self) -> Suite:
+        refuse(
+            Fault(f"settings.{key}", self.settings[key], allowed)
+            for key, (kind, allowed) in _SETTINGS.items()
+            if key in self.settings
+            and (isinstance(self.settings[key], bool) or not isinstance(self.settings[key], kind))
+        )
+        return self
 
 
 class SweepPoint(Part):
@@ -252,19 +183,19 @@ class SweepPoint(Part):
 class Masking(Part):
     """What ``tinyedge attack`` found of a float model when it crafted a file of suites."""
 
-    file: str
+    file: Name
     believable: bool
-    findings: list[str]
+    findings: Rows[str]
     samples: PositiveInt | None = Field(default=None, description="that the sweep took")
     zero_gradients: Share | None = None
-    pgd_sweep: list[SweepPoint] = []
+    pgd_sweep: Rows[SweepPoint] = Field(default=[])
 
 
 class Remark(Part):
     """A reason not to believe a figure, or to be careful with it."""
 
-    rule: str
-    suites: list[str]
+    rule: Name
+    suites: Rows[Name]
     text: str
 
 
@@ -272,56 +203,56 @@ class Judgement(Part):
     """Whether to believe the robustness figures."""
 
     believable: bool
-    findings: list[Remark] = Field(description="reasons not to believe them")
-    cautions: list[Remark] = Field(description="what they do not say")
-    files: list[Masking]
+    findings: Rows[Remark] = Field(description="reasons not to believe them")
+    cautions: Rows[Remark] = Field(description="what they do not say")
+    files: Rows[Masking]
 
 
 class LinkDevice(Part):
     """What happened on the link to one device."""
 
-    port: str
+    port: Name
     boot_id: int | str | None = None
-    computed: NonNegativeInt
+    computed: Count
     failure: str | None
-    requests: NonNegativeInt
-    retransmissions: NonNegativeInt
-    damaged: NonNegativeInt
-    reconnections: NonNegativeInt
-    resets: NonNegativeInt
-    changes: NonNegativeInt
-    bytes_sent: NonNegativeInt
+    requests: Count
+    retransmissions: Count
+    damaged: Count
+    reconnections: Count
+    resets: Count
+    changes: Count
+    bytes_sent: Count
 
 
 class Link(Part):
     """What happened on the links."""
 
-    from_journal: NonNegativeInt
-    devices: list[LinkDevice]
+    from_journal: Count
+    devices: Rows[LinkDevice]
 
 
 class ProfileLayer(Part):
     """What a layer costs in one inference."""
 
-    name: str
-    kernel: str | None = None
-    macs: NonNegativeInt | None = None
+    name: Name
+    kernel: Name | None = None
+    macs: Count | None = None
     count: NonNegativeFloat | None
 
 
 class Profile(Part):
     """What one inference costs, by layer; null where nothing is counted."""
 
-    unit: str | None
+    unit: Name | None
     total: NonNegativeFloat | None
-    layers: list[ProfileLayer]
+    layers: Rows[ProfileLayer]
     overhead: float | None = Field(default=None, description="what measuring layers adds")
 
 
 class SuiteArrays(Part):
     """What the figures of a suite were computed from."""
 
-    suite: str
+    suite: Name
     labels: Array
     float_logits: Array | None
     host_logits: Array
@@ -334,11 +265,11 @@ class SuiteArrays(Part):
 class Picture(Part):
     """A sample before and after an attack, int8 as the device receives it."""
 
-    suite: str
-    index: NonNegativeInt
-    label: NonNegativeInt
-    clean_verdict: NonNegativeInt
-    verdict: NonNegativeInt
+    suite: Name
+    index: Count
+    label: Count
+    clean_verdict: Count
+    verdict: Count
     clean: Int8Array
     attacked: Int8Array
 
@@ -347,22 +278,22 @@ class Run(Part):
     """The record of a run."""
 
     version: Literal[1] = 1
-    on: str | None = Field(default=None, description="numpy, twin, tflite-micro, emulator, board")
-    board: str | None = None
-    emulator: str | None = None
-    compiler: str | None = None
-    port: str | None = None
-    firmware: str | None = Field(default=None, description="hash of the firmware's sources")
-    command: list[str] | None = None
+    on: Name | None = Field(default=None, description="numpy, twin, tflite-micro, emulator, board")
+    board: Name | None = None
+    emulator: Name | None = None
+    compiler: Name | None = None
+    port: Name | None = None
+    firmware: Name | None = Field(default=None, description="hash of the firmware's sources")
+    command: Rows[str] | None = None
     model: Model
     memory: Memory | None = None
-    suites: Annotated[list[Suite], Field(min_length=1)]
+    suites: Annotated[Rows[Suite], Field(min_length=1)]
     judgement: Judgement | None = None
     link: Link | None = None
     profile: Profile | None = None
     versions: dict[str, str]
-    arrays: list[SuiteArrays] = []
-    pictures: list[Picture] = []
+    arrays: Rows[SuiteArrays] = Field(default=[])
+    pictures: Rows[Picture] = Field(default=[])
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Run:
@@ -372,6 +303,10 @@ class Run(Part):
             if len(samples) == len(self.suites)
             else [Fault("suites", "names that occur twice", "names that differ")]
         )
+        for at, suite in enumerate(self.suites):
+            if suite.change and samples.get(suite.change.clean, suite.samples) < suite.samples:
+                allowed = f"a suite of at least {suite.samples} samples"
+                faults.append(Fault(f"suites.{at}.change.clean", suite.change.clean, allowed))
         for at, arrays in enumerate(self.arrays):
             faults += _misfits(f"arrays.{at}", arrays, samples)
         for at, picture in enumerate(self.pictures):
@@ -380,14 +315,14 @@ class Run(Part):
             if shapes != [expected, expected]:
                 faults.append(Fault(f"pictures.{at}", shapes, f"the model's input, {expected}"))
             if picture.suite not in samples:
-                faults.append(Fault(f"pictures.{at}.suite", picture.suite, ", ".join(samples)))
+                faults.append(Fault(f"pictures.{at}.suite", picture.suite, "the name of a suite"))
         refuse(faults)
         return self
 
 
 def _misfits(key: str, arrays: SuiteArrays, samples: dict[str, int]) -> list[Fault]:
     if arrays.suite not in samples:
-        return [Fault(f"{key}.suite", arrays.suite, f"one of {', '.join(samples)}")]
+        return [Fault(f"{key}.suite", arrays.suite, "the name of a suite")]
     count = samples[arrays.suite]
     given = {
         name: array
@@ -395,9 +330,10 @@ def _misfits(key: str, arrays: SuiteArrays, samples: dict[str, int]) -> list[Fau
         if isinstance(array := getattr(arrays, name), Array)
     }
     return [
-        Fault(f"{key}.{name}.shape", array.shape, f"{count} samples first")
+        Fault(f"{key}.{name}.shape", array.shape, f"{count} samples first, then {inner}")
         for name, array in given.items()
-        if array.shape[:1] != [count]
+        for inner in ["one row of logits" if name.endswith("logits") else "nothing"]
+        if array.shape[:1] != [count] or len(array.shape) != 1 + name.endswith("logits")
     ]
 
 
@@ -411,34 +347,7 @@ def load_run(path: Path) -> Run:
     content = read_record(path, hint)
     if "suites" not in content:
         raise DataError(f"{path}: not the record of a run: it has no suites", hint)
-    try:
-        return validate(content, path, Run, DataError)
-    except DataError as error:
-        error.hint = hint
-        raise
-
-
-def read_record(path: Path, hint: str) -> dict[str, Any]:
-    """The object in a JSON file of a version that is known.
-
-    Raises:
-        DataError: the file is missing, holds no such object, or one of a later version.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file", hint)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON: {error}", hint) from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: not a record, but {type(content).__name__}", hint)
-    version = content.get("version", VERSION)
-    if type(version) is int and version > VERSION:
-        raise DataError(
-            f"{path}: version is {version}, allowed: up to {VERSION}",
-            "a later release of tinyedge wrote it: install that one",
-        )
-    return content
+    return as_model(content, path, Run, hint)
 
 
 class _Profiled(Part):
@@ -458,11 +367,7 @@ def load_profile(path: Path, model_hash: str) -> Profile:
     content = read_record(path, hint)
     if "profile" not in content:
         raise DataError(f"{path}: holds no profile", hint)
-    try:
-        found = validate(content, path, _Profiled, DataError)
-    except DataError as error:
-        error.hint = hint
-        raise
+    found = as_model(content, path, _Profiled, hint)
     if found.model.hash != model_hash:
         raise DataError(
             f"{path}: the profile is of model {found.model.hash[:12]}, not of {model_hash[:12]}",

@@ -1,17 +1,9 @@
 """Where firmware runs: each target ends in a serial port, and nothing else of it is seen."""
 
-from tinyedge.targets.emulators import (
-    EMULATORS,
-    EmulatorName,
-    available_emulators,
-    open_emulator,
-    require_emulator,
-)
+from tinyedge.targets.emulators import available_emulators, open_emulator, require_emulator
 from tinyedge.targets.target import Target
 
 __all__ = [
-    "EMULATORS",
-    "EmulatorName",
     "Target",
     "available_emulators",
     "open_emulator",

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import sys
 from pathlib import Path
-from typing import Literal
 
 from tinyedge.boards import Board, board_names, load_board
+from tinyedge.distribution import install_hint
 from tinyedge.errors import ToolchainError
+from tinyedge.names import EMULATORS, EmulatorName
 from tinyedge.targets.target import Target
-
-EmulatorName = Literal["qemu", "unicorn", "simavr"]
-EMULATORS: tuple[EmulatorName, ...] = ("qemu", "unicorn", "simavr")
-
-_REMEDY: dict[EmulatorName, str] = {
-    "qemu": f"{sys.executable} -m pip install 'tinyedge[emulator]', "
-    "or on Debian: apt-get install qemu-system-arm",
-    "simavr": "on Debian: apt-get install libsimavr-dev gcc",
-}
 
 
 def _described(board: Board, name: EmulatorName | None = None) -> list[EmulatorName]:
@@ -59,7 +50,11 @@ def require_emulator(board: Board, name: EmulatorName | None = None) -> Emulator
         )
     found = available_emulators(board)
     if not found or (name and name not in found):
-        hint = _REMEDY["simavr" if board.emulator.simavr else "qemu"]
+        hint = (
+            "on Debian: apt-get install libsimavr-dev gcc"
+            if board.emulator.simavr
+            else f"{install_hint('emulator')}, or on Debian: apt-get install qemu-system-arm"
+        )
         raise ToolchainError(
             f"no emulator{f' {name!r}' if name else ''} for board '{board.name}' is installed", hint
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, ModelError
 
 _ARENA_BYTES = 16 * 2**20
@@ -25,7 +25,7 @@ def runtime() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"this needs TFLite-Micro's interpreter ({error})",
-            hint=f"{sys.executable} -m pip install 'tinyedge[tflite]' (Linux on x86-64)",
+            hint=f"{install_hint('tflite')} (Linux on x86-64)",
         ) from error
     return module
 

@@ -11,13 +11,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from tinyedge.boards.cores import CORES, CoreName
+from tinyedge.boards.cores import CORES
+from tinyedge.distribution import install_hint
 from tinyedge.errors import DoesNotFitError, ToolchainError
-
-CompilerName = Literal["gcc", "zig"]
-COMPILERS: tuple[CompilerName, ...] = ("gcc", "zig")
+from tinyedge.names import CompilerName, CoreName
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wmissing-prototypes", "-Werror")
 _OPTIMIZATION = ("-O2", "-fomit-frame-pointer", "-ffunction-sections", "-fdata-sections")
@@ -25,8 +23,6 @@ _FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-unwind-tables", "-g0")
 CXX_SUFFIXES = (".cc", ".cpp")
 _ARM_GCC = "arm-none-eabi-gcc"
 _TIMEOUT_S = 300
-
-_ZIG_HINT = f"{sys.executable} -m pip install 'tinyedge[zig]'"
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def cross_compiler(core: str, name: CompilerName | None = None) -> Compiler:
     if not found or (name and name not in found):
         raise ToolchainError(
             f"no cross compiler{f' {name!r}' if name else ''} is installed",
-            hint=f"{_ZIG_HINT}, or on Debian: apt-get install gcc-arm-none-eabi",
+            hint=f"{install_hint('zig')}, or on Debian: apt-get install gcc-arm-none-eabi",
         )
     if (name or found[0]) == "gcc":
         return arm_gcc(core)
@@ -150,7 +146,7 @@ def host_compiler() -> Compiler:
         return Compiler("zig", (sys.executable, "-m", "ziglang", "cc"))
     raise ToolchainError(
         "no C compiler is installed for this machine",
-        hint=f"{_ZIG_HINT}, or install your system's C compiler (cc)",
+        hint=f"{install_hint('zig')}, or install your system's C compiler (cc)",
     )
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tinyedge.datasets import DatasetName
 from tinyedge.errors import ConfigError
+from tinyedge.names import DatasetName
 from tinyedge.schema import read_toml
 
 Share = Annotated[float, Field(ge=0, le=1)]

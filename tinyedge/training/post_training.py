@@ -7,7 +7,7 @@ from typing import Any
 
 from tinyedge.errors import ModelError, UsageError
 from tinyedge.keras.load import load_keras_model
-from tinyedge.models.layers import Precision
+from tinyedge.names import Precision
 from tinyedge.training.config import RunConfig
 from tinyedge.training.data import TrainAndTest
 from tinyedge.training.normalization import recalibrate_normalization, subset

@@ -24,9 +24,9 @@ from tinyedge.files import write_atomically
 from tinyedge.keras.environment import qkeras, tf_keras
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.load import load_keras_model, logits_model
-from tinyedge.models.layers import PRECISIONS, Precision
 from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size
+from tinyedge.names import PRECISIONS, Precision
 from tinyedge.training.config import RunConfig, write_config
 from tinyedge.training.data import TrainAndTest
 from tinyedge.training.jacobian import frobenius_norms

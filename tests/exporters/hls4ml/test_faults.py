@@ -15,6 +15,8 @@ from tinyedge.exporters.hls4ml.environment import hls4ml, silence
 from tinyedge.exporters.hls4ml.faults import read_layers, safe_name
 from tinyedge.keras.environment import qkeras, tf_keras
 
+pytestmark = pytest.mark.keras
+
 layers = tf_keras.layers
 
 

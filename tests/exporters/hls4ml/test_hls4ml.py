@@ -21,6 +21,8 @@ from tinyedge.graph import operators as ops
 from tinyedge.importers import ImportResult, import_model
 from tinyedge.keras.environment import qkeras, tf_keras
 
+pytestmark = pytest.mark.keras
+
 layers = tf_keras.layers
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import model_validator
 
 from tinyedge.boards.board import Board, Uart
-from tinyedge.boards.cores import CortexMName
 from tinyedge.boards.units import Hertz
+from tinyedge.names import CortexMName
 from tinyedge.schema import Fault, refuse
 
 

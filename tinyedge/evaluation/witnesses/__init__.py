@@ -7,7 +7,6 @@ one: the C code on this machine, TensorFlow Lite's interpreters, the QKeras mode
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
 
 from tinyedge.evaluation.witnesses.compare import (
     Comparison,
@@ -16,19 +15,13 @@ from tinyedge.evaluation.witnesses.compare import (
     random_inputs,
 )
 from tinyedge.evaluation.witnesses.witness import Subject, Witness
-
-WitnessName = Literal[
-    "twin", "tflite-micro", "litert-reference", "litert-optimized", "qkeras", "hls4ml"
-]
-WITNESSES: tuple[WitnessName, ...] = get_args(WitnessName)
+from tinyedge.names import WitnessName
 
 __all__ = [
-    "WITNESSES",
     "Comparison",
     "Subject",
     "TensorComparison",
     "Witness",
-    "WitnessName",
     "compare",
     "open_witness",
     "random_inputs",

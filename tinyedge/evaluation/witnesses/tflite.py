@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 from tinyedge.evaluation.witnesses.witness import (
     Int8,
@@ -60,7 +60,7 @@ class LiteRTWitness(Witness):
         except ImportError as error:
             raise MissingDependencyError(
                 f"this needs LiteRT, which is TensorFlow Lite's interpreter ({error})",
-                hint=f"{sys.executable} -m pip install 'tinyedge[tflite]'",
+                hint=install_hint("tflite"),
             ) from error
 
         resolvers = {

@@ -1,6 +1,6 @@
 """Packed C: weights as arrays, a static arena and straight-line model code."""
 
 from tinyedge.exporters.c.export import CModel, export_c
-from tinyedge.exporters.c.kernels import OBJECTIVES, CodeOptions, Objective
+from tinyedge.exporters.c.kernels import CodeOptions
 
-__all__ = ["OBJECTIVES", "CModel", "CodeOptions", "Objective", "export_c"]
+__all__ = ["CModel", "CodeOptions", "export_c"]

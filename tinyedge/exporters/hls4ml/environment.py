@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 import warnings
 from collections.abc import Iterator
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 
 
@@ -35,7 +35,7 @@ try:
 except ImportError as error:
     raise MissingDependencyError(
         f"this needs hls4ml, and '{error.name}' is not installed",
-        hint=f"{sys.executable} -m pip install 'tinyedge[hls4ml]'",
+        hint=install_hint("hls4ml"),
     ) from error
 
 __all__ = ["XnorPrecisionType", "hls4ml", "silence"]

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import tinyedge
 from tinyedge.errors import ModelError
@@ -14,18 +14,13 @@ from tinyedge.exporters.hls4ml.environment import XnorPrecisionType, hls4ml, sil
 from tinyedge.exporters.hls4ml.faults import read_layers
 from tinyedge.exporters.hls4ml.resources import LayerResources, estimate_resources
 from tinyedge.exporters.hls4ml.rewrite import Rewritten, rewrite
-from tinyedge.exporters.hls4ml.rewriter import Arithmetic
 from tinyedge.files import folder_aside
 from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import Graph
 from tinyedge.importers.result import ImportResult
 from tinyedge.keras.load import load_keras_model, logits_model, quiet
+from tinyedge.names import Arithmetic, Backend, IOType
 from tinyedge.templates import render_template
-
-Backend = Literal["vitis", "vivado"]
-IOType = Literal["parallel", "stream"]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
-IO_TYPES: tuple[IOType, ...] = get_args(IOType)
 
 TOP = "model"
 """Name of hls4ml's project and of the top function."""

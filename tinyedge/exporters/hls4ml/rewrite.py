@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyedge.exporters.hls4ml.layers import rewrite_layer
-from tinyedge.exporters.hls4ml.rewriter import INPUT, Arithmetic, Rewriter, Value
+from tinyedge.exporters.hls4ml.rewriter import INPUT, Rewriter, Value
 from tinyedge.graph.graph import Graph
 from tinyedge.importers.qkeras.layers import layer_calls
 from tinyedge.importers.result import Origin
 from tinyedge.keras.environment import tf_keras
+from tinyedge.names import Arithmetic
 
 
 @dataclass

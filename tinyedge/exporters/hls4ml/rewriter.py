@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +29,10 @@ from tinyedge.graph.tensors import Quantization
 from tinyedge.importers.result import Origin
 from tinyedge.keras.environment import qkeras, tf_keras
 from tinyedge.keras.quantizers import activation_grid, quantizer_name, weight_codes
+from tinyedge.names import Arithmetic
 
 layers = tf_keras.layers
 
-Arithmetic = Literal["exact", "plain"]
-ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 
 INPUT = "network_input"
 """The input's name, which becomes that of a C++ parameter: no model's own name is in its way."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from tinyedge.boards import Board
 from tinyedge.exporters.converted import ConvertedModel
@@ -13,10 +12,9 @@ from tinyedge.firmware.export.cmake import cmake_project
 from tinyedge.firmware.export.folder import with_manifest, write_folder
 from tinyedge.firmware.export.platformio import platformio_project
 from tinyedge.firmware.export.source import FirmwareSource, firmware_source
+from tinyedge.names import ProjectFormat
 
-ExportFormat = Literal["cmake", "platformio"]
-
-FORMATS: dict[ExportFormat, Callable[[FirmwareSource], dict[str, str]]] = {
+FORMATS: dict[ProjectFormat, Callable[[FirmwareSource], dict[str, str]]] = {
     "cmake": cmake_project,
     "platformio": platformio_project,
 }
@@ -39,7 +37,7 @@ class Export:
 
 
 def export_firmware(
-    model: ConvertedModel, board: Board, form: ExportFormat, folder: Path, command: str
+    model: ConvertedModel, board: Board, form: ProjectFormat, folder: Path, command: str
 ) -> Export:
     """Writes a model's firmware for a board as a project that needs nothing of tinyedge.
 

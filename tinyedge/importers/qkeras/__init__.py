@@ -23,7 +23,7 @@ SUFFIXES = (".h5", ".hdf5", ".keras")
 
 def import_qkeras(
     path: Path,
-    calibration: NDArray[np.float32] | None = None,
+    calibration: NDArray[Any] | None = None,
     input_range: tuple[float, float] | None = None,
 ) -> ImportResult:
     """Imports a QKeras model file.
@@ -32,10 +32,12 @@ def import_qkeras(
 
     Args:
         path: ``.h5``, ``.keras`` or a SavedModel folder.
-        calibration: real inputs (n, *input shape), for the int8 grids of activations that have no
+        calibration: real inputs (n, *input shape), float32 or uint8 pixels, which are taken as the
+            model itself takes pixels, for the int8 grids of activations that have no
             quantizer of their own. Without it they are estimated from batch normalization's
             statistics and from synthetic inputs.
         input_range: smallest and largest input value; by default that of ``calibration``, else
+            what 0 and 255 of a pixel become: (0, 255) where the model scales pixels itself, else
             (0, 1). An input that a quantizer follows takes that quantizer's grid instead.
 
     Raises:
@@ -45,12 +47,14 @@ def import_qkeras(
     from tinyedge.importers.qkeras.fusion import fuse
     from tinyedge.importers.qkeras.layers import trace
     from tinyedge.importers.qkeras.lowering import lower
-    from tinyedge.importers.qkeras.ranges import assign_grids
+    from tinyedge.importers.qkeras.ranges import assign_grids, expected_pixels
     from tinyedge.keras.load import load_keras_model
 
     model = load_keras_model(path)
-    nodes = fuse(trace(model))
-    notes = assign_grids(nodes, calibration, input_range)
+    traced = trace(model)
+    pixels = expected_pixels(traced)
+    nodes = fuse(traced)
+    notes = assign_grids(nodes, calibration, input_range, pixels)
     source = {"file": path.name, "sha256": file_hash(path), "producer": "QKeras"}
     graph, origins = lower(nodes, path.stem, source, notes)
     return ImportResult(graph, tuple(notes), origins)

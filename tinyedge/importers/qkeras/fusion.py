@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyedge.graph.tensors import Quantization
 from tinyedge.importers.qkeras import nodes as n
+from tinyedge.keras.grids import Grid
 
 
 def fuse(nodes: list[n.Node]) -> list[n.Node]:
@@ -98,7 +99,7 @@ def _fold_activation(nodes: list[n.Node]) -> bool:
         if not consumers.single(source) or source.grid:
             continue
         if isinstance(source, n.Input) and node.grid:
-            source.grid = n.Grid(node.grid.quantization)
+            source.grid = Grid(node.grid.quantization)
             return True
         if isinstance(source, n.Mean) and node.grid and node.grid.clamp == (-128, 127):
             source.grid = node.grid  # a mean has a scale of its own, and saturates as int8 does
@@ -113,14 +114,14 @@ def _fold_activation(nodes: list[n.Node]) -> bool:
     return False
 
 
-def _known_grid(node: n.Node) -> n.Grid | None:
+def _known_grid(node: n.Node) -> Grid | None:
     """The grid that a value lies on, its own or its input's."""
     while isinstance(node, n.KEEPS_GRID):
         node = node.inputs[0]
     return node.grid
 
 
-def _covers(target: n.Grid, grid: n.Grid) -> bool:
+def _covers(target: Grid, grid: Grid) -> bool:
     """Whether quantizing to ``target`` leaves every value of ``grid`` as it is."""
     return (
         target.quantization == grid.quantization
@@ -129,9 +130,9 @@ def _covers(target: n.Grid, grid: n.Grid) -> bool:
     )
 
 
-def _bounded(grid: n.Grid, bounds: tuple[float, float]) -> n.Grid:
+def _bounded(grid: Grid, bounds: tuple[float, float]) -> Grid:
     """A grid whose values also keep a ReLU's limits."""
-    return n.Grid(grid.quantization, clamp_of(grid.quantization, bounds, grid.clamp))
+    return Grid(grid.quantization, clamp_of(grid.quantization, bounds, grid.clamp))
 
 
 def clamp_of(

@@ -10,6 +10,7 @@ import numpy as np
 from tinyedge.errors import ModelError
 from tinyedge.graph.operators import Padding, Pair, same_padding
 from tinyedge.importers.qkeras import nodes as n
+from tinyedge.keras.grids import Float64
 from tinyedge.keras.load import ends_in_softmax, is_softmax
 from tinyedge.keras.quantizers import activation_grid, quantizer_name, weight_codes
 
@@ -87,8 +88,8 @@ def _build(layer: Any, inputs: list[n.Node], call: Any, output: Any) -> list[n.N
     if is_softmax(layer) or ends_in_softmax(layer):
         if not final:
             raise ModelError(
-                f"layer '{layer.name}': softmax before the end of the model",
-                hint="a softmax is supported as the last layer only",
+                f"layer '{layer.name}': softmax or sigmoid before the end of the model",
+                hint="a softmax, or the sigmoid of one output, is supported as the last layer only",
             )
         if is_softmax(layer):
             return [inputs[0]]
@@ -133,7 +134,7 @@ def _out_size(
     return sizes[0], sizes[1]
 
 
-def layer_bias(layer: Any, channels: int) -> n.Float64:
+def layer_bias(layer: Any, channels: int) -> Float64:
     """The quantized bias of a layer (channels,), zeros where it has none."""
     if not layer.use_bias:
         return np.zeros(channels)
@@ -143,7 +144,7 @@ def layer_bias(layer: Any, channels: int) -> n.Float64:
     return np.asarray(bias, dtype=np.float64)
 
 
-def _per_channel(layer: Any, role: str, scales: n.Float64) -> n.Float64:
+def _per_channel(layer: Any, role: str, scales: Float64) -> Float64:
     """One scale an output channel, from scales (channels, ...)."""
     flat = scales.reshape(len(scales), -1)
     if np.any(flat != flat[:, :1]):
@@ -160,7 +161,7 @@ def _linear(
     kernel: Any,
     *,
     name: str,
-    bias: n.Float64 | None = None,
+    bias: Float64 | None = None,
     windowed: bool = True,
 ) -> n.Linear:
     """A convolution; ``windowed`` is false for the pointwise half of a separable one."""
@@ -311,7 +312,7 @@ def _relu(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     ]
 
 
-def normalization(layer: Any) -> tuple[n.Float64, n.Float64]:
+def normalization(layer: Any) -> tuple[Float64, Float64]:
     """Scale and offset, each (channels,), of batch normalization with its moving statistics."""
     mean, variance = (
         np.asarray(value, np.float64) for value in (layer.moving_mean, layer.moving_variance)

@@ -15,6 +15,7 @@ from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.qkeras import nodes as n
 from tinyedge.importers.result import Origin
+from tinyedge.keras.grids import Float64
 from tinyedge.naming import clean_name
 
 _BIAS_LIMIT = 2**30
@@ -208,8 +209,8 @@ def _quantized(
     builder: _Builder,
     name: str,
     codes: NDArray[np.int16],
-    scales: n.Float64,
-    bias: n.Float64,
+    scales: Float64,
+    bias: Float64,
     source: Quantization,
     target: Quantization,
 ) -> tuple[Weights, NDArray[np.int32]]:

@@ -14,22 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.graph.operators import Padding, Pair
-from tinyedge.graph.tensors import Quantization
-
-Float64 = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The int8 grid of an activation.
-
-    Attributes:
-        quantization: scale and zero point.
-        clamp: the int8 values that the activation can take.
-    """
-
-    quantization: Quantization
-    clamp: Pair = (-128, 127)
+from tinyedge.keras.grids import Float64, Grid
 
 
 @dataclass(eq=False, kw_only=True)

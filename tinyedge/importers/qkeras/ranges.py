@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from tinyedge.graph.tensors import Quantization, as_batch
 from tinyedge.importers.qkeras import nodes as n
 from tinyedge.importers.qkeras.fusion import clamp_of
 from tinyedge.keras.environment import tensorflow as tf
+from tinyedge.keras.grids import Grid
+from tinyedge.samples.scaling import pixel_range, scaled_pixels
 
 Range = tuple[float, float]
 Float32 = NDArray[np.float32]
@@ -24,10 +27,16 @@ _SYNTHETIC_MARGIN = 1.5
 _SPREAD = 6.0
 """Standard deviations of a normalized channel that its range takes in."""
 _BATCH = 32
+_SCALED_PIXELS = 16.0
+"""Below this width, a first layer that scales 0 to 255 to it was made for such pixels: Rescaling by
+1/255 gives 1, by 1/127.5 gives 2, a normalization by a real deviation some 4."""
 
 
 def assign_grids(
-    nodes: list[n.Node], calibration: Float32 | None, input_range: Range | None
+    nodes: list[n.Node],
+    calibration: NDArray[Any] | None,
+    input_range: Range | None,
+    pixels: Range = DEFAULT_INPUT_RANGE,
 ) -> list[str]:
     """Sets ``grid`` on every node.
 
@@ -36,17 +45,30 @@ def assign_grids(
     in data-free quantization (Nagel et al. 2019, arXiv 1906.04721), any other value what synthetic
     inputs show, widened.
 
+    Args:
+        nodes: of the model, the input first.
+        calibration: real inputs (n, *input shape), floats or uint8 pixels.
+        input_range: smallest and largest input value, where the user says so.
+        pixels: what 0 and 255 of a pixel stand for, unless ``input_range`` or a quantizer of the
+            input says so.
+
     Returns:
         Notes for the user.
 
     Raises:
-        DataError: the calibration data do not fit the input.
+        DataError: the calibration data do not fit the input, or leave an activation at zero.
     """
     notes = []
     source = nodes[0]
     assert isinstance(source, n.Input)
     if calibration is not None:
         calibration = as_batch(calibration, source.shape, "calibration data")
+        if calibration.dtype == np.uint8:
+            grid = source.grid
+            pixels = input_range or (pixel_range(grid.quantization) if grid else pixels)
+            calibration = scaled_pixels(calibration, *pixels)
+            notes.append("calibration pixels 0 to 255 stand for {:g} to {:g}".format(*pixels))
+            input_range = pixels
         if not (len(calibration) and np.isfinite(calibration).all()):
             raise DataError(
                 "calibration data are empty or hold values that are not finite",
@@ -54,14 +76,16 @@ def assign_grids(
             )
     if source.grid is None:
         if input_range is None:
-            input_range = DEFAULT_INPUT_RANGE
+            input_range = pixels
             if calibration is None:
+                low, high = pixels
                 notes.append(
-                    "inputs are taken to lie in [0, 1]; --input-range or --calibration change that"
+                    f"inputs are taken to lie in [{low:g}, {high:g}]; --input-range or "
+                    "--calibration change that"
                 )
             else:
                 input_range = (float(calibration.min()), float(calibration.max()))
-        source.grid = n.Grid(Quantization.from_range(*input_range))
+        source.grid = Grid(Quantization.from_range(*input_range))
 
     unknown = [
         node
@@ -86,14 +110,31 @@ def assign_grids(
             inherited = node.inputs[0].grid
             assert inherited
             clamp = clamp_of(inherited.quantization, node.bounds)
-            node.grid = n.Grid(inherited.quantization, clamp)
+            node.grid = Grid(inherited.quantization, clamp)
     return notes
 
 
-def _grid(node: n.Node, seen: Range) -> n.Grid:
+def expected_pixels(nodes: list[n.Node]) -> Range:
+    """What 0 and 255 of a pixel stand for, by what the first layer makes of them.
+
+    Args:
+        nodes: as they were traced, before they are fused.
+    """
+    first = next((node for node in nodes[1:] if not isinstance(node, n.KEEPS_GRID)), None)
+    if isinstance(first, n.Affine) and 255 * float(np.abs(first.scale).max()) < _SCALED_PIXELS:
+        return 0.0, 255.0
+    return DEFAULT_INPUT_RANGE
+
+
+def _grid(node: n.Node, seen: Range) -> Grid:
     low, high = (float(np.clip(value, *node.bounds)) for value in seen)
+    if min(low, 0.0) == max(high, 0.0):
+        raise DataError(
+            f"layer '{node.name}' gives zero for all of the data its range is taken from",
+            hint="--calibration takes some tens of real inputs, scaled as in training",
+        )
     quantization = Quantization.from_range(low, high)
-    return n.Grid(quantization, clamp_of(quantization, node.bounds))
+    return Grid(quantization, clamp_of(quantization, node.bounds))
 
 
 def _estimate(node: n.Node, seen: Range) -> Range:

@@ -103,6 +103,8 @@ def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
         pass  # another producer's, or edited since
     producer = model.description or "unknown"
     source = {"file": path.name, "sha256": file_hash(path), "producer": producer}
+    if model.inputs[0].type == "UINT8":
+        source["input_type"] = "uint8"  # a byte of a sample is the input itself
     return replace(graph, source=source)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyedge.boards import Board
-from tinyedge.boards.flash_tools import ToolName
 from tinyedge.errors import BoardError, DeviceError, ToolchainError, UsageError
+from tinyedge.names import FlashToolName
 from tinyedge.targets.attached import describe_ports, probes
 from tinyedge.targets.flashing.arduino_cli import ArduinoCli
 from tinyedge.targets.flashing.avrdude import Avrdude
@@ -19,7 +19,7 @@ from tinyedge.targets.flashing.pyocd import Pyocd
 from tinyedge.targets.flashing.stlink import Stlink
 from tinyedge.targets.flashing.tool import Job, Tool, run
 
-TOOLS: dict[ToolName, Tool] = {
+TOOLS: dict[FlashToolName, Tool] = {
     tool.name: tool
     for tool in (
         *(ArduinoCli(), Avrdude(), Bossac(), Dfu()),

@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import sys
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import ToolchainError
 from tinyedge.targets.flashing.tool import (
     MISMATCH_HINT,
@@ -23,7 +24,6 @@ class Pyocd(Tool):
 
     name = "pyocd"
     program = "pyocd"
-    remedy = f"{sys.executable} -m pip install 'tinyedge[pyocd]'"
     takes = "probe"
     confirmation = r"All \d+ bytes match"
     failures = (
@@ -44,6 +44,10 @@ class Pyocd(Tool):
 
     def installed(self) -> bool:
         return super().installed() or importlib.util.find_spec("pyocd") is not None
+
+    @property
+    def remedy(self) -> str:
+        return install_hint("pyocd")
 
     def commands(self, job: Job) -> list[list[str]]:
         tool = job.board.flash_tool.pyocd

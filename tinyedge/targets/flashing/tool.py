@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from tinyedge.boards import Board
-from tinyedge.boards.flash_tools import ToolName
 from tinyedge.errors import DeviceError, TinyEdgeError, ToolchainError
 from tinyedge.files import write_atomically
+from tinyedge.names import FlashToolName
 from tinyedge.targets.flashing.images import intel_hex, uf2
 
 TIMEOUT_S = 300.0
@@ -82,7 +82,6 @@ class Tool(ABC):
     Attributes:
         name: of its section in board descriptions, and for ``--tool``.
         program: that has to be installed.
-        remedy: how to install it.
         takes: ``port`` (it needs one), ``probe`` (it may be told which), or nothing.
         verifies: the commands compare the flash with the image.
         confirmation: a regular expression for what it says once it has done so; empty where the
@@ -91,9 +90,8 @@ class Tool(ABC):
         lenient: programs whose exit status tells nothing.
     """
 
-    name: ClassVar[ToolName]
+    name: ClassVar[FlashToolName]
     program: ClassVar[str]
-    remedy: ClassVar[str]
     takes: ClassVar[Literal["port", "probe", ""]] = ""
     confirmation: ClassVar[str] = ""
     failures: ClassVar[tuple[Failure, ...]] = ()
@@ -102,6 +100,11 @@ class Tool(ABC):
     def verifies(self, job: Job) -> bool:  # noqa: ARG002 - some tools differ by board
         """Whether the flash is compared with the image."""
         return True
+
+    @property
+    @abstractmethod
+    def remedy(self) -> str:
+        """How to install it."""
 
     def installed(self) -> bool:
         """Whether its program is."""

@@ -1,6 +1,6 @@
 """Which C kernel computes an operator, and with which constants."""
 
-from tinyedge.exporters.c.kernels.kernel import OBJECTIVES, Array, CodeOptions, Kernel, Objective
+from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.select import select_kernel
 
-__all__ = ["OBJECTIVES", "Array", "CodeOptions", "Kernel", "Objective", "select_kernel"]
+__all__ = ["Array", "CodeOptions", "Kernel", "select_kernel"]

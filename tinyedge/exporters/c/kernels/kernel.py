@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.boards.cores import CORES, Core, CoreName
+from tinyedge.boards.cores import CORES, Core
+from tinyedge.names import CoreName, Objective
 
 Fields = Mapping[str, "int | str | Sequence[int | Fields] | Fields"]
 """Members of a C struct, nested where the struct is."""
-
-Objective = Literal["speed", "size"]
-OBJECTIVES: tuple[Objective, ...] = ("speed", "size")
 
 
 @dataclass(frozen=True)

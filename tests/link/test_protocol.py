@@ -1,0 +1,47 @@
+"""What a device says of itself is checked before it is believed."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from tests.link.fakes import hello_payload
+from tinyedge.errors import LinkError
+from tinyedge.link.protocol import Answer, Hello
+
+
+def test_hello_is_read_as_it_was_meant() -> None:
+    hello = Hello.parse(hello_payload(shape=(8, 6, 3), output=5, tick_hz=0))
+    assert hello.input_shape == (8, 6, 3)
+    assert (hello.output_size, hello.tick_hz, hello.board) == (5, 0, "board")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"rank": 0}, "0 for the input's rank; allowed are 1 to 4"),
+        ({"rank": 5}, "5 for the input's rank"),
+        ({"rank": 2**32 - 1}, "4294967295 for the input's rank"),
+        ({"shape": (0, 3)}, "0 for the input's size"),
+        ({"shape": (2**16, 2**16, 2**16)}, "for the input's size; allowed are 1 to 16777216"),
+        ({"size": 2**31}, "2147483648 bytes of input, and a shape of 4x4"),
+        ({"output": 0}, "0 for the number of logits"),
+        ({"output": 2**32 - 1}, "4294967295 for the number of logits"),
+        ({"buffer": 2**32 - 1}, "for the receive buffer"),
+        ({"answers": 2**32 - 1}, "for the answers remembered"),
+        ({"board": b"\x1b[2Jboard"}, r"names a board '\\x1b\[2Jboard'"),
+        ({"board": b"a\nb"}, r"names a board 'a\\nb'"),
+    ],
+)
+def test_what_no_device_can_mean_is_refused(wrong: dict[str, object], told: str) -> None:
+    with pytest.raises(LinkError, match=told) as caught:
+        Hello.parse(hello_payload(**wrong))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_ticks_beyond_any_record_are_refused() -> None:
+    assert Answer.parse(struct.pack("<IQ", 1, 2**63 - 1) + b"\1").ticks == 2**63 - 1
+    with pytest.raises(LinkError, match="ticks; allowed are 0 to"):
+        Answer.parse(struct.pack("<IQ", 1, 2**63) + b"\1")

@@ -1,0 +1,101 @@
+"""What the installed distribution says of itself, and whom it shares its name with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import venv
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tinyedge import distribution
+from tinyedge.distribution import install_hint, other_distribution
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, installed: dict[str, str]) -> None:
+    """Has only these packages, by name and version, beside what requires them."""
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    requires = [
+        "numpy>=2.1",
+        'inner[extra]>=1,<2; extra == "small"',
+        'other>=3; extra == "small" and sys_platform == "win96"',
+        f'{distribution.NAME}[small]; extra == "large"',
+        'outer>=0.5; extra == "large"',
+    ]
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "requires", lambda _: requires)
+
+
+def test_a_hint_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, {})
+    command = shlex.split(install_hint("large"))
+    assert command[:4] == [sys.executable, "-m", "pip", "install"]
+    assert command[4:] == ["inner<2,>=1", "outer>=0.5"]
+    pretend(monkeypatch, {"inner": "1.4"})
+    assert shlex.split(install_hint("large"))[4:] == ["outer>=0.5"]
+    pretend(monkeypatch, {"inner": "2.0", "outer": "1"})
+    assert shlex.split(install_hint("large"))[4:] == ["inner<2,>=1"]
+
+
+def test_a_hint_without_metadata_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def requires(name: str) -> None:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    assert shlex.split(install_hint("zig"))[4:] == [f"{distribution.NAME}[zig]"]
+
+
+def test_the_project_of_the_same_name_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, {})
+    assert other_distribution() is None
+    pretend(monkeypatch, {"tinyedge": "0.9.2"})
+    said = other_distribution()
+    assert said is not None
+    assert "'tinyedge' 0.9.2" in said
+    assert "pip uninstall tinyedge" in said
+
+
+def test_the_lock_and_the_wheel_have_one_name() -> None:
+    root = Path(__file__).parents[1]
+    name = re.search(r'^name = "(.+?)"', (root / "pyproject.toml").read_text(), re.MULTILINE)
+    assert name
+    assert name.group(1) == distribution.NAME
+    assert f"--no-emit-package {distribution.NAME} " in (root / "Makefile").read_text()
+
+
+def test_a_hint_followed_in_a_fresh_environment(tmp_path: Path, wheel: Path) -> None:
+    """The command of a hint is run as it is printed, and the feature then works."""
+    folder = tmp_path / "fresh"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    installed = run(str(python), "-m", "pip", "install", "--quiet", str(wheel))
+    assert installed.returncode == 0, installed.stderr
+    doctor = run(str(python), "-m", "tinyedge", "doctor", "--json")
+    assert doctor.returncode == 0, doctor.stderr
+    checks = {check["name"]: check for check in json.loads(doctor.stdout)["checks"]}
+    assert not checks["junitparser"]["found"]
+    remedy = checks["junitparser"]["remedy"]
+    assert "junitparser" in remedy
+    followed = run(*shlex.split(remedy))
+    assert followed.returncode == 0, followed.stderr
+    doctor = run(str(python), "-m", "tinyedge", "doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(doctor.stdout)["checks"]}
+    assert checks["junitparser"]["found"]

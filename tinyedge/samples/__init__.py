@@ -1,0 +1,1 @@
+"""Samples: reading, checking, scaling and labelling them, whatever the file and the model."""

@@ -1,0 +1,198 @@
+"""From the values of a file to a model's input: one way for every command."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.errors import DataError
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.tensors import Quantization, as_batch
+
+Int8 = NDArray[np.int8]
+Float32 = NDArray[np.float32]
+Range = tuple[float, float]
+
+PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))
+"""What the values 0 and 255 of a pixel commonly stand for."""
+CLIPPED = 0.01
+"""Share of clipped values from which on the user is warned."""
+
+_BYTES = 256
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """How a model takes samples.
+
+    Attributes:
+        shape: of one sample, NHWC without the batch; None where any will do.
+        quantization: of the int8 input; None of a float model.
+        classes: that labels count; None where they are not known.
+        takes_bytes: whether the model's own file takes uint8, so that a byte is the input itself.
+        pixels: what 0 and 255 of a pixel stand for, where the user or a float model says so.
+    """
+
+    shape: tuple[int, ...] | None = None
+    quantization: Quantization | None = None
+    classes: int | None = None
+    takes_bytes: bool = False
+    pixels: Range | None = None
+
+    @classmethod
+    def of(cls, graph: Graph, pixels: Range | None = None) -> ModelInput:
+        """That of an integer graph, whose one output, if there is one only, tells two classes."""
+        tensor = graph.input_tensor
+        return cls(
+            tensor.shape,
+            tensor.quantization,
+            max(graph.output_tensor.size, 2),
+            graph.source.get("input_type") == "uint8",
+            pixels,
+        )
+
+    @property
+    def bytes_are_input(self) -> bool:
+        """Whether uint8 values are the input itself."""
+        return self.takes_bytes and self.pixels is None and self.quantization is not None
+
+    @property
+    def pixel_range(self) -> Range:
+        """What 0 and 255 of a pixel stand for."""
+        if self.pixels:
+            return self.pixels
+        return pixel_range(self.quantization) if self.quantization else PIXEL_RANGES[0]
+
+    def batch(self, x: NDArray[Any], what: str) -> NDArray[Any]:
+        """Samples as (n, *shape); raises DataError where they are of another."""
+        return x if self.shape is None else as_batch(x, self.shape, what)
+
+    def real(self, x: NDArray[Any]) -> Float32:
+        """Checked samples as the float32 values that the model's input stands for."""
+        if x.dtype == np.uint8:
+            floats: Float32 = _table(self)[x]
+            return floats
+        if x.dtype == np.int8:
+            if self.quantization is None:
+                raise DataError(
+                    "int8 samples, but the model takes floats",
+                    hint="give floats, or name a converted model",
+                )
+            return self.quantization.dequantize(x)
+        return x
+
+    def int8(self, x: NDArray[Any]) -> Int8:
+        """Checked samples as a device receives them."""
+        if x.dtype == np.int8:
+            return x
+        assert self.quantization
+        if x.dtype == np.uint8:
+            if self.bytes_are_input:
+                return x.view(np.int8) ^ np.int8(-128)
+            quantized: Int8 = self.quantization.quantize(_table(self))[x]
+            return quantized
+        return self.quantization.quantize(x)
+
+    def reading(self, x: NDArray[Any]) -> str:
+        """How the values of checked samples are read, as a sentence; empty for floats."""
+        if x.dtype == np.int8:
+            return "int8 values are the input itself"
+        if x.dtype != np.uint8:
+            return ""
+        if self.bytes_are_input:
+            return "bytes are the input itself, as the model's own file takes uint8"
+        low, high = self.pixel_range
+        return f"pixels from 0 to 255 stand for {low:g} to {high:g}"
+
+    def clipping(self, x: NDArray[Any]) -> str:
+        """A warning of floats that the input clips, with the likely factor; empty below 1 %."""
+        if self.quantization is None or not np.issubdtype(x.dtype, np.floating) or not x.size:
+            return ""
+        low, high = (float(value) for value in self.quantization.dequantize([-128, 127]))
+        half = self.quantization.scale / 2
+        share = float(((x < low - half) | (x > high + half)).mean())
+        if share < CLIPPED:
+            return ""
+        return (
+            f"{100 * share:.0f} % of the values lie outside {low:.4g} to {high:.4g}, which the "
+            f"model's input spans, and are clipped{_likely(x, self.pixel_range)}"
+        )
+
+
+def pixel_range(quantization: Quantization) -> Range:
+    """The common range of pixels that the range of a model's int8 input comes closest to."""
+    low, high = (float(value) for value in quantization.dequantize([-128, 127]))
+
+    def distance(candidate: Range) -> float:
+        width = candidate[1] - candidate[0]
+        apart = (abs(candidate[0] - low) + abs(candidate[1] - high)) / width
+        return apart + abs(math.log((high - low) / width))
+
+    return min(PIXEL_RANGES, key=distance)
+
+
+def scaled_pixels(x: NDArray[np.uint8], low: float, high: float) -> Float32:
+    """Pixels as floats, of which ``low`` and ``high`` are what 0 and 255 stand for."""
+    table = low + np.arange(_BYTES) * ((high - low) / 255.0)
+    return table.astype(np.float32)[x]
+
+
+def checked_values(where: Path | str, x: NDArray[Any], *, batched: bool = True) -> NDArray[Any]:
+    """Samples, after all that can be wrong with their values was looked for.
+
+    Args:
+        where: file and key, for messages.
+        x: int8, uint8 or floats.
+        batched: whether the first axis counts samples.
+
+    Returns:
+        int8 and uint8 as they are, floats as float32.
+
+    Raises:
+        DataError: the values are of another type, or one is NaN or infinite; names the sample.
+    """
+    check_type(where, x.dtype)
+    if x.dtype in (np.int8, np.uint8):
+        return x
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+        floats: Float32 = x.astype(np.float32, copy=False)
+    finite = np.isfinite(floats)
+    if finite.all():
+        return floats
+    at = tuple(int(index[0]) for index in np.nonzero(~finite))
+    sample = f"sample {at[0]}" if batched and at else "the sample"
+    raise DataError(
+        f"{where}: {sample} holds {x[at]}, finite floats are taken",
+        hint="remove or mend that sample",
+    )
+
+
+def check_type(where: Path | str, dtype: np.dtype[Any]) -> None:
+    """Raises DataError unless values of this type can be samples."""
+    if dtype not in (np.int8, np.uint8) and not np.issubdtype(dtype, np.floating):
+        raise DataError(
+            f"{where}: values are {dtype}; int8, uint8 and floats are taken",
+            hint="give x.astype(numpy.uint8) for pixels from 0 to 255, else floats",
+        )
+
+
+def _table(takes: ModelInput) -> Float32:
+    """What each byte stands for."""
+    if takes.bytes_are_input:
+        assert takes.quantization
+        return takes.quantization.dequantize(np.arange(-128, 128))
+    return scaled_pixels(np.arange(_BYTES, dtype=np.uint8), *takes.pixel_range)
+
+
+def _likely(x: NDArray[Any], pixels: Range) -> str:
+    """What floats of another common range have to be multiplied by, as the end of a sentence."""
+    low, high = float(x.min()), float(x.max())
+    if not -0.5 <= low <= high <= 255.5 or high <= 2.0 or pixels[1] > 2.0:
+        return ""
+    text = f"; pixels from 0 to 255 have to be divided by {255 / (pixels[1] - pixels[0]):g}"
+    return text + (f", and {-pixels[0]:g} subtracted" if pixels[0] else "")
