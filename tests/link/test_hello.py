@@ -9,7 +9,7 @@ from tinyedge.link.protocol import PROTOCOL_VERSION, Hello
 
 
 def payload(board: bytes) -> bytes:
-    numbers = (PROTOCOL_VERSION, 1, 4, 1, 1, 1, 2, 0, 1_000_000, 1, 128, 8, 0)
+    numbers = (PROTOCOL_VERSION, 1, 4, 1, 1, 1, 2, 4, 1_000_000, 1, 128, 8, 0)
     return Hello._LAYOUT.pack(*numbers, bytes(32), bytes(32), board)
 
 
