@@ -7,6 +7,9 @@ into a temporary one, which lives as long as what was made in it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
+import re
 import shutil
 import tempfile
 import warnings
@@ -16,13 +19,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD, Board, load_board
-from tinyedge.errors import ModelError, UsageError
+from tinyedge.errors import ModelError, TinyEdgeError, UsageError
 from tinyedge.evaluation.compare import evaluate_suite
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.intervals import wilson_interval
@@ -38,7 +41,11 @@ from tinyedge.firmware.footprint import memory_record
 from tinyedge.graph import reference
 from tinyedge.importers import import_model, is_keras_model
 from tinyedge.names import (
+    COMPILERS,
+    CORE_NAMES,
     DEVICES,
+    EMULATORS,
+    OBJECTIVES,
     PLACES,
     CompilerName,
     CoreName,
@@ -56,6 +63,7 @@ from tinyedge.reports.record import (
     printed,
     save_run,
 )
+from tinyedge.reports.run_record import Run as RunRecord
 from tinyedge.samples.reading import array_samples, calibration_inputs, read_calibration
 from tinyedge.samples.scaling import ModelInput
 
@@ -63,13 +71,82 @@ AnyPath = str | PathLike[str]
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 """A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels."""
 
+_Arguments = ParamSpec("_Arguments")
+_Given = TypeVar("_Given")
+_OPTIONS = {"timeout": "timeout_s", "suite": "samples", "inputs": "samples", "data": "samples"}
+"""Arguments that have another name than the command's option."""
+_VALUES = {*COMPILERS, *CORE_NAMES, *EMULATORS, *OBJECTIVES, *PLACES}
 
+
+def _noted(function: Callable[_Arguments, _Given]) -> Callable[_Arguments, _Given]:
+    """Has errors carry their hint as a note, which tracebacks and notebooks show."""
+
+    @functools.wraps(function)
+    def called(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Given:
+        try:
+            return function(*arguments, **named)
+        except TinyEdgeError as error:
+            note = f"hint: {_in_python(error.hint)}"
+            if error.hint and note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+            raise
+
+    return called
+
+
+def _in_python(hint: str) -> str:
+    """A hint with the arguments of functions in place of options; whole commands stay."""
+    if hint == UsageError.default_hint:
+        return "see help(tinyedge.convert), help(tinyedge.Model) and so on"
+    if re.search(r"tinyedge [a-z]", hint):
+        return hint
+
+    def argument(option: re.Match[str]) -> str:
+        name = _OPTIONS.get(option[1], option[1].replace("-", "_"))
+        value = option[2] or ""
+        return f"{name}={value.strip()!r}" if value.strip() in _VALUES else f"{name}{value}"
+
+    hint = re.sub(r"(?<!\S)-p PORT", "port=PORT", hint)
+    return re.sub(r"--([a-z][a-z0-9-]*)( [a-z0-9-]+)?", argument, hint)
+
+
+def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
+    """Raises UsageError where an argument is neither None nor one of the names allowed."""
+    if value is not None and value not in allowed:
+        raise UsageError(f"{name}={value!r}: one of {', '.join(allowed)}")
+
+
+def _numbers(name: str, value: Any) -> list[float]:
+    """An argument that is a number, or several; raises UsageError for anything else."""
+    try:
+        return [float(number) for number in np.ravel(value)]
+    except (TypeError, ValueError):
+        raise UsageError(f"{name}={value!r}: has to be of numbers") from None
+
+
+def _range(name: str, value: Any) -> tuple[float, float]:
+    """An argument that is two numbers, the first below the second."""
+    numbers = _numbers(name, value)
+    if len(numbers) != 2 or not numbers[0] < numbers[1]:
+        raise UsageError(f"{name}={value!r}: two numbers, the first value below the second")
+    return numbers[0], numbers[1]
+
+
+def _board(board: object) -> Board:
+    """A board by its name or file."""
+    if not isinstance(board, str | PathLike):
+        raise UsageError(f"board={board!r}: a name, or the path of a .toml file")
+    return load_board(str(board))
+
+
+@_noted
 def convert(
     model: Any,
     calibration: NDArray[Any] | AnyPath | None = None,
     *,
     input_range: tuple[float, float] | None = None,
-    core: CoreName = "cortex-m4",
+    core: CoreName | None = None,
+    board: str | None = None,
     optimize: Objective = "speed",
     folder: AnyPath | None = None,
 ) -> Model:
@@ -83,29 +160,40 @@ def convert(
             their own.
         input_range: smallest and largest input value; that of ``calibration`` by default, else
             (0, 255) where the model scales pixels itself, else (0, 1).
-        core: whose instructions the kernels are chosen by.
+        core: whose instructions the kernels are chosen by; ``board``'s by default, else
+            ``cortex-m4``.
+        board: name or ``.toml`` file of the board that it is for, in place of ``core``.
         optimize: for ``speed``, or for the ``size`` of the flash image.
         folder: to write into; a temporary one by default.
 
     Raises:
         ModelError: the model cannot be read, or holds something that is not supported.
         DataError: ``calibration`` does not fit.
-        UsageError: ``calibration`` or ``input_range`` for a model that has its own integers.
+        UsageError: ``calibration`` or ``input_range`` for a model that has its own integers; an
+            unknown ``core`` or ``optimize``, or both ``core`` and ``board``.
+        BoardError: the board is unknown.
     """
+    _one_of("core", core, CORE_NAMES)
+    _one_of("optimize", optimize, OBJECTIVES)
+    if core and board is not None:
+        raise UsageError("core and board exclude each other")
+    if board is not None:
+        core = _board(board).core
+    if input_range is not None:
+        input_range = _range("input_range", input_range)
     kept = _Folder(folder)
     with _model_file(model) as path:
         keras = is_keras_model(path)
         if (calibration is not None or input_range) and path.exists() and not keras:
             raise UsageError("calibration and input_range go with Keras models")
-        if input_range and not input_range[0] < input_range[1]:
-            raise UsageError("input_range: the first value has to be below the second")
         imported = import_model(path, _calibration(calibration), input_range)
         made_by = f"tinyedge.convert {path.name}"
-        options = CodeOptions(core, optimize)
+        options = CodeOptions(core or CodeOptions.core, optimize)
         converted = write_converted(imported.graph, kept.path, made_by, imported.notes, options)
     return Model(converted, kept)
 
 
+@_noted
 def load(folder: AnyPath) -> Model:
     """Loads a folder that ``convert``, here or as a command, wrote.
 
@@ -115,6 +203,7 @@ def load(folder: AnyPath) -> Model:
     return Model(load_converted(Path(folder)), _Folder(folder))
 
 
+@_noted
 def attack(
     model: Any,
     samples: Samples,
@@ -148,14 +237,27 @@ def attack(
     from tinyedge.attacks import AttackSettings
     from tinyedge.attacks.suites import GRADIENTS, attack_names, craft_suites
 
+    _attack_settings(settings)
+    clip = _range("clip", clip)
     given = attacks if isinstance(attacks, str) else ",".join(attacks)
     names = attack_names(given, GRADIENTS)
-    clean = _suites(samples)[0].fitted(ModelInput(pixels=clip))
+    clean = _suites(samples)[0]
     if epsilon is None:
         epsilon = 8 / 255 * (clip[1] - clip[0])
-    chosen = AttackSettings.at(np.ravel(epsilon).tolist(), clip=clip, **settings)
+    chosen = AttackSettings.at(_numbers("epsilon", epsilon), clip=clip, **settings)
     with _model_file(model) as path:
         return craft_suites(path, clean, names, chosen, len(clean.labels), _no_progress)
+
+
+def _attack_settings(given: dict[str, Any]) -> None:
+    """Raises UsageError for a setting that attacks do not have."""
+    from tinyedge.attacks import AttackSettings
+
+    taken = ("epsilon", "epsilons", "clip")
+    known = [each.name for each in dataclasses.fields(AttackSettings) if each.name not in taken]
+    for name in given:
+        if name not in known:
+            raise UsageError(f"{name}: no setting of attacks; they are {', '.join(known)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +281,7 @@ class Model:
         """What is worth knowing of the import."""
         return list(self.converted.manifest["notes"])
 
+    @_noted
     def build(
         self,
         board: str = DEFAULT_BOARD,
@@ -198,45 +301,74 @@ class Model:
             DoesNotFitError: its flash or RAM is too small.
             ToolchainError: there is no compiler, or it fails.
         """
+        _one_of("compiler", compiler, COMPILERS)
         target = Path(folder) if folder else None
-        built = project.build_firmware(self.converted, load_board(board), compiler, target)
+        built = project.build_firmware(self.converted, _board(board), compiler, target)
         return Firmware(self, built)
 
+    @_noted
     def footprint(
         self, board: str = DEFAULT_BOARD, *, compiler: CompilerName | None = None
     ) -> Footprint:
         """Builds for a board, and says what takes its flash and RAM; raises as ``build``."""
         return self.build(board, compiler=compiler).footprint
 
+    @_noted
     def run(
         self,
         samples: Samples,
         on: PlaceName = "numpy",
         *,
         board: str = DEFAULT_BOARD,
+        compiler: CompilerName | None = None,
+        port: str | Sequence[str] = (),
+        emulator: EmulatorName | None = None,
+        baud: int | None = None,
+        timeout_s: float | None = None,
         progress: Progress | None = None,
-        **options: Any,
     ) -> Result:
         """Runs samples, and compares every logit with the integer graph's.
 
         Args:
             samples: see ``Firmware.run``.
             on: ``numpy``, ``twin`` or ``tflite-micro`` for this machine; ``emulator`` or ``board``
-                for ``build(board).run(...)``, with its options.
+                for ``build(board, compiler=compiler).run(...)``, with its options.
             board: for devices.
+            compiler: see ``build``; this and all below are for devices.
+            port: see ``Firmware.run``, also for those below.
+            emulator: by name.
+            baud: bits per second.
+            timeout_s: in seconds.
             progress: called with the number of samples that are done since the last call.
-            **options: of ``Firmware.run``, for devices.
 
         Raises:
+            UsageError: the place, the compiler or the emulator is unknown, or does not go with the
+                rest.
             DataError: the samples do not fit the model.
             ToolchainError: the twin's compiler or TFLite-Micro is missing.
         """
-        if on in DEVICES:
-            return self.build(board).run(samples, on, progress=progress, **options)
-        if on not in PLACES:
-            raise UsageError(f"on='{on}': one of {', '.join(PLACES)}")
-        if options:
-            raise UsageError(f"{', '.join(options)}: goes with on='emulator' or 'board'")
+        _one_of("on", on, PLACES)
+        if on == "emulator" or on == "board":  # noqa: PLR1714 - narrows the type
+            _check_device(on, port, emulator, baud, timeout_s)  # before anything is built
+            built = self.build(board, compiler=compiler)
+            return built.run(
+                samples,
+                on,
+                port=port,
+                emulator=emulator,
+                baud=baud,
+                timeout_s=timeout_s,
+                progress=progress,
+            )
+        options = {
+            "compiler": compiler,
+            "port": port,
+            "emulator": emulator,
+            "baud": baud,
+            "timeout_s": timeout_s,
+        }
+        if named := [name for name, value in options.items() if value]:
+            raise UsageError(f"{', '.join(named)}: goes with on='emulator' or 'board'")
         with open_place(self.converted, PlaceSpec(on)) as place:
             return _run(self.converted, samples, on, place, progress)
 
@@ -296,6 +428,7 @@ class Firmware:
         """What takes flash and RAM, by layer and symbol."""
         return Footprint(firmware_footprint(self.model.converted, self.built))
 
+    @_noted
     def run(
         self,
         samples: Samples,
@@ -325,10 +458,7 @@ class Firmware:
             DeviceError: the port is not named, missing or busy.
             LinkError: the device does not answer, or holds another model.
         """
-        if on not in DEVICES:
-            raise UsageError(f"on='{on}': one of {', '.join(DEVICES)}")
-        if port and on != "board":
-            raise UsageError("port goes with on='board'")
+        _check_device(on, port, emulator, baud, timeout_s)
         spec = PlaceSpec(
             on,
             self.board,
@@ -406,8 +536,9 @@ class Result:
 
     record: dict[str, Any]
     suites: dict[str, SuiteResult]
-    _whole: dict[str, Any] | None = field(default=None, repr=False)
+    _whole: RunRecord | None = field(default=None, repr=False)
 
+    @_noted
     def save(self, path: AnyPath) -> None:
         """Writes what ``tinyedge run -o`` writes, of which ``tinyedge report`` makes reports.
 
@@ -418,7 +549,10 @@ class Result:
             raise UsageError("a report takes labelled samples: run (x, y), or suites")
         save_run(Path(path), self._whole, [])
 
+    @_noted
     def __getitem__(self, name: str) -> SuiteResult:
+        if name not in self.suites:
+            raise UsageError(f"no suite {name!r}: one of {', '.join(self.suites)}")
         return self.suites[name]
 
     @property
@@ -427,11 +561,13 @@ class Result:
         return np.concatenate([suite.logits for suite in self.suites.values()])
 
     @property
+    @_noted
     def accuracy(self) -> float | None:
         """Of the only suite; raises UsageError where there are several."""
         return self._only.accuracy
 
     @property
+    @_noted
     def interval(self) -> tuple[float, float] | None:
         """The 95 % score interval of ``accuracy``."""
         return self._only.interval
@@ -441,9 +577,10 @@ class Result:
         """Logits, of all suites, in which device and integer graph differ."""
         return sum(suite.mismatches for suite in self.suites.values())
 
+    @_noted
     def require_equal(self) -> Result:
         """Gives itself; raises ThresholdError where any logit differs, as the command fails."""
-        if self.record.get("suites") and (fault := difference(self.record, self.record["on"])):
+        if self._whole and (fault := difference(self._whole, self.record["on"])):
             raise fault
         return self
 
@@ -474,6 +611,23 @@ class Result:
     def _repr_html_(self) -> str | None:
         bars = [notebook.memory_bars(self.record["memory"])] if "memory" in self.record else []
         return notebook.html([*self._tables(), *bars]) or None
+
+
+def _check_device(
+    on: str,
+    port: str | Sequence[str],
+    emulator: EmulatorName | None,
+    baud: int | None,
+    timeout_s: float | None,
+) -> None:
+    """Raises UsageError for arguments of a device that are unknown or do not go together."""
+    _one_of("on", on, DEVICES)
+    _one_of("emulator", emulator, EMULATORS)
+    if (port or baud) and on != "board":
+        raise UsageError("port and baud go with on='board'")
+    for name, value in (("baud", baud), ("timeout_s", timeout_s)):
+        if value is not None and not min(_numbers(name, value), default=0) > 0:
+            raise UsageError(f"{name}={value!r}: a number above 0")
 
 
 class _Folder:
@@ -553,11 +707,11 @@ def _run(
                 suite.name,
                 run.logits,
                 suite.labels,
-                found["accuracy"]["device"],
-                wilson_interval(found["accuracy"]["device"], found["samples"]),
-                found["mismatched_logits"],
+                found.accuracy.device,
+                wilson_interval(found.accuracy.device, found.samples),
+                found.mismatched_logits,
             )
-            for suite, run, found in zip(suites, runs, record["suites"], strict=True)
+            for suite, run, found in zip(suites, runs, record.suites, strict=True)
         },
         record,
     )

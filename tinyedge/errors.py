@@ -84,6 +84,14 @@ class ConfigError(TinyEdgeError):
     default_hint = "docs/training.md lists every key"
 
 
+class DivergedError(TinyEdgeError):
+    """A training whose loss or weights are no finite numbers any more."""
+
+    exit_code = 3
+    code = "diverged"
+    default_hint = "lower training.learning_rate, and train into a new folder"
+
+
 class DataError(TinyEdgeError):
     """Input arrays or data sets that are missing, damaged or of the wrong shape."""
 

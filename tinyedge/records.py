@@ -7,7 +7,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -90,7 +90,14 @@ class RecordFile(AbstractContextManager["RecordFile"]):
 
     def append(self, records: Iterable[str]) -> None:
         """Adds records, which hold no line breaks."""
-        self._file.write(b"".join(map(_line, records)))
+        rest = memoryview(b"".join(map(_line, records)))
+        try:
+            while rest:  # a file system that fills up takes a part before it refuses
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise FileError(
+                f"{self.path}: {error.strerror}", hint="make room; --resume then goes on"
+            ) from error
         if time.monotonic() - self._synced > _SYNC_S:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
@@ -111,8 +118,12 @@ class RecordFile(AbstractContextManager["RecordFile"]):
         self.close()
 
 
-def check_replaceable(path: Path) -> None:
+def check_replaceable(path: Path, records: str = "answers") -> None:
     """Refuses to replace a file that somebody may still want: only a header goes without a word.
+
+    Args:
+        path: of the file.
+        records: what it holds, in words.
 
     Raises:
         FileError: it holds records, or is no file of records.
@@ -127,24 +138,58 @@ def check_replaceable(path: Path) -> None:
         )
     if rest:
         raise FileError(
-            f"{path}: holds {len(rest):,} answers of an earlier run",
+            f"{path}: holds {len(rest):,} {records} of an earlier run",
             hint="--resume goes on with them, --discard throws them away",
         )
 
 
-def locked(path: Path) -> BinaryIO:
-    """Opens a file to append to it; raises FileError where another program has it open."""
+def locked(path: Path, busy: FileError | None = None) -> BinaryIO:
+    """Opens a file to append to it; raises FileError where another program has it open.
+
+    Args:
+        path: of the file.
+        busy: raised instead of what is said of journals.
+    """
     file = path.open("ab", buffering=0)
     if os.name == "posix":
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.close()
-            raise FileError(
+            raise busy or FileError(
                 f"{path}: another run writes to this journal",
                 hint="wait for it, or name another one with --journal",
             ) from error
     return file
+
+
+@contextlib.contextmanager
+def alone(path: Path, busy: FileError) -> Iterator[None]:
+    """Keeps other programs out while the body runs, by a file that is gone afterwards.
+
+    A program that is killed leaves the file, and nobody waits for it.
+
+    Args:
+        path: of that file.
+        busy: raised where another program is in.
+    """
+    file = locked(path, busy)
+    while not _stands(path, file):  # the program that made it has removed it meanwhile
+        file.close()
+        file = locked(path, busy)
+    with file:
+        try:
+            yield
+        finally:
+            if os.name == "posix":
+                path.unlink(missing_ok=True)
+
+
+def _stands(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[str], int]:

@@ -28,9 +28,12 @@ _SHORTENED.maxstring = _SHORTENED.maxother = 80
 
 
 class Section(BaseModel):
-    """A section of a file that has no other keys, and no values of another kind than said."""
+    """A section of a file that has no other keys, and no values of another kind than said.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    A number is never NaN or infinite.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Fault(NamedTuple):
@@ -94,9 +97,12 @@ def validate(
     try:
         return record.model_validate(content, context={"path": path})
     except ValidationError as invalid:
-        schema = record.model_json_schema()
-        said = (text for fault in invalid.errors() for text in _texts(fault, schema))
-        raise error(f"{path}: {'; '.join(said)}") from invalid
+        raise error(f"{path}: {told(invalid, record.model_json_schema())}") from invalid
+
+
+def told(invalid: ValidationError, schema: Mapping[str, Any]) -> str:
+    """Every fault that a validation found, with its key; with what is allowed by the schema."""
+    return "; ".join(text for fault in invalid.errors() for text in _texts(fault, schema))
 
 
 def _texts(fault: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
@@ -113,7 +119,8 @@ def _texts(fault: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]
         yield f"{key}: unknown key ({meant})"
     elif allowed := fault["type"] != "value_error" and _allowed(schema, _node(schema, place)):
         value = "missing" if fault["type"] == "missing" else _SHORTENED.repr(fault["input"])
-        yield f"{key} is {value}, allowed: {allowed}"
+        finite = ", and finite" if fault["type"] == "finite_number" else ""
+        yield f"{key} is {value}, allowed: {allowed}{finite}"
     else:
         value = (
             "" if isinstance(fault["input"], dict) else f", not {_SHORTENED.repr(fault['input'])}"

@@ -23,6 +23,7 @@ from tinyedge.graph import reference
 from tinyedge.importers import import_model
 from tinyedge.importers.qkeras import logits_function
 from tinyedge.samples.reading import read_calibration
+from tinyedge.samples.scaling import ModelInput
 
 BATCH = 500
 
@@ -37,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     if arguments.data:
-        suite = load_suites(arguments.data)[0]
+        suite = load_suites(arguments.data, ModelInput())[0]
         x, y = suite.inputs, suite.labels
     else:
         test = fashion_mnist.load("test")
@@ -62,7 +63,10 @@ def main() -> None:
                 "model": arguments.model.name,
                 "samples": len(x),
                 "top1_agreement": float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
-                "accuracy": {"float": accuracy(expected, y), "integer_graph": accuracy(found, y)},
+                "accuracy": {
+                    "float": accuracy(expected, y),
+                    "integer_graph": accuracy(found, y, quantization),
+                },
                 "logit_error_steps": {
                     "rms": float(np.sqrt((steps**2).mean())),
                     "max": float(steps.max()),

@@ -206,6 +206,11 @@ def test_notebooks_show_bars_and_tables(firmware: tinyedge.Firmware, suite_file:
     assert "conv" in firmware.footprint._repr_markdown_()
 
 
+UNKNOWN_CORE: dict[str, Any] = {"core": "cortex-m99"}
+UNKNOWN_AIM: dict[str, Any] = {"optimize": "fun"}
+NO_NUMBER: dict[str, Any] = {"epsilon": "some"}
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -223,6 +228,54 @@ def test_notebooks_show_bars_and_tables(firmware: tinyedge.Firmware, suite_file:
         ),
         (lambda m: m.run(np.zeros((1, 28, 28, 1)), on="mars"), errors.UsageError, "numpy, twin"),
         (lambda m: m.run([]), errors.UsageError, "suites"),
+        (lambda m: tinyedge.convert(m.folder, **UNKNOWN_CORE), errors.UsageError, "cortex-m33"),
+        (lambda m: tinyedge.convert(m.folder, **UNKNOWN_AIM), errors.UsageError, "speed, size"),
+        (
+            lambda m: tinyedge.convert(m.folder, core="avr", board="microbit"),
+            errors.UsageError,
+            "exclude",
+        ),
+        (lambda m: m.build(compiler="clang"), errors.UsageError, "compiler='clang': one of gcc"),
+        (lambda m: m.build(3), errors.UsageError, "board=3"),
+        (
+            lambda m: m.run(np.zeros((1, 28, 28, 1)), on="emulator", compiler="clang"),
+            errors.UsageError,
+            "gcc, zig",
+        ),
+        (
+            lambda m: m.run(np.zeros((1, 28, 28, 1)), on="emulator", emulator="renode"),
+            errors.UsageError,
+            "qemu, unicorn",
+        ),
+        (
+            lambda m: m.run(np.zeros((1, 28, 28, 1)), compiler="gcc"),
+            errors.UsageError,
+            "compiler: goes with on='emulator'",
+        ),
+        (
+            lambda m: m.run(np.zeros((1, 28, 28, 1)), on="board", port="p", timeout_s="long"),
+            errors.UsageError,
+            "timeout_s='long'",
+        ),
+        (
+            lambda m: m.run((np.zeros((1, 28, 28, 1)), np.zeros(1, int)))["pgd"],
+            errors.UsageError,
+            "no suite 'pgd': one of ",
+        ),
+        (
+            lambda _: tinyedge.attack(
+                demo.MODEL, (np.zeros((2, 28, 28, 1)), np.arange(2)), **NO_NUMBER
+            ),
+            errors.UsageError,
+            "epsilon='some'",
+        ),
+        (
+            lambda _: tinyedge.attack(
+                demo.MODEL, (np.zeros((2, 28, 28, 1)), np.arange(2)), iteration=3
+            ),
+            errors.UsageError,
+            "iteration: .* iterations, ",
+        ),
         (lambda m: m.run(np.zeros((1, 28, 28, 1)), on="board"), errors.DeviceError, "port"),
         (
             lambda _: tinyedge.attack(demo.MODEL, np.zeros((2, 28, 28, 1))),
@@ -245,6 +298,21 @@ def test_errors_are_those_of_the_commands(
     with pytest.raises(error, match=message) as failure:
         call(model)
     assert failure.value.hint
+    assert len(failure.value.__notes__) == 1  # what a notebook shows below the message
+    assert failure.value.__notes__[0].startswith("hint: ")
+
+
+def test_notes_are_in_a_notebook_s_words(model: tinyedge.Model) -> None:
+    with pytest.raises(errors.DeviceError) as failure:
+        model.run(np.zeros((1, 28, 28, 1)), on="board")
+    assert "-p PORT" in failure.value.hint
+    assert failure.value.__notes__[0].startswith("hint: port=PORT; ")
+    words = tinyedge.api._in_python
+    assert words("--compiler gcc") == "compiler='gcc'"
+    assert words("is it long? --timeout 30 waits") == "is it long? timeout_s 30 waits"
+    assert words("--input-range for others") == "input_range for others"
+    whole = "tinyedge convert m/graph.npz -o DIR --core avr"
+    assert words(whole) == whole  # a command stays one
 
 
 def test_an_unsupported_layer_is_named() -> None:

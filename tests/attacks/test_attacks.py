@@ -168,6 +168,12 @@ def test_unfit_samples_are_refused(suite: Suite, error: type[Exception], message
         craft(suite)
 
 
+def test_clean_and_attacked_samples_are_the_same() -> None:
+    clean, attacked = craft_suites(demo.MODEL, FIRST, ("fgsm",), AttackSettings(0.1), 7, QUIET)
+    assert len(clean.labels) == len(attacked.labels) == 7
+    np.testing.assert_array_equal(clean.inputs, FIRST.inputs[:7])
+
+
 def test_unknown_attacks_and_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="deepfool"):
         craft(attacks=("deepfool",))
@@ -182,10 +188,11 @@ def test_unknown_attacks_and_models_are_refused(tmp_path: Path) -> None:
         craft_suites(demo.MODEL, FIRST, ("transfer-pgd",), settings, 5, QUIET, means)
 
 
-def test_inputs_need_not_be_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize("classes", [2, 4])
+def test_inputs_need_not_be_images(classes: int, tmp_path: Path) -> None:
     layers = tf_keras.layers
     inputs = layers.Input((12,))
-    model = tf_keras.Model(inputs, layers.Dense(4)(layers.Dense(16, "relu")(inputs)))
+    model = tf_keras.Model(inputs, layers.Dense(classes)(layers.Dense(16, "relu")(inputs)))
     path = save(randomized(model), tmp_path / "vector.h5")
     x = np.random.default_rng(2).random((10, 12)).astype(np.float32)
     clean = Suite("clean", x, FloatModel(path).logits(x).argmax(axis=1))
@@ -194,6 +201,7 @@ def test_inputs_need_not_be_images(tmp_path: Path) -> None:
     settings = AttackSettings(**budget)
     for suite in craft_suites(path, clean, names, settings, 10, QUIET)[1:]:
         assert suite.float_logits is not None
+        assert ("left_out" in suite.settings) == (suite.name == "autoattack" and classes == 2)
         assert suite.inputs.shape == x.shape
         left = accuracy(suite.float_logits, suite.labels)
         assert suite.name == "noise" or left < 1.0, suite.name

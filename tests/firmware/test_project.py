@@ -11,9 +11,9 @@ import pytest
 from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import Board, board_names, load_board
-from tinyedge.errors import DoesNotFitError, ToolchainError
+from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware.project import build_firmware, check_memories
+from tinyedge.firmware.project import build_firmware, check_memories, kernel_note
 from tinyedge.names import COMPILERS, CompilerName
 from tinyedge.toolchains import compilers
 from tinyedge.toolchains.compilers import available_compilers
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.needs_tool
 BOARD = load_board("netduinoplus2")
 
 
-def with_memories(flash: int, ram: int) -> Board:
-    memory = BOARD.memory.model_copy(
+def with_memories(flash: int, ram: int, board: Board = BOARD) -> Board:
+    memory = board.memory.model_copy(
         update={
-            "flash": BOARD.flash.model_copy(update={"size": flash}),
-            "ram": BOARD.ram.model_copy(update={"size": ram}),
+            "flash": board.flash.model_copy(update={"size": flash}),
+            "ram": board.ram.model_copy(update={"size": ram}),
         }
     )
-    return BOARD.model_copy(update={"memory": memory})
+    return board.model_copy(update={"memory": memory})
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -114,6 +114,37 @@ def test_model_that_cannot_fit_is_refused_before_compiling(
     with pytest.raises(DoesNotFitError, match="flash"):
         build_firmware(demo_model, with_memories(8192, 2**17), output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_where_kernels_of_the_board_s_own_core_fit_no_larger_board_is_advised(
+    tmp_path: Path,
+) -> None:
+    model = write_converted(RandomGraph(9).graph, tmp_path, "test")
+    uno = load_board("arduino-uno")
+    with pytest.raises(ModelError, match="was converted for cortex-m4: --core avr") as refused:
+        build_firmware(model, uno)
+    assert "takes at least 1,599 of 2,048 bytes of RAM" in str(refused.value)
+    assert "--core avr" in refused.value.hint
+    with pytest.raises(ModelError, match="was converted for cortex-m4: --core avr; "):
+        build_firmware(model, load_board("arduino-mega2560"))  # even as it is it would fit
+    microbit = with_memories(2**18, 3500, load_board("microbit"))
+    with pytest.raises(DoesNotFitError, match="cortex-m4: --core cortex-m0") as does_not:
+        build_firmware(model, microbit)
+    assert "--core cortex-m0" in does_not.value.hint
+    for board in (with_memories(2**18, 3000, microbit), with_memories(2**15, 1500, uno)):
+        with pytest.raises(DoesNotFitError, match="more than the board's") as does_not:
+            build_firmware(model, board)
+        assert "a larger board" in does_not.value.hint
+
+
+def test_kernels_of_another_core_are_noted(tmp_path: Path) -> None:
+    model = write_converted(RandomGraph(9).graph, tmp_path, "test")
+    note = kernel_note(model, load_board("microbit"))
+    assert note.startswith("kernels were made for cortex-m4; ")
+    assert "--core cortex-m0" in note
+    assert "--core cortex-m3" in kernel_note(model, load_board("arduino-due"))
+    for alike in ("netduinoplus2", "nucleo-f767zi", "mps2-an505"):
+        assert kernel_note(model, load_board(alike)) == ""
 
 
 def test_the_smallest_boards_that_hold_a_model_are_suggested() -> None:

@@ -180,6 +180,14 @@ def test_pixels_are_what_the_model_scales_itself(scale: float, tmp_path: Path) -
     assert import_model(path).graph.input_tensor.quantization.scale == pytest.approx(1)
 
 
+def test_raw_pixels_for_a_model_of_fractions_are_warned_of() -> None:
+    fractions = demo.clean_suite().inputs[:40]
+    [note] = import_model(demo.MODEL, fractions * 255).notes
+    assert "reach 255" in note
+    assert "divided by 255" in note
+    assert not import_model(demo.MODEL, fractions).notes
+
+
 def test_an_activation_that_is_zero_for_all_data_is_refused(tmp_path: Path) -> None:
     model = km.randomized(km.sequential((9, 8, 3), layers.Flatten(), km.dense(use_bias=False)))
     path = km.save(model, tmp_path / "model.h5")
@@ -328,3 +336,41 @@ def test_demo_holds_every_kind_of_layer() -> None:
     assert {ops.MaxPool2D, ops.AveragePool2D} <= kinds
     bits = {op.weights.bits for op in graph.operators if isinstance(op, ops.Weighted)}
     assert bits == {2, 8}
+
+
+AVERAGES: dict[str, tuple[Any, ...]] = {
+    "whole": (layers.AveragePooling2D(8), layers.Flatten()),
+    "whole, same": (layers.AveragePooling2D(9, padding="same"), layers.Flatten()),
+    "whole, QKeras": (qkeras.QAveragePooling2D(8), layers.Flatten()),
+    "windows": (layers.AveragePooling2D(4), layers.Flatten()),
+    "behind a maximum": (layers.MaxPooling2D(2), layers.AveragePooling2D(2), layers.Flatten()),
+}
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("bits", [2, 4])
+def test_averages_of_few_bits_are_fine(average: str, bits: int, tmp_path: Path) -> None:
+    """An average of coarse values lies between their steps; the next layer reads it there."""
+    model = km.randomized(
+        km.sequential(
+            (8, 8, 3),
+            km.conv(padding="same"),
+            layers.BatchNormalization(),
+            km.relu(bits, 1),
+            *AVERAGES[average],
+            km.dense(10, "bits8"),
+            km.signed(8, 3),
+        )
+    )
+    path = km.save(model, tmp_path / "model.h5")
+    steps = difference(path, images((8, 8, 3)))
+    assert steps.mean() < 0.15
+    assert steps.max() < 2.01
+    kinds = {type(operator) for operator in import_model(path).graph.operators}
+    assert (ops.Mean in kinds) == average.startswith("whole")
+
+
+def test_an_average_of_8_bits_takes_no_more_operators(tmp_path: Path) -> None:
+    model = km.sequential((8, 8, 3), km.conv(), km.relu(8, 1), layers.AveragePooling2D(2))
+    graph = import_model(km.save(km.randomized(model), tmp_path / "model.h5")).graph
+    assert [type(operator) for operator in graph.operators] == [ops.Conv2D, ops.AveragePool2D]

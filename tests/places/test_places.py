@@ -68,6 +68,7 @@ def interrupted(
     return run
 
 
+@pytest.mark.emulator
 def test_places_give_the_same_logits_and_say_where_they_are(
     model: ConvertedModel, samples: np.ndarray, emulator: str
 ) -> None:
@@ -100,6 +101,7 @@ def test_places_give_the_same_logits_and_say_where_they_are(
     assert place_line(about) == f"{BOARD.name} at {target.port}"
 
 
+@pytest.mark.emulator
 def test_answers_of_an_interrupted_run_are_neither_lost_nor_asked_for_again(
     model: ConvertedModel,
     interrupted: Callable[[Path], Path],
@@ -124,6 +126,7 @@ def test_answers_of_an_interrupted_run_are_neither_lost_nor_asked_for_again(
     assert "--discard" in failure(capsys, 2, *here, "--discard")["message"]
 
 
+@pytest.mark.emulator
 def test_a_file_that_is_no_journal_is_not_replaced(
     model: ConvertedModel,
     samples: np.ndarray,
@@ -152,6 +155,7 @@ def test_a_journal_without_answers_may_go(tmp_path: Path) -> None:
         check_replaceable(path)
 
 
+@pytest.mark.keras  # ART loads it
 def test_an_attack_s_answers_are_not_replaced(
     model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +180,7 @@ def test_an_attack_s_answers_are_not_replaced(
     assert not journal.exists()
 
 
+@pytest.mark.emulator
 def test_run_names_board_emulator_and_compiler_above_its_table(
     model: ConvertedModel,
     samples: np.ndarray,

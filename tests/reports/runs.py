@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,8 +158,10 @@ def write_run(
 ) -> Path:
     """The file of a run's record; ``change`` may do something to it before."""
     record = evaluation_record(model, results_of(model, suites, wrong), DEVICE)
-    change(record)
     save_run(path, record, ["tinyedge", "run", "m", "--on", "emulator"])
+    written = json.loads(path.read_text())
+    change(written)
+    path.write_text(json.dumps(written) + "\n")
     return path
 
 

@@ -31,12 +31,14 @@ from tests.reports.runs import (
     six_suites,
     write_run,
 )
+from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph.tensors import Quantization
 from tinyedge.reports.charts import arena_figure
 from tinyedge.reports.html import render_html
 from tinyedge.reports.markdown import render_markdown
+from tinyedge.reports.parts import dumped
 from tinyedge.reports.record import evaluation_record, printed
 from tinyedge.reports.report import load_report
 from tinyedge.reports.run_record import Run, load_run, run_schema
@@ -125,11 +127,12 @@ def test_an_l2_attack_counts_within_its_budget(model: ConvertedModel) -> None:
     shares = []
     for budget in (1e-6, 1e6):
         suite = replace(attacked, settings=attacked.settings | {"epsilon": budget})
-        before, after = evaluation_record(model, results_of(model, [clean, suite]), {})["suites"]
-        shares.append(after["within_epsilon"]["share"])
+        before, after = evaluation_record(model, results_of(model, [clean, suite]), {}).suites
+        assert after.within_epsilon
+        shares.append(after.within_epsilon.share)
     # No change is short enough for the first budget: only what was wrong before counts as broken.
-    assert shares[0] == before["accuracy"]["device"]
-    assert shares[1] == after["accuracy"]["device"] < shares[0]
+    assert shares[0] == before.accuracy.device
+    assert shares[1] == after.accuracy.device < shares[0]
 
 
 def test_pictures_show_the_same_sample_before_and_after(
@@ -172,7 +175,8 @@ def test_records_of_earlier_releases_and_printed_ones_still_make_reports(
     path = OLD
     if kind == "printed":
         path = tmp_path / "printed.json"
-        path.write_text(json.dumps({"version": 1, "status": "ok"} | printed(record)))
+        shown = printed(Run.model_validate(record))
+        path.write_text(json.dumps({"version": 1, "status": "ok"} | shown))
     run_json(capsys, "report", path, "-o", tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<svg" in page
@@ -223,8 +227,6 @@ def test_what_is_no_record_is_refused(
 def test_any_truncation_is_refused(run_file: Path, tmp_path: Path) -> None:
     content = run_file.read_bytes()
     path = tmp_path / "cut.json"
-    from tinyedge.errors import DataError
-
     for length in range(0, len(content) - 2, len(content) // 50):
         path.write_bytes(content[:length])
         with pytest.raises(DataError, match="cannot be read as JSON"):
@@ -535,6 +537,26 @@ def test_inputs_that_are_no_images_are_heat_maps(tmp_path: Path) -> None:
     page = render_html(load_report([path]))
     assert page.count("data:image/png;base64,") == 3 * 4
     assert "images stacked" in page
+
+
+def test_what_is_read_is_what_was_written(run_file: Path, record: dict[str, Any]) -> None:
+    assert json.dumps(dumped(load_run(run_file)), sort_keys=True) == json.dumps(
+        record, sort_keys=True
+    )
+    assert list(record) == [
+        *("version", "command", "on", "board", "emulator", "compiler", "firmware", "memory"),
+        *("link", "model", "suites", "judgement", "versions", "arrays", "pictures"),
+    ]
+    costs = record["suites"][0]["instructions"]
+    assert [type(costs[key]) for key in ("mean", "min", "p95")] == [float, int, int]
+
+
+def test_a_name_that_no_record_holds_is_refused_before_it_is_written(
+    model: ConvertedModel, suites: list[Suite]
+) -> None:
+    suite = replace(suites[0], name="cle\0an")
+    with pytest.raises(DataError, match=r"record of this run: Suite: name is 'cle\\x00an', allow"):
+        evaluation_record(model, results_of(model, [suite]), {"on": "numpy"})
 
 
 def test_run_record_takes_keys_of_later_releases(record: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import Suite, suite_of
 from tinyedge.graph.tensors import Quantization
-from tinyedge.samples.scaling import ModelInput, checked_values
+from tinyedge.samples.scaling import ModelInput, checked_values, wide_epsilon
 
 BYTES = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
 SHAPE = (16, 16, 1)
@@ -103,6 +103,14 @@ def test_floats_that_fit_are_not_warned_of() -> None:
 def test_values_that_are_no_samples_are_refused(values: NDArray[np.float32], said: str) -> None:
     with pytest.raises(DataError, match=f"s.npz: x: {said}"):
         checked_values("s.npz: x", values)
+
+
+@pytest.mark.parametrize("clip", [(0.0, 1.0), (-1.0, 1.0)])
+def test_an_epsilon_of_pixels_is_warned_of(clip: tuple[float, float]) -> None:
+    width = clip[1] - clip[0]
+    assert f"8 steps of a pixel are {8 * width / 255:.3g}" in wide_epsilon(8.0, clip)
+    assert not wide_epsilon(8 / 255, clip)
+    assert not wide_epsilon(8.0, (0.0, 255.0))
 
 
 def test_int8_samples_are_refused_by_a_float_model() -> None:

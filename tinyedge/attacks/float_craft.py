@@ -26,6 +26,8 @@ from tinyedge.attacks.pgd import CompiledPGD
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.keras.environment import tensorflow as tf
 
+_RATIO_CLASSES = 3
+"""That the loss ``logits_ratio`` takes at least."""
 _STRETCHES = tuple(np.float32(1 + 0.005 * 2**step) for step in range(7))
 
 
@@ -64,7 +66,9 @@ class FloatCrafter(Crafter):
         return crafted
 
     def details(self, attack: str) -> dict[str, Any]:
-        timed = {"crafting_seconds": round(self._seconds, 3)}
+        timed: dict[str, Any] = {"crafting_seconds": round(self._seconds, 3)}
+        if attack == "autoattack" and self.model.classes < _RATIO_CLASSES:
+            timed["left_out"] = "APGD on the ratio of logits, which takes three classes"
         if ATTACKS[attack].kind != "black-box":
             return timed
         return timed | {"queries": self._classifier.queries}
@@ -141,9 +145,15 @@ class FloatCrafter(Crafter):
         return lambda x, y, _at: method.generate(x=x, y=y)
 
     def _autoattack(self, random: np.random.Generator) -> AutoAttack:
-        """ART's AutoAttack: APGD on two losses, DeepFool, and Square, one after another."""
+        """ART's AutoAttack: APGD on two losses, DeepFool, and Square, one after another.
+
+        Of fewer than three classes the ratio of logits is not defined: APGD has one loss then.
+        """
         settings = self.settings
         linf = {"eps": settings.epsilon, "batch_size": settings.batch}
+        losses = [cross_entropy]
+        if self.model.classes >= _RATIO_CLASSES:
+            losses.append(logits_ratio)
         descents = [
             AutoProjectedGradientDescent(
                 FrozenClassifier(self._float_model, settings.clip, loss, settings.temperature),
@@ -153,7 +163,7 @@ class FloatCrafter(Crafter):
                 verbose=False,
                 **linf,
             )
-            for loss in (cross_entropy, logits_ratio)
+            for loss in losses
         ]
         deep = DeepFool(self._classifier, max_iter=50, batch_size=settings.batch, verbose=False)
         attacks = [*descents, deep, self._square(random, restarts=1)]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.errors import DataError, UsageError
 from tinyedge.evaluation.suites import Suite
-from tinyedge.graph.tensors import Quantization, as_batch
+from tinyedge.graph.tensors import Quantization
+from tinyedge.samples.scaling import ModelInput
 
 if TYPE_CHECKING:
     from tinyedge.attacks.craft import Answering, Crafter
@@ -104,7 +105,8 @@ def craft_suites(
         clean: labelled samples.
         attacks: names out of ``ATTACKS``.
         settings: of the attacks.
-        attacked_samples: the attacks take the first so many samples.
+        attacked_samples: the first so many samples, of the clean suite too, so that all figures
+            are of the same.
         progress: opens a progress bar.
         means: what there is besides the model.
 
@@ -120,10 +122,9 @@ def craft_suites(
 
     model = FloatModel(model_path)
     surrogate = _surrogate(means, model, settings)
-    clean = _fitting(clean, model, settings)
-    attacked = clean.first(attacked_samples)
-    crafter = FloatCrafter(model, settings, surrogate, _transferred(means, attacked))
-    crafted = _crafted(crafter, attacked, attacks, means, progress)
+    clean = _fitting(clean.first(attacked_samples), model, settings)
+    crafter = FloatCrafter(model, settings, surrogate, _transferred(means, clean))
+    crafted = _crafted(crafter, clean, attacks, means, progress)
     quantization = Quantization.from_range(*settings.clip)
     return [
         dataclasses.replace(
@@ -252,10 +253,8 @@ def _fitting(clean: Suite, model: Answering, settings: AttackSettings) -> Suite:
     Raises:
         DataError: they do not fit the model, or leave the range that samples are clipped to.
     """
-    clean = dataclasses.replace(clean, inputs=as_batch(clean.inputs, model.shape, "samples"))
-    if len(clean.labels) and not 0 <= clean.labels.min() <= clean.labels.max() < model.classes:
-        raise DataError(f"labels outside 0 to {model.classes - 1}, the model's classes")
     low, high = settings.clip
+    clean = clean.fitted(ModelInput(model.shape, classes=model.classes, pixels=(low, high)))
     if clean.inputs.size and not low <= clean.inputs.min() <= clean.inputs.max() <= high:
         raise DataError(
             f"samples from {clean.inputs.min():g} to {clean.inputs.max():g} leave the range "

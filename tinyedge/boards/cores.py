@@ -35,6 +35,11 @@ class Core:
         """As gcc's ``-mcpu`` spells it."""
         return self.name
 
+    def has_kernels_of(self, other: Core) -> bool:
+        """Whether the same kernels are chosen for both."""
+        mine, others = ((core.thumb2, core.dsp, core.flash_apart) for core in (self, other))
+        return mine == others
+
 
 CORES: dict[str, Core] = {
     core.name: core

@@ -156,7 +156,7 @@ def command(
     from tinyedge.errors import DataError, UsageError
     from tinyedge.evaluation.suites import holds_pixels
     from tinyedge.exporters.converted import MANIFEST_FILE, load_converted
-    from tinyedge.samples.scaling import ModelInput
+    from tinyedge.samples.scaling import ModelInput, wide_epsilon
 
     if data and dataset:
         raise UsageError("--data and --dataset exclude each other")
@@ -190,6 +190,9 @@ def command(
         shape = converted.graph.input_tensor.shape if converted else FloatModel(target).shape
         return shape[-1]
 
+    for epsilon in given_epsilons or ():
+        if warning := wide_epsilon(epsilon, (low, high)):
+            output.remark(warning)
     if not converted:
         takes = ModelInput(pixels=(low, high))
     clean = clean_samples(output, run, data, dataset, data_folder, takes, channels)

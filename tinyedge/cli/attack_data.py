@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +16,11 @@ if TYPE_CHECKING:
 
 def model_file(model: Path) -> tuple[Path, dict[str, Any] | None]:
     """The model's file, and the record of the run that it comes from, if it is a run's folder."""
-    from tinyedge.errors import ModelError
+    from tinyedge.training.record import RECORD, read_record
 
-    record = model / "run.json"
-    if not record.is_file():
+    if not (model / RECORD).is_file():
         return model, None
-    try:
-        return model / "model.h5", json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{record}: damaged ({error})", hint="train it again") from error
+    return model / "model.h5", read_record(model)
 
 
 def start_suite(given: str) -> tuple[Path, Suite]:

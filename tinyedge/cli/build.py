@@ -54,6 +54,7 @@ def command(
     from tinyedge.cli.tables import memory_bars
     from tinyedge.exporters.converted import load_converted
     from tinyedge.firmware.footprint import memory_record
+    from tinyedge.firmware.project import kernel_note
 
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
     spoken = Protocol(protocol, mlperf_model, mlperf_input, observe)
@@ -61,6 +62,8 @@ def command(
     model = load_converted(folder)
     with output.step(f"compiling for {board.name}"):
         firmware = build(model, board, compiler, chosen, target, spoken)
+    if chosen.name != "tflm" and (note := kernel_note(model, board)):
+        output.remark(note)
     memory = memory_record(firmware.footprint, board, None)
     record = {
         "board": board.name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tinyedge.cli.options import PATH, conversion_options, output_options
+from tinyedge.cli.options import PATH, board_option, conversion_options, output_options
 from tinyedge.cli.output import Output
 from tinyedge.names import ARITHMETICS, BACKENDS, CORE_NAMES, IO_TYPES, OBJECTIVES
 
@@ -73,10 +73,10 @@ def hls4ml_options(command: Command) -> Command:
 @click.option(
     "--core",
     type=click.Choice(CORE_NAMES),
-    default="cortex-m4",
-    show_default=True,
-    help="Choose kernels by the instructions of this core. The code runs on every core.",
+    help="Choose kernels by the instructions of this core. The code runs on every core. Default: "
+    "that of --board, else cortex-m4.",
 )
+@board_option()
 @click.option(
     "--optimize",
     type=click.Choice(OBJECTIVES),
@@ -95,7 +95,8 @@ def command(
     target: str,
     calibration: Path | None,
     input_range: tuple[float, float] | None,
-    core: CoreName,
+    core: CoreName | None,
+    board_name: str | None,
     optimize: Objective,
     **hls4ml: Any,
 ) -> None:
@@ -104,16 +105,21 @@ def command(
     MODEL is a QKeras model (.h5, .keras or a SavedModel folder), a fully int8 .tflite file, or a
     graph that was saved before. An hls4ml project is made from a QKeras model only.
     """
+    from tinyedge.boards import load_board
     from tinyedge.cli.conversion import imported_model
     from tinyedge.cli.tables import layer_table
     from tinyedge.errors import UsageError
     from tinyedge.exporters.c import CodeOptions
     from tinyedge.exporters.converted import write_converted
 
-    options = CodeOptions(core, optimize)
+    if core and board_name:
+        raise UsageError("--core and --board exclude each other")
+    if board_name:
+        core = load_board(board_name).core
+    options = CodeOptions(core or CodeOptions.core, optimize)
     given = {name: value for name, value in hls4ml.items() if value is not None}
-    if target == "hls4ml" and options != CodeOptions():
-        raise UsageError("--core and --optimize go with --to c")
+    if target == "hls4ml" and (core or options != CodeOptions()):
+        raise UsageError("--core, --board and --optimize go with --to c")
     if target != "hls4ml" and given:
         named = ", ".join(f"--{name.removesuffix('_type').replace('_', '-')}" for name in given)
         raise UsageError(f"{named}: goes with --to hls4ml")
@@ -125,7 +131,7 @@ def command(
     made_by = ["tinyedge convert", model.name]
     made_by += ["--calibration", calibration.name] if calibration else []
     made_by += ["--input-range", *map(str, input_range)] if input_range else []
-    made_by += ["--core", core] if core != CodeOptions.core else []
+    made_by += ["--core", options.core] if options.core != CodeOptions.core else []
     made_by += ["--optimize", optimize] if optimize != CodeOptions.optimize else []
     converted = write_converted(imported.graph, folder, " ".join(made_by), imported.notes, options)
     for note in imported.notes:

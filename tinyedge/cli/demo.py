@@ -105,15 +105,16 @@ def command(
 
     record = evaluation_record(model, results, {**place, "memory": memory})
     save_run(folder / "report.json", record, output.command)
+    shown = printed(record)
     report = load_report([folder / "report.json"], footprint=footprint)
     written = [
         folder / "report.json",
         *write_reports(report, _html(output, folder), folder / "report.md", None),
     ]
     output.result(
-        printed(record),
+        shown,
         layer_table(model.manifest["layers"]),
-        suite_table(record["suites"], str(place["emulator"])),
+        suite_table(shown["suites"], str(place["emulator"])),
         memory_bars(memory),
         f"report written to {', '.join(map(str, written))}",
         failure=difference(record, str(place["emulator"])),

@@ -61,6 +61,7 @@ def command(
     from tinyedge.boards import load_board
     from tinyedge.cli.firmware import Protocol, Runtime, build
     from tinyedge.exporters.converted import load_converted
+    from tinyedge.firmware.project import kernel_note
     from tinyedge.targets.flashing import choose_tool, flash, plan
 
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
@@ -70,6 +71,8 @@ def command(
     model = load_converted(folder)
     with output.step(f"compiling for {board.name}"):
         firmware = build(model, board, compiler, chosen, protocol=spoken)
+    if chosen.name != "tflm" and (note := kernel_note(model, board)):
+        output.remark(note)
     planned = plan(board, firmware.image, tool_name, port, probe)
     commands = planned.commands
     if not dry_run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tinyedge.exporters.converted import ConvertedModel
     from tinyedge.names import CompilerName, DatasetName, EmulatorName, PlaceName
     from tinyedge.places import OpenPlace
+    from tinyedge.reports.run_record import Run as RunRecord
 
 
 @click.command("run")
@@ -200,7 +201,7 @@ def _check_record_file(path: Path | None, inputs: Path | None) -> None:
         check_writable(path)
 
 
-def _saved(output: Output, record: dict[str, Any], path: Path | None) -> list[str]:
+def _saved(output: Output, record: RunRecord, path: Path | None) -> list[str]:
     """Saves the record where that was asked for; says so."""
     from tinyedge.reports.record import save_run
 
@@ -337,14 +338,14 @@ def _run_suites(
     suites: list[Suite],
     place: str,
     opened: AbstractContextManager[OpenPlace],
-) -> tuple[dict[str, Any], list[RenderableType]]:
+) -> tuple[RunRecord, list[RenderableType]]:
     """The record of a run, and how it is shown."""
     from rich.text import Text
 
     from tinyedge.cli.tables import memory_bars, suite_table
     from tinyedge.evaluation.compare import evaluate_suite
     from tinyedge.places import place_line
-    from tinyedge.reports.record import evaluation_record
+    from tinyedge.reports.record import evaluation_record, printed
 
     results = []
     with opened as (execute, about, finish):
@@ -352,16 +353,16 @@ def _run_suites(
             with output.progress(suite.name, len(suite.labels)) as advance:
                 results.append(evaluate_suite(model, suite, execute, advance))
         record = evaluation_record(model, results, about | finish())
-    line = place_line(about)
-    bars = [memory_bars(record["memory"])] if "memory" in record else []
-    return record, [*([Text(line)] if line else []), suite_table(record["suites"], place), *bars]
+    line, shown = place_line(about), printed(record)
+    bars = [memory_bars(shown["memory"])] if "memory" in shown else []
+    return record, [*([Text(line)] if line else []), suite_table(shown["suites"], place), *bars]
 
 
 def _compare_runtimes(
     output: Output,
     model: ConvertedModel,
     suites: list[Suite],
-    ours: dict[str, Any],
+    ours: RunRecord,
     text: list[RenderableType],
     opened: AbstractContextManager[OpenPlace],
 ) -> None:

@@ -33,12 +33,10 @@ def command(
 
     A run that was stopped or killed goes on with --resume, to the same weights.
     """
-    import json
-
     import numpy as np
 
     from tinyedge.cli.tables import run_lines
-    from tinyedge.files import write_atomically
+    from tinyedge.files import json_text, write_atomically
     from tinyedge.training.config import read_config
 
     config = read_config(config_file)
@@ -62,7 +60,7 @@ def command(
         accuracies = [record["test"]["accuracy"] for record in records]
         summary["mean_accuracy"] = float(np.mean(accuracies))
         summary["standard_deviation"] = float(np.std(accuracies, ddof=1))
-        write_atomically(folder / "folds.json", json.dumps(summary).encode())
+        write_atomically(folder / "folds.json", json_text(summary))
         lines.append(
             f"{len(accuracies)} folds: {100 * summary['mean_accuracy']:.2f} % "
             f"+- {100 * summary['standard_deviation']:.2f} % (standard deviation)"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tinyedge.datasets import fashion_mnist
 from tinyedge.evaluation.suites import Suite, load_suites
+from tinyedge.samples.scaling import ModelInput
 
 _FOLDER = Path(__file__).parent
 MODEL = _FOLDER / "fashion_mnist_stq.h5"
@@ -20,4 +21,4 @@ IMAGES = _FOLDER / "fashion_mnist_test_1000.npz"
 
 def clean_suite() -> Suite:
     """The 1,000 test images with their labels, one suite named ``clean``."""
-    return replace(load_suites(IMAGES)[0], classes=fashion_mnist.CLASSES)
+    return replace(load_suites(IMAGES, ModelInput())[0], classes=fashion_mnist.CLASSES)

@@ -11,9 +11,10 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from tinyedge.boards import Board, board_names, load_board
-from tinyedge.boards.cores import CORES
+from tinyedge.boards.cores import CORES, Core
 from tinyedge.boards.families.avr import AvrBoard
 from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError, UsageError
+from tinyedge.exporters.c import CodeOptions, export_c
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.footprint import Footprint, read_footprint
@@ -156,7 +157,6 @@ def firmware_files(
     Raises:
         DoesNotFitError, ModelError: as ``build_firmware``.
     """
-    check_memories(board, model.weight_bytes, model.arena_bytes + model.graph.input_tensor.size)
     _check_kernels(model, board)
     if mlperf and isinstance(board, AvrBoard):
         raise UsageError("--protocol mlperf is for boards with a Cortex-M")
@@ -199,14 +199,53 @@ def firmware_compiler(
     return arduino_compiler(board, (link or LinkMemory()).ring)
 
 
+def kernel_note(model: ConvertedModel, board: Board) -> str:
+    """What is lost where kernels were chosen by another core than the board's; else empty."""
+    core = _core(model)
+    if core.has_kernels_of(board.instruction_set):
+        return ""
+    return (
+        f"kernels were made for {core.name}; {_conversion(model, board)} makes {board.name}'s own"
+    )
+
+
+def _core(model: ConvertedModel) -> Core:
+    """The core that a model's kernels were chosen by."""
+    return CORES[str(model.manifest["core"])]
+
+
+def _conversion(model: ConvertedModel, board: Board) -> str:
+    """The command that converts a model for a board's core."""
+    return f"'tinyedge convert {model.folder / GRAPH_FILE} -o DIR --core {board.core}'"
+
+
 def _check_kernels(model: ConvertedModel, board: Board) -> None:
-    """Refuses code that reads its constants in another way than the board's core needs."""
-    core = str(model.manifest["core"])
-    if board.instruction_set.flash_apart and not CORES[core].flash_apart:
+    """Refuses a model that the board does not hold, or whose code does not run there.
+
+    Code that reads its constants in another way than the board's core needs does not run. Where
+    only kernels for the board's own core would fit, that is said.
+    """
+    core, frame = _core(model), model.graph.input_tensor.size
+    runs = core.flash_apart or not board.instruction_set.flash_apart
+    taken = ""
+    try:
+        check_memories(board, model.weight_bytes, model.arena_bytes + frame)
+    except DoesNotFitError:
+        if core.has_kernels_of(board.instruction_set):
+            raise
+        own = export_c(model.graph, CodeOptions(board.core, model.manifest["optimize"]))
+        least = own.plan.size + frame
+        check_memories(board, own.weight_bytes, least)
+        least += board.minimum_stack
+        taken = f" (it then takes at least {least:,} of {board.ram.size:,} bytes of RAM)"
+    message = f"{model.folder}: was converted for {core.name}: --core {board.core}{taken}"
+    if not runs:
         raise ModelError(
-            f"{model.folder}: was converted for a {core}, whose kernels do not run on {board.name}",
-            hint=f"tinyedge convert {model.folder / GRAPH_FILE} -o DIR --core {board.core}",
+            f"{message}; the kernels of {core.name} do not run on {board.name}",
+            hint=_conversion(model, board),
         )
+    if taken:
+        raise DoesNotFitError(f"{message} fits {board.name}", hint=_conversion(model, board))
 
 
 def build_project(

@@ -142,8 +142,11 @@ class Hello:
             )
         _check("the receive buffer", rest[8], 0, _LARGEST_BUFFER)
         _check("the answers remembered", rest[9], 0, _MOST_ANSWERS)
-        name = board.rstrip(b"\0").decode("ascii", "replace")
-        check_name(name, "the device's HELLO: board", LinkError)
+        name = check_name(
+            board.rstrip(b"\0").decode("ascii", "replace"),
+            "the name of the board in the device's HELLO",
+            LinkError,
+        )
         return cls(
             protocol=protocol,
             input_shape=shape,

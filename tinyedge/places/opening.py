@@ -10,6 +10,7 @@ from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.devices import Fleet
 from tinyedge.evaluation.executors import Run
 from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.firmware.project import kernel_note
 from tinyedge.firmware.twin import Twin
 from tinyedge.graph import reference
 from tinyedge.link.journal import Journal
@@ -99,6 +100,8 @@ def _devices(
     """An emulator, or attached boards."""
     session = journal.session if journal else None
     if spec.on == "emulator":
+        if note := kernel_note(model, spec.required_board):
+            remark(note)
         with emulated(model, spec, session) as device:
             fleet = Fleet([device.device], journal)
             yield OpenPlace(

@@ -11,8 +11,9 @@ import binascii
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,13 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    ValidationError,
     model_validator,
 )
 from pydantic_core import from_json
 
 from tinyedge.errors import DataError
-from tinyedge.schema import Fault, refuse, validate
+from tinyedge.schema import Fault, refuse, told, validate
 
 VERSION = 1
 LARGEST_FILE = 128 * 2**20
@@ -95,6 +97,15 @@ class Array(Part):
         if self.dtype.startswith("float") and not np.isfinite(self.value).all():
             refuse([Fault("data", "with NaN or infinity in it", "finite numbers")])
         return self
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> Self:
+        """The part that holds an array."""
+        content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+        text = base64.b64encode(content).decode()
+        return cls.model_validate(
+            {"dtype": array.dtype.name, "shape": list(array.shape), "data": text}
+        )
 
     @property
     def value(self) -> NDArray[Any]:
@@ -247,11 +258,20 @@ def as_model(content: Mapping[str, Any], path: Path, kind: type[Kind], hint: str
         raise
 
 
-def encode_array(array: NDArray[Any]) -> dict[str, Any]:
-    """An array as ``Array`` has it."""
-    content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-    return {
-        "dtype": array.dtype.name,
-        "shape": list(array.shape),
-        "data": base64.b64encode(content).decode(),
-    }
+@contextmanager
+def made(what: str) -> Iterator[None]:
+    """Builds models in its body.
+
+    Raises:
+        DataError: a value that no record holds; the message names it.
+    """
+    try:
+        yield
+    except ValidationError as invalid:
+        schema: dict[str, Any] = {}
+        raise DataError(f"{what}: {invalid.title}: {told(invalid, schema)}") from invalid
+
+
+def dumped(part: Part) -> dict[str, Any]:
+    """A part as JSON has it: the keys that its maker gave, in the order of the model."""
+    return part.model_dump(mode="json", exclude_unset=True)

@@ -87,13 +87,13 @@ class LogitErrors(Part):
 
 
 class Cost(Part):
-    """Of one inference."""
+    """The cost of one inference."""
 
     mean: float
-    min: float
-    max: float
-    p50: float | None = None
-    p95: float | None = None
+    min: int | float
+    max: int | float
+    p50: int | float | None = None
+    p95: int | float | None = None
 
 
 class Confusion(Part):
@@ -274,22 +274,39 @@ class Picture(Part):
     attacked: Int8Array
 
 
-class Run(Part):
-    """The record of a run."""
+class Arena(Part):
+    """Bytes of a firmware's arena, as the runtime measured them."""
 
-    version: Literal[1] = 1
+    smallest: Count
+    total: Count
+    head: Count
+    tail: Count
+
+
+class Place(Part):
+    """Where a run takes place, and what was measured there."""
+
     on: Name | None = Field(default=None, description="numpy, twin, tflite-micro, emulator, board")
     board: Name | None = None
     emulator: Name | None = None
     compiler: Name | None = None
     port: Name | None = None
     firmware: Name | None = Field(default=None, description="hash of the firmware's sources")
+    library: Name | None = Field(default=None, description="TFLite-Micro's, where that ran")
+    memory: Memory | None = None
+    arena: Arena | None = None
+    stack_peak: Count | None = None
+    link: Link | None = None
+
+
+class Run(Place):
+    """The record of a run."""
+
+    version: Literal[1] = 1
     command: Rows[str] | None = None
     model: Model
-    memory: Memory | None = None
     suites: Annotated[Rows[Suite], Field(min_length=1)]
     judgement: Judgement | None = None
-    link: Link | None = None
     profile: Profile | None = None
     versions: dict[str, str]
     arrays: Rows[SuiteArrays] = Field(default=[])

@@ -172,6 +172,18 @@ def checked_values(where: Path | str, x: NDArray[Any], *, batched: bool = True) 
     )
 
 
+def wide_epsilon(epsilon: float, clip: Range) -> str:
+    """A warning of a change that may lead from one end of the range to the other; else empty."""
+    low, high = clip
+    if epsilon < high - low:
+        return ""
+    likely = epsilon * (high - low) / 255
+    return (
+        f"epsilon {epsilon:g} spans the whole range {low:g} to {high:g} that samples stay in; "
+        f"{epsilon:g} steps of a pixel are {likely:.3g}"
+    )
+
+
 def check_type(where: Path | str, dtype: np.dtype[Any]) -> None:
     """Raises DataError unless values of this type can be samples."""
     if dtype not in (np.int8, np.uint8) and not np.issubdtype(dtype, np.floating):

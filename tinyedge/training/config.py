@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tinyedge.errors import ConfigError
+from tinyedge.files import json_text
 from tinyedge.names import DatasetName
-from tinyedge.schema import read_toml
+from tinyedge.schema import Section, read_toml
 
+MOST = 10_000_000
+"""Samples: more than any data set here has."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Which samples.
 
     Attributes:
@@ -37,7 +35,7 @@ class DataConfig(_Section):
     features: Literal["mfcc", "logmel"] = "mfcc"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     fold: Annotated[int, Field(ge=0, lt=20)] | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST)] | None = None
 
     @model_validator(mode="after")
     def _fold_exists(self) -> DataConfig:
@@ -46,7 +44,7 @@ class DataConfig(_Section):
         return self
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """Which network; see ``tinyedge.models``."""
 
     name: Literal["stq", "resnet8", "ds_cnn", "mobilenet_v2"]
@@ -55,7 +53,7 @@ class ModelConfig(_Section):
     temperature: Annotated[float, Field(ge=1, le=1000)] = 1.0
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """How the network is trained.
 
     Attributes:
@@ -66,18 +64,18 @@ class TrainingConfig(_Section):
         warm_up_epochs: in which it rises.
     """
 
-    epochs: Annotated[int, Field(ge=1)]
-    batch: Annotated[int, Field(ge=1)] = 128
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch: Annotated[int, Field(ge=1, le=MOST)] = 128
     optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
-    warm_up_epochs: Annotated[float, Field(ge=0)] = 1.0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 3e-3
+    warm_up_epochs: Annotated[float, Field(ge=0, le=100_000)] = 1.0
+    weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.0
     label_smoothing: Share = 0.05
     scheme: Literal["deterministic", "sampling", "portion"] = "sampling"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
-class AugmentationConfig(_Section):
+class AugmentationConfig(Section):
     """Random changes of training samples.
 
     Attributes:
@@ -89,23 +87,23 @@ class AugmentationConfig(_Section):
 
     shift: Annotated[int, Field(ge=0, le=16)] = 0
     mirror: bool = False
-    mask_rows: Annotated[int, Field(ge=0)] = 0
+    mask_rows: Annotated[int, Field(ge=0, le=1000)] = 0
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
 
 
-class JacobianConfig(_Section):
+class JacobianConfig(Section):
     """Weight of the penalty on half the squared Frobenius norm of the logits' Jacobian."""
 
-    weight: Annotated[float, Field(ge=0)] = 0.0
+    weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
 
 
-class DistillationConfig(_Section):
+class DistillationConfig(Section):
     """The teacher's model file, or a run's folder; its softmax has the student's temperature."""
 
-    teacher: Path
+    teacher: Annotated[Path, Field(strict=False)]
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """A training run, complete."""
 
     data: DataConfig
@@ -139,6 +137,6 @@ def write_config(config: RunConfig) -> str:
     # JSON's strings, numbers and truth values are TOML's too.
     lines = []
     for section, content in config.model_dump(mode="json", exclude_none=True).items():
-        values = [f"{key} = {json.dumps(value)}" for key, value in content.items()]
+        values = [f"{key} = {json_text(value)}" for key, value in content.items()]
         lines += [f"[{section}]", *values, ""]
     return "\n".join(lines)

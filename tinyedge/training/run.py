@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import io
 import platform
-import shutil
 import time
 import warnings
 from collections.abc import Callable
@@ -13,35 +12,37 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 import tinyedge
-from tinyedge.errors import ModelError, UsageError
+from tinyedge.errors import DivergedError, FileError, ModelError, UsageError
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
-from tinyedge.files import write_atomically
+from tinyedge.files import json_text, write_atomically
 from tinyedge.keras.environment import qkeras, tf_keras
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.load import load_keras_model, logits_model
 from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size
 from tinyedge.names import PRECISIONS, Precision
+from tinyedge.records import alone
+from tinyedge.training.checkpoint import CHECKPOINT, restore_checkpoint, save_checkpoint
 from tinyedge.training.config import RunConfig, write_config
 from tinyedge.training.data import TrainAndTest
 from tinyedge.training.jacobian import frobenius_norms
 from tinyedge.training.kernels import write_quantized
 from tinyedge.training.normalization import recalibrate_normalization, subset
+from tinyedge.training.record import RECORD, read_record
 from tinyedge.training.trainer import Trainer, as_floats, predict
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 CONFIG = "run.toml"
 MODEL = "model.h5"
-RECORD = "run.json"
 CALIBRATION = "calibration.npz"
-_HISTORY = "history.json"
-_CHECKPOINTS = "checkpoint"
+_LOCK = "lock"
 _VERSION = 1
 RECALIBRATION_SAMPLES = 5000
 _CALIBRATION_SAMPLES = 64
@@ -76,7 +77,7 @@ def train(
 
     The folder holds ``run.toml`` (the configuration, complete), ``model.h5``, ``run.json``
     (the record), ``calibration.npz`` (training samples for ``tinyedge convert --calibration``), and
-    during training ``checkpoint`` and ``history.json``.
+    during training ``checkpoint.npz`` and ``lock``.
 
     Args:
         config: of the run.
@@ -91,35 +92,51 @@ def train(
 
     Raises:
         UsageError: the folder holds another run, or this one and ``resume`` is not set.
-        ModelError: the teacher cannot be read, or does not fit.
+        ModelError: the teacher cannot be read, or does not fit; the record or the checkpoint to go
+            on from is damaged.
+        DivergedError: the loss or a weight is NaN or infinite; the checkpoint of the last epoch
+            that ended well stays.
+        FileError: another training writes to the folder.
+        OSError: a file cannot be written, as where the disk is full; the checkpoint stays.
     """
+    teacher = _teacher(config, data.train.x.shape[1:], len(data.train.classes))
+    folder.mkdir(parents=True, exist_ok=True)
+    busy = FileError(
+        f"{folder}: another training writes to this folder",
+        hint="wait for it, or name another folder with -o",
+    )
+    with alone(folder / _LOCK, busy):
+        _claim(folder, config, resume=resume)
+        if resume and (folder / RECORD).exists():
+            return read_record(folder)
+        return _train(config, data, folder, teacher, progress, stop_after)
+
+
+def _train(
+    config: RunConfig,
+    data: TrainAndTest,
+    folder: Path,
+    teacher: Callable[[Any], Any] | None,
+    progress: ProgressBar,
+    stop_after: int | None,
+) -> dict[str, Any]:
+    """Trains from the checkpoint on, if there is one; see ``train``."""
     shape, classes = data.train.x.shape[1:], len(data.train.classes)
-    teacher = _teacher(config, shape, classes)
-    _claim(folder, config, resume=resume)
-    if resume and (folder / RECORD).is_file():
-        record: dict[str, Any] = json.loads((folder / RECORD).read_text())
-        return record
     tf_keras.utils.set_random_seed(config.training.seed)
     model = build(config, shape, classes)
     trainer = Trainer(model, config, data.train, teacher)
-
-    finished = tf.Variable(0, dtype=tf.int64)
-    checkpoint = tf.train.Checkpoint(trainer=trainer.checkpoint, finished=finished)
-    manager = tf.train.CheckpointManager(checkpoint, str(folder / _CHECKPOINTS), max_to_keep=1)
-    history: list[dict[str, Any]] = []
-    if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-        history = json.loads((folder / _HISTORY).read_text())[: int(finished.numpy())]
+    history = restore_checkpoint(folder, trainer.variables)
     epochs = config.training.epochs
     with progress(f"training {folder.name}", epochs * trainer.steps) as advance:
         advance(len(history) * trainer.steps)
         for number in range(len(history), epochs):
             start = time.monotonic()
-            epoch = dataclasses.asdict(trainer.epoch(number, advance))
+            try:
+                epoch = dataclasses.asdict(trainer.epoch(number, advance))
+            except DivergedError as error:
+                raise DivergedError(f"{folder}: {error}", _after_divergence(folder)) from error
             history.append(epoch | {"seconds": time.monotonic() - start})
-            finished.assign(len(history))
-            write_atomically(folder / _HISTORY, json.dumps(history).encode())
-            manager.save()
+            save_checkpoint(folder, trainer.variables, history)
             if len(history) == stop_after:
                 return {}
 
@@ -127,9 +144,13 @@ def train(
         write_quantized(model)
     recalibrate_normalization(model, subset(data.train.x, RECALIBRATION_SAMPLES, 0))
     record = finish(config, model, data, history, folder)
-    shutil.rmtree(folder / _CHECKPOINTS)
-    (folder / _HISTORY).unlink()
+    (folder / CHECKPOINT).unlink()
     return record
+
+
+def _after_divergence(folder: Path) -> str:
+    kept = f"; {folder / CHECKPOINT} is of the last good epoch"
+    return DivergedError.default_hint + (kept if (folder / CHECKPOINT).exists() else "")
 
 
 def finish(
@@ -149,22 +170,40 @@ def finish(
         history: of the epochs.
         folder: of the run.
         about: what the record is to say besides.
+
+    Raises:
+        DivergedError: a figure of the record is NaN or infinite; nothing is written.
     """
     record = _record(config, model, data, history) | (about or {})
+    try:
+        text = json_text(record, indent=1)
+    except ValueError as error:
+        raise DivergedError(
+            f"{folder}: the logits of the trained network are not finite", _after_divergence(folder)
+        ) from error
     write_atomically(folder / CONFIG, write_config(config).encode())
     save_model(model, folder / MODEL)
-    np.savez_compressed(folder / CALIBRATION, x=_calibration(data.train.x))
-    write_atomically(folder / RECORD, (json.dumps(record, indent=1) + "\n").encode())
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, x=_calibration(data.train.x))
+    write_atomically(folder / CALIBRATION, buffer.getvalue())
+    write_atomically(folder / RECORD, text + "\n")
     return record
 
 
 def save_model(model: Any, path: Path) -> None:
-    """Writes a model without its optimizer, aside and then renamed."""
-    aside = path.with_name(f".{path.name}.part.h5")
-    with warnings.catch_warnings():
+    """Writes a model without its optimizer, aside and then renamed.
+
+    HDF5 never sees the disk: where that is full, it may end the process.
+    """
+    with (
+        h5py.File(path.name, "w", driver="core", backing_store=False) as file,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
-        model.save(aside, include_optimizer=False)
-    aside.replace(path)
+        model.save(file, include_optimizer=False)
+        file.flush()
+        content = file.id.get_file_image()
+    write_atomically(path, content)
 
 
 def _input_range(x: NDArray[Any]) -> tuple[float, float]:
@@ -180,11 +219,11 @@ def _calibration(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def _claim(folder: Path, config: RunConfig, *, resume: bool) -> None:
-    """Makes the folder, or finds that it is this run's."""
+    """Makes an empty folder this run's, or finds that it is."""
     text = write_config(config)
     path = folder / CONFIG
     if path.is_file():
-        if path.read_text(encoding="utf-8") != text:
+        if path.read_bytes() != text.encode():
             raise UsageError(
                 f"{folder}: holds a run with other settings", hint="name another folder with -o"
             )
@@ -193,7 +232,8 @@ def _claim(folder: Path, config: RunConfig, *, resume: bool) -> None:
                 f"{folder}: this run exists", hint="--resume goes on with it; or name another one"
             )
         return
-    new_folder(folder)
+    if any(entry.name != _LOCK for entry in folder.iterdir()):
+        raise _not_empty(folder)
     write_atomically(path, text.encode())
 
 
@@ -204,8 +244,12 @@ def new_folder(folder: Path) -> None:
         UsageError: it exists and is not empty.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder}: is not empty", hint="name a new folder")
+        raise _not_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def _not_empty(folder: Path) -> UsageError:
+    return UsageError(f"{folder}: is not empty", hint="name a new folder")
 
 
 def _teacher(

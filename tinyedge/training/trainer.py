@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.datasets import LabelledSamples
+from tinyedge.errors import DivergedError
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.environment import tf_keras
 from tinyedge.keras.load import logits_model
@@ -53,13 +54,14 @@ class Trainer:
         config: of the run.
         samples: to train on.
         teacher: from inputs to logits, for distillation.
+        variables: all that training changes: weights, statistics, and the optimizer's state.
     """
 
     model: Any
     config: RunConfig
     samples: LabelledSamples
     teacher: Callable[[Any], Any] | None = None
-    checkpoint: Any = field(init=False)
+    variables: list[Any] = field(init=False)
 
     def __post_init__(self) -> None:
         training = self.config.training
@@ -79,7 +81,7 @@ class Trainer:
         else:
             self._optimizer = tf_keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
         self._optimizer.build(self.model.trainable_variables)
-        self.checkpoint = tf.train.Checkpoint(model=self.model, optimizer=self._optimizer)
+        self.variables = [*self.model.weights, *self._optimizer.variables]
         self._x, self._y = tf.constant(self.samples.x), tf.constant(self.samples.y, tf.int32)
         self._run = tf.function(self._run_steps)
 
@@ -94,18 +96,34 @@ class Trainer:
         Args:
             number: of the epoch, from 0.
             progress: called with the number of steps done since the last call.
+
+        Raises:
+            DivergedError: the loss, or a weight in the end, is NaN or infinite.
         """
         seed = self.config.training.seed
         random = np.random.default_rng([seed, number])
         order = tf.constant(random.permutation(len(self.samples.y)), tf.int32)
-        portion = portion_of(number, self.config.training.epochs)
+        epochs = self.config.training.epochs
+        portion = portion_of(number, epochs)
         totals = np.zeros(3)
         for first in range(0, self._steps, _STEPS_A_CALL):
             last = min(first + _STEPS_A_CALL, self._steps)
             arguments = [tf.constant(value) for value in (number, first, last)]
-            totals += self._run(order, tf.constant(portion, tf.float32), *arguments).numpy()
+            part, done, last_loss = self._run(order, tf.constant(portion, tf.float32), *arguments)
+            if not np.isfinite(last_loss):
+                raise DivergedError(
+                    f"the loss is {float(last_loss)} in epoch {number + 1} of {epochs}, "
+                    f"step {int(done)} of {self._steps}"
+                )
+            totals += part.numpy()
             if progress:
                 progress(last - first)
+        for weights in self.model.weights:
+            if not np.isfinite(weights.numpy()).all():
+                raise DivergedError(
+                    f"'{weights.name}' holds NaN or infinite values after epoch {number + 1} of "
+                    f"{epochs}"
+                )
         loss, correct, squared = totals / self._steps
         training = self.config.training
         return Epoch(
@@ -116,15 +134,22 @@ class Trainer:
         )
 
     def _run_steps(self, order: Any, portion: Any, epoch: Any, first: Any, last: Any) -> Any:
+        """Trains until ``last``, or the first loss that is not finite.
+
+        Returns:
+            The sums of loss, accuracy and penalty; the number of the last step; its whole loss.
+        """
         batch = self.config.training.batch
-        totals = tf.zeros([3])
-        for step in tf.range(first, last):
+        totals, loss, step = tf.zeros([3]), tf.constant(0.0), first
+        while step < last and tf.math.is_finite(loss):
             seed = tf.stack([self.config.training.seed, epoch * self._steps + step])
             picked = order[step * batch : (step + 1) * batch]
-            totals += self._step(
+            found, loss = self._step(
                 tf.gather(self._x, picked), tf.gather(self._y, picked), portion, seed
             )
-        return totals
+            totals += found
+            step += 1
+        return totals, step, loss
 
     def _step(self, x: Any, y: Any, portion: Any, seed: Any) -> Any:
         fold = partial(tf.random.experimental.stateless_fold_in, seed)
@@ -165,7 +190,7 @@ class Trainer:
         gradients = tape.gradient(total, weights)
         self._optimizer.apply_gradients(zip(gradients, weights, strict=True))
         correct = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), y)
-        return tf.stack([loss, tf.reduce_mean(tf.cast(correct, tf.float32)), squared])
+        return tf.stack([loss, tf.reduce_mean(tf.cast(correct, tf.float32)), squared]), total
 
 
 def portion_of(epoch: int, epochs: int) -> float:

@@ -85,14 +85,18 @@ class _Model:
         return self.writer.add_tensor(self.unique(name), array.shape, array)
 
     def weights(
-        self, operator: ops.Weighted, integers: NDArray[np.int16], axis: int, source: Tensor
+        self,
+        operator: ops.Weighted,
+        integers: NDArray[np.int16],
+        axis: int,
+        source: Tensor,
+        scales: NDArray[np.float32] | None = None,
     ) -> list[int]:
         """Adds integers, in TFLite's layout with the output channel at ``axis``, and the bias.
 
-        There is always a scale a channel: with a single one, some versions of TFLite-Micro
-        multiply the scales of a FULLY_CONNECTED in float32.
+        There is a scale a channel, unless ``scales`` holds the one of all.
         """
-        scales = operator.weights.scales
+        scales = operator.weights.scales if scales is None else scales
         bias_scales = scales * np.float32(source.quantization.scale)
         return [
             self.writer.add_tensor(
@@ -267,9 +271,12 @@ def _depthwise_conv2d(
 def _fully_connected(
     operator: ops.FullyConnected, model: _Model, inputs: list[Tensor], output: Tensor
 ) -> Call:
-    constants = model.weights(operator, operator.weights.integers, 0, inputs[0])
+    scales = operator.weights.scales
+    if np.all(scales == scales[0]):  # what every reader takes; not all know a scale a channel
+        scales = scales[:1]
+    constants = model.weights(operator, operator.weights.integers, 0, inputs[0], scales)
     options = Options("FullyConnectedOptions", _fused(operator, output))
-    version = 4 if len(operator.bias) == 1 else 12  # the first one with a scale a channel
+    version = 4 if len(scales) == 1 else 12  # the first one with a scale a channel
     return Builtin.FULLY_CONNECTED, version, options, constants
 
 

@@ -44,7 +44,7 @@ def import_qkeras(
         ModelError: the file is missing or damaged, or holds a layer, an activation or a quantizer
             that is not supported.
     """
-    from tinyedge.importers.qkeras.fusion import fuse
+    from tinyedge.importers.qkeras.fusion import fuse, refine_averages
     from tinyedge.importers.qkeras.layers import trace
     from tinyedge.importers.qkeras.lowering import lower
     from tinyedge.importers.qkeras.ranges import assign_grids, expected_pixels
@@ -53,7 +53,7 @@ def import_qkeras(
     model = load_keras_model(path)
     traced = trace(model)
     pixels = expected_pixels(traced)
-    nodes = fuse(traced)
+    nodes = refine_averages(fuse(traced))
     notes = assign_grids(nodes, calibration, input_range, pixels)
     source = {"file": path.name, "sha256": file_hash(path), "producer": "QKeras"}
     graph, origins = lower(nodes, path.stem, source, notes)

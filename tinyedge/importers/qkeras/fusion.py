@@ -17,6 +17,40 @@ def fuse(nodes: list[n.Node]) -> list[n.Node]:
     return nodes
 
 
+def refine_averages(nodes: list[n.Node]) -> list[n.Node]:
+    """Puts what an average pool reads on as fine a grid as int8 has for its values.
+
+    A pool keeps the steps of its input. Behind a quantizer of few bits these are far larger than
+    an average needs: the values are multiplied by a power of two, which is exact, before it.
+    """
+    result: list[n.Node] = []
+    for node in nodes:
+        if isinstance(node, n.Pool) and node.kind == "average":
+            source = node.inputs[0]
+            known = _known_grid(source)
+            finer = _finest(known) if known else None
+            if finer and finer != known:
+                name = f"{node.name}/finer"
+                spread = n.Activation(name=name, inputs=[source], shape=source.shape, grid=finer)
+                node.inputs = [spread]
+                result.append(spread)
+        result.append(node)
+    return result
+
+
+def _finest(grid: Grid) -> Grid:
+    """The grid of the same values with the smallest steps, by a power of two, that int8 holds."""
+    scale, zero_point = grid.quantization.scale, grid.quantization.zero_point
+    low, high = (value - zero_point for value in grid.clamp)
+    factor = 1
+    while 2 * factor * (high - low) <= 255 and low <= 0 <= high:
+        factor *= 2
+    if factor == 1:
+        return grid
+    zero_point = 127 - factor * high
+    return Grid(Quantization(scale / factor, zero_point), (zero_point + factor * low, 127))
+
+
 def _merge(nodes: list[n.Node], node: n.Node, source: n.Node) -> None:
     """Takes a node out whose work its source does now."""
     source.layers += node.layers

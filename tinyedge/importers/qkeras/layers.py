@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -371,6 +372,20 @@ def _add(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     return list(built)
 
 
+def _average(layer: Any, source: n.Node) -> n.Pool | n.Mean:
+    """An average over windows; over one that takes in the whole value it is a mean.
+
+    A mean has a grid of its own, where a pool keeps its input's steps.
+    """
+    pool = _pool(layer, source, "average")
+    height, width, channels = source.shape
+    top, _, left, _ = pool.padding
+    whole = pool.kernel[0] - top >= height and pool.kernel[1] - left >= width
+    if pool.shape[:2] != (1, 1) or not whole:
+        return pool
+    return n.Mean(name=layer.name, inputs=[source], shape=(1, 1, channels))
+
+
 def _pool(layer: Any, source: n.Node, kind: Literal["max", "average"]) -> n.Pool:
     kernel, stride = _pair(layer.pool_size), _pair(layer.strides)
     padding = _padding(layer, source.shape, kernel, (1, 1))
@@ -393,7 +408,7 @@ def _max_pooling(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
 
 @_builds("AveragePooling2D")
 def _average_pooling(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
-    return [_pool(layer, inputs[0], "average")]
+    return [_average(layer, inputs[0])]
 
 
 def averaging_factor(layer: Any, area: int) -> float:
@@ -420,9 +435,9 @@ def _averaging_factor(layer: Any, area: int, source: n.Node) -> list[n.Node]:
 
 @_builds("QAveragePooling2D")
 def _q_average_pooling(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
-    pool = _pool(layer, inputs[0], "average")
-    area = pool.kernel[0] * pool.kernel[1]
-    return _with_activation(layer, [pool, *_averaging_factor(layer, area, pool)])
+    average = _average(layer, inputs[0])
+    area = math.prod(_pair(layer.pool_size))
+    return _with_activation(layer, [average, *_averaging_factor(layer, area, average)])
 
 
 def _without_space(layer: Any, node: n.Node) -> list[n.Node]:

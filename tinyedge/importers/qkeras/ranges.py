@@ -14,7 +14,7 @@ from tinyedge.importers.qkeras import nodes as n
 from tinyedge.importers.qkeras.fusion import clamp_of
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.grids import Grid
-from tinyedge.samples.scaling import pixel_range, scaled_pixels
+from tinyedge.samples.scaling import CLIPPED, pixel_range, scaled_pixels
 
 Range = tuple[float, float]
 Float32 = NDArray[np.float32]
@@ -29,7 +29,7 @@ _SPREAD = 6.0
 _BATCH = 32
 _SCALED_PIXELS = 16.0
 """Below this width, a first layer that scales 0 to 255 to it was made for such pixels: Rescaling by
-1/255 gives 1, by 1/127.5 gives 2, a normalization by a real deviation some 4."""
+1/255 gives 1, by 1/127.5 gives 2. A batch normalization's scale is learnt, and tells nothing."""
 
 
 def assign_grids(
@@ -62,18 +62,10 @@ def assign_grids(
     source = nodes[0]
     assert isinstance(source, n.Input)
     if calibration is not None:
-        calibration = as_batch(calibration, source.shape, "calibration data")
         if calibration.dtype == np.uint8:
-            grid = source.grid
-            pixels = input_range or (pixel_range(grid.quantization) if grid else pixels)
-            calibration = scaled_pixels(calibration, *pixels)
-            notes.append("calibration pixels 0 to 255 stand for {:g} to {:g}".format(*pixels))
-            input_range = pixels
-        if not (len(calibration) and np.isfinite(calibration).all()):
-            raise DataError(
-                "calibration data are empty or hold values that are not finite",
-                hint="--calibration takes some tens of real inputs",
-            )
+            input_range = input_range or _pixels(source, pixels)
+        calibration, said = _calibration(nodes, source, calibration, input_range or pixels)
+        notes += said
     if source.grid is None:
         if input_range is None:
             input_range = pixels
@@ -121,9 +113,53 @@ def expected_pixels(nodes: list[n.Node]) -> Range:
         nodes: as they were traced, before they are fused.
     """
     first = next((node for node in nodes[1:] if not isinstance(node, n.KEEPS_GRID)), None)
-    if isinstance(first, n.Affine) and 255 * float(np.abs(first.scale).max()) < _SCALED_PIXELS:
+    if not isinstance(first, n.Affine) or first.spread:
+        return DEFAULT_INPUT_RANGE
+    if 255 * float(np.abs(first.scale).max()) < _SCALED_PIXELS:
         return 0.0, 255.0
     return DEFAULT_INPUT_RANGE
+
+
+def _pixels(source: n.Input, pixels: Range) -> Range:
+    return pixel_range(source.grid.quantization) if source.grid else pixels
+
+
+def _calibration(
+    nodes: list[n.Node], source: n.Input, given: NDArray[Any], pixels: Range
+) -> tuple[Float32, list[str]]:
+    """Calibration data as the model takes them, and notes for the user."""
+    samples, notes = as_batch(given, source.shape, "calibration data"), []
+    if samples.dtype == np.uint8:
+        samples = scaled_pixels(samples, *pixels)
+        notes.append("calibration pixels 0 to 255 stand for {:g} to {:g}".format(*pixels))
+    elif pixels == DEFAULT_INPUT_RANGE and (warning := _clipping(nodes, samples)):
+        notes.append(warning)
+    if not (len(samples) and np.isfinite(samples).all()):
+        raise DataError(
+            "calibration data are empty or hold values that are not finite",
+            hint="--calibration takes some tens of real inputs",
+        )
+    return samples, notes
+
+
+def _clipping(nodes: list[n.Node], calibration: Float32) -> str:
+    """A warning where the values look like raw pixels, and the model's own quantizers clip them."""
+    if not 2.0 < float(calibration.max(initial=0.0)) <= 255.5 or calibration.min() < 0.0:
+        return ""
+    for node, value in evaluate(nodes, calibration[:_BATCH]):
+        if not node.grid:
+            continue
+        quantization, clamp = node.grid.quantization, node.grid.clamp
+        largest = float(quantization.dequantize(clamp[1])) + quantization.scale / 2
+        share = float(np.mean(np.asarray(value) > largest))
+        if share < CLIPPED:
+            return ""
+        return (
+            f"calibration data reach {calibration.max():g}, and '{node.name}' clips "
+            f"{100 * share:.0f} % of what they lead to; a model that was trained on 0 to 1 takes "
+            "pixels divided by 255"
+        )
+    return ""
 
 
 def _grid(node: n.Node, seen: Range) -> Grid:
