@@ -13,6 +13,8 @@ from tests.graph.random_graphs import RandomGraph
 from tinyedge.exporters.c import export_c
 from tinyedge.templates import data_folder
 
+pytestmark = pytest.mark.needs_tool
+
 RUNTIME = data_folder("firmware_templates") / "runtime"
 ORDER = ("-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__")
 KERNELS = sorted(path.name for path in RUNTIME.glob("te_*_s8.c"))

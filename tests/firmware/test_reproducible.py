@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from tinyedge.boards import load_board
 from tinyedge.exporters.c import CodeOptions
-from tinyedge.names import OBJECTIVES
 from tinyedge.exporters.converted import load_converted, write_converted
 from tinyedge.firmware.export import FORMATS, export_firmware
 from tinyedge.firmware.export.arduino import export_arduino
 from tinyedge.graph.graph import Graph
+from tinyedge.names import OBJECTIVES
 
 graphs = [Graph.load(Path(name)) for name in sys.argv[1:]]
 for index, graph in enumerate(graphs):

@@ -246,7 +246,7 @@ def _described(arrays: ArrayFile, file: SuiteFile, takes: ModelInput | None) -> 
         file, model=dict(description.get("model", {})), masking=description.get("masking")
     )
     names = [
-        check_name(str(record["name"]), f"{arrays.path}: the name of a suite", DataError)
+        check_name(record["name"], f"{arrays.path}: the name of a suite", DataError)
         for record in description["suites"]
     ]
     if twice := {name for name in names if names.count(name) > 1}:
