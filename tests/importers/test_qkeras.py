@@ -354,3 +354,16 @@ def test_an_average_of_8_bits_takes_no_more_operators(tmp_path: Path) -> None:
     model = km.sequential((8, 8, 3), km.conv(), km.relu(8, 1), layers.AveragePooling2D(2))
     graph = import_model(km.save(km.randomized(model), tmp_path / "model.h5")).graph
     assert [type(operator) for operator in graph.operators] == [ops.Conv2D, ops.AveragePool2D]
+
+
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_calibration_data_tell_the_agreement_with_the_model(outputs: int, tmp_path: Path) -> None:
+    stack = (layers.Flatten(), km.dense(outputs, "bits8"), km.signed(8, 3))
+    path = km.save(km.randomized(km.sequential((6, 6, 2), *stack)), tmp_path / "model.h5")
+    x = images((6, 6, 2), 300)
+    assert import_model(path).agreement is None
+    agreement = import_model(path, x).agreement
+    assert agreement is not None
+    assert agreement.samples == 256
+    assert agreement.same > 0.97
+    assert agreement.mean_error == pytest.approx(difference(path, x, x)[:256].mean())
