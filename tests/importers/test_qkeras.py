@@ -79,10 +79,41 @@ def test_coarse_biases_get_a_finer_unit(tmp_path: Path) -> None:
     (operator,) = [op for op in graph.operators if isinstance(op, ops.Weighted)]
     unit = graph.input_tensor.quantization.scale * operator.weights.scales.astype(np.float64)
     step = graph.output_tensor.quantization.scale
-    assert operator.weights.integers.ravel().tolist() == [64, 64, 64, 1]
+    assert operator.weights.integers.ravel().tolist() == [64, 64, 64, 64]
     np.testing.assert_allclose(operator.bias * unit, beta, atol=unit.max() / 2)
-    assert (unit[:3] < step).all()
-    assert unit[3] > step
+    assert (unit < step).all()
+
+
+@pytest.mark.parametrize("layers_of_few_bits", [1, 2])
+def test_sums_without_a_bias_get_a_finer_unit(layers_of_few_bits: int, tmp_path: Path) -> None:
+    """Their products with the multiplier are rounded twice, the first time to the unit."""
+
+    def conv() -> Any:
+        return qkeras.QConv2D(8, 3, kernel_quantizer="ternary(alpha=1.0)", use_bias=False)
+
+    stack = [layer for _ in range(layers_of_few_bits) for layer in (conv(), km.relu(4, 2))]
+    last = qkeras.QDense(5, kernel_quantizer="ternary(alpha=1.0)", use_bias=False)
+    model = km.randomized(km.sequential((9, 8, 3), *stack, layers.Flatten(), last))
+    path = km.save(model, tmp_path / "model.h5")
+    x = images((9, 8, 3))
+    graph = import_model(path, x).graph
+    expected = np.asarray(logits_function(path)[0](x))
+    found = graph.output_tensor.quantization.dequantize(
+        reference.run(graph, graph.input_tensor.quantization.quantize(x))
+    )
+    error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    assert error < (0.007, 0.09)[layers_of_few_bits - 1]
+
+
+@pytest.mark.parametrize(
+    "activation", ["quantized_bits(4,1,alpha=0.7)", "quantized_bits(8,2,alpha=2.0)"]
+)
+def test_activations_of_another_scale_are_refused(activation: str, tmp_path: Path) -> None:
+    """QKeras rounds before it multiplies by alpha: another function than a scaled grid."""
+    model = km.sequential((9, 8, 3), km.conv(), qkeras.QActivation(activation))
+    with pytest.raises(ModelError, match="alpha") as caught:
+        import_model(km.save(model, tmp_path / "model.h5"))
+    assert "Rescaling" in caught.value.hint
 
 
 def test_a_quantizer_behind_a_global_average_joins_it(tmp_path: Path) -> None:
@@ -374,3 +405,16 @@ def test_an_average_of_8_bits_takes_no_more_operators(tmp_path: Path) -> None:
     model = km.sequential((8, 8, 3), km.conv(), km.relu(8, 1), layers.AveragePooling2D(2))
     graph = import_model(km.save(km.randomized(model), tmp_path / "model.h5")).graph
     assert [type(operator) for operator in graph.operators] == [ops.Conv2D, ops.AveragePool2D]
+
+
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_calibration_data_tell_the_agreement_with_the_model(outputs: int, tmp_path: Path) -> None:
+    stack = (layers.Flatten(), km.dense(outputs, "bits8"), km.signed(8, 3))
+    path = km.save(km.randomized(km.sequential((6, 6, 2), *stack)), tmp_path / "model.h5")
+    x = images((6, 6, 2), 300)
+    assert import_model(path).agreement is None
+    agreement = import_model(path, x).agreement
+    assert agreement is not None
+    assert agreement.samples == 256
+    assert agreement.same > 0.97
+    assert agreement.mean_error == pytest.approx(difference(path, x, x)[:256].mean())

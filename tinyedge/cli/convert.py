@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -136,15 +137,20 @@ def command(
     converted = write_converted(imported.graph, folder, " ".join(made_by), imported.notes, options)
     for note in imported.notes:
         output.remark(f"note: {note}")
+    record: dict[str, Any] = {"folder": str(folder), "model": converted.manifest}
+    if agreement := imported.agreement:
+        record["agreement"] = asdict(agreement)
+        output.remark(
+            f"agreement with {model.name} on {agreement.samples} calibration samples: "
+            f"{agreement.same:.1%}, outputs {agreement.mean_error:.2f} steps apart on average"
+        )
     manifest = converted.manifest
     summary = (
         f"{manifest['parameters']:,} parameters, {manifest['weight_bytes']:,} bytes of packed "
         f"weights, {manifest['macs']:,} MACs, arena {manifest['arena']['bytes']:,} bytes "
         f"(lower bound {manifest['arena']['lower_bound']:,})\nwritten to {folder}"
     )
-    output.result(
-        {"folder": str(folder), "model": manifest}, layer_table(manifest["layers"]), summary
-    )
+    output.result(record, layer_table(manifest["layers"]), summary)
 
 
 def _convert_to_hls4ml(

@@ -23,6 +23,21 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How the graph and the model it was made from answer the same samples.
+
+    Attributes:
+        samples: how many.
+        same: share of them with the same largest output; with one output, with the same sign.
+        mean_error: mean distance of the outputs, in steps of the graph's output.
+    """
+
+    samples: int
+    same: float
+    mean_error: float
+
+
+@dataclass(frozen=True)
 class ImportResult:
     """An imported model.
 
@@ -30,11 +45,13 @@ class ImportResult:
         graph: the integer graph.
         notes: what the user should know of the import, one sentence each.
         origins: of its tensors by name, where the importer tells them: of a QKeras model.
+        agreement: with the model, of a QKeras model with calibration data.
     """
 
     graph: Graph
     notes: tuple[str, ...]
     origins: dict[str, Origin] = field(default_factory=dict)
+    agreement: Agreement | None = None
 
 
 def file_hash(path: Path) -> str:

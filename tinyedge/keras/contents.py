@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, ModelError
 from tinyedge.keras.names import check_names
 
@@ -162,7 +162,7 @@ def _open_hdf5(path: Path, source: Path | BinaryIO) -> Iterator[Any]:
     except ImportError as error:
         raise MissingDependencyError(
             f"{path}: reading it needs TensorFlow and QKeras, and 'h5py' is not installed",
-            hint=f"{sys.executable} -m pip install 'tinyedge[qkeras]'",
+            hint=install_hint("qkeras"),
         ) from error
     with h5py.File(source, "r") as file:
         yield file

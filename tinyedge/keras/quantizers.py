@@ -106,18 +106,19 @@ def activation_grid(layer_name: str, quantizer: Any) -> Grid:
         raise ModelError(f"layer '{layer_name}': activation {name} with qnoise_factor below 1")
     if name == "quantized_relu":
         return _relu_grid(layer_name, quantizer, bits, integer)
-    scale = 1.0
-    if quantizer.alpha is not None:
-        if isinstance(quantizer.alpha, str) or np.size(quantizer.alpha) != 1:
-            raise ModelError(
-                f"layer '{layer_name}': activation {name} with alpha {quantizer.alpha!r}",
-                hint="an activation needs a fixed scale: alpha=None or a number",
-            )
-        scale = float(np.squeeze(quantizer.alpha))
+    # QKeras rounds to the steps without alpha, and multiplies the result by it.
+    if quantizer.alpha is not None and (
+        isinstance(quantizer.alpha, str) or not np.all(np.equal(quantizer.alpha, 1.0))
+    ):
+        raise ModelError(
+            f"layer '{layer_name}': activation {name} with alpha {quantizer.alpha!r}",
+            hint="supported as an activation: alpha=None or 1.0; for another scale put a Rescaling "
+            "layer behind it",
+        )
     signed = int(quantizer.keep_negative)
     low = (-(2 ** (bits - 1)) + int(quantizer.symmetric)) if signed else 0
     high = 2 ** (bits - signed) - 1
-    return _grid(scale * 2.0 ** (integer - bits + signed), low, high)
+    return _grid(2.0 ** (integer - bits + signed), low, high)
 
 
 def _relu_grid(layer_name: str, quantizer: Any, bits: int, integer: int) -> Grid:

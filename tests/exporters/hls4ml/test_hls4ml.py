@@ -89,6 +89,27 @@ def test_dilation_and_depth_multiplier(tmp_path: Path) -> None:
     assert (found.weights, len(found.tensors)) == ([], 3)
 
 
+def test_averages_of_few_bits(tmp_path: Path) -> None:
+    """Of windows, on finer steps than what they average; and of the whole map, a mean."""
+    model = km.sequential(
+        (8, 8, 2),
+        km.conv(3, 1),
+        km.relu(3, 1),
+        layers.AveragePooling2D(2, name="windows"),
+        km.conv(4, 1),
+        km.relu(4, 1),
+        layers.AveragePooling2D(4, name="whole"),
+        layers.Flatten(),
+        km.dense(3),
+        km.signed(8, 3),
+    )
+    path = km.save(km.randomized(model), tmp_path / "model.h5")
+    imported = import_model(path)
+    found = witnessed(path, imported, tmp_path / "build", count=200)
+    assert {tensor.name: tensor.differing for tensor in found.tensors if tensor.differing} == {}
+    assert "windows" in {tensor.name for tensor in found.tensors}
+
+
 @pytest.mark.parametrize(("backend", "io_type"), [("vivado", "parallel"), ("vitis", "parallel")])
 def test_powers_of_two_in_parallel(backend: Any, io_type: Any, tmp_path: Path) -> None:
     path = km.save(km.randomized(networks.power_of_two()), tmp_path / "model.h5")

@@ -274,7 +274,12 @@ def _average_pooling(to: Rewriter, layer: Any, inputs: list[Value]) -> Value:
     made = layers.AveragePooling2D(
         layer.pool_size, layer.strides, layer.padding, name=to.name(f"{origin}/average")
     )
-    value = to.exact_average(origin, _average(to, made, inputs[0], area), inputs[0])
+    value = _average(to, made, inputs[0], area)
+    if to.is_mean(origin):
+        cells = math.prod(inputs[0].tensor.shape[1:3])
+        value = to.to_grid(origin, to.exact_mean(origin, origin, value, cells))
+    else:
+        value = to.exact_average(origin, value, inputs[0])
     return _averaged(to, layer, value, area)
 
 

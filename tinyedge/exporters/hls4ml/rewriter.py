@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -300,7 +301,13 @@ class Rewriter:
         made = self.normalization(
             origin, made, step * ones, -shift * step, source.unit, step / source.unit
         )
-        return self.rounded(made, source.range)
+        finer = math.log2(source.unit / step) - source.range.fraction  # steps than the source's
+        fraction = source.range.fraction + max(0, round(finer))
+        return self.rounded(made, source.range.with_fraction(fraction))
+
+    def is_mean(self, layer: str) -> bool:
+        """Whether the graph averages a layer's whole value, onto a grid of its own."""
+        return layer in self._means
 
     def exact_mean(self, origin: str, part: str, average: Value, area: int) -> Value:
         """An average over a whole image as the graph rounds it: twice; or as it is.

@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.importers.result import ImportResult, file_hash
+from tinyedge.graph import reference
+from tinyedge.graph.graph import Graph
+from tinyedge.importers.result import Agreement, ImportResult, file_hash
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
+_COMPARED_SAMPLES = 256
 
 
 def import_qkeras(
@@ -57,7 +60,25 @@ def import_qkeras(
     notes = assign_grids(nodes, calibration, input_range, pixels)
     source = {"file": path.name, "sha256": file_hash(path), "producer": "QKeras"}
     graph, origins = lower(nodes, path.stem, source, notes)
-    return ImportResult(graph, tuple(notes), origins)
+    agreement = None if calibration is None else _agreement(model, graph, calibration)
+    return ImportResult(graph, tuple(notes), origins, agreement)
+
+
+def _agreement(model: Any, graph: Graph, samples: NDArray[np.float32]) -> Agreement:
+    """How the graph and the model it was made from answer up to 256 of the calibration data."""
+    from tinyedge.keras.load import logits_model
+
+    samples = samples[:_COMPARED_SAMPLES].reshape(-1, *graph.input_tensor.shape)
+    expected = np.asarray(logits_model(model)(samples, training=False)).reshape(len(samples), -1)
+    found = reference.run(graph, graph.input_tensor.quantization.quantize(samples))
+    quantization = graph.output_tensor.quantization
+    reals = quantization.dequantize(found).reshape(expected.shape)
+    if expected.shape[1] > 1:
+        same = expected.argmax(axis=1) == reals.argmax(axis=1)
+    else:
+        same = (expected > 0)[:, 0] == (reals > 0)[:, 0]
+    error = np.abs(reals - expected).mean() / quantization.scale
+    return Agreement(len(samples), float(same.mean()), float(error))
 
 
 def logits_function(path: Path) -> tuple[Callable[[Any], Any], tuple[int, ...], int]:

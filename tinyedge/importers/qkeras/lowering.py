@@ -239,7 +239,7 @@ def _quantized(
     signed[constant] = 0
     magnitude = np.where(constant, target.scale * _CONSTANT_RESOLUTION / source.scale, magnitude)
 
-    finer = _finer(signed, source.scale * magnitude / target.scale, bias)
+    finer = _finer(signed, source.scale * magnitude / target.scale)
     signed *= finer.reshape(per_channel)
     magnitude /= finer
     float_scales = magnitude.astype(np.float32)
@@ -249,18 +249,18 @@ def _quantized(
     return Weights.narrowest(narrow, float_scales), limited
 
 
-def _finer(
-    codes: NDArray[np.int16], unit: NDArray[np.float64], bias: NDArray[np.float64]
-) -> NDArray[np.int16]:
-    """Powers of two (out,) to multiply weights by, so that a bias has a fine enough unit.
+def _finer(codes: NDArray[np.int16], unit: NDArray[np.float64]) -> NDArray[np.int16]:
+    """Powers of two (out,) to multiply weights by, so that a sum has a fine enough unit.
+
+    A bias is rounded to it; and so, at first, is the product of a sum and its multiplier, with a
+    bias or without.
 
     Args:
         codes: (out, ...).
-        unit: of each channel's bias, in steps of the output.
-        bias: (out,); a channel without one needs no finer unit.
+        unit: of each channel's sum, in steps of the output.
     """
     largest = np.abs(codes.reshape(len(codes), -1)).max(axis=1, initial=0)
     room = np.floor(np.log2(INT8_MAX / np.maximum(largest, 1)))
     needed = np.ceil(np.log2(np.maximum(unit / _BIAS_RESOLUTION, 1.0)))
-    exponents = np.where((bias == 0) | (largest == 0), 0.0, np.minimum(room, needed))
+    exponents = np.where(largest == 0, 0.0, np.minimum(room, needed))
     return np.exp2(np.maximum(exponents, 0.0)).astype(np.int16)
