@@ -324,7 +324,8 @@ FILES: dict[str, tuple[bytes, str]] = {
     "key twice": (GOOD.replace("apb = 2", "apb = 2\napb = 2").encode(), "overwrite a value"),
     "nested": (b"a = " + b"[" * 50_000, "nested too deeply"),
     "huge number": (b"schema = " + b"9" * 5000, "cannot be read as TOML"),
-    "long text": (GOOD.replace("PC6", "P" * 100_000).encode(), "uart.tx is 'PPP"),
+    "long text": (GOOD.replace("PC6", "P" * 1000).encode(), "uart.tx is 'PPP"),
+    "longer text": (GOOD.replace("PC6", "P" * 100_000).encode(), "characters, allowed: up to 4096"),
     "no uart": (
         (GOOD[: GOOD.index("[uart]")] + GOOD[GOOD.index("[flash_tool") :]).encode(),
         "uart is missing, allowed: a section with baud, base, irq",
