@@ -56,10 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Loads ART ahead where a test will.
 
-    ART configures logging when it is imported, and absl then closes the stream that it logs to.
-    That has to happen before pytest gives each test a stderr of its own.
+    ART configures logging when it is imported, and absl then closes the stream that it logs to,
+    unless that is the process's own. It has to be, and before pytest gives each test a stderr.
     """
     if any(item.get_closest_marker("keras") for item in session.items):
+        logging = importlib.import_module("absl.logging")
+        logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
         importlib.import_module("tinyedge.attacks.craft")
 
 
