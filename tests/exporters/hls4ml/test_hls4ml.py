@@ -204,6 +204,27 @@ def test_the_record_is_read_as_it_was_written(project: Project, imported: Import
 
 
 @pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("[" * 100_000, "JSON"),
+        ('{"version": 1, "layers": ' + "[" * 30 + "]" * 30 + "}", "layers"),
+        ('{"version": 1, "layers": ' + "[" * 40 + "]" * 40 + "}", "32 levels"),
+        ('{"version": 1, "notes": ["\\u001b[2J"]}', "control characters"),
+        ('{"version": 1, "resources": [{"name": "a", "weights": "7"}]}', "resources.0.weights"),
+        ("{}", "another version"),
+    ],
+)
+def test_a_record_that_nobody_wrote_is_one_line(
+    content: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tinyedge.json").write_text(content)
+    message = failure(capsys, 3, "resources", tmp_path)["message"]
+    assert message.startswith(f"{tmp_path / 'tinyedge.json'}: ")
+    assert named in message
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
     ("make", "named"),
     [
         (lambda: layers.ReLU(1.5, name="bounded"), "'bounded'.*maximum"),
