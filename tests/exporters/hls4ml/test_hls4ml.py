@@ -20,6 +20,7 @@ from tinyedge.exporters.hls4ml.resources import estimate_resources
 from tinyedge.graph import operators as ops
 from tinyedge.importers import ImportResult, import_model
 from tinyedge.keras.environment import qkeras, tf_keras
+from tinyedge.naming import in_markdown
 
 pytestmark = pytest.mark.keras
 
@@ -195,7 +196,7 @@ def test_the_record_is_read_as_it_was_written(project: Project, imported: Import
     assert read_project(project.folder) == project
     assert project.model["hash"] == imported.graph.hash
     readme = (project.folder / "README.md").read_text()
-    assert all(f"| {layer.name} |" in readme for layer in project.layers)
+    assert all(f"| {in_markdown(layer.name)} |" in readme for layer in project.layers)
     config = (project.folder / "hls4ml_config.yml").read_text()
     assert f"OutputDir: {project.folder}\n" in config
     codes = {layer.codes_of: layer.types["weight"] for layer in project.layers if layer.codes_of}
