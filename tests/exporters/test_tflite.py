@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
+from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
+from tinyedge.errors import ModelError
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
+from tinyedge.importers.tflite import import_tflite
 from tinyedge.tflm.interpreter import Interpreter
 
 
@@ -71,3 +76,26 @@ def test_the_multiplier_of_one_scale_is_the_graph_s() -> None:
         bias=bias.astype(np.int32),
     )
     assert written(replace(graph, operators=(edges,))) == (4, 1)
+
+
+@pytest.mark.parametrize("count", [2001, 10_000])
+def test_a_file_of_too_many_operators_is_refused_at_once(count: int, tmp_path: Path) -> None:
+    """Each reads what the one before it wrote."""
+    tree = schema.ModelT.InitFromPackedBuf(export_tflite(dense(np.full(24, 0.1), 0.1, 0.1)), 0)
+    graph = tree.subgraphs[0]
+    first, last = graph.operators[0], graph.tensors[graph.outputs[0]]
+    for _ in range(count - 1):
+        graph.tensors.append(copy(last))
+        graph.tensors[-1].name = f"dense {len(graph.tensors)}".encode()
+        operator = copy(graph.operators[-1])
+        operator.inputs = [operator.outputs[0], *first.inputs[1:]]
+        operator.outputs = [len(graph.tensors) - 1]
+        graph.operators.append(operator)
+    graph.outputs = graph.operators[-1].outputs
+    builder = flatbuffers.Builder()
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    path = tmp_path / "long.tflite"
+    path.write_bytes(builder.Output())
+    with pytest.raises(ModelError) as refused:
+        import_tflite(path)
+    assert str(refused.value) == f"{path}: {count:,} operators, allowed: up to 2,000"

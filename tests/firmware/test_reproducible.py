@@ -13,6 +13,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tinyedge.boards import load_board
+from tinyedge.cli.main import main
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import load_converted, write_converted
 from tinyedge.firmware.export import FORMATS, export_firmware
@@ -25,6 +26,9 @@ for index, graph in enumerate(graphs):
     for core in ("cortex-m0", "cortex-m4"):
         options = CodeOptions(core, OBJECTIVES[index % 2])
         write_converted(graph, Path(f"{index}-{core}"), "test", ("a note",), options)
+# The first came from QKeras: its folder is what the command makes of it, and of the folder again.
+assert main(["convert", sys.argv[1], "-o", "command", "--json"]) == 0
+assert main(["convert", "command", "-o", "again", "--json"]) == 0
 model = load_converted(Path("0-cortex-m4"))
 for form in FORMATS:
     export_firmware(model, load_board("netduinoplus2"), form, Path(form), "test")

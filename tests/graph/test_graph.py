@@ -13,6 +13,7 @@ from tests.graph.random_graphs import RandomGraph
 from tinyedge.errors import DataError, ModelError
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
+from tinyedge.graph.description import MAXIMUM_OPERATORS
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.memory import plan_memory
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
@@ -149,3 +150,17 @@ def test_memory_plan_never_overlaps_what_lives_together(seed: int, kernels: str)
             ]
             assert limits
             assert plan.offsets[operator.output] - place <= min(limits)
+
+
+def test_a_graph_that_could_not_be_loaded_again_is_not_made() -> None:
+    def chain(count: int) -> Graph:
+        tensors = {str(at): Tensor(str(at), (1,), Quantization(1.0, 0)) for at in range(count + 1)}
+        operators = tuple(
+            ops.Requantize(name=f"step {at}", inputs=(str(at),), output=str(at + 1))
+            for at in range(count)
+        )
+        return Graph("chain", tensors, operators, "0", str(count))
+
+    assert len(chain(MAXIMUM_OPERATORS).operators) == MAXIMUM_OPERATORS
+    with pytest.raises(ModelError, match="2,001 operators, allowed: up to 2,000"):
+        chain(MAXIMUM_OPERATORS + 1)

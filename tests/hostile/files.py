@@ -13,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,21 @@ from typing import Any
 import numpy as np
 
 from tests.link.fakes import FakeDevice, answer, hello_payload, logits
+from tinyedge.errors import ToolchainError
+from tinyedge.exporters.converted import load_converted
+from tinyedge.firmware.twin import Twin
 from tinyedge.link.frames import Frame
 from tinyedge.link.protocol import Message
 from tinyedge.templates import data_folder
+from tinyedge.toolchains.compilers import compile_shared_library, host_compiler
 
 ESCAPE = "\x1b]0;canary\x07"
 """A title for the terminal: it must never reach one, nor a file."""
 CANARY = "canary"
 """A file in the case's folder that only code of the hostile file would make."""
 INPUTS, LOGITS = 16, 10
+QUERIES = "queries"
+"""Stands for a command: the journal of an attack is read without the attack, which loads much."""
 
 Make = Callable[["Case"], list[str]]
 
@@ -191,18 +197,8 @@ def journal_with_a_negative_sample(case: Case) -> list[str]:
 
 
 @hostile("journal", canary=True)
-def journal_with_other_logits(case: Case) -> list[str]:
-    return _journal(case, _record(logits="00"))
-
-
-@hostile("journal", canary=True)
 def journal_with_ticks_of_no_frequency(case: Case) -> list[str]:
     return _journal(case, _record(tick_hz=0))
-
-
-@hostile("journal", canary=True)
-def journal_with_nan(case: Case) -> list[str]:
-    return _journal(case, _record(ticks=float("nan")))
 
 
 @hostile("journal", canary=True)
@@ -256,11 +252,6 @@ def hello_that_is_right(case: Case) -> list[str]:
 
 
 @hostile("hello")
-def hello_of_no_rank(case: Case) -> list[str]:
-    return _device(case, rank=0)
-
-
-@hostile("hello")
 def hello_of_a_rank_of_billions(case: Case) -> list[str]:
     return _device(case, rank=2**32 - 1)
 
@@ -278,11 +269,6 @@ def hello_of_endless_logits(case: Case) -> list[str]:
 @hostile("hello")
 def hello_of_other_logits_than_the_models(case: Case) -> list[str]:
     return _device(case, output=9)
-
-
-@hostile("hello")
-def hello_of_an_endless_buffer(case: Case) -> list[str]:
-    return _device(case, buffer=2**32 - 1)
 
 
 @hostile("hello", canary=True)
@@ -353,19 +339,9 @@ def board_with_nan_for_a_frequency(case: Case) -> list[str]:
     return _board(case, lambda text: text.replace("168000000", "nan"))
 
 
-@hostile("board")
-def board_with_sections_for_values(case: Case) -> list[str]:
-    return _board(case, lambda text: text.replace('"STM32F405RG"', "{a = 1}"))
-
-
 @hostile("board", canary=True)
 def board_that_is_a_pickle(case: Case) -> list[str]:
     return ["boards", "validate", case.write("board.toml", _pickled())]
-
-
-@hostile("board")
-def board_of_zeros(case: Case) -> list[str]:
-    return ["boards", "validate", case.write("board.toml", bytes(2**16))]
 
 
 # ---- integer graphs
@@ -417,18 +393,8 @@ def graph_of_an_endless_input(case: Case) -> list[str]:
 
 
 @hostile("graph", canary=True)
-def graph_of_negative_shape(case: Case) -> list[str]:
-    return _graph(case, lambda graph: graph["tensors"][0].update(shape=[-16]))
-
-
-@hostile("graph", canary=True)
 def graph_with_a_scale_of_nan(case: Case) -> list[str]:
     return _graph(case, lambda graph: graph["tensors"][0].update(scale=float("nan")))
-
-
-@hostile("graph", canary=True)
-def graph_with_operators_that_are_numbers(case: Case) -> list[str]:
-    return _graph(case, lambda graph: graph.update(operators=[1, 2]))
 
 
 @hostile("graph", canary=True)
@@ -487,16 +453,6 @@ def record_with_lists_in_lists(case: Case) -> list[str]:
 
 
 @hostile("record")
-def record_that_is_a_number(case: Case) -> list[str]:
-    return _report(case, "1")
-
-
-@hostile("record")
-def record_of_zeros(case: Case) -> list[str]:
-    return _report(case, bytes(2**20))
-
-
-@hostile("record")
 def record_of_version_endless(case: Case) -> list[str]:
     return _changed_record(case, lambda record: record.update(version=10**300))
 
@@ -514,11 +470,6 @@ def record_whose_place_steers_terminals(case: Case) -> list[str]:
 @hostile("record")
 def record_with_nan_for_a_share(case: Case) -> list[str]:
     return _changed_record(case, lambda record: record["suites"][0].update(accuracy=float("nan")))
-
-
-@hostile("record")
-def record_with_infinite_samples(case: Case) -> list[str]:
-    return _changed_record(case, lambda record: record["suites"][0].update(samples=float("inf")))
 
 
 @hostile("record", canary=True)
@@ -568,11 +519,6 @@ def npy_of_an_endless_shape(case: Case) -> list[str]:
 
 
 @hostile("npy")
-def npy_of_a_negative_shape(case: Case) -> list[str]:
-    return _bad_npy(case, f"(-2, {INPUTS})", bytes(64))
-
-
-@hostile("npy")
 def npy_with_fewer_data_than_said(case: Case) -> list[str]:
     return _bad_npy(case, f"(1000, {INPUTS})", bytes(64))
 
@@ -585,16 +531,6 @@ def npy_whose_type_steers_terminals(case: Case) -> list[str]:
 @hostile("npy")
 def npy_of_tuples_in_tuples(case: Case) -> list[str]:
     return _bad_npy(case, "(" * 9000 + ")" * 9000)
-
-
-@hostile("npy")
-def npy_of_nothing(case: Case) -> list[str]:
-    return _run(case, case.write("x.npy", b""))
-
-
-@hostile("npy")
-def npy_of_texts(case: Case) -> list[str]:
-    return _bad_npy(case, f"(2, {INPUTS})", bytes(8 * INPUTS), "'<U1'")
 
 
 @hostile("npz", harmless=True)
@@ -837,6 +773,96 @@ def folder_without_a_graph(case: Case) -> list[str]:
 def folder_with_code_in_python(case: Case) -> list[str]:
     code = f"open({CANARY!r}, 'w').close()"
     return _folder(case, lambda folder: (folder / "sitecustomize.py").write_text(code))
+
+
+def _planted_c() -> str:
+    plant = f'{{ FILE *file = fopen("{CANARY}", "w"); if (file) fclose(file); }}'
+    return f"#include <stdio.h>\n__attribute__((constructor)) static void plant(void) {plant}\n"
+
+
+def _on_twin(case: Case, folder: Path) -> list[str]:
+    outputs = str(case.folder / "logits.npy")
+    return ["run", str(folder), "--on", "twin", "--inputs", case.samples(), "--outputs", outputs]
+
+
+@hostile("folder", canary=True)
+def folder_whose_c_was_planted(case: Case) -> list[str]:
+    folder = case.copy()
+    with (folder / "model.c").open("a", encoding="utf-8") as file:
+        file.write(_planted_c())
+    return _on_twin(case, folder)
+
+
+@hostile("folder", canary=True)
+def folder_whose_twin_was_planted(case: Case) -> list[str]:
+    """Under the name of the right one; without a compiler here, there is no right one."""
+    folder = case.copy()
+    with suppress(ToolchainError):
+        Twin(load_converted(folder))
+        source = case.write("planted.c", _planted_c())
+        (library,) = [path for path in (folder / "twin").iterdir() if path.suffix != ".seal"]
+        compile_shared_library(host_compiler(), [Path(source)], library, [])
+    return _on_twin(case, folder)
+
+
+@hostile("folder", canary=True)
+def folder_whose_sources_lie_outside(case: Case) -> list[str]:
+    case.write("secret.c", ESCAPE)
+    folder = case.copy()
+    manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    for name in ("../../secret.c", str(case.folder / "secret.c")):
+        manifest["runtime_sources"].append(name)
+    (folder / "model.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return ["export", str(folder), "--format", "arduino", "-o", str(case.folder / "out")]
+
+
+# ---- journals of attacks
+
+
+def _queries(case: Case, *records: str, raw: bytes = b"", model: str = "") -> list[str]:
+    header = {"format": "tinyedge queries 1", "model": model or case.model_hash}
+    texts = [json.dumps(header).encode(), *(record.encode() for record in records)]
+    lines = [b"%08x %s\n" % (zlib.crc32(text), text) for text in texts]
+    journal = case.write("journal", b"".join(lines) + raw)
+    return [QUERIES, journal, case.model_hash, str(LOGITS)]
+
+
+_ANSWER = f"{'0' * 32} {'00' * LOGITS}"
+
+
+@hostile("queries", harmless=True)
+def queries_that_are_right(case: Case) -> list[str]:
+    return _queries(case, _ANSWER)
+
+
+@hostile("queries", canary=True)
+def queries_that_are_a_pickle(case: Case) -> list[str]:
+    arguments = _queries(case)
+    (case.folder / "journal").write_bytes(_pickled())
+    return arguments
+
+
+@hostile("queries", canary=True)
+def queries_whose_answer_steers_terminals(case: Case) -> list[str]:
+    return _queries(case, _ANSWER, ESCAPE)
+
+
+@hostile("queries", canary=True)
+def queries_of_a_model_that_steers_terminals(case: Case) -> list[str]:
+    return _queries(case, model=ESCAPE)
+
+
+@hostile("queries", canary=True)
+def queries_with_a_line_of_800_mebibytes(case: Case) -> list[str]:
+    arguments = _queries(case, _ANSWER, raw=ESCAPE.encode())
+    with (case.folder / "journal").open("ab") as file:
+        file.truncate(800 * 2**20)
+    return arguments
+
+
+@hostile("queries")
+def queries_with_other_logits(case: Case) -> list[str]:
+    return _queries(case, f"{'0' * 32} 00")
 
 
 # ---- configurations of a training

@@ -21,13 +21,27 @@ import tinyedge.exporters.converted
 import tinyedge.importers
 import tinyedge.link.journal
 import tinyedge.records.run
+from tests.hostile.files import QUERIES
+from tinyedge.attacks.journal import QueryJournal
 from tinyedge.cli.main import main
+from tinyedge.cli.output import Output
+from tinyedge.errors import TinyEdgeError
 
 CPU_S = 30
 ADDRESS_SPACE = 6 * 2**30
 """Of libraries that were loaded, too; what a file takes is measured against a harmless one's."""
 
 assert tinyedge.exporters.converted  # what most commands load, for all of them at once
+
+
+def _read_queries(path: str, model: str, count: str) -> int:
+    """What an attack does first with a journal that it is to resume."""
+    try:
+        with QueryJournal.resume(Path(path), model) as journal:
+            journal.check_logits(int(count))
+    except TinyEdgeError as error:
+        return Output(json=False, command=["tinyedge", "attack"]).failed(error)
+    return 0
 
 
 def run(argv: list[str], folder: Path) -> dict[str, Any]:
@@ -44,7 +58,7 @@ def run(argv: list[str], folder: Path) -> dict[str, Any]:
             os.dup2(handle, 2)
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
             resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-            code = main(argv)
+            code = _read_queries(*argv[1:]) if argv[0] == QUERIES else main(argv)
             sys.stdout.flush()
             sys.stderr.flush()
         finally:

@@ -382,6 +382,16 @@ def test_stack_of_a_run(
     run["memory"]["flash"]["total"] += 4  # type: ignore[index]
     path.write_text(json.dumps(run))
     assert "of another firmware" in failure(capsys, 3, *arguments)["message"]
+    for wrong in ("1234", 1.5, True, -1, None):
+        run["memory"]["ram"]["stack_peak"] = wrong  # type: ignore[index]
+        path.write_text(json.dumps(run))
+        told = failure(capsys, 3, *arguments)["message"]
+        assert told.startswith(f"{path}: memory.ram.stack_peak is {wrong!r}, allowed: ")
+    for hostile in ("[" * 100_000, json.dumps(run | {"board": "\x1b[2J"})):
+        path.write_text(hostile)
+        told = failure(capsys, 3, *arguments)["message"]
+        assert str(path) in told
+        assert told.isprintable()
     path.write_text("{}")
     assert "board" in failure(capsys, 3, *arguments)["message"]
 

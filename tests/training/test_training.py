@@ -253,6 +253,7 @@ CHANGES: dict[str, tuple[Callable[[str], str], str]] = {
     "wrong choice": (lambda t: t.replace('"stq"', '"stk"'), "'stk'"),
     "out of range": (lambda t: t.replace("width = 0.1", "width = -1"), "model.width"),
     "wrong type": (lambda t: t.replace("epochs = 2", 'epochs = "two"'), "training.epochs"),
+    "text of a number": (lambda t: t.replace("epochs = 2", 'epochs = "1"'), "training.epochs"),
     "no such fold": (lambda t: t.replace("limit = 512", "fold = 5"), "fold 5 of 5"),
     "not TOML": (lambda t: t + "]", "TOML"),
     "portion of 8 bits": (

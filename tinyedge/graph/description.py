@@ -23,6 +23,19 @@ MAXIMUM_AXES = 8
 _HINT = "convert the model again"
 
 
+def check_operator_count(count: int) -> None:
+    """Refuses a graph, or a model that is to become one, of too many operators.
+
+    Raises:
+        ModelError: there are more than ``MAXIMUM_OPERATORS``.
+    """
+    if count > MAXIMUM_OPERATORS:
+        raise ModelError(
+            f"{count:,} operators, allowed: up to {MAXIMUM_OPERATORS:,}",
+            hint="merge layers, or split the model into several",
+        )
+
+
 def check_description(description: Any, path: Path) -> None:
     """Refuses what no graph that was saved can hold.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.files import read_arrays, write_atomically
-from tinyedge.graph.description import check_description
+from tinyedge.graph.description import check_description, check_operator_count
 from tinyedge.graph.operators import OPERATORS, Operator, Weighted
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
@@ -86,6 +86,7 @@ class Graph:
 
     def check(self) -> None:
         """Raises ModelError, naming the operator, unless every executor can run the graph."""
+        check_operator_count(len(self.operators))
         written = {self.input, *self.constants}
         self._check_tensors()
         self._check_constants()

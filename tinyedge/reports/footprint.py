@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, NonNegativeInt, ValidationError
-
 from tinyedge.boards import Board
 from tinyedge.boards.board import Region
 from tinyedge.errors import BoardError, DataError, ThresholdError, UsageError
@@ -40,7 +38,7 @@ from tinyedge.records.footprint import (
     Row,
     Symbol,
 )
-from tinyedge.records.parts import dumped, made
+from tinyedge.records.parts import Count, Name, Part, as_model, dumped, made, read_record
 from tinyedge.records.run import load_profile
 from tinyedge.templates import data_folder, render_template
 
@@ -490,23 +488,23 @@ GROUP_LABELS = {
 }
 
 
-class _Total(BaseModel):
-    total: NonNegativeInt
+class _Total(Part):
+    total: Count
 
 
-class _StackPeak(BaseModel):
-    stack_peak: NonNegativeInt
+class _StackPeak(Part):
+    stack_peak: Count
 
 
-class _Memory(BaseModel):
+class _Memory(Part):
     flash: _Total
     ram: _StackPeak
 
 
-class _Run(BaseModel):
+class _Run(Part):
     """What is needed of the record of a run."""
 
-    board: str
+    board: Name
     memory: _Memory
 
 
@@ -522,14 +520,7 @@ def load_stack_peak(path: Path, board: str | None, flash: int) -> int:
         DataError: the file is missing or no such record, or tells of another firmware.
     """
     hint = "write it with 'tinyedge run DIR --on emulator --json', of the same build"
-    try:
-        run = _Run.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"])) or "the whole"
-        raise DataError(f"{path}: not a run's record: {place}: {fault['msg']}", hint) from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}", hint) from error
+    run = as_model(read_record(path, hint), path, _Run, hint)
     measured = run.memory.flash.total
     if measured != flash or (board and run.board != board):
         raise DataError(

@@ -20,6 +20,7 @@ from tinyedge.exporters.hls4ml.resources import estimate_resources
 from tinyedge.graph import operators as ops
 from tinyedge.importers import ImportResult, import_model
 from tinyedge.keras.environment import qkeras, tf_keras
+from tinyedge.naming import in_markdown
 
 pytestmark = pytest.mark.keras
 
@@ -195,12 +196,33 @@ def test_the_record_is_read_as_it_was_written(project: Project, imported: Import
     assert read_project(project.folder) == project
     assert project.model["hash"] == imported.graph.hash
     readme = (project.folder / "README.md").read_text()
-    assert all(f"| {layer.name} |" in readme for layer in project.layers)
+    assert all(f"| {in_markdown(layer.name)} |" in readme for layer in project.layers)
     config = (project.folder / "hls4ml_config.yml").read_text()
     assert f"OutputDir: {project.folder}\n" in config
     codes = {layer.codes_of: layer.types["weight"] for layer in project.layers if layer.codes_of}
     assert codes["separable/pointwise"] == "int<2>"
     assert codes["classifier"] == "uint<1>"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("[" * 100_000, "JSON"),
+        ('{"version": 1, "layers": ' + "[" * 30 + "]" * 30 + "}", "layers"),
+        ('{"version": 1, "layers": ' + "[" * 40 + "]" * 40 + "}", "32 levels"),
+        ('{"version": 1, "notes": ["\\u001b[2J"]}', "control characters"),
+        ('{"version": 1, "resources": [{"name": "a", "weights": "7"}]}', "resources.0.weights"),
+        ("{}", "another version"),
+    ],
+)
+def test_a_record_that_nobody_wrote_is_one_line(
+    content: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tinyedge.json").write_text(content)
+    message = failure(capsys, 3, "resources", tmp_path)["message"]
+    assert message.startswith(f"{tmp_path / 'tinyedge.json'}: ")
+    assert named in message
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize(

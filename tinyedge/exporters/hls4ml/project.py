@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 import tinyedge
 from tinyedge.errors import ModelError
 from tinyedge.exporters.hls4ml.environment import XnorPrecisionType, hls4ml, silence
@@ -20,6 +22,8 @@ from tinyedge.graph.graph import Graph
 from tinyedge.importers.result import ImportResult
 from tinyedge.keras.load import load_keras_model, logits_model, quiet
 from tinyedge.names import Arithmetic, Backend, IOType
+from tinyedge.records.parts import read_record
+from tinyedge.schema import told
 from tinyedge.templates import render_template
 
 TOP = "model"
@@ -267,34 +271,20 @@ def read_project(folder: Path) -> Project:
     """Reads a project's record.
 
     Raises:
-        ModelError: the folder is none that ``write_project`` wrote, or its record is damaged.
+        ModelError: the folder is none that ``write_project`` wrote, or its record is of another
+            version or lacks a value, or has one of another kind.
+        DataError: the record is no JSON, or beyond the limits of every record.
     """
     hint = "write it with 'tinyedge convert MODEL --to hls4ml -o DIR'"
     path = folder / RECORD_FILE
     if not path.is_file():
         raise ModelError(f"{folder}: not an hls4ml project of tinyedge", hint=hint)
+    record = read_record(path, hint)
+    if record.get("version") != _VERSION:
+        raise ModelError(f"{path}: of another version of tinyedge", hint=hint)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record.pop("version") != _VERSION:
-            raise ModelError(f"{path}: of another version of tinyedge", hint=hint)
-        layers = tuple(_decode_layer(layer) for layer in record.pop("layers"))
-        resources = tuple(LayerResources(**each) for each in record.pop("resources"))
-        return Project(
-            folder=folder,
-            input_shape=tuple(record.pop("input_shape")),
-            output_shape=tuple(record.pop("output_shape")),
-            notes=tuple(record.pop("notes")),
-            layers=layers,
-            resources=resources,
-            **record,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: damaged ({error})", hint=hint) from error
-
-
-def _decode_layer(record: dict[str, Any]) -> LayerRecord:
-    weights = {
-        name: Constants(held["file"], tuple(held["shape"]), held["binary"])
-        for name, held in record["weights"].items()
-    }
-    return LayerRecord(**{**record, "shape": tuple(record["shape"]), "weights": weights})
+        # JSON has lists where a project has tuples: strict, as values of JSON.
+        text = json.dumps({**record, "folder": str(folder)})
+        return TypeAdapter(Project).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise ModelError(f"{path}: damaged: {told(error, {})}", hint=hint) from error

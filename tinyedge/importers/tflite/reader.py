@@ -19,6 +19,7 @@ import tflite
 from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
+from tinyedge.graph.description import check_operator_count
 
 FILE_IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
@@ -171,8 +172,10 @@ class _Reader:
                 hint="supported: one, without control flow",
             )
         self._graph = self._model.Subgraphs(0)
+        count = self._length(self._graph.OperatorsLength)
+        check_operator_count(count)
         operators = []
-        for index in range(self._length(self._graph.OperatorsLength)):
+        for index in range(count):
             with reading(f"operator {index}"):
                 operators.append(self._operator(index))
         return TfliteModel(
