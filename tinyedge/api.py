@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD, Board, load_board
 from tinyedge.errors import ModelError, TinyEdgeError, UsageError
-from tinyedge.evaluation.compare import evaluate_suite
+from tinyedge.evaluation.compare import evaluate_suite, reconstruction_error
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.suites import (
@@ -512,7 +512,9 @@ class SuiteResult:
         name: of the suite.
         logits: int8 (n, *output shape) of the device.
         labels: int64 (n,), or None where there were none.
-        accuracy: share of samples whose largest logit is the label's; None without labels.
+        accuracy: share of samples whose verdict is the label, see ``evaluation.metrics.verdicts``:
+            the class of the largest logit; of a model of one output 1 where its real value is above
+            0, or above 0.5 behind a logistic, else 0. None without labels.
         interval: its 95 % score interval; None without labels.
         mismatches: logits in which device and integer graph differ.
     """
@@ -728,6 +730,8 @@ def _run_array(
     run = execute(inputs, progress)
     differing = int((run.logits != reference.run(model.graph, inputs)).sum())
     record = {**about, "samples": len(inputs), "mismatched_logits": differing, **finish()}
+    if error := reconstruction_error(model, inputs, run.logits):
+        record["reconstruction"] = dataclasses.asdict(error)
     return Result(
         record, {"samples": SuiteResult("samples", run.logits, None, None, None, differing)}
     )

@@ -32,9 +32,12 @@ from tests.reports.runs import (
     write_run,
 )
 from tinyedge.errors import DataError
+from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.suites import Suite
-from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.graph.tensors import Quantization
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.graph import reference
+from tinyedge.graph.tensors import Quantization, Tensor
+from tinyedge.models.benchmark import NetworkBuilder
 from tinyedge.records.parts import dumped
 from tinyedge.records.run import Run, load_run, run_schema
 from tinyedge.reports.charts import arena_figure
@@ -133,6 +136,27 @@ def test_an_l2_attack_counts_within_its_budget(model: ConvertedModel) -> None:
     # No change is short enough for the first budget: only what was wrong before counts as broken.
     assert shares[0] == before.accuracy.device
     assert shares[1] == after.accuracy.device < shares[0]
+
+
+def test_a_curve_of_one_output_begins_at_the_clean_accuracy(tmp_path: Path) -> None:
+    """The device's zero is not the code 0: the first point counts with the output's zero point."""
+    builder = NetworkBuilder("one", (4, 4, 1))
+    graph = builder.graph(builder.fully_connected("input", 1, 8))
+    output = graph.output_tensor
+    off = Tensor(output.name, output.shape, Quantization(output.quantization.scale, 90))
+    graph = replace(graph, tensors={**graph.tensors, output.name: off})
+    one = write_converted(graph, tmp_path / "m", "test")
+    clean = replace(clean_suite(one, 40), classes=())
+    inputs = graph.input_tensor.quantization.quantize(clean.inputs)
+    labels = verdicts(reference.run(graph, inputs), off.quantization)
+    clean = replace(clean, labels=np.where(np.arange(40) < 4, 1 - labels, labels))
+    attacked = attacked_suite(one, clean, "cw", epsilon=0.3)
+    loaded = from_file(tmp_path / "s.npz", [clean, attacked])
+    report = load_report([write_run(tmp_path / "run.json", one, loaded)])
+    device, _ = report.runs[0].curves
+    accuracy = report.runs[0].run.suites[0].accuracy.device
+    assert 0.5 < accuracy < 1
+    assert (device.of, device.points[0].accuracy) == ("device", accuracy)
 
 
 def test_pictures_show_the_same_sample_before_and_after(

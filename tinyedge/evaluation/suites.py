@@ -115,6 +115,7 @@ class Suite:
         what = f"suite '{self.name}'"
         if not len(self.labels):
             raise DataError(f"{what} is empty")
+        takes.check_classes(what)
         labels = checked_labels(what, self.labels, len(self.inputs), takes.classes)
         x = checked_values(what, takes.batch(self.inputs, f"{what}: samples"))
         settings = self.settings
@@ -315,6 +316,8 @@ def _samples_and_labels(
     x = read_samples(arrays, f"{prefix}x", takes)
     classes = takes.classes if takes else None
     where = f"{arrays.path}: {prefix}y"
+    if takes:
+        takes.check_classes(str(arrays.path))
     return x, checked_labels(where, arrays.read(f"{prefix}y"), len(x), classes)
 
 

@@ -20,7 +20,7 @@ from tinyedge.evaluation.metrics import LogitError, confusion_matrix, verdicts
 from tinyedge.evaluation.perturbation import Perturbation, successes, withstood
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import write_atomically
-from tinyedge.graph.operators import Softmax
+from tinyedge.graph.operators import Logistic, Softmax
 from tinyedge.records import run as run_record
 from tinyedge.records.parts import (
     VERSION,
@@ -226,6 +226,8 @@ def _logit_errors(model: ConvertedModel, result: SuiteResult) -> LogitErrors:
         missing = f"the float model has {floats.shape[1]} classes, the device {device.shape[1]}"
     elif isinstance(model.graph.operators[-1], Softmax):
         missing = "the device gives the softmax's probabilities, the float model logits"
+    elif isinstance(model.graph.operators[-1], Logistic):
+        missing = "the device gives the logistic's probabilities, the float model logits"
     return LogitErrors(
         device_host=_logit_error(real, result.output.dequantize(host)),
         device_float=None if missing or floats is None else _logit_error(real, floats),

@@ -18,6 +18,7 @@ from tinyedge.errors import DataError, ThresholdError, UsageError
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.perturbation import withstood
+from tinyedge.graph.tensors import Quantization
 from tinyedge.records.run import Run, Suite, SuiteArrays, load_profile, load_run
 from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, gate_line
 
@@ -181,14 +182,16 @@ class RunReport:
             if suite.settings.get("norm") != "L2" or not (arrays and clean and arrays.l2):
                 continue
             count, labels, lengths = suite.samples, arrays.labels.value, arrays.l2.value
+            tensor = self.run.model.output
+            output = Quantization(tensor.scale, tensor.zero_point) if tensor else None
             budgets = np.linspace(0, float(lengths.max()), _CURVE_POINTS)
             crafted_on = "converted model" if "oracle" in suite.settings else "float model"
             for of in ("device", "float"):
                 before, after = (getattr(each, f"{of}_logits") for each in (clean, arrays))
                 if not (before and after):
                     continue
-                was = verdicts(before.value[:count]) == labels
-                stayed = verdicts(after.value) == labels
+                was = verdicts(before.value[:count], output) == labels
+                stayed = verdicts(after.value, output) == labels
                 points = [
                     _point(budget, float(withstood(lengths, budget, was, stayed).mean()), count)
                     for budget in map(float, budgets)
