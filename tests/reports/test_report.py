@@ -143,7 +143,7 @@ def test_a_curve_of_one_output_begins_at_the_clean_accuracy(tmp_path: Path) -> N
     builder = NetworkBuilder("one", (4, 4, 1))
     graph = builder.graph(builder.fully_connected("input", 1, 8))
     output = graph.output_tensor
-    off = Tensor(output.name, output.shape, Quantization(output.quantization.scale, 90))
+    off = Tensor(output.name, output.shape, Quantization(0.185, 60))
     graph = replace(graph, tensors={**graph.tensors, output.name: off})
     one = write_converted(graph, tmp_path / "m", "test")
     clean = replace(clean_suite(one, 40), classes=())
@@ -389,6 +389,44 @@ def test_curves_join_suites_of_one_attack(run_file: Path, record: dict[str, Any]
     assert shares == sorted(shares, reverse=True)
     (swept,) = [curve for curve in run.curves if curve.swept]
     assert [point.accuracy for point in swept.points] == [0.4, 0.0]
+
+
+def of_two_files(folder: Path, model: ConvertedModel, *, labels_differ: bool) -> list[Suite]:
+    """PGD at one epsilon a file, of other samples; names as those of two files are."""
+    found = []
+    labels = clean_suite(model, 30).labels
+    for seed, steps in ((1, 2), (2, 8)):
+        clean = clean_suite(model, 30, seed)
+        clean = clean if labels_differ else replace(clean, labels=labels)
+        pgd = attacked_suite(model, clean, "pgd", steps / 255)
+        loaded = from_file(folder / f"{seed}.npz", [clean, pgd])
+        found += [replace(suite, name=f"{seed}:{suite.name}") for suite in loaded]
+    return found
+
+
+@pytest.mark.parametrize("labels_differ", [True, False])
+def test_suites_of_two_files_are_paired_within_their_file(
+    labels_differ: bool,  # noqa: FBT001
+    model: ConvertedModel,
+    tmp_path: Path,
+) -> None:
+    suites = of_two_files(tmp_path, model, labels_differ=labels_differ)
+    path = write_run(tmp_path / "run.json", model, suites)
+    (run,) = load_report([path]).runs
+    pairs = [(suite.name, suite.change.clean) for suite in run.run.suites if suite.change]
+    assert pairs == [("1:pgd", "1:clean"), ("2:pgd", "2:clean")]
+    assert run.curves == []  # other samples at each epsilon make no curve
+
+
+def test_without_files_a_suite_belongs_to_the_nearest_samples(model: ConvertedModel) -> None:
+    one, two = clean_suite(model, 30, 1), clean_suite(model, 30, 2)
+    cleans = [replace(one, name="one"), replace(two, name="two", labels=one.labels)]
+    attacked = [
+        replace(attacked_suite(model, clean, "pgd"), name=f"{clean.name}-pgd") for clean in cleans
+    ]
+    record = evaluation_record(model, results_of(model, [*cleans, *attacked]), {})
+    of = [suite.change and suite.change.clean for suite in record.suites]
+    assert of == [None, None, "one", "two"]
 
 
 @pytest.mark.parametrize("operators", [3, 47])

@@ -130,21 +130,22 @@ def save_run(path: Path, record: Run | Mapping[str, Any], command: list[str]) ->
 def _clean_of(result: SuiteResult, results: list[SuiteResult]) -> SuiteResult | None:
     """The result on the samples that an adversarial suite was made of, if it is there.
 
-    It is the first of the same file that is no attack's and begins with the same labels.
+    It is of the same file, no attack's, and begins with the same labels; of several the one whose
+    samples are nearest.
     """
     if "attack" not in result.suite.settings:
         return None
     labels = result.suite.labels
-    return next(
-        (
-            other
-            for other in results
-            if "attack" not in other.suite.settings
-            and other.suite.file == result.suite.file
-            and np.array_equal(other.suite.labels[: len(labels)], labels)
-        ),
-        None,
-    )
+    candidates = [
+        other
+        for other in results
+        if "attack" not in other.suite.settings
+        and other.suite.file == result.suite.file
+        and np.array_equal(other.suite.labels[: len(labels)], labels)
+    ]
+    if len(candidates) < 2:
+        return next(iter(candidates), None)
+    return min(candidates, key=lambda each: float(_perturbation(result, each).lengths.mean()))
 
 
 def _suite_record(model: ConvertedModel, result: SuiteResult, clean: SuiteResult | None) -> Suite:

@@ -148,14 +148,15 @@ class RunReport:
         return [*self._linf_curves(), *self._l2_curves(), *self._sweeps()]
 
     def _linf_curves(self) -> Iterable[Curve]:
-        groups: dict[tuple[str, str, str], list[Suite]] = defaultdict(list)
+        groups: dict[tuple[str, str, str, tuple[str, ...]], list[Suite]] = defaultdict(list)
         for suite in self.attacked:
             settings = suite.settings
             if settings.get("norm") == "Linf" and "epsilon" in settings and suite.change:
                 crafted_on = "converted model" if "oracle" in settings else "float model"
                 unit = str(settings.get("epsilon_unit", ""))
-                groups[settings["attack"], crafted_on, unit].append(suite)
-        for (attack, crafted_on, unit), suites in groups.items():
+                key = settings["attack"], crafted_on, unit, self._samples(suite.change.clean)
+                groups[key].append(suite)
+        for (attack, crafted_on, unit, _), suites in groups.items():
             # Of two at one epsilon, to the digits that people write, that of more samples.
             suites.sort(key=lambda suite: suite.samples)
             by_epsilon = {f"{suite.settings['epsilon']:.3g}": suite for suite in suites}
@@ -173,6 +174,11 @@ class RunReport:
                 if all(share is not None for _, share, _ in shares):
                     points = [_point(*each) for each in shares]
                     yield Curve(attack, crafted_on, of, "Linf", unit, points)
+
+    def _samples(self, clean: str) -> tuple[str, ...]:
+        """What tells the samples of a clean suite from others': curves do not mix two files'."""
+        arrays = self.arrays.get(clean)
+        return (arrays.labels.data, arrays.host_logits.data) if arrays else (clean,)
 
     def _l2_curves(self) -> Iterable[Curve]:
         """Of one suite each: which samples have withstood changes up to any length."""
