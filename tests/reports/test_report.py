@@ -31,7 +31,7 @@ from tests.reports.runs import (
     six_suites,
     write_run,
 )
-from tinyedge.errors import DataError
+from tinyedge.errors import DataError, UsageError
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel, write_converted
@@ -427,6 +427,21 @@ def test_without_files_a_suite_belongs_to_the_nearest_samples(model: ConvertedMo
     record = evaluation_record(model, results_of(model, [*cleans, *attacked]), {})
     of = [suite.change and suite.change.clean for suite in record.suites]
     assert of == [None, None, "one", "two"]
+
+
+@pytest.mark.parametrize("typed", ["pgd@2/255", "pgd@0.00784", "a:pgd@2/255"])
+def test_a_gate_takes_epsilon_as_it_was_typed(
+    typed: str, model: ConvertedModel, tmp_path: Path
+) -> None:
+    clean = clean_suite(model, 20)
+    name = typed.replace("2/255", "0.00784")
+    attacked = replace(attacked_suite(model, clean, "pgd", 2 / 255), name=name)
+    path = write_run(tmp_path / "run.json", model, [clean, attacked])
+    (run,) = load_report([path], thresholds={typed: 0.0}).runs
+    assert [check.suite for check in run.checks if check.name == "min-accuracy"] == [name]
+    for unknown in ("pgd@4/255", "pgd@2/0", "x/y"):
+        with pytest.raises(UsageError, match=f"no run has a suite '{unknown[:4]}"):
+            load_report([path], thresholds={unknown: 0.0})
 
 
 @pytest.mark.parametrize("operators", [3, 47])

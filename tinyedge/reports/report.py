@@ -381,7 +381,6 @@ def load_report(
         raise UsageError("a run is named twice", hint="name each once")
     if (footprint or profile) and len(paths) > 1:
         raise UsageError("--footprint and --profile go with one run")
-    thresholds = thresholds or {}
     runs = [load_run(path) for path in paths]
     stems = [path.stem for path in paths]
     labels = [
@@ -389,6 +388,10 @@ def load_report(
         for stem, path in zip(stems, paths, strict=True)
     ]
     known = {suite.name for run in runs for suite in run.suites}
+    thresholds = {
+        name if name in known else _suite_name(name): share
+        for name, share in (thresholds or {}).items()
+    }
     for name in thresholds:
         if name not in known:
             raise UsageError(
@@ -422,6 +425,16 @@ def build_report(footprint: dict[str, Any]) -> Report:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _suite_name(typed: str) -> str:
+    """The name of a suite whose epsilon was typed as a fraction, as ``--epsilon`` takes it."""
+    attack, _, epsilon = typed.rpartition("@")
+    numerator, slash, denominator = epsilon.partition("/")
+    try:
+        return f"{attack}@{float(numerator) / float(denominator):.3g}" if slash else typed
+    except (ValueError, ZeroDivisionError):
+        return typed
 
 
 def _check_same_firmware(run: Run, footprint: dict[str, Any]) -> None:
