@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,13 @@ def test_folder_is_replaced_only_as_a_whole(tmp_path: Path) -> None:
     assert (folder / "file").read_text() == "new"
     assert [path.name for path in (folder / "sub").iterdir()] == ["new"]
     assert [path.name for path in folder.parent.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("member", ["weights", "a/b.txt"])
+def test_a_member_that_is_no_array_is_named(member: str, tmp_path: Path) -> None:
+    path = tmp_path / "file.npz"
+    np.savez(path, x=np.arange(3))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(member, "text")
+    with pytest.raises(ValueError, match=f"'{member}' is no .npy file"):
+        read_arrays(path)

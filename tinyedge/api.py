@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD, Board, load_board
 from tinyedge.errors import ModelError, TinyEdgeError, UsageError
-from tinyedge.evaluation.compare import evaluate_suite
+from tinyedge.evaluation.compare import evaluate_suite, reconstruction_error
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.suites import (
     Suite,
     load_suites,
     suite_of_arrays,
+    suite_remarks,
 )
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
@@ -65,7 +66,7 @@ from tinyedge.reports.record import (
     save_run,
 )
 from tinyedge.samples.reading import array_samples, calibration_inputs, read_calibration
-from tinyedge.samples.scaling import ModelInput
+from tinyedge.samples.scaling import ModelInput, wide_epsilon
 
 AnyPath = str | PathLike[str]
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
@@ -245,6 +246,8 @@ def attack(
     if epsilon is None:
         epsilon = 8 / 255 * (clip[1] - clip[0])
     chosen = AttackSettings.at(_numbers("epsilon", epsilon), clip=clip, **settings)
+    if warning := wide_epsilon(chosen.epsilon, clip):
+        warnings.warn(warning, stacklevel=3)
     with _model_file(model) as path:
         return craft_suites(path, clean, names, chosen, len(clean.labels), _no_progress)
 
@@ -325,6 +328,7 @@ class Model:
         emulator: EmulatorName | None = None,
         baud: int | None = None,
         timeout_s: float | None = None,
+        pixels: tuple[float, float] | None = None,
         progress: Progress | None = None,
     ) -> Result:
         """Runs samples, and compares every logit with the integer graph's.
@@ -339,6 +343,7 @@ class Model:
             emulator: by name.
             baud: bits per second.
             timeout_s: in seconds.
+            pixels: see ``Firmware.run``; for every place.
             progress: called with the number of samples that are done since the last call.
 
         Raises:
@@ -358,6 +363,7 @@ class Model:
                 emulator=emulator,
                 baud=baud,
                 timeout_s=timeout_s,
+                pixels=pixels,
                 progress=progress,
             )
         options = {
@@ -370,7 +376,7 @@ class Model:
         if named := [name for name, value in options.items() if value]:
             raise UsageError(f"{', '.join(named)}: goes with on='emulator' or 'board'")
         with open_place(self.converted, PlaceSpec(on)) as place:
-            return _run(self.converted, samples, on, place, progress)
+            return _run(self.converted, samples, on, place, progress, pixels)
 
     def __repr__(self) -> str:
         manifest = self.converted.manifest
@@ -438,6 +444,7 @@ class Firmware:
         emulator: EmulatorName | None = None,
         baud: int | None = None,
         timeout_s: float | None = None,
+        pixels: tuple[float, float] | None = None,
         progress: Progress | None = None,
     ) -> Result:
         """Runs samples on the device, and compares every logit with the integer graph's.
@@ -450,6 +457,8 @@ class Firmware:
             emulator: ``qemu`` where installed, else ``unicorn``.
             baud: bits per second; the board's by default.
             timeout_s: the longest, in seconds, that the device may be silent.
+            pixels: what 0 and 255 of uint8 images stand for; by default the byte is the input
+                itself where the model's own file takes uint8, else by the model's input range.
             progress: called with the number of samples that are done since the last call.
 
         Raises:
@@ -469,7 +478,7 @@ class Firmware:
             timeout_s=timeout_s,
         )
         with open_place(self.model.converted, spec) as place:
-            return _run(self.model.converted, samples, on, place, progress)
+            return _run(self.model.converted, samples, on, place, progress, pixels)
 
     def __repr__(self) -> str:
         return (
@@ -512,7 +521,9 @@ class SuiteResult:
         name: of the suite.
         logits: int8 (n, *output shape) of the device.
         labels: int64 (n,), or None where there were none.
-        accuracy: share of samples whose largest logit is the label's; None without labels.
+        accuracy: share of samples whose verdict is the label, see ``evaluation.metrics.verdicts``:
+            the class of the largest logit; of a model of one output 1 where its real value is above
+            0, or above 0.5 behind a logistic, else 0. None without labels.
         interval: its 95 % score interval; None without labels.
         mismatches: logits in which device and integer graph differ.
     """
@@ -684,11 +695,13 @@ def _run(
     on: str,
     opened: OpenPlace,
     progress: Progress | None,
+    pixels: tuple[float, float] | None,
 ) -> Result:
     """Runs samples on an executor that is open, and compares."""
     execute, about, finish = opened
+    takes = ModelInput.of(model.graph, None if pixels is None else _range("pixels", pixels))
     if isinstance(samples, np.ndarray):
-        return _run_array(model, samples, opened, progress)
+        return _run_array(model, samples, opened, progress, takes)
     runs: list[Run] = []
 
     def kept(samples: Int8, progress: Progress | None = None) -> Run:
@@ -698,6 +711,9 @@ def _run(
     suites = _suites(samples)
     if len({suite.name for suite in suites}) < len(suites):
         raise UsageError("two suites have the same name")
+    suites = [suite.fitted(takes) for suite in suites]
+    for remark in suite_remarks(suites, takes):
+        warnings.warn(remark, stacklevel=4)
     results = [evaluate_suite(model, suite, kept, progress) for suite in suites]
     record = evaluation_record(model, results, {"on": on, **about, **finish()})
     return Result(
@@ -718,16 +734,22 @@ def _run(
 
 
 def _run_array(
-    model: ConvertedModel, x: NDArray[Any], opened: OpenPlace, progress: Progress | None
+    model: ConvertedModel,
+    x: NDArray[Any],
+    opened: OpenPlace,
+    progress: Progress | None,
+    takes: ModelInput,
 ) -> Result:
     """The same of samples without labels."""
     execute, about, finish = opened
-    inputs, remarks = array_samples(x, ModelInput.of(model.graph))
+    inputs, remarks = array_samples(x, takes)
     for remark in remarks:
-        warnings.warn(remark, stacklevel=4)
+        warnings.warn(remark, stacklevel=5)
     run = execute(inputs, progress)
     differing = int((run.logits != reference.run(model.graph, inputs)).sum())
     record = {**about, "samples": len(inputs), "mismatched_logits": differing, **finish()}
+    if error := reconstruction_error(model, inputs, run.logits):
+        record["reconstruction"] = dataclasses.asdict(error)
     return Result(
         record, {"samples": SuiteResult("samples", run.logits, None, None, None, differing)}
     )

@@ -33,7 +33,11 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {"x": loaded}
-            return {name: loaded[name] for name in loaded.files}
+            arrays = {name: loaded[name] for name in loaded.files}
+            for name, array in arrays.items():
+                if not isinstance(array, np.ndarray):  # numpy gives bytes for any other member
+                    raise ValueError(f"the member {name!r} is no .npy file")
+            return arrays
     except (
         EOFError,
         KeyError,

@@ -88,7 +88,7 @@ def load_toml(path: Path, error: type[TinyEdgeError]) -> dict[str, Any]:
 
 
 def validate(
-    content: Mapping[str, Any], path: Path, record: type[Record], error: type[TinyEdgeError]
+    content: Mapping[str, Any], path: Path | str, record: type[Record], error: type[TinyEdgeError]
 ) -> Record:
     """Checks what a TOML file holds; raises as ``read_toml``.
 

@@ -18,6 +18,7 @@ from tinyedge.attacks.suites import Means, attack_names, craft_suites
 from tinyedge.cli.output import Output
 from tinyedge.errors import DataError, ModelError, UsageError
 from tinyedge.evaluation.compare import accuracy
+from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.suites import Suite, load_suites, save_suites
 from tinyedge.files import read_arrays
 from tinyedge.importers.qkeras import logits_function
@@ -189,20 +190,21 @@ def test_unknown_attacks_and_models_are_refused(tmp_path: Path) -> None:
         craft_suites(demo.MODEL, FIRST, ("transfer-pgd",), settings, 5, QUIET, means)
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_inputs_need_not_be_images(classes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+def test_inputs_need_not_be_images(outputs: int, tmp_path: Path) -> None:
     layers = tf_keras.layers
     inputs = layers.Input((12,))
-    model = tf_keras.Model(inputs, layers.Dense(classes)(layers.Dense(16, "relu")(inputs)))
+    model = tf_keras.Model(inputs, layers.Dense(outputs)(layers.Dense(16, "relu")(inputs)))
     path = save(randomized(model), tmp_path / "vector.h5")
     x = np.random.default_rng(2).random((10, 12)).astype(np.float32)
-    clean = Suite("clean", x, FloatModel(path).logits(x).argmax(axis=1))
+    clean = Suite("clean", x, verdicts(FloatModel(path).outputs(x)))
     names = attack_names("all", Means())
     budget: dict[str, Any] = {"epsilon": 0.3, **CHEAP}
     settings = AttackSettings(**budget)
     for suite in craft_suites(path, clean, names, settings, 10, QUIET)[1:]:
         assert suite.float_logits is not None
-        assert ("left_out" in suite.settings) == (suite.name == "autoattack" and classes == 2)
+        assert ("left_out" in suite.settings) == (suite.name == "autoattack" and outputs <= 2)
+        assert suite.float_logits.shape == (10, outputs)
         assert suite.inputs.shape == x.shape
         left = accuracy(suite.float_logits, suite.labels)
         assert suite.name == "noise" or left < 1.0, suite.name

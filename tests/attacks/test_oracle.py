@@ -15,6 +15,7 @@ from tests.conftest import require
 from tinyedge.attacks import ATTACKS, AttackSettings
 from tinyedge.attacks.device import opened
 from tinyedge.attacks.journal import QueryJournal
+from tinyedge.attacks.judgement import judge_oracle
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.oracle import Oracle
 from tinyedge.attacks.suites import Means, attack_names, craft_oracle_suites
@@ -24,6 +25,7 @@ from tinyedge.errors import DataError, LinkError, UsageError
 from tinyedge.evaluation import session
 from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.executors import Int8, Progress, Run
+from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.suites import Suite, load_suite_files, load_suites, save_suites
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.files import read_arrays
@@ -187,6 +189,40 @@ def test_attacks_do_harm_and_say_what_they_asked(
     else:  # noise and other samples, where some start, are 2 away and more
         lengths = np.linalg.norm(change.reshape(6, -1), axis=1)
         assert np.median(lengths[fooled(model, suite)]) < 1.2
+
+
+@pytest.mark.parametrize("logistic", [False, True])
+@pytest.mark.parametrize("name", ["square", "boundary", "hopskipjump", "simba"])
+def test_one_output_is_attacked_by_its_verdict(name: str, logistic: bool) -> None:  # noqa: FBT001
+    """Of the models of 6x6 above only the first class remains, against all others."""
+    graph = linear_graph()
+    tensors = {**graph.tensors, "y": Tensor("y", (1,), Quantization(0.05, 3))}
+    flat, dense = graph.operators
+    assert isinstance(dense, ops.FullyConnected)
+    assert dense.bias is not None
+    weights = Weights(dense.weights.codes[:1], 2, np.ones(1, np.float32))
+    operators = [flat, dataclasses.replace(dense, weights=weights, bias=dense.bias[:1])]
+    if logistic:
+        tensors["p"] = Tensor("p", (1,), Quantization(1 / 256, -128))
+        operators.append(ops.Logistic(name="p", inputs=("y",), output="p"))
+    one = Graph("one", tensors, tuple(operators), "x", operators[-1].output)
+
+    def execute(samples: Int8, progress: Progress | None = None) -> Run:  # noqa: ARG001
+        return Run(reference.run(one, samples))
+
+    def found(x: np.ndarray) -> np.ndarray:
+        samples = one.input_tensor.quantization.quantize(x)
+        return verdicts(reference.run(one, samples), one.output_tensor.quantization)
+
+    x = np.random.default_rng(8).random((8, 6, 6, 1)).astype(np.float32)
+    suite = Suite("clean", x, found(x))
+    assert set(suite.labels) == {0, 1}
+    oracle = Oracle(one, execute, (0.0, 1.0), about={})
+    crafted = craft_oracle_suites(oracle, suite, (name,), SETTINGS, QUIET, ANSWERS)[1]
+    fooled = found(crafted.inputs) != suite.labels
+    assert fooled.mean() >= 0.6
+    judged = judge_oracle([suite, crafted], [oracle.logits(each) for each in (x, crafted.inputs)])
+    assert judged["suites"][1]["accuracy"]["device"] == 1 - fooled.mean()
 
 
 def test_a_sample_does_not_depend_on_the_others(

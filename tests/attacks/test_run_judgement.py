@@ -67,6 +67,21 @@ def test_attacks_in_order_are_believed(model: ConvertedModel, clean: Suite, tmp_
     assert [file["file"] for file in found["files"]] == ["s.npz"]
 
 
+def test_attacks_on_other_samples_are_not_compared(model: ConvertedModel, clean: Suite) -> None:
+    """FGSM is no stronger than PGD where it had other samples with the same labels."""
+    other = replace(clean_suite(model, COUNT, 1), labels=clean.labels)
+    for before in (clean, other):
+        pgd, fgsm = attacked_suite(model, clean, "pgd"), attacked_suite(model, before, "fgsm")
+        pairs = [
+            (result(model, pgd, 60), result(model, clean, 95)),
+            (result(model, fgsm, 20), result(model, before, 95)),
+        ]
+        found = judge_run(pairs, model.graph.hash)
+        assert found
+        stronger = ("stronger", "fgsm", "pgd") in rules(found["findings"])
+        assert stronger == (before is clean)
+
+
 def test_a_file_that_was_not_believable_makes_the_run_so(
     model: ConvertedModel, clean: Suite, tmp_path: Path
 ) -> None:

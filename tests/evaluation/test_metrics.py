@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinyedge.errors import DataError
-from tinyedge.evaluation.metrics import LogitError, confusion_matrix, verdicts
+from tinyedge.evaluation.metrics import LogitError, class_logits, confusion_matrix, verdicts
 from tinyedge.graph.tensors import Quantization
 
 
@@ -81,3 +81,12 @@ def test_confusion_matrix_counts_labels_by_verdict() -> None:
 def test_the_first_of_equal_logits_is_the_verdict() -> None:
     logits = np.array([[1, 2, 2], [5, 5, 5]], dtype=np.int8)
     assert verdicts(logits).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("output", [Quantization(0.25, -7), Quantization(1 / 256, -128)])
+def test_two_logits_have_the_verdict_of_the_one(output: Quantization) -> None:
+    """Of every value that a device may answer, behind a logistic operator or not."""
+    answers = np.arange(-128, 128, dtype=np.int8)[:, None]
+    two = class_logits(output.dequantize(answers), output)
+    assert two.shape == (256, 2)
+    assert two.argmax(axis=1).tolist() == verdicts(answers, output).tolist()

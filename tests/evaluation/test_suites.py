@@ -80,3 +80,40 @@ def test_bytes_wait_for_the_model(tmp_path: Path) -> None:
     assert suite.reading == "pixels from 0 to 255 stand for -1 to 1"
     assert suite.inputs.min() == -1
     assert suite.inputs.max() == 1
+
+
+def described(path: Path, description: Any) -> Path:
+    """A file whose array ``suites`` holds another description."""
+    own_format(path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["suites"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    np.savez(path, **arrays)
+    return path
+
+
+SUITE: dict[str, Any] = {"name": "clean", "settings": {}, "input_quantization": None, "classes": []}
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        ([SUITE], "not a record, but list"),
+        ({"version": 10**9, "suites": [SUITE]}, "version is 1000000000, allowed: up to 1"),
+        ({"version": 0, "suites": [SUITE]}, "version is 0, allowed: 1"),
+        ({"version": 1, "suites": []}, "allowed: a list of at least 1"),
+        ({"version": 1, "suites": [SUITE | {"settings": {"epsilon": "8"}}]}, "epsilon is '8'"),
+        ({"version": 1, "suites": [SUITE], "masking": 5}, "masking is 5"),
+        (
+            {
+                "version": 1,
+                "suites": [SUITE | {"input_quantization": {"scale": 0.0, "zero_point": 0}}],
+            },
+            "scale is 0.0, allowed: a number above 0",
+        ),
+    ],
+)
+def test_a_description_that_is_none_is_refused(description: Any, said: str, tmp_path: Path) -> None:
+    path = described(tmp_path / "s.npz", description)
+    with pytest.raises(DataError, match=f"s.npz: suites: .*{said}"):
+        load_suites(path)

@@ -588,6 +588,12 @@ def npz_that_pretends_to_hold_suites(case: Case) -> list[str]:
     return _bad_npz(case, members)
 
 
+@hostile("npz", canary=True)
+def npz_with_a_text_in_place_of_the_array(case: Case) -> list[str]:
+    right = _npy(f"(2, {INPUTS})", bytes(2 * INPUTS))
+    return _bad_npz(case, {"x": ESCAPE.encode(), "x.npy": right})
+
+
 @hostile("npz")
 def npz_with_a_method_that_nobody_knows(case: Case) -> list[str]:
     whole = _zip({"x.npy": _npy(f"(2, {INPUTS})", bytes(2 * INPUTS))})
@@ -603,8 +609,8 @@ def _suite(
 ) -> list[str]:
     suite: dict[str, Any] = {"name": "clean", "settings": {}, "input_quantization": None}
     said = {"version": 1, "model": {}, "masking": None, "suites": [suite | {"classes": []}]}
-    text = description if isinstance(description, bytes) else json.dumps(description or said)
-    told = text if isinstance(text, bytes) else text.encode()
+    whole = description if isinstance(description, bytes) else said | (description or {})
+    told = whole if isinstance(whole, bytes) else json.dumps(whole).encode()
     members = {
         "suites.npy": _npy(f"({len(told)},)", told, "'|u1'"),
         "clean/x.npy": _npy(f"(2, {INPUTS})", bytes(8 * INPUTS), "'<f4'"),
@@ -657,7 +663,17 @@ def suite_of_another_shape(case: Case) -> list[str]:
 
 @hostile("suite")
 def suite_of_a_version_to_come(case: Case) -> list[str]:
-    return _suite(case, {}, {"version": 10**9, "suites": []})
+    return _suite(case, {}, {"version": 10**9})
+
+
+@hostile("suite")
+def suite_whose_description_is_a_list(case: Case) -> list[str]:
+    return _suite(case, {}, b"[]")
+
+
+@hostile("suite", canary=True)
+def suite_whose_judgement_steers_terminals(case: Case) -> list[str]:
+    return _suite(case, {}, {"masking": {"believable": False, "findings": [ESCAPE]}})
 
 
 # ---- .tflite files
@@ -767,6 +783,15 @@ def folder_whose_graph_is_nothing(case: Case) -> list[str]:
 @hostile("folder")
 def folder_without_a_graph(case: Case) -> list[str]:
     return _folder(case, lambda folder: (folder / "graph.npz").unlink())
+
+
+@hostile("folder", canary=True)
+def folder_whose_graph_holds_a_text(case: Case) -> list[str]:
+    def change(folder: Path) -> None:
+        with zipfile.ZipFile(folder / "graph.npz", "a") as archive:
+            archive.writestr("0/weights", ESCAPE)
+
+    return _folder(case, change)
 
 
 @hostile("folder", canary=True)

@@ -31,10 +31,13 @@ from tests.reports.runs import (
     six_suites,
     write_run,
 )
-from tinyedge.errors import DataError
+from tinyedge.errors import DataError, UsageError
+from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.suites import Suite
-from tinyedge.exporters.converted import ConvertedModel
-from tinyedge.graph.tensors import Quantization
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.graph import reference
+from tinyedge.graph.tensors import Quantization, Tensor
+from tinyedge.models.benchmark import NetworkBuilder
 from tinyedge.records.parts import dumped
 from tinyedge.records.run import Run, load_run, run_schema
 from tinyedge.reports.charts import arena_figure
@@ -133,6 +136,27 @@ def test_an_l2_attack_counts_within_its_budget(model: ConvertedModel) -> None:
     # No change is short enough for the first budget: only what was wrong before counts as broken.
     assert shares[0] == before.accuracy.device
     assert shares[1] == after.accuracy.device < shares[0]
+
+
+def test_a_curve_of_one_output_begins_at_the_clean_accuracy(tmp_path: Path) -> None:
+    """The device's zero is not the code 0: the first point counts with the output's zero point."""
+    builder = NetworkBuilder("one", (4, 4, 1))
+    graph = builder.graph(builder.fully_connected("input", 1, 8))
+    output = graph.output_tensor
+    off = Tensor(output.name, output.shape, Quantization(0.185, 60))
+    graph = replace(graph, tensors={**graph.tensors, output.name: off})
+    one = write_converted(graph, tmp_path / "m", "test")
+    clean = replace(clean_suite(one, 40), classes=())
+    inputs = graph.input_tensor.quantization.quantize(clean.inputs)
+    labels = verdicts(reference.run(graph, inputs), off.quantization)
+    clean = replace(clean, labels=np.where(np.arange(40) < 4, 1 - labels, labels))
+    attacked = attacked_suite(one, clean, "cw", epsilon=0.3)
+    loaded = from_file(tmp_path / "s.npz", [clean, attacked])
+    report = load_report([write_run(tmp_path / "run.json", one, loaded)])
+    device, _ = report.runs[0].curves
+    accuracy = report.runs[0].run.suites[0].accuracy.device
+    assert 0.5 < accuracy < 1
+    assert (device.of, device.points[0].accuracy) == ("device", accuracy)
 
 
 def test_pictures_show_the_same_sample_before_and_after(
@@ -365,6 +389,59 @@ def test_curves_join_suites_of_one_attack(run_file: Path, record: dict[str, Any]
     assert shares == sorted(shares, reverse=True)
     (swept,) = [curve for curve in run.curves if curve.swept]
     assert [point.accuracy for point in swept.points] == [0.4, 0.0]
+
+
+def of_two_files(folder: Path, model: ConvertedModel, *, labels_differ: bool) -> list[Suite]:
+    """PGD at one epsilon a file, of other samples; names as those of two files are."""
+    found = []
+    labels = clean_suite(model, 30).labels
+    for seed, steps in ((1, 2), (2, 8)):
+        clean = clean_suite(model, 30, seed)
+        clean = clean if labels_differ else replace(clean, labels=labels)
+        pgd = attacked_suite(model, clean, "pgd", steps / 255)
+        loaded = from_file(folder / f"{seed}.npz", [clean, pgd])
+        found += [replace(suite, name=f"{seed}:{suite.name}") for suite in loaded]
+    return found
+
+
+@pytest.mark.parametrize("labels_differ", [True, False])
+def test_suites_of_two_files_are_paired_within_their_file(
+    labels_differ: bool,  # noqa: FBT001
+    model: ConvertedModel,
+    tmp_path: Path,
+) -> None:
+    suites = of_two_files(tmp_path, model, labels_differ=labels_differ)
+    path = write_run(tmp_path / "run.json", model, suites)
+    (run,) = load_report([path]).runs
+    pairs = [(suite.name, suite.change.clean) for suite in run.run.suites if suite.change]
+    assert pairs == [("1:pgd", "1:clean"), ("2:pgd", "2:clean")]
+    assert run.curves == []  # other samples at each epsilon make no curve
+
+
+def test_without_files_a_suite_belongs_to_the_nearest_samples(model: ConvertedModel) -> None:
+    one, two = clean_suite(model, 30, 1), clean_suite(model, 30, 2)
+    cleans = [replace(one, name="one"), replace(two, name="two", labels=one.labels)]
+    attacked = [
+        replace(attacked_suite(model, clean, "pgd"), name=f"{clean.name}-pgd") for clean in cleans
+    ]
+    record = evaluation_record(model, results_of(model, [*cleans, *attacked]), {})
+    of = [suite.change and suite.change.clean for suite in record.suites]
+    assert of == [None, None, "one", "two"]
+
+
+@pytest.mark.parametrize("typed", ["pgd@2/255", "pgd@0.00784", "a:pgd@2/255"])
+def test_a_gate_takes_epsilon_as_it_was_typed(
+    typed: str, model: ConvertedModel, tmp_path: Path
+) -> None:
+    clean = clean_suite(model, 20)
+    name = typed.replace("2/255", "0.00784")
+    attacked = replace(attacked_suite(model, clean, "pgd", 2 / 255), name=name)
+    path = write_run(tmp_path / "run.json", model, [clean, attacked])
+    (run,) = load_report([path], thresholds={typed: 0.0}).runs
+    assert [check.suite for check in run.checks if check.name == "min-accuracy"] == [name]
+    for unknown in ("pgd@4/255", "pgd@2/0", "x/y"):
+        with pytest.raises(UsageError, match=f"no run has a suite '{unknown[:4]}"):
+            load_report([path], thresholds={unknown: 0.0})
 
 
 @pytest.mark.parametrize("operators", [3, 47])

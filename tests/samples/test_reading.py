@@ -74,3 +74,12 @@ def test_int8_calibration_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((2, 4), np.int8))
     with pytest.raises(DataError, match="values are int8"):
         read_calibration(tmp_path / "x.npy")
+
+
+def test_a_member_in_place_of_the_array_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, x=np.zeros((2, 4, 4, 1), np.int8))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x", "text")
+    with pytest.raises(DataError, match=r"'x' is no \.npy file"):
+        input_samples(path, TAKES)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.attacks.environment import TensorFlowV2Classifier
+from tinyedge.evaluation.metrics import class_logits
 from tinyedge.keras.environment import qkeras
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.load import load_keras_model, logits_model
@@ -58,27 +59,34 @@ class FloatModel:
 
     Attributes:
         shape: of an input.
-        classes: number of logits.
+        classes: number of logits, at least 2: a model of one output is attacked by two, 0 and its
+            own, of which the largest is the verdict too.
     """
 
     def __init__(self, path: Path) -> None:
         model = logits_model(load_keras_model(path))
         self.shape: tuple[int, ...] = tuple(model.input_shape[1:])
-        self.classes = int(model.output_shape[-1])
+        outputs = int(model.output_shape[-1])
+        self.classes = max(outputs, 2)
 
         def exact(x: Any) -> Any:
             return model(x, training=False)
 
         def frozen(x: Any) -> Any:
             with _frozen_kernels(model), _lean_activations(model):
-                return model(x, training=False)
+                logits = model(x, training=False)
+            return logits if outputs > 1 else tf.pad(logits, [[0, 0], [1, 0]])
 
         signature = [tf.TensorSpec((None, *self.shape), tf.float32)]
         self.frozen = tf.function(frozen, input_signature=signature, autograph=False)
         self._exact = tf.function(exact, input_signature=signature, autograph=False)
 
     def logits(self, inputs: Float32) -> Float32:
-        """The logits as the model file gives them, float32 (n, classes)."""
+        """A logit a class, float32 (n, classes)."""
+        return class_logits(self.outputs(inputs))
+
+    def outputs(self, inputs: Float32) -> Float32:
+        """The logits as the model file gives them, float32 (n, outputs)."""
         return in_batches(self._exact, inputs)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tinyedge.attacks.settings import ATTACKS, Attack, AttackSettings
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
+from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.perturbation import Perturbation, withstood
 from tinyedge.evaluation.suites import Suite
 
@@ -63,9 +64,7 @@ def judge_oracle(suites: Sequence[Suite], logits: Sequence[NDArray[np.float32]])
     Returns:
         ``suites``: a record a suite.
     """
-    rights = [
-        found.argmax(axis=1) == suite.labels for suite, found in zip(suites, logits, strict=True)
-    ]
+    rights = [verdicts(found) == suite.labels for suite, found in zip(suites, logits, strict=True)]
     records = []
     for suite, right in zip(suites, rights, strict=True):
         record = _measure(suite, suites[0], "device", right, rights[0])
@@ -119,7 +118,7 @@ def _measure(
 
 def _right(suite: Suite) -> NDArray[np.bool_]:
     assert suite.float_logits is not None
-    right: NDArray[np.bool_] = suite.float_logits.argmax(axis=1) == suite.labels
+    right: NDArray[np.bool_] = verdicts(suite.float_logits) == suite.labels
     return right
 
 

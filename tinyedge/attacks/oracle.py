@@ -17,6 +17,7 @@ from tinyedge.attacks.journal import QueryJournal
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.settings import Norm
 from tinyedge.evaluation.compare import Executor
+from tinyedge.evaluation.metrics import class_logits
 from tinyedge.graph.graph import Graph
 
 Float32 = NDArray[np.float32]
@@ -72,8 +73,8 @@ class Search:
 class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
     """An executor as a black-box classifier of ART's: floats in, logits out, nothing else.
 
-    Inputs are clipped, and quantized as the device's host would; logits are dequantized. No input
-    is sent twice.
+    Inputs are clipped, and quantized as the device's host would; logits are dequantized. A model of
+    one output shows two logits, see ``class_logits``. No input is sent twice.
 
     Args:
         graph: of the converted model.
@@ -86,7 +87,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
 
     Attributes:
         shape: of an input.
-        classes: number of logits.
+        classes: number of logits, at least 2.
         quantization: of the inputs.
         about: where it runs, and the model's hash.
         computed: inputs that the executor was sent; the journal answered the others.
@@ -103,7 +104,8 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         about: dict[str, Any] | None = None,
     ) -> None:
         self.shape = graph.input_tensor.shape
-        self.classes = graph.output_tensor.size
+        self._outputs = graph.output_tensor.size
+        self.classes = max(self._outputs, 2)
         self.quantization = graph.input_tensor.quantization
         super().__init__(
             self.logits, self.shape, self.classes, channels_first=False, clip_values=clip
@@ -116,7 +118,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         self._temperature = temperature
         self._journal = journal
         if journal:
-            journal.check_logits(self.classes)
+            journal.check_logits(self._outputs)
         self._answers: dict[bytes, bytes] = {}
         self._search: Search | None = None
 
@@ -175,5 +177,5 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
             (digest, journalled[digest]) for digest in unknown if digest in journalled
         )
         answers = b"".join(self._answers[digest] for digest in digests)
-        quantized = np.frombuffer(answers, np.int8).reshape(len(samples), self.classes)
-        return self._output.dequantize(quantized)
+        quantized = np.frombuffer(answers, np.int8).reshape(len(samples), self._outputs)
+        return class_logits(self._output.dequantize(quantized), self._output)

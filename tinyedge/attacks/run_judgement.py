@@ -73,11 +73,13 @@ def _right(result: SuiteResult, count: int) -> Any:
 
 def _signs(attacks: Sequence[Pair]) -> list[dict[str, Any]]:
     """Signs in the device's verdicts; attacks are compared on the same samples."""
-    groups: dict[bytes, list[tuple[SuiteResult, SuiteResult]]] = defaultdict(list)
+    groups: dict[tuple[bytes, ...], list[tuple[SuiteResult, SuiteResult]]] = defaultdict(list)
     for result, clean in attacks:
         settings = result.suite.settings
         if clean and "epsilon" in settings:
-            groups[result.suite.labels.tobytes()].append((result, clean))
+            # Labels alone do not tell two files' samples apart: both may be ordered by class.
+            samples = clean.inputs[: result.samples].tobytes()
+            groups[result.suite.labels.tobytes(), samples].append((result, clean))
     signs = []
     for group in groups.values():
         clean = _right(group[0][1], group[0][0].samples)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.errors import DataError, UsageError
+from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.suites import Suite
 from tinyedge.graph.tensors import Quantization
 from tinyedge.samples.scaling import ModelInput
@@ -131,7 +132,7 @@ def craft_suites(
     quantization = Quantization.from_range(*settings.clip)
     return [
         dataclasses.replace(
-            suite, float_logits=model.logits(suite.inputs), input_quantization=quantization
+            suite, float_logits=model.outputs(suite.inputs), input_quantization=quantization
         )
         for suite in (clean, *crafted)
     ]
@@ -177,7 +178,7 @@ def craft_oracle_suites(
     return [
         dataclasses.replace(
             suite,
-            float_logits=other.logits(suite.inputs) if other else None,
+            float_logits=other.outputs(suite.inputs) if other else None,
             input_quantization=oracle.quantization,
         )
         for suite in (clean, *crafted)
@@ -218,8 +219,8 @@ def _crafted(
             described["start"] = means.start.name
             starts = variant.starts(attacked.inputs)
             for key, samples in (("fooled_at_start", starts), ("fooled", inputs)):
-                verdicts = variant.model.logits(samples).argmax(axis=1)
-                described[key] = int((verdicts != attacked.labels).sum())
+                found = verdicts(variant.model.logits(samples))
+                described[key] = int((found != attacked.labels).sum())
         if finished:
             finished.add(name, inputs, described)
         yield dataclasses.replace(attacked, name=name, inputs=inputs, settings=described)

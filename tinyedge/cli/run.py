@@ -303,9 +303,11 @@ def _run_inputs(
     pixels: tuple[float, float] | None,
 ) -> None:
     import io
+    from dataclasses import asdict
 
     import numpy as np
 
+    from tinyedge.evaluation.compare import reconstruction_error
     from tinyedge.files import check_writable, write_atomically
     from tinyedge.samples.reading import input_samples
     from tinyedge.samples.scaling import ModelInput
@@ -329,7 +331,11 @@ def _run_inputs(
     }
     record = {**about, "samples": len(samples), "outputs": str(outputs), **cost}
     shape = "x".join(map(str, run.logits.shape))
-    output.result(record, f"{len(samples)} samples, int8 logits {shape} written to {outputs}")
+    text = [f"{len(samples)} samples, int8 logits {shape} written to {outputs}"]
+    if error := reconstruction_error(model, samples, run.logits):
+        record["reconstruction"] = asdict(error)
+        text.append(f"outputs against inputs: RMSE {error.rmse:.4g}, MAE {error.mae:.4g}")
+    output.result(record, *text)
 
 
 def _run_suites(

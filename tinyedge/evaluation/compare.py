@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.evaluation.executors import Int8, Progress, Run
-from tinyedge.evaluation.metrics import verdicts
+from tinyedge.evaluation.metrics import LogitError, verdicts
 from tinyedge.evaluation.suites import Suite
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph import reference
@@ -82,6 +82,23 @@ def accuracy(
 ) -> float:
     """Share of samples whose verdict, see ``verdicts``, is the label."""
     return float((verdicts(logits, output) == labels).mean())
+
+
+def reconstruction_error(model: ConvertedModel, inputs: Int8, outputs: Int8) -> LogitError | None:
+    """How far an autoencoder's outputs are from its inputs, in their real unit; None of others.
+
+    Args:
+        model: the converted model.
+        inputs: int8 (n, *input shape).
+        outputs: int8 (n, *output shape), what it gave.
+    """
+    graph = model.graph
+    if not ModelInput.of(graph).reconstructs:
+        return None
+    return LogitError.of(
+        graph.output_tensor.quantization.dequantize(outputs).reshape(len(outputs), -1),
+        graph.input_tensor.quantization.dequantize(inputs).reshape(len(inputs), -1),
+    )
 
 
 def quantized_samples(model: ConvertedModel, suite: Suite) -> Int8:

@@ -100,6 +100,21 @@ def verdicts(logits: NDArray[Any], output: Quantization | None = None) -> NDArra
     return (flat[:, 0] > threshold).astype(np.int64)
 
 
+def class_logits(logits: NDArray[Any], output: Quantization | None = None) -> NDArray[np.float32]:
+    """A logit a class, float32 (n, classes), of which the largest is the verdict of ``verdicts``.
+
+    A single logit becomes two: 0, and by how much it is above the threshold of ``verdicts``.
+
+    Args:
+        logits: real numbers (n, outputs).
+        output: the quantization that they come from; None of a float model.
+    """
+    if logits.shape[1] != 1:
+        return logits.astype(np.float32, copy=False)
+    threshold = np.float32(0.5 if output == _LOGISTIC else 0.0)
+    return np.pad(logits.astype(np.float32) - threshold, ((0, 0), (1, 0)))
+
+
 def confusion_matrix(
     found: NDArray[np.int64], labels: NDArray[np.int64], classes: int
 ) -> NDArray[np.int64]:

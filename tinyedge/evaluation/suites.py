@@ -5,25 +5,60 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
 from tinyedge.files import json_text, write_atomically
 from tinyedge.graph.tensors import Quantization
 from tinyedge.naming import check_name
+from tinyedge.records.parts import Name, Part, Rows, Settings, as_model, dumped, parsed_record
+from tinyedge.records.run import settings_faults
 from tinyedge.samples.labels import checked_labels
 from tinyedge.samples.reading import ArrayFile, read_samples
 from tinyedge.samples.scaling import ModelInput, checked_values
+from tinyedge.schema import refuse
 
 _VERSION = 1
+_HINT = "write them with 'tinyedge attack', or give arrays x and y"
+
+
+class _Quantization(Part):
+    scale: Annotated[float, Field(gt=0)]
+    zero_point: Annotated[int, Field(ge=-128, le=127)]
+
+
+class _DescribedSuite(Part):
+    name: str
+    settings: Settings
+    input_quantization: _Quantization | None = None
+    classes: Rows[Name] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _can_be_shown(self) -> _DescribedSuite:
+        refuse(settings_faults(self.settings))
+        return self
+
+
+class _Masking(Part):
+    believable: bool
+    findings: Rows[str]
+
+
+class _Description(Part):
+    """The array ``suites`` of a file, in JSON."""
+
+    version: Literal[1] = 1
+    model: Settings = Field(default={})
+    masking: _Masking | None = None
+    suites: Annotated[Rows[_DescribedSuite], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -80,6 +115,7 @@ class Suite:
         what = f"suite '{self.name}'"
         if not len(self.labels):
             raise DataError(f"{what} is empty")
+        takes.check_classes(what)
         labels = checked_labels(what, self.labels, len(self.inputs), takes.classes)
         x = checked_values(what, takes.batch(self.inputs, f"{what}: samples"))
         settings = self.settings
@@ -220,10 +256,7 @@ def load_suites(path: Path, takes: ModelInput | None = None) -> list[Suite]:
         classes = tuple(map(str, arrays.read("classes"))) if "classes" in arrays else ()
         suites = [Suite("clean", x, y, classes=classes, file=file)]
     else:
-        try:
-            suites = _described(arrays, file, takes)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise _no_suites(path, str(error)) from error
+        suites = _described(arrays, file, takes)
     return [suite.fitted(takes) for suite in suites] if takes else suites
 
 
@@ -240,35 +273,36 @@ def holds_pixels(path: Path) -> bool:
 
 
 def _described(arrays: ArrayFile, file: SuiteFile, takes: ModelInput | None) -> list[Suite]:
-    """The suites of a file that describes them; raises as damage leads to."""
-    description = json.loads(arrays.read("suites").tobytes())
-    file = replace(
-        file, model=dict(description.get("model", {})), masking=description.get("masking")
-    )
+    """The suites of a file that describes them."""
+    where = f"{arrays.path}: suites"
+    content = parsed_record(arrays.read("suites").tobytes(), where, _HINT)
+    description = as_model(content, where, _Description, _HINT)
+    masking = None if description.masking is None else dumped(description.masking)
+    file = replace(file, model=description.model, masking=masking)
     names = [
-        check_name(record["name"], f"{arrays.path}: the name of a suite", DataError)
-        for record in description["suites"]
+        check_name(record.name, f"{arrays.path}: the name of a suite", DataError)
+        for record in description.suites
     ]
     if twice := {name for name in names if names.count(name) > 1}:
         raise DataError(f"{arrays.path}: two suites are called '{min(twice)}'")
     suites = []
-    for name, record in zip(names, description["suites"], strict=True):
+    for name, record in zip(names, description.suites, strict=True):
         x, y = _samples_and_labels(arrays, f"{name}/", takes)
         logits = None
         if (key := f"{name}/float_logits") in arrays:
             logits = checked_values(f"{arrays.path}: {key}", arrays.read(key))
             if len(logits) != len(x):
                 raise DataError(f"{arrays.path}: {key}: {len(logits)} logits of {len(x)} samples")
-        quantization = record.get("input_quantization")
+        quantization = record.input_quantization
         suites.append(
             Suite(
                 name,
                 x,
                 y,
                 logits,
-                dict(record["settings"]),
-                Quantization(**quantization) if quantization else None,
-                tuple(record.get("classes", ())),
+                record.settings,
+                Quantization(quantization.scale, quantization.zero_point) if quantization else None,
+                tuple(record.classes),
                 file,
             )
         )
@@ -282,13 +316,15 @@ def _samples_and_labels(
     x = read_samples(arrays, f"{prefix}x", takes)
     classes = takes.classes if takes else None
     where = f"{arrays.path}: {prefix}y"
+    if takes:
+        takes.check_classes(str(arrays.path))
     return x, checked_labels(where, arrays.read(f"{prefix}y"), len(x), classes)
 
 
 def _no_suites(path: Path, why: str) -> DataError:
     return DataError(
         f"{path}: holds no suites ({why})",
-        hint="write them with 'tinyedge attack', or give arrays x and y",
+        hint=_HINT,
     )
 
 

@@ -170,23 +170,30 @@ def read_record(path: Path, hint: str) -> dict[str, Any]:
     try:
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise DataError(f"{path}: {size:,} bytes, allowed: up to {LARGEST_FILE:,}", hint)
-        text = path.read_bytes()
-        if (values := sum(map(text.count, (b"[", b"{", b",")))) > MOST_VALUES:
-            raise DataError(f"{path}: {values:,} values, allowed: up to {MOST_VALUES:,}", hint)
-        content = from_json(text, allow_inf_nan=False)
-    except (OSError, ValueError) as error:
+        return parsed_record(path.read_bytes(), path, hint)
+    except OSError as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}", hint) from error
+
+
+def parsed_record(text: bytes, where: Path | str, hint: str) -> dict[str, Any]:
+    """The same of a text that was read from somewhere else, which messages call ``where``."""
+    if (values := sum(map(text.count, (b"[", b"{", b",")))) > MOST_VALUES:
+        raise DataError(f"{where}: {values:,} values, allowed: up to {MOST_VALUES:,}", hint)
+    try:
+        content = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise DataError(f"{where}: cannot be read as JSON: {error}", hint) from error
     if not isinstance(content, dict):
-        raise DataError(f"{path}: not a record, but {type(content).__name__}", hint)
+        raise DataError(f"{where}: not a record, but {type(content).__name__}", hint)
     version = content.get("version", VERSION)
     if type(version) is int and version > VERSION:
         raise DataError(
-            f"{path}: version is {version}, allowed: up to {VERSION}",
+            f"{where}: version is {version}, allowed: up to {VERSION}",
             "a later release of tinyedge wrote it: install that one",
         )
     if fault := next(faults_of(content), None):
         key = fault.key if len(fault.key) < 200 else f"{fault.key[:200]}..."
-        raise DataError(f"{path}: {key} is {fault.value}, allowed: {fault.allowed}", hint)
+        raise DataError(f"{where}: {key} is {fault.value}, allowed: {fault.allowed}", hint)
     return content
 
 
@@ -245,7 +252,7 @@ def _short(text: str) -> str:
     return ascii(text[:60] + "..." if len(text) > 60 else text)
 
 
-def as_model(content: Mapping[str, Any], path: Path, kind: type[Kind], hint: str) -> Kind:
+def as_model(content: Mapping[str, Any], path: Path | str, kind: type[Kind], hint: str) -> Kind:
     """What a record's file holds, as its model.
 
     Raises:

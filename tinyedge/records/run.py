@@ -6,6 +6,7 @@ of an earlier release lacks keys, one of a later release may have more.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -143,6 +144,14 @@ _SETTINGS: dict[str, tuple[type | tuple[type, ...], str]] = {
 """What reports compute with."""
 
 
+def settings_faults(settings: Settings) -> Iterator[Fault]:
+    """What is wrong with the settings of a suite."""
+    for key, (kind, allowed) in _SETTINGS.items():
+        value = settings.get(key, kind)
+        if key in settings and (isinstance(value, bool) or not isinstance(value, kind)):
+            yield Fault(f"settings.{key}", value, allowed)
+
+
 class Suite(Part):
     """What became of one suite."""
 
@@ -165,12 +174,7 @@ class Suite(Part):
 
     @model_validator(mode="after")
     def _can_be_shown(self) -> Suite:
-        refuse(
-            Fault(f"settings.{key}", self.settings[key], allowed)
-            for key, (kind, allowed) in _SETTINGS.items()
-            if key in self.settings
-            and (isinstance(self.settings[key], bool) or not isinstance(self.settings[key], kind))
-        )
+        refuse(settings_faults(self.settings))
         return self
 
 

@@ -20,7 +20,7 @@ from tinyedge.evaluation.metrics import LogitError, confusion_matrix, verdicts
 from tinyedge.evaluation.perturbation import Perturbation, successes, withstood
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import write_atomically
-from tinyedge.graph.operators import Softmax
+from tinyedge.graph.operators import Logistic, Softmax
 from tinyedge.records import run as run_record
 from tinyedge.records.parts import (
     VERSION,
@@ -130,21 +130,22 @@ def save_run(path: Path, record: Run | Mapping[str, Any], command: list[str]) ->
 def _clean_of(result: SuiteResult, results: list[SuiteResult]) -> SuiteResult | None:
     """The result on the samples that an adversarial suite was made of, if it is there.
 
-    It is the first of the same file that is no attack's and begins with the same labels.
+    It is of the same file, no attack's, and begins with the same labels; of several the one whose
+    samples are nearest.
     """
     if "attack" not in result.suite.settings:
         return None
     labels = result.suite.labels
-    return next(
-        (
-            other
-            for other in results
-            if "attack" not in other.suite.settings
-            and other.suite.file == result.suite.file
-            and np.array_equal(other.suite.labels[: len(labels)], labels)
-        ),
-        None,
-    )
+    candidates = [
+        other
+        for other in results
+        if "attack" not in other.suite.settings
+        and other.suite.file == result.suite.file
+        and np.array_equal(other.suite.labels[: len(labels)], labels)
+    ]
+    if len(candidates) < 2:
+        return next(iter(candidates), None)
+    return min(candidates, key=lambda each: float(_perturbation(result, each).lengths.mean()))
 
 
 def _suite_record(model: ConvertedModel, result: SuiteResult, clean: SuiteResult | None) -> Suite:
@@ -226,6 +227,8 @@ def _logit_errors(model: ConvertedModel, result: SuiteResult) -> LogitErrors:
         missing = f"the float model has {floats.shape[1]} classes, the device {device.shape[1]}"
     elif isinstance(model.graph.operators[-1], Softmax):
         missing = "the device gives the softmax's probabilities, the float model logits"
+    elif isinstance(model.graph.operators[-1], Logistic):
+        missing = "the device gives the logistic's probabilities, the float model logits"
     return LogitErrors(
         device_host=_logit_error(real, result.output.dequantize(host)),
         device_float=None if missing or floats is None else _logit_error(real, floats),

@@ -18,6 +18,7 @@ from tinyedge.errors import DataError, ThresholdError, UsageError
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.perturbation import withstood
+from tinyedge.graph.tensors import Quantization
 from tinyedge.records.run import Run, Suite, SuiteArrays, load_profile, load_run
 from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, gate_line
 
@@ -147,14 +148,15 @@ class RunReport:
         return [*self._linf_curves(), *self._l2_curves(), *self._sweeps()]
 
     def _linf_curves(self) -> Iterable[Curve]:
-        groups: dict[tuple[str, str, str], list[Suite]] = defaultdict(list)
+        groups: dict[tuple[str, str, str, tuple[str, ...]], list[Suite]] = defaultdict(list)
         for suite in self.attacked:
             settings = suite.settings
             if settings.get("norm") == "Linf" and "epsilon" in settings and suite.change:
                 crafted_on = "converted model" if "oracle" in settings else "float model"
                 unit = str(settings.get("epsilon_unit", ""))
-                groups[settings["attack"], crafted_on, unit].append(suite)
-        for (attack, crafted_on, unit), suites in groups.items():
+                key = settings["attack"], crafted_on, unit, self._samples(suite.change.clean)
+                groups[key].append(suite)
+        for (attack, crafted_on, unit, _), suites in groups.items():
             # Of two at one epsilon, to the digits that people write, that of more samples.
             suites.sort(key=lambda suite: suite.samples)
             by_epsilon = {f"{suite.settings['epsilon']:.3g}": suite for suite in suites}
@@ -173,6 +175,11 @@ class RunReport:
                     points = [_point(*each) for each in shares]
                     yield Curve(attack, crafted_on, of, "Linf", unit, points)
 
+    def _samples(self, clean: str) -> tuple[str, ...]:
+        """What tells the samples of a clean suite from others': curves do not mix two files'."""
+        arrays = self.arrays.get(clean)
+        return (arrays.labels.data, arrays.host_logits.data) if arrays else (clean,)
+
     def _l2_curves(self) -> Iterable[Curve]:
         """Of one suite each: which samples have withstood changes up to any length."""
         for suite in self.attacked:
@@ -181,14 +188,16 @@ class RunReport:
             if suite.settings.get("norm") != "L2" or not (arrays and clean and arrays.l2):
                 continue
             count, labels, lengths = suite.samples, arrays.labels.value, arrays.l2.value
+            tensor = self.run.model.output
+            output = Quantization(tensor.scale, tensor.zero_point) if tensor else None
             budgets = np.linspace(0, float(lengths.max()), _CURVE_POINTS)
             crafted_on = "converted model" if "oracle" in suite.settings else "float model"
             for of in ("device", "float"):
                 before, after = (getattr(each, f"{of}_logits") for each in (clean, arrays))
                 if not (before and after):
                     continue
-                was = verdicts(before.value[:count]) == labels
-                stayed = verdicts(after.value) == labels
+                was = verdicts(before.value[:count], output) == labels
+                stayed = verdicts(after.value, output) == labels
                 points = [
                     _point(budget, float(withstood(lengths, budget, was, stayed).mean()), count)
                     for budget in map(float, budgets)
@@ -372,7 +381,6 @@ def load_report(
         raise UsageError("a run is named twice", hint="name each once")
     if (footprint or profile) and len(paths) > 1:
         raise UsageError("--footprint and --profile go with one run")
-    thresholds = thresholds or {}
     runs = [load_run(path) for path in paths]
     stems = [path.stem for path in paths]
     labels = [
@@ -380,6 +388,10 @@ def load_report(
         for stem, path in zip(stems, paths, strict=True)
     ]
     known = {suite.name for run in runs for suite in run.suites}
+    thresholds = {
+        name if name in known else _suite_name(name): share
+        for name, share in (thresholds or {}).items()
+    }
     for name in thresholds:
         if name not in known:
             raise UsageError(
@@ -413,6 +425,16 @@ def build_report(footprint: dict[str, Any]) -> Report:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _suite_name(typed: str) -> str:
+    """The name of a suite whose epsilon was typed as a fraction, as ``--epsilon`` takes it."""
+    attack, _, epsilon = typed.rpartition("@")
+    numerator, slash, denominator = epsilon.partition("/")
+    try:
+        return f"{attack}@{float(numerator) / float(denominator):.3g}" if slash else typed
+    except (ValueError, ZeroDivisionError):
+        return typed
 
 
 def _check_same_firmware(run: Run, footprint: dict[str, Any]) -> None:

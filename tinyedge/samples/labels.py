@@ -12,6 +12,10 @@ from tinyedge.errors import DataError
 
 _LARGEST = 2**31 - 1
 """Label that is taken where the classes are not known."""
+_TARGETS = (
+    "targets of a regression are no labels: run x alone (--inputs and --outputs; in Python an "
+    "array x), and compare what the model gives"
+)
 
 
 def checked_labels(
@@ -37,14 +41,18 @@ def checked_labels(
             hint="give y.argmax(axis=1)",
         )
     if y.ndim != 1:
-        raise DataError(f"{where}: labels of shape {y.shape}; one integer a sample is taken")
+        values = np.issubdtype(y.dtype, np.floating)
+        raise DataError(
+            f"{where}: labels of shape {y.shape}; one integer a sample is taken",
+            hint=_TARGETS if values else "",
+        )
     if np.issubdtype(y.dtype, np.floating) and not np.isfinite(y).all():
         at = int(np.flatnonzero(~np.isfinite(y))[0])
         raise DataError(f"{where}: the label of sample {at} is {y[at]}; integers are taken")
     if not np.issubdtype(y.dtype, np.integer):
         raise DataError(
             f"{where}: labels are {y.dtype}; one integer a sample is taken",
-            hint="give y.astype(numpy.int64)",
+            hint=_TARGETS if _fractions(y) else "give y.astype(numpy.int64)",
         )
     if len(y) != samples:
         raise DataError(f"{where}: {samples} samples, but {len(y)} labels")
@@ -58,6 +66,10 @@ def checked_labels(
             hint="classes are counted from 0: give y - 1" if low == 1 and high == classes else "",
         )
     return y.astype(np.int64)
+
+
+def _fractions(y: NDArray[Any]) -> bool:
+    return bool(np.issubdtype(y.dtype, np.floating) and (y != np.rint(y)).any())
 
 
 def _one_hot(y: NDArray[Any]) -> bool:

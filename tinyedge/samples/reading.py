@@ -113,7 +113,9 @@ class ArrayFile:
             )
         with self._reading(), self.path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
-            array: NDArray[Any] = loaded if isinstance(loaded, np.ndarray) else loaded[name]
+            array: NDArray[Any] | bytes = loaded if isinstance(loaded, np.ndarray) else loaded[name]
+            if isinstance(array, bytes):  # numpy prefers a member without '.npy' to the array
+                raise ValueError(f"the member {name!r} is no .npy file")
         return array
 
     @property

@@ -24,6 +24,9 @@ CLIPPED = 0.01
 """Share of clipped values from which on the user is warned."""
 
 _BYTES = 256
+_FEWEST_RECONSTRUCTED = 16
+"""Values from which on a model with as many outputs as inputs is an autoencoder: classes of so many
+features are seldom just as many."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,22 @@ class ModelInput:
         if self.pixels:
             return self.pixels
         return pixel_range(self.quantization) if self.quantization else PIXEL_RANGES[0]
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the outputs are no classes but as many values as the input's: an autoencoder."""
+        if self.shape is None or self.classes is None or self.classes < _FEWEST_RECONSTRUCTED:
+            return False
+        return self.classes == math.prod(self.shape)
+
+    def check_classes(self, what: str) -> None:
+        """Raises DataError where the model tells no classes, so that labels mean nothing to it."""
+        if self.reconstructs:
+            raise DataError(
+                f"{what} has labels, but the model gives {self.classes} values for as many inputs, "
+                "and no classes: it has no accuracy",
+                hint="run samples without labels (--inputs and --outputs; in Python an array x)",
+            )
 
     def batch(self, x: NDArray[Any], what: str) -> NDArray[Any]:
         """Samples as (n, *shape); raises DataError where they are of another."""
