@@ -65,9 +65,9 @@ def test_wheel_brings_its_data_and_works_from_any_folder(installed: Path, tmp_pa
             "m",
             "--on",
             place,
-            "--inputs",
+            "--data",
             "x.npy",
-            "--outputs",
+            "--logits",
             "y.npy",
         )
         assert np.array_equal(np.load(tmp_path / "y.npy"), reference.run(built.graph, samples))

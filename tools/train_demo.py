@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--data", type=Path, help="folder with the Fashion-MNIST idx files")
+    parser.add_argument("--data-folder", type=Path, help="folder with the Fashion-MNIST idx files")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path(__file__).parent.parent / "tinyedge" / "demo"
     )
@@ -57,8 +57,8 @@ def main() -> None:
 
     tf_keras.utils.set_random_seed(arguments.seed)
     tf.config.experimental.enable_op_determinism()
-    train = fashion_mnist.load("train", arguments.data)
-    test = fashion_mnist.load("test", arguments.data)
+    train = fashion_mnist.load("train", arguments.data_folder)
+    test = fashion_mnist.load("test", arguments.data_folder)
     images, test_images = ((part.x / 255.0).astype(np.float32) for part in (train, test))
     labels, test_labels = train.y, test.y
 

@@ -84,7 +84,7 @@ def test_a_run_is_that_of_the_command(
 ) -> None:
     seen: list[int] = []
     result = firmware.run(suite_file, on="emulator", progress=seen.append)
-    arguments = ("run", firmware.model.folder, "--on", "emulator", "--suite", suite_file)
+    arguments = ("run", firmware.model.folder, "--on", "emulator", "--data", suite_file)
     command = run_json(capsys, *arguments)
     assert sum(seen) == 12
     assert set(result.record) == set(command) - {"version", "status"}

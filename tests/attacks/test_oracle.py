@@ -362,7 +362,7 @@ def test_one_file_of_suites_is_a_curve(
     assert code == 0, err
     for epsilon in ("0.0314", "0.06", "0.15"):
         assert f"square@{epsilon}" in out
-    device = ("run", model.folder, "--on", "twin", "--suite", suites, "-o", run)
+    device = ("run", model.folder, "--on", "twin", "--data", suites, "-o", run)
     found = {suite["name"]: suite for suite in run_json(capsys, *device)["suites"]}
     assert [suite["change"] and suite["change"]["clean"] for suite in found.values()] == [
         None,
@@ -484,7 +484,7 @@ def test_the_command_line(
     assert record["oracle"] == {"on": "twin", "model": model.graph.hash}
     assert record["answers"]["computed"] >= square["settings"]["queries_sent"]
     assert not journal.exists()
-    compared = run_json(capsys, "run", model.folder, "--on", "numpy", "--suite", suites)
+    compared = run_json(capsys, "run", model.folder, "--on", "numpy", "--data", suites)
     for ours, theirs in zip(record["suites"], compared["suites"], strict=True):
         assert ours["accuracy"]["device"] == theirs["accuracy"]["device"]
         assert theirs["accuracy"]["float"] is None
@@ -496,15 +496,13 @@ def test_the_command_line(
     other = tmp_path / "r.npz"
     refined = run_json(capsys, *on_twin, *refine, "-o", other)["suites"][1]["settings"]
     assert refined["fooled"] >= refined["fooled_at_start"]
-    both = run_json(
-        capsys, "run", model.folder, "--on", "twin", "--suite", suites, "--suite", other
-    )
+    both = run_json(capsys, "run", model.folder, "--on", "twin", "--data", suites, "--data", other)
     names = [suite["name"] for suite in both["suites"]]
     assert names == ["s:clean", "square", "simba", "r:clean", "refine"]
     assert (
         "twice"
         in failure(
-            capsys, 3, "run", model.folder, "--on", "twin", "--suite", other, "--suite", other
+            capsys, 3, "run", model.folder, "--on", "twin", "--data", other, "--data", other
         )["message"]
     )
 

@@ -111,7 +111,7 @@ def test_steps_one_by_one_on_a_model_of_one_s_own(
         run_json(
             capsys,
             *("run", tmp_path / "out", "--on", place),
-            *("--inputs", tmp_path / "x.npy", "--outputs", outputs),
+            *("--data", tmp_path / "x.npy", "--logits", outputs),
         )
         logits[place] = np.load(outputs)
         assert logits[place].dtype == np.int8
@@ -125,7 +125,7 @@ def test_steps_one_by_one_on_a_model_of_one_s_own(
     )
     assert crafted["suites"][0]["accuracy"]["float"] == 1.0
     assert crafted["suites"][2]["accuracy"]["float"] < 0.9
-    compared = run_json(capsys, "run", tmp_path / "out", "--on", "emulator", "--suite", suite)
+    compared = run_json(capsys, "run", tmp_path / "out", "--on", "emulator", "--data", suite)
     assert [record["name"] for record in compared["suites"]] == ["clean", "fgsm", "pgd"]
     assert all(record["mismatched_logits"] == 0 for record in compared["suites"])
     assert compared["memory"]["ram"]["stack_peak"] > 0
@@ -150,7 +150,7 @@ def test_inputs_may_be_int8_floats_or_npz(
         code, _, err = run_cli(
             capsys,
             *("run", tmp_path / "m", "--on", "numpy"),
-            *("--inputs", tmp_path / name, "--outputs", outputs),
+            *("--data", tmp_path / name, "--logits", outputs),
         )
         assert code == 0, err
         assert np.array_equal(np.load(outputs), expected[:rows])
@@ -210,11 +210,11 @@ def test_light_install_converts_a_saved_graph_builds_and_runs(tmp_path: Path) ->
         ("convert", tmp_path / "first" / "model.tflite", "-o", tmp_path / "m"),
         ("check", tmp_path / "m", "--with", "twin", "--samples", "5"),
         ("build", tmp_path / "m", "-b", "netduinoplus2"),
-        ("run", tmp_path / "m", "--on", "emulator", "--suite", tmp_path / "data.npz"),
+        ("run", tmp_path / "m", "--on", "emulator", "--data", tmp_path / "data.npz"),
         ("boards", "list"),
     ]
     for place in ("numpy", "twin", "emulator"):
-        files = ("--inputs", tmp_path / "x.npy", "--outputs", tmp_path / f"{place}.npy")
+        files = ("--data", tmp_path / "x.npy", "--logits", tmp_path / f"{place}.npy")
         steps.append(("run", tmp_path / "m", "--on", place, *files))
     for step in steps:
         result = light(*step)
@@ -330,7 +330,7 @@ def test_bad_input_is_an_error_and_leaves_nothing(
     np.save(tmp_path / "good.npy", np.zeros((1, 28, 28, 1), np.int8))
     np.save(tmp_path / "nan.npy", np.full((1, 28, 28, 1), np.nan))
     (tmp_path / "text.npy").write_text("hello")
-    out = ("--outputs", "y.npy")
+    out = ("--logits", "y.npy")
     before = sorted(tmp_path.iterdir())
 
     def fails(code: int, *arguments: object) -> dict[str, str]:
@@ -344,18 +344,18 @@ def test_bad_input_is_an_error_and_leaves_nothing(
     assert "netduinoplus2" in fails(3, "build", model, "-b", "nucleo")["hint"]
     assert "no such folder" in fails(3, "build", "none", "-b", "netduinoplus2")["message"]
     run = ("run", model, "--on", "numpy")
-    assert "28, 28, 1" in fails(3, *run, "--inputs", "wrong.npy", *out)["message"]
-    assert "finite" in fails(3, *run, "--inputs", "nan.npy", *out)["message"]
-    assert "text.npy" in fails(3, *run, "--inputs", "text.npy", *out)["message"]
-    assert "no such file" in fails(3, *run, "--inputs", "none.npy", *out)["message"]
-    assert "--suite" in fails(2, *run)["message"]
-    assert fails(6, "run", model, "--on", "board", "--inputs", "good.npy", *out)["code"] == "device"
-    board = ("run", model, "--on", "board", "-p", "/dev/nonexistent", "--inputs", "good.npy")
+    assert "28, 28, 1" in fails(3, *run, "--data", "wrong.npy", *out)["message"]
+    assert "finite" in fails(3, *run, "--data", "nan.npy", *out)["message"]
+    assert "text.npy" in fails(3, *run, "--data", "text.npy", *out)["message"]
+    assert "no such file" in fails(3, *run, "--data", "none.npy", *out)["message"]
+    assert "--data" in fails(2, *run)["message"]
+    assert fails(6, "run", model, "--on", "board", "--data", "good.npy", *out)["code"] == "device"
+    board = ("run", model, "--on", "board", "-p", "/dev/nonexistent", "--data", "good.npy")
     assert "/dev/nonexistent" in fails(6, *board, *out)["message"]
     assert fails(2, "frobnicate")["code"] == "usage"
     assert fails(2, "convert")["code"] == "usage"
     monkeypatch.setenv("PATH", "")
-    emulated = ("run", model, "--on", "emulator", "--inputs", "good.npy", *out)
+    emulated = ("run", model, "--on", "emulator", "--data", "good.npy", *out)
     assert "gcc" in fails(5, *emulated, "--compiler", "gcc")["message"]
     assert "qemu" in fails(5, *emulated, "--compiler", "zig", "--emulator", "qemu")["message"]
 
@@ -365,10 +365,10 @@ def test_output_that_cannot_be_written_is_an_error_before_the_run(
 ) -> None:
     np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
     (tmp_path / "file").write_text("")
-    run = ("run", demo_model.folder, "--on", "numpy", "--inputs", tmp_path / "x.npy")
-    error = failure(capsys, 2, *run, "--outputs", tmp_path)
+    run = ("run", demo_model.folder, "--on", "numpy", "--data", tmp_path / "x.npy")
+    error = failure(capsys, 2, *run, "--logits", tmp_path)
     assert str(tmp_path) in error["message"]
-    assert "file" in failure(capsys, 2, *run, "--outputs", tmp_path / "file" / "y.npy")["message"]
+    assert "file" in failure(capsys, 2, *run, "--logits", tmp_path / "file" / "y.npy")["message"]
     convert = ("convert", demo_model.folder, "-o", tmp_path / "file")
     assert str(tmp_path / "file") in failure(capsys, 2, *convert)["message"]
 
@@ -423,10 +423,10 @@ def test_grey_images_may_lack_their_channel(
     convert = ("convert", demo.MODEL, "-o", tmp_path / "m")
     run_json(capsys, *convert, "--calibration", tmp_path / "grey.npz")
     run = ("run", tmp_path / "m", "--on", "numpy")
-    record = run_json(capsys, *run, "--suite", tmp_path / "grey.npz")
+    record = run_json(capsys, *run, "--data", tmp_path / "grey.npz")
     assert record["suites"][0]["accuracy"]["host"] >= 0.9
     outputs = tmp_path / "y.npy"
-    run_json(capsys, *run, "--inputs", tmp_path / "grey.npz", "--outputs", outputs)
+    run_json(capsys, *run, "--data", tmp_path / "grey.npz", "--logits", outputs)
     attack = ("attack", demo.MODEL, "--attacks", "fgsm", "-o", tmp_path / "suites.npz")
     crafted = run_json(capsys, *attack, "--data", tmp_path / "grey.npz", "--epsilon", "0.05")
     assert crafted["suites"][0]["largest_change"] == 0
@@ -460,7 +460,7 @@ def test_difference_between_host_and_device_is_exit_8(
     source.write_text(text[:start] + "{200000" + text[text.index(",", start) :])
     clean = demo.clean_suite()
     np.savez(tmp_path / "d.npz", x=clean.inputs[:20], y=clean.labels[:20])
-    arguments = ("run", tmp_path / "m", "--on", "twin", "--suite", tmp_path / "d.npz")
+    arguments = ("run", tmp_path / "m", "--on", "twin", "--data", tmp_path / "d.npz")
     code, out, err = run_cli(capsys, *arguments)
     assert code == 8
     assert "differ" in err

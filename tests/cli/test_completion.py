@@ -53,7 +53,7 @@ def test_commands_choices_boards_attacks_and_files_are_offered() -> None:
     assert offered("run", "out", "--dataset", "ci") == ["cifar10"]
     assert offered("convert", "") == ["model.h5", "model.tflite", "out/", "samples.npz"]
     assert offered("convert", "out/") == ["out/graph.npz"]
-    assert offered("run", "out", "--suite", "s") == ["samples.npz"]
+    assert offered("run", "out", "--data", "s") == ["samples.npz"]
     assert "--calibration" in offered("convert", "--c")
 
 

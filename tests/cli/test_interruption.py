@@ -57,7 +57,7 @@ entry_point()
 COMMANDS = {
     "convert": ("convert", demo.MODEL, "-o", "new"),
     "build": ("build", "out", "-b", "netduinoplus2", "-o", "new"),
-    "run": ("run", "out", "--on", "emulator", "--suite", "samples.npz"),
+    "run": ("run", "out", "--on", "emulator", "--data", "samples.npz"),
     "emulate": ("emulate", "out", "--link", "new"),
     "attack": ("attack", demo.MODEL, "--attacks", "square", "--data", "samples.npz", "-o", "new"),
     "train": ("train", "run.toml", "-o", "run"),

@@ -32,7 +32,7 @@ SUCCESSES = {
     "export": ("out", "--format", "arduino", "-o", "library"),
     "flash": ("out", "-b", "netduinoplus2", "--dry-run"),
     "footprint": ("out", "-b", "netduinoplus2"),
-    "run": ("out", "--on", "twin", "--suite", "samples.npz"),
+    "run": ("out", "--on", "twin", "--data", "samples.npz"),
 }
 ELSEWHERE = {"attack", "demo", "emulate", "monitor", "quantize", "report", "resources", "train"}
 """Whose success takes long, and is tested beside what they do."""

@@ -51,11 +51,9 @@ def test_layers_add_up_to_the_ordinary_firmware_s_inference(
     samples = random.integers(-128, 128, (2, *model.graph.input_tensor.shape)).astype(np.int8)
     np.save(tmp_path / "x.npy", samples)
     place = ("--on", "emulator", "--emulator", "qemu", "-b", board)
-    given = ("--inputs", tmp_path / "x.npy")
+    given = ("--data", tmp_path / "x.npy")
     record = run_json(capsys, "run", model.folder, *place, *given, "--profile")
-    ordinary = run_json(
-        capsys, "run", model.folder, *place, *given, "--outputs", tmp_path / "y.npy"
-    )
+    ordinary = run_json(capsys, "run", model.folder, *place, *given, "--logits", tmp_path / "y.npy")
     profile = record["profile"]
     assert (record["board"], record["emulator"], record["samples"]) == (board, "qemu", 2)
     assert (profile["unit"], profile["hz"], profile["samples"]) == ("instructions", None, 2)
@@ -113,7 +111,7 @@ def test_trace_of_a_right_model_finds_nothing(
 ) -> None:
     random = np.random.default_rng(2)
     np.savez(tmp_path / "s.npz", x=random.random((3, 28, 28, 1), np.float32), y=np.zeros(3, int))
-    given = ("--suite", tmp_path / "s.npz", "--samples", 2)
+    given = ("--data", tmp_path / "s.npz", "--samples", 2)
     for place in ("twin", "emulator"):
         record = run_json(capsys, "run", demo_model.folder, "--on", place, "--trace", *given)
         assert record["samples"] == 2
@@ -222,8 +220,8 @@ def test_builds_do_not_get_into_each_other_s_way(
         (("--on", "emulator", "--profile", "--runtime", "tflm"), "do not go with --runtime tflm"),
         (("--on", "emulator", "--trace", "--resume"), "do not go with --resume"),
         (("--on", "emulator", "--trace", "--journal", "j"), "do not go with --journal"),
-        (("--on", "twin", "--trace", "--outputs", "y.npy"), "do not go with --outputs"),
-        (("--on", "twin", "--trace", "--inputs", "x.npy", "--suite", "s.npz"), "exclude"),
+        (("--on", "twin", "--trace", "--logits", "y.npy"), "do not go with --logits"),
+        (("--on", "twin", "--trace", "--data", "x.npy", "--dataset", "digits"), "exclude"),
         (("--on", "board", "--profile", "-p", "a", "-p", "b"), "one board"),
     ],
 )

@@ -38,7 +38,7 @@ def test_tflite_file_from_conversion_to_emulated_board(
     np.save(tmp_path / "x.npy", samples)
     expected = Interpreter(tflite_file.read_bytes()).run(samples)[0]
     for place in ("numpy", "twin", "tflite-micro", "emulator"):
-        files = ("--inputs", tmp_path / "x.npy", "--outputs", tmp_path / f"{place}.npy")
+        files = ("--data", tmp_path / "x.npy", "--logits", tmp_path / f"{place}.npy")
         run_json(capsys, "run", tmp_path / "m", "--on", place, *files)
         np.testing.assert_array_equal(np.load(tmp_path / f"{place}.npy"), expected)
     run_json(capsys, "convert", tmp_path / "m" / "model.tflite", "-o", tmp_path / "again")
@@ -96,7 +96,7 @@ def test_runtimes_side_by_side(
     """Without a library the interpreter of this machine stands in, with logits and arena."""
     clean = demo.clean_suite()
     np.savez(tmp_path / "d.npz", x=clean.inputs[:10], y=clean.labels[:10])
-    run = ("run", demo_model.folder, "--on", "emulator", "--suite", tmp_path / "d.npz")
+    run = ("run", demo_model.folder, "--on", "emulator", "--data", tmp_path / "d.npz")
     record = run_json(capsys, *run, "--runtime", "tflm", "--samples", "5")
     ours, theirs = record["side_by_side"]
     assert (ours["runtime"], theirs["runtime"]) == ("tinyedge", "tflm")
@@ -149,7 +149,7 @@ def test_bad_tflite_files(
     assert "not a .tflite" in failure(capsys, 3, "convert", "text.tflite", "-o", "m")["message"]
     assert "none" in failure(capsys, 3, "check", "none.tflite")["message"]
     np.save("empty.npy", np.zeros((0, 32, 32, 3), np.int8))
-    empty = ("--inputs", "empty.npy")
+    empty = ("--data", "empty.npy")
     assert "no samples" in failure(capsys, 3, "check", tflite_file, *empty)["message"]
     calibrated = ("convert", tflite_file, "-o", "m", "--input-range", "0", "1")
     assert "QKeras" in failure(capsys, 2, *calibrated)["message"]

@@ -51,13 +51,13 @@ def test_labels_of_values_are_refused_everywhere(
     takes = ModelInput.of(model.graph)
     with pytest.raises(DataError, match=r"s\.npz has labels, but the model gives 24 values") as of:
         load_suites(path, takes)
-    assert "--inputs and --outputs" in of.value.hint
+    assert "--data and --logits" in of.value.hint
     with pytest.raises(DataError, match="suite 'given' has labels"):
         Suite("given", X, y).fitted(takes)
     with pytest.raises(DataError, match="it has no accuracy"):
         tinyedge.load(model.folder).run((X, y), "numpy")
     folder = str(model.folder)
-    said = failure(capsys, 3, "run", folder, "--on", "numpy", "--suite", str(path))
+    said = failure(capsys, 3, "run", folder, "--on", "numpy", "--data", str(path))
     assert "no classes" in str(said)
 
 
@@ -78,7 +78,7 @@ def test_outputs_are_compared_with_inputs(
     assert result.record["reconstruction"]["rmse"] == error.rmse
 
     np.save(tmp_path / "x.npy", X)
-    files = ["--inputs", str(tmp_path / "x.npy"), "--outputs", str(tmp_path / "y.npy")]
+    files = ["--data", str(tmp_path / "x.npy"), "--logits", str(tmp_path / "y.npy")]
     record = run_json(capsys, "run", str(model.folder), "--on", "numpy", *files)
     assert record["reconstruction"]["rmse"] == error.rmse
 

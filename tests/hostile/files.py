@@ -175,7 +175,7 @@ def _journal(case: Case, *records: bytes | dict[str, Any], raw: bytes = b"") -> 
 
 
 def _on_board(case: Case, port: str) -> list[str]:
-    files = ["--inputs", case.samples(), "--outputs", str(case.folder / "out.npy")]
+    files = ["--data", case.samples(), "--logits", str(case.folder / "out.npy")]
     place = ["--on", "board", "-b", "netduinoplus2", "-p", port, "--timeout", "2"]
     return ["run", str(case.copy()), *files, *place]
 
@@ -482,11 +482,11 @@ def record_whose_suite_holds_a_script(case: Case) -> list[str]:
 
 
 def _run(case: Case, path: str) -> list[str]:
-    return ["run", str(case.copy()), *_on_numpy(case), "--inputs", path]
+    return ["run", str(case.copy()), *_on_numpy(case), "--data", path]
 
 
 def _on_numpy(case: Case) -> list[str]:
-    return ["--on", "numpy", "--outputs", str(case.folder / "logits.npy")]
+    return ["--on", "numpy", "--logits", str(case.folder / "logits.npy")]
 
 
 @hostile("npy", harmless=True)
@@ -617,7 +617,7 @@ def _suite(
         "clean/y.npy": _npy("(2,)", bytes(16), "'<i8'"),
     }
     path = case.write("suite.npz", _zip(members | changes))
-    return ["run", str(case.copy()), "--on", "numpy", "--suite", path]
+    return ["run", str(case.copy()), "--on", "numpy", "--data", path]
 
 
 @hostile("suite", harmless=True)
@@ -638,7 +638,7 @@ def suite_with_pickled_samples(case: Case) -> list[str]:
 @hostile("suite", canary=True)
 def suite_that_is_a_pickle(case: Case) -> list[str]:
     path = case.write("suite.npz", _pickled())
-    return ["run", str(case.copy()), "--on", "numpy", "--suite", path]
+    return ["run", str(case.copy()), "--on", "numpy", "--data", path]
 
 
 @hostile("suite", canary=True)
@@ -740,7 +740,7 @@ def tflite_whose_name_steers_terminals(case: Case) -> list[str]:
 def _folder(case: Case, change: Callable[[Path], object]) -> list[str]:
     folder = case.copy()
     change(folder)
-    return ["run", str(folder), *_on_numpy(case), "--inputs", case.samples()]
+    return ["run", str(folder), *_on_numpy(case), "--data", case.samples()]
 
 
 def _manifest(case: Case, content: bytes | str | dict[str, Any]) -> list[str]:
@@ -807,7 +807,7 @@ def _planted_c() -> str:
 
 def _on_twin(case: Case, folder: Path) -> list[str]:
     outputs = str(case.folder / "logits.npy")
-    return ["run", str(folder), "--on", "twin", "--inputs", case.samples(), "--outputs", outputs]
+    return ["run", str(folder), "--on", "twin", "--data", case.samples(), "--logits", outputs]
 
 
 @hostile("folder", canary=True)

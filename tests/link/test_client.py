@@ -452,7 +452,7 @@ def inputs(image: Setup, tmp_path: Path) -> Path:
 @pytest.fixture
 def run_on(image: Setup, inputs: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     def start(port: str, *options: object) -> subprocess.Popen[str]:
-        files = ("--inputs", inputs, "--outputs", tmp_path / "logits.npy")
+        files = ("--data", inputs, "--logits", tmp_path / "logits.npy")
         where = ("--on", "board", "-p", port, "--json")
         return tinyedge("run", image.model.folder, *files, *where, *options)
 

@@ -110,7 +110,7 @@ def test_answers_of_an_interrupted_run_are_neither_lost_nor_asked_for_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     journal = interrupted(tmp_path / "j")
-    files = ("--inputs", tmp_path / "x.npy", "--outputs", tmp_path / "y.npy")
+    files = ("--data", tmp_path / "x.npy", "--logits", tmp_path / "y.npy")
     where = ("--on", "emulator", "--emulator", emulator, "--journal", journal)
     run = ("run", model.folder, *where, *files)
     content = journal.read_bytes()
@@ -137,7 +137,7 @@ def test_a_file_that_is_no_journal_is_not_replaced(
     np.save(tmp_path / "x.npy", samples)
     kept = tmp_path / "thesis.txt"
     kept.write_text("years of work\n")
-    files = ("--inputs", tmp_path / "x.npy", "--outputs", tmp_path / "y.npy")
+    files = ("--data", tmp_path / "x.npy", "--logits", tmp_path / "y.npy")
     where = ("--on", "emulator", "--emulator", emulator, "--journal", kept)
     error = failure(capsys, 2, "run", model.folder, *where, *files)
     assert "is no journal" in error["message"]
@@ -192,7 +192,7 @@ def test_run_names_board_emulator_and_compiler_above_its_table(
     suite = tmp_path / "s.npz"
     np.savez(suite, x=quantization.dequantize(samples), y=np.zeros(SAMPLES, int))
     where: tuple[Any, ...] = ("--on", "emulator", "--emulator", emulator)
-    run = ("run", model.folder, *where, "--suite", suite)
+    run = ("run", model.folder, *where, "--data", suite)
     record = run_json(capsys, *run)
     code, out, err = run_cli(capsys, *run)
     assert code == 0, err

@@ -280,7 +280,7 @@ def test_run_keeps_its_record_and_demands_a_suite(
 ) -> None:
     from_file(tmp_path / "s.npz", suites[:2], MASKING)
     path = tmp_path / "run.json"
-    command = ("run", model.folder, "--on", "twin", "--suite", tmp_path / "s.npz", "-o", path)
+    command = ("run", model.folder, "--on", "twin", "--data", tmp_path / "s.npz", "-o", path)
     shown = run_json(capsys, *command)
     assert "arrays" not in shown
     kept = json.loads(path.read_text())
@@ -290,9 +290,9 @@ def test_run_keeps_its_record_and_demands_a_suite(
     assert kept["judgement"]["files"][0]["file"] == "s.npz"
     assert len(kept["arrays"]) == 2
     np.save(tmp_path / "x.npy", suites[0].inputs)
-    raw = ("run", model.folder, "--on", "twin", "--inputs", tmp_path / "x.npy")
-    error = failure(capsys, 2, *raw, "--outputs", tmp_path / "y.npy", "-o", path)
-    assert "--outputs" in error["message"]
+    raw = ("run", model.folder, "--on", "twin", "--data", tmp_path / "x.npy")
+    error = failure(capsys, 2, *raw, "--logits", tmp_path / "y.npy", "-o", path)
+    assert "--logits" in error["message"]
 
 
 def test_html_is_one_well_formed_page_with_headings_in_order(run_file: Path) -> None:

@@ -133,8 +133,8 @@ def test_the_command_line_names_the_fault_and_its_function(
     assert planted in text
     source.write_text(text.replace(planted, f'{planted}    __asm volatile(".short 0xde00");\n'))
     np.save(tmp_path / "x.npy", built.inputs(4))
-    command = ["run", tmp_path / "m", "--on", "emulator", "--inputs", tmp_path / "x.npy"]
-    command += ["--outputs", tmp_path / "y.npy", "--board", "mps2-an385"]
+    command = ["run", tmp_path / "m", "--on", "emulator", "--data", tmp_path / "x.npy"]
+    command += ["--logits", tmp_path / "y.npy", "--board", "mps2-an385"]
     error = failure(capsys, 7, *command)
     assert error["code"] == "fault"
     assert "UsageFault (undefined instruction) at 0x" in error["message"]

@@ -118,7 +118,7 @@ def test_training_learns_and_reports(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert clean["accuracy"]["float"] >= fgsm["accuracy"]["float"] >= pgd["accuracy"]["float"]
     assert noise["largest_change"] <= 8 / 255 + 1e-6
     assert len(judged["masking"]["pgd_sweep"]) >= 4
-    streamed = ("run", tmp_path / "out", "--on", "twin", "--suite", tmp_path / "suites.npz")
+    streamed = ("run", tmp_path / "out", "--on", "twin", "--data", tmp_path / "suites.npz")
     assert [s["mismatched_logits"] for s in run_json(capsys, *streamed)["suites"]] == [0] * 4
 
 

@@ -11,7 +11,7 @@ import click
 
 from tinyedge.cli.attack_oracle import OracleOptions, oracle_options
 from tinyedge.cli.completion import complete_attacks
-from tinyedge.cli.options import PATH, output_options
+from tinyedge.cli.options import PATH, data_folder_option, data_option, output_options
 from tinyedge.cli.output import Output
 from tinyedge.names import DATASETS
 
@@ -58,17 +58,13 @@ def _number(text: str) -> float:
     "Default: fgsm,pgd; for a converted model square.",
 )
 @click.option("-o", "--output", "suite_file", type=PATH, required=True, help="The .npz to write.")
-@click.option(
-    "--data",
-    type=PATH,
-    metavar="FILE",
-    help="Labelled samples: .npz with x and y. Default: what a run was tested on, or the images of "
-    "the demonstration for a model that takes 28x28x1.",
+@data_option(
+    "data",
+    "Labelled samples: .npz with x and y, or suites. Default: what a run was tested on, or the "
+    "images of the demonstration for a model that takes 28x28x1.",
 )
 @click.option("--dataset", type=click.Choice(DATASETS), help="Or the test set of a data set.")
-@click.option(
-    "--data-folder", type=PATH, metavar="DIR", help="Where that data set, or a run's, lies."
-)
+@data_folder_option
 @click.option(
     "--samples",
     type=click.IntRange(1),
@@ -147,7 +143,7 @@ def command(
     """Craft adversarial samples on MODEL, save them as suites, and judge the model.
 
     MODEL is a QKeras model or the folder of a run of 'tinyedge train'. The file holds the clean
-    samples too. 'tinyedge run --suite' streams it to a device.
+    samples too. 'tinyedge run --data' streams it to a device.
 
     MODEL may also be the folder of a converted model. Attacks then ask it for answers where --on
     says: on a board, an emulated one, or this machine.

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import PATH, conversion_options, data_folder_option, output_options
+from tinyedge.cli.options import (
+    PATH,
+    conversion_options,
+    data_folder_option,
+    data_option,
+    output_options,
+)
 from tinyedge.cli.output import Output
 from tinyedge.names import DATASETS, WITNESSES
 
@@ -29,14 +35,9 @@ if TYPE_CHECKING:
     "(TensorFlow Lite) with its reference or its optimized kernels, the QKeras model itself, or "
     "hls4ml's C++ for it.",
 )
-@click.option("--samples", type=click.IntRange(1), help="Default: 100, or all of --inputs.")
+@click.option("--samples", type=click.IntRange(1), help="Default: 100, or all of --data.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option(
-    "--inputs",
-    type=PATH,
-    metavar="FILE",
-    help="Samples (.npy or .npz), instead of random ones.",
-)
+@data_option("data", "Samples (.npy or .npz), instead of random ones.")
 @click.option("--dataset", type=click.Choice(DATASETS), help="Or the test set of a data set.")
 @data_folder_option
 @click.option(
@@ -65,7 +66,7 @@ def command(
     witness: WitnessName,
     samples: int | None,
     seed: int,
-    inputs: Path | None,
+    data: Path | None,
     dataset: Any,
     data_folder: Path | None,
     layers: bool,  # noqa: FBT001
@@ -92,8 +93,8 @@ def command(
 
     if layers and witness == "twin":
         raise UsageError("--layers: the twin shows only its output; name another --with")
-    if inputs and dataset:
-        raise UsageError("--inputs and --dataset exclude each other")
+    if data and dataset:
+        raise UsageError("--data and --dataset exclude each other")
     if project and witness != "hls4ml":
         raise UsageError("--project goes with --with hls4ml")
     with output.step(f"reading {model.name}"):
@@ -101,7 +102,7 @@ def command(
     graph = load_converted(converted).graph if converted else imported.graph
     if set(graph.tensors) != set(imported.graph.tensors):
         raise UsageError(f"--converted {converted}: of another model than {model}")
-    given, about = _samples(output, graph, inputs, dataset, data_folder, samples, seed)
+    given, about = _samples(output, graph, data, dataset, data_folder, samples, seed)
     original = None
     if witness == "tflite-micro" and is_tflite_model(model) and not layers:
         from tinyedge.tflm.interpreter import Interpreter
@@ -137,7 +138,7 @@ def command(
 def _samples(
     output: Output,
     graph: Graph,
-    inputs: Path | None,
+    data: Path | None,
     dataset: Any,
     folder: Path | None,
     count: int | None,
@@ -151,10 +152,10 @@ def _samples(
     from tinyedge.samples.scaling import ModelInput
 
     takes, tensor = ModelInput.of(graph), graph.input_tensor
-    if inputs:
-        samples, remarks = input_samples(inputs, takes)
+    if data:
+        samples, remarks = input_samples(data, takes)
         output.remark(*remarks)
-        return samples[:count], {"seed": None, "inputs": str(inputs)}
+        return samples[:count], {"seed": None, "inputs": str(data)}
     if dataset:
         with output.step(f"loading {dataset}"):
             grey = tensor.shape[-1] == 1

@@ -34,14 +34,14 @@ EXAMPLES = {
             "tinyedge attack model.h5 --epsilon 2/255,4/255,8/255 --data samples.npz -o pgd.npz",
             "tinyedge attack out --on emulator --attacks square --samples 10 -o square.npz",
         ),
-        "tinyedge run out --on emulator --suite suites.npz",
+        "tinyedge run out --on emulator --data suites.npz",
     ),
     "boards": Example(
         ("tinyedge boards list", "tinyedge boards show netduinoplus2"),
         "tinyedge build out -b netduinoplus2",
     ),
     "build": Example(
-        ("tinyedge build out -b netduinoplus2",), "tinyedge run out --on emulator --suite FILE"
+        ("tinyedge build out -b netduinoplus2",), "tinyedge run out --on emulator --data FILE"
     ),
     "check": Example(
         ("tinyedge check model_int8.tflite --with tflite-micro --layers",),
@@ -68,7 +68,7 @@ EXAMPLES = {
     ),
     "emulate": Example(
         ("tinyedge emulate out -b netduinoplus2 --link /tmp/board",),
-        "tinyedge run out --on board -p /tmp/board --suite FILE, in another terminal",
+        "tinyedge run out --on board -p /tmp/board --data FILE, in another terminal",
     ),
     "export": Example(
         (
@@ -79,7 +79,7 @@ EXAMPLES = {
     ),
     "flash": Example(
         ("tinyedge flash out -b netduinoplus2", "tinyedge flash out -b netduinoplus2 --dry-run"),
-        "tinyedge run out --on board -p PORT --suite FILE",
+        "tinyedge run out --on board -p PORT --data FILE",
     ),
     "footprint": Example(
         (
@@ -90,7 +90,7 @@ EXAMPLES = {
     ),
     "monitor": Example(
         ("tinyedge monitor -p /dev/ttyACM0", "tinyedge monitor -p /dev/ttyACM0 --frames"),
-        "tinyedge run out --on board -p /dev/ttyACM0 --suite FILE",
+        "tinyedge run out --on board -p /dev/ttyACM0 --data FILE",
     ),
     "quantize": Example(
         ("tinyedge quantize runs/float --precision stq -o control",),
@@ -109,10 +109,10 @@ EXAMPLES = {
     ),
     "run": Example(
         (
-            "tinyedge run out --on emulator --suite suites.npz",
-            "tinyedge run out --on board -p /dev/ttyACM0 --suite suites.npz -o run.json",
+            "tinyedge run out --on emulator --data suites.npz",
+            "tinyedge run out --on board -p /dev/ttyACM0 --data suites.npz -o run.json",
             "tinyedge run out --on emulator --profile --trace",
-            "tinyedge run out --on twin --inputs x.npy --outputs y.npy",
+            "tinyedge run out --on twin --data x.npy --logits y.npy",
         ),
         "tinyedge report run.json -o report",
     ),

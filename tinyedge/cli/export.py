@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import PATH, board_option, output_options
+from tinyedge.cli.options import PATH, board_option, data_option, output_options
 from tinyedge.cli.output import Output
 from tinyedge.names import EXPORT_FORMATS
 
@@ -29,13 +29,10 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", "target", type=PATH, required=True, help="Folder to write.")
 @click.option("--name", help="Of an Arduino library. Default: the model's.")
-@click.option(
-    "--sample",
-    "sample_file",
-    type=PATH,
-    metavar="FILE",
-    help="Inputs (.npy or .npz), of which an Arduino library's example classifies the first. "
-    "Default: noise.",
+@data_option(
+    "data",
+    "Samples (.npy or .npz), of which an Arduino library's example classifies the first. Default: "
+    "noise.",
 )
 @click.option("--zip", "archive", is_flag=True, help="Also write an Arduino library's FOLDER.zip.")
 @output_options
@@ -47,7 +44,7 @@ def command(
     form: ExportFormat,
     target: Path,
     name: str | None,
-    sample_file: Path | None,
+    data: Path | None,
     *,
     archive: bool,
 ) -> None:
@@ -63,10 +60,10 @@ def command(
         if board_name:
             raise UsageError("an Arduino library is for any board", hint="leave --board out")
         model = load_converted(folder)
-        record, text = _library(model, target, name, sample_file, archive=archive)
+        record, text = _library(model, target, name, data, archive=archive)
     else:
-        if name or sample_file or archive:
-            raise UsageError(f"--name, --sample and --zip do not go with --format {form}")
+        if name or data or archive:
+            raise UsageError(f"--name, --data and --zip do not go with --format {form}")
         if not board_name:
             raise UsageError(f"--format {form} is for one board", hint="-b BOARD names it")
         model = load_converted(folder)
@@ -78,7 +75,7 @@ def _library(
     model: ConvertedModel,
     target: Path,
     name: str | None,
-    sample_file: Path | None,
+    data: Path | None,
     *,
     archive: bool,
 ) -> tuple[dict[str, Any], str]:
@@ -89,10 +86,10 @@ def _library(
     from tinyedge.samples.scaling import ModelInput
 
     sample = None
-    if sample_file:
-        samples, _ = input_samples(sample_file, ModelInput.of(model.graph))
+    if data:
+        samples, _ = input_samples(data, ModelInput.of(model.graph))
         if not len(samples):
-            raise DataError(f"{sample_file}: holds no sample", hint="one is enough")
+            raise DataError(f"{data}: holds no sample", hint="one is enough")
         sample = samples[0]
     library = export_arduino(model, target, name, sample, archive=archive)
     record = {

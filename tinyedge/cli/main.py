@@ -21,6 +21,7 @@ from tinyedge.cli.examples import EXAMPLES
 from tinyedge.cli.groups import Group
 from tinyedge.cli.options import output_options
 from tinyedge.cli.output import Output
+from tinyedge.cli.renamed import new_name
 from tinyedge.errors import (
     BugError,
     FileError,
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         usage = f"see '{context.command_path} --help'" if context else "see 'tinyedge --help'"
-        message = error.format_message()
+        message = _renamed(error) or error.format_message()
         return output.failed(UsageError(message, f"{_meant(message)}{usage}"))
     except (click.Abort, KeyboardInterrupt):
         if received:
@@ -139,6 +140,14 @@ def _termination_as_interruption(received: list[int]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _renamed(error: click.ClickException) -> str | None:
+    """Names the new option where an old name of it was given."""
+    if not (isinstance(error, click.NoSuchOption) and error.ctx):
+        return None
+    renamed = new_name(error.ctx.info_name, error.option_name)
+    return renamed and f"{error.option_name} is called {renamed} now"
 
 
 def _meant(message: str) -> str:

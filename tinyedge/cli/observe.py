@@ -33,7 +33,7 @@ def check_options(
         place: of ``--on``.
         ports: of ``--port``.
         others: options by name that they exclude.
-        sources: how many of ``--inputs``, ``--suite`` and ``--dataset`` there are.
+        sources: how many of ``--data`` and ``--dataset`` there are.
 
     Raises:
         UsageError: names the first of them.
@@ -44,7 +44,7 @@ def check_options(
         if given:
             raise UsageError(f"--profile and --trace do not go with {name}")
     if sources > 1:
-        raise UsageError("--inputs, --suite and --dataset exclude each other")
+        raise UsageError("--data and --dataset exclude each other")
     if len(ports) > 1:
         raise UsageError("--profile and --trace take one board: name one --port")
 

@@ -19,10 +19,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 SUFFIXES = {
     "calibration": (".npy", ".npz"),
     "config_file": (".toml",),
-    "data": (".npz",),
-    "inputs": (".npy", ".npz"),
+    "data": (".npy", ".npz"),
+    "data_files": (".npy", ".npz"),
     "model": (".h5", ".hdf5", ".keras", ".npz", ".tflite"),
-    "suite_files": (".npz",),
     "tflm_lib": (".a",),
 }
 """How the names of files end that shells offer for a parameter; any file for others."""
@@ -150,11 +149,50 @@ def link_options(command: Command) -> Command:
     return command
 
 
-def data_folder_option(command: Command) -> Command:
-    """--data."""
+def data_option(
+    name: str, explanation: str, *, multiple: bool = False
+) -> Callable[[Command], Command]:
+    """--data, a file of samples.
+
+    Args:
+        name: of the command's parameter.
+        explanation: what the command does with it.
+        multiple: whether several may be given.
+    """
     return click.option(
         "--data",
-        "data_folder",
+        name,
+        type=PATH,
+        multiple=multiple,
+        metavar="FILE",
+        callback=_no_folder,
+        help=explanation,
+    )
+
+
+def _no_folder(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """Refuses a folder where a file of samples is wanted: ``--data`` named one in older versions.
+
+    Raises:
+        UsageError: says what takes a folder.
+    """
+    from tinyedge.errors import UsageError
+
+    for path in value if isinstance(value, tuple) else (value,):
+        if path and path.is_dir():
+            names = {name for parameter in context.command.params for name in parameter.opts}
+            hint = "--data-folder names the folder of a data set's files"
+            raise UsageError(
+                f"--data takes a file of samples; {path} is a folder",
+                hint=hint if "--data-folder" in names else "name a .npy or .npz file",
+            )
+    return value
+
+
+def data_folder_option(command: Command) -> Command:
+    """--data-folder."""
+    return click.option(
+        "--data-folder",
         type=PATH,
         metavar="DIR",
         help="Where the data set's files lie. Default: $TINYEDGE_DATA.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyedge.cli.options import PATH, output_options
+from tinyedge.cli.options import PATH, data_folder_option, output_options
 from tinyedge.cli.output import Output
 from tinyedge.names import QUANTIZED_PRECISIONS
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Measure batch normalization's statistics anew, on training samples.",
 )
-@click.option("--data", "data_folder", type=PATH, metavar="DIR", help="Where the data set lies.")
+@data_folder_option
 @output_options
 @click.pass_obj
 def command(

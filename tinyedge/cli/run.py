@@ -11,6 +11,7 @@ from tinyedge.cli.options import (
     PATH,
     board_option,
     data_folder_option,
+    data_option,
     link_options,
     output_options,
     tflm_options,
@@ -39,25 +40,23 @@ if TYPE_CHECKING:
 @board_option()
 @link_options
 @toolchain_options
-@click.option(
-    "--inputs",
-    type=PATH,
-    metavar="FILE",
-    help="Samples, NHWC: int8, or floats that are quantized on the way (.npy or .npz).",
-)
-@click.option("--outputs", type=PATH, metavar="FILE", help="Where raw int8 logits go (.npy).")
-@click.option(
-    "--suite",
-    "suite_files",
-    type=PATH,
+@data_option(
+    "data_files",
+    "Samples, NHWC (.npy or .npz). Labelled ones, .npz with x and y or suites, compare host and "
+    "device, and may be given several times.",
     multiple=True,
+)
+@click.option(
+    "--logits",
+    "logits_file",
+    type=PATH,
     metavar="FILE",
-    help="Labelled suites (.npz) to compare host and device on; may be given several times.",
+    help="Where the raw int8 logits of all samples go (.npy).",
 )
 @click.option(
     "--dataset",
     type=click.Choice(DATASETS),
-    help="The test set of a data set, instead of --suite.",
+    help="The test set of a data set, instead of --data.",
 )
 @data_folder_option
 @click.option("--samples", type=click.IntRange(1), help="The first so many of each suite.")
@@ -101,9 +100,8 @@ def command(
     discard: bool,  # noqa: FBT001
     compiler: CompilerName | None,
     emulator: EmulatorName | None,
-    inputs: Path | None,
-    outputs: Path | None,
-    suite_files: tuple[Path, ...],
+    data_files: tuple[Path, ...],
+    logits_file: Path | None,
     dataset: DatasetName | None,
     data_folder: Path | None,
     samples: int | None,
@@ -118,16 +116,16 @@ def command(
 ) -> None:
     """Run samples through a converted model, anywhere.
 
-    DIR is what 'tinyedge convert' wrote. Either give --inputs and --outputs, for the raw logits, or
-    --suite or --dataset, for accuracies and a comparison of every logit with the numpy reference
-    (exit code 8 where any differs).
+    DIR is what 'tinyedge convert' wrote. Labelled samples, of --data or --dataset, give accuracies
+    and a comparison of every logit with the numpy reference (exit code 8 where any differs).
+    --logits keeps the raw logits, of samples without labels too.
 
     With --on emulator and --runtime tflm the same samples also run in a firmware with your own
     TFLite-Micro, and both are shown side by side; without --tflm-lib, the tflite-micro package on
     this machine stands in for it, with logits and arena.
 
     --profile and --trace watch each layer on the twin, an emulator, or a board that was flashed
-    with --observe; without --inputs, --suite or --dataset they take random samples.
+    with --observe; without --data or --dataset they take random samples.
     """
     from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.firmware import Runtime
@@ -137,33 +135,34 @@ def command(
     from tinyedge.places import Journalled, PlaceSpec, open_place, open_tflm
 
     link = Link(ports, baud, timeout_s, journal_file, resume, discard)
-    sources = sum(map(bool, (suite_files, dataset, inputs)))
+    sources = sum(map(bool, (data_files, dataset)))
     watching = profile or trace
     if watching:
         others = {
             "--runtime tflm": runtime == "tflm",
-            "--outputs": outputs,
+            "--logits": logits_file,
             "--resume": resume,
             "--discard": discard,
             "--journal": journal_file,
         }
         check_options(place, ports, others, sources)
-    elif sources != 1 or (inputs is None) != (outputs is None):
-        raise UsageError("give either --inputs and --outputs, or --suite, or --dataset")
+    elif sources != 1:
+        raise UsageError("give either --data or --dataset")
     link.check(place)
     if pixels and not pixels[0] < pixels[1]:
         raise UsageError("--pixels: LOW has to be below HIGH")
     chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
-    if chosen.name == "tflm" and (place != "emulator" or inputs):
-        raise UsageError("--runtime tflm goes with --on emulator and --suite or --dataset")
+    inputs = _unlabelled(data_files)
     if chosen.name == "tflm":
+        if place != "emulator" or inputs:
+            raise UsageError("--runtime tflm goes with --on emulator and labelled samples")
         chosen.require_tflm()
-    _check_record_file(record_file, None if watching else inputs)
+    _check_files(None if watching else inputs, logits_file, record_file)
     model = load_converted(folder)
     board = load_board(board_name or DEFAULT_BOARD)
     spec = PlaceSpec(place, board, ports, emulator, compiler, baud=baud, timeout_s=timeout_s)
     if watching:
-        given = _given(output, model, inputs, suite_files, dataset, data_folder, samples, pixels)
+        given = _given(output, model, inputs, data_files, dataset, data_folder, samples, pixels)
         observe(output, model, spec, given, samples, record_file, profile=profile, trace=trace)
         return
 
@@ -173,32 +172,89 @@ def command(
         )
         return open_place(model, spec, journal, output.remark)
 
-    if inputs and outputs:
-        _run_inputs(output, model, inputs, outputs, opened, samples, pixels or None)
+    if inputs and logits_file:
+        _run_inputs(output, model, inputs, logits_file, opened, samples, pixels or None)
         return
-    suites = _suites(output, model, suite_files, dataset, data_folder, samples, pixels or None)
+    suites = _suites(output, model, data_files, dataset, data_folder, samples, pixels or None)
     from tinyedge.evaluation.compare import quantized_samples
 
     everything = opened([quantized_samples(model, suite) for suite in suites])
-    record, text = _run_suites(output, model, suites, place, everything)
+    record, text, logits = _run_suites(output, model, suites, place, everything)
+    kept = {"logits": str(logits_file)} if logits_file else {}
+    text += [_keep_logits(logits_file, logits)] if logits_file else []
     text += _saved(output, record, record_file)
     if chosen.name == "tflm":
         theirs = open_tflm(model, board, chosen.includes, chosen.library, chosen.arena)
-        _compare_runtimes(output, model, suites, record, text, theirs)
+        _compare_runtimes(output, model, suites, record, kept, text, theirs)
     else:
         from tinyedge.reports.record import difference, printed
 
-        output.result(printed(record), *text, failure=difference(record, place))
+        output.result(printed(record) | kept, *text, failure=difference(record, place))
 
 
-def _check_record_file(path: Path | None, inputs: Path | None) -> None:
+def _unlabelled(data_files: tuple[Path, ...]) -> Path | None:
+    """The file of samples without labels, if there is one; then it is the only one.
+
+    Raises:
+        DataError: a file is missing or damaged.
+        UsageError: there are others beside it.
+    """
+    from tinyedge.errors import UsageError
+    from tinyedge.evaluation.suites import holds_labels
+
+    for path in data_files:
+        if not holds_labels(path):
+            if len(data_files) > 1:
+                raise UsageError(
+                    f"{path} holds no labels y; several --data are for labelled samples",
+                    hint="run samples without labels by themselves",
+                )
+            return path
+    return None
+
+
+def _check_files(inputs: Path | None, logits_file: Path | None, record_file: Path | None) -> None:
+    """Refuses files to write that cannot be written, or that samples do not go with.
+
+    Args:
+        inputs: samples without labels.
+        logits_file: of ``--logits``.
+        record_file: of ``-o``.
+
+    Raises:
+        UsageError: says what to give instead.
+    """
     from tinyedge.errors import UsageError
     from tinyedge.files import check_writable
 
-    if path and inputs:
-        raise UsageError("-o goes with --suite or --dataset; raw logits go to --outputs")
-    if path:
-        check_writable(path)
+    if inputs and record_file:
+        raise UsageError(
+            f"-o keeps a run on labelled samples, and {inputs} holds no labels y; raw logits go to "
+            "--logits"
+        )
+    if inputs and not logits_file:
+        raise UsageError(
+            f"{inputs} holds no labels y: there is only --logits FILE to write",
+            hint="name it for the raw logits, or add labels y for accuracies and a comparison",
+        )
+    for path in (record_file, logits_file):
+        if path:
+            check_writable(path)
+
+
+def _keep_logits(path: Path, logits: Int8) -> str:
+    """Writes raw logits; says so."""
+    import io
+
+    import numpy as np
+
+    from tinyedge.files import write_atomically
+
+    buffer = io.BytesIO()
+    np.save(buffer, logits, allow_pickle=False)
+    write_atomically(path, buffer.getvalue())
+    shape = "x".join(map(str, logits.shape))
+    return f"{len(logits)} samples, int8 logits {shape} written to {path}"
 
 
 def _saved(output: Output, record: RunRecord, path: Path | None) -> list[str]:
@@ -241,7 +297,7 @@ class Link(NamedTuple):
 def _suites(
     output: Output,
     model: ConvertedModel,
-    suite_files: tuple[Path, ...],
+    data_files: tuple[Path, ...],
     dataset: DatasetName | None,
     data_folder: Path | None,
     count: int | None,
@@ -253,8 +309,8 @@ def _suites(
     from tinyedge.samples.scaling import ModelInput
 
     takes = ModelInput.of(model.graph, pixels)
-    if suite_files:
-        suites = [suite.first(count) for suite in load_suite_files(suite_files, takes)]
+    if data_files:
+        suites = [suite.first(count) for suite in load_suite_files(data_files, takes)]
         output.remark(*suite_remarks(suites, takes))
         return suites
     assert dataset
@@ -270,7 +326,7 @@ def _given(
     output: Output,
     model: ConvertedModel,
     inputs: Path | None,
-    suite_files: tuple[Path, ...],
+    data_files: tuple[Path, ...],
     dataset: DatasetName | None,
     data_folder: Path | None,
     count: int | None,
@@ -287,9 +343,9 @@ def _given(
         samples, remarks = input_samples(inputs, ModelInput.of(model.graph, pixels or None))
         output.remark(*remarks)
         return samples[:count]
-    if not (suite_files or dataset):
+    if not (data_files or dataset):
         return None
-    suites = _suites(output, model, suite_files, dataset, data_folder, count, pixels or None)
+    suites = _suites(output, model, data_files, dataset, data_folder, count, pixels or None)
     return np.concatenate([quantized_samples(model, suite) for suite in suites])
 
 
@@ -297,22 +353,17 @@ def _run_inputs(
     output: Output,
     model: ConvertedModel,
     inputs: Path,
-    outputs: Path,
+    logits_file: Path,
     opened: Callable[[list[Int8]], AbstractContextManager[OpenPlace]],
     count: int | None,
     pixels: tuple[float, float] | None,
 ) -> None:
-    import io
     from dataclasses import asdict
 
-    import numpy as np
-
     from tinyedge.evaluation.compare import reconstruction_error
-    from tinyedge.files import check_writable, write_atomically
     from tinyedge.samples.reading import input_samples
     from tinyedge.samples.scaling import ModelInput
 
-    check_writable(outputs)
     samples, remarks = input_samples(inputs, ModelInput.of(model.graph, pixels))
     output.remark(*remarks)
     samples = samples[:count]
@@ -322,16 +373,14 @@ def _run_inputs(
     ):
         run = execute(samples, advance)
         cost = finish()
-    buffer = io.BytesIO()
-    np.save(buffer, run.logits, allow_pickle=False)
-    write_atomically(outputs, buffer.getvalue())
+    said = _keep_logits(logits_file, run.logits)
     cost |= {
         "instructions": None if run.instructions is None else float(run.instructions.mean()),
         "seconds": None if run.seconds is None else float(run.seconds.mean()),
     }
-    record = {**about, "samples": len(samples), "outputs": str(outputs), **cost}
-    shape = "x".join(map(str, run.logits.shape))
-    text = [f"{len(samples)} samples, int8 logits {shape} written to {outputs}"]
+    kept = dict.fromkeys(("logits", "outputs"), str(logits_file))  # the latter was its name before
+    record = {**about, "samples": len(samples), **kept, **cost}
+    text = [said]
     if error := reconstruction_error(model, samples, run.logits):
         record["reconstruction"] = asdict(error)
         text.append(f"outputs against inputs: RMSE {error.rmse:.4g}, MAE {error.mae:.4g}")
@@ -344,8 +393,9 @@ def _run_suites(
     suites: list[Suite],
     place: str,
     opened: AbstractContextManager[OpenPlace],
-) -> tuple[RunRecord, list[RenderableType]]:
-    """The record of a run, and how it is shown."""
+) -> tuple[RunRecord, list[RenderableType], Int8]:
+    """The record of a run, how it is shown, and the logits of all suites."""
+    import numpy as np
     from rich.text import Text
 
     from tinyedge.cli.tables import memory_bars, suite_table
@@ -361,7 +411,12 @@ def _run_suites(
         record = evaluation_record(model, results, about | finish())
     line, shown = place_line(about), printed(record)
     bars = [memory_bars(shown["memory"])] if "memory" in shown else []
-    return record, [*([Text(line)] if line else []), suite_table(shown["suites"], place), *bars]
+    text: list[RenderableType] = [
+        *([Text(line)] if line else []),
+        suite_table(shown["suites"], place),
+        *bars,
+    ]
+    return record, text, np.concatenate([result.run.logits for result in results])
 
 
 def _compare_runtimes(
@@ -369,6 +424,7 @@ def _compare_runtimes(
     model: ConvertedModel,
     suites: list[Suite],
     ours: RunRecord,
+    kept: dict[str, str],
     text: list[RenderableType],
     opened: AbstractContextManager[OpenPlace],
 ) -> None:
@@ -376,10 +432,10 @@ def _compare_runtimes(
     from tinyedge.cli.tables import side_by_side_table
     from tinyedge.reports.record import difference, printed, side_by_side
 
-    theirs, more = _run_suites(output, model, suites, "tflm", opened)
+    theirs, more, _ = _run_suites(output, model, suites, "tflm", opened)
     rows = [side_by_side("tinyedge", ours), side_by_side("tflm", theirs)]
     output.result(
-        {**printed(ours), "tflm": printed(theirs), "side_by_side": rows},
+        {**printed(ours), **kept, "tflm": printed(theirs), "side_by_side": rows},
         *text,
         *more,
         side_by_side_table(rows),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tinyedge.cli.options import PATH, output_options
+from tinyedge.cli.options import PATH, data_folder_option, output_options
 from tinyedge.cli.output import Output
 
 
@@ -18,7 +18,7 @@ from tinyedge.cli.output import Output
 @click.option(
     "--cross-validate", is_flag=True, help="Train once for each fold, and test on that fold."
 )
-@click.option("--data", "data_folder", type=PATH, metavar="DIR", help="Where the data set lies.")
+@data_folder_option
 @output_options
 @click.pass_obj
 def command(

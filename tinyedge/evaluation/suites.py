@@ -260,6 +260,16 @@ def load_suites(path: Path, takes: ModelInput | None = None) -> list[Suite]:
     return [suite.fitted(takes) for suite in suites] if takes else suites
 
 
+def holds_labels(path: Path) -> bool:
+    """Whether a file holds labelled samples or suites, or else samples alone; reads no data.
+
+    Raises:
+        DataError: it is missing, damaged, or neither ``.npy`` nor ``.npz``.
+    """
+    arrays = ArrayFile(path)
+    return "y" in arrays or "suites" in arrays
+
+
 def holds_pixels(path: Path) -> bool:
     """Whether the samples of a file of suites are uint8; reads no data.
 

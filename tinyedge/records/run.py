@@ -365,13 +365,13 @@ def load_run(path: Path) -> Run:
     Raises:
         DataError: the file is missing, damaged, no record of a run, or of a later version.
     """
-    hint = "write it with 'tinyedge run DIR --on PLACE --suite FILE -o RUN.json'"
+    hint = "write it with 'tinyedge run DIR --on PLACE --data FILE -o RUN.json'"
     content = read_record(path, hint)
     if is_training(content):
         raise DataError(
             f"{path}: the record of a training, not of a run",
             "a report is made of what came of it: 'tinyedge attack' crafts suites on its network, "
-            "'tinyedge convert' converts it, 'tinyedge run DIR --suite FILE -o RUN.json' runs them",
+            "'tinyedge convert' converts it, 'tinyedge run DIR --data FILE -o RUN.json' runs them",
         )
     if "suites" not in content:
         raise DataError(f"{path}: not the record of a run: it has no suites", hint)

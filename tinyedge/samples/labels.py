@@ -13,7 +13,7 @@ from tinyedge.errors import DataError
 _LARGEST = 2**31 - 1
 """Label that is taken where the classes are not known."""
 _TARGETS = (
-    "targets of a regression are no labels: run x alone (--inputs and --outputs; in Python an "
+    "targets of a regression are no labels: run x alone (--data and --logits; in Python an "
     "array x), and compare what the model gives"
 )
 

@@ -120,12 +120,16 @@ class ArrayFile:
 
     @property
     def samples(self) -> str:
-        """The name of the array of samples: ``x``, else ``inputs``, else that of the only one.
+        """The name of the array of samples.
+
+        ``x``, else ``inputs``, else the ``x`` of the first suite, else that of the only array.
 
         Raises:
             DataError: there is no such array.
         """
-        found: str | None = next((key for key in ("x", "inputs") if key in self.headers), None)
+        of_suites = [key for key in self.headers if key.endswith("/x")]
+        names = ("x", "inputs", *of_suites)
+        found: str | None = next((key for key in names if key in self.headers), None)
         if found is None and len(self.headers) == 1:
             found = next(iter(self.headers))
         if found is None:

@@ -84,7 +84,7 @@ class ModelInput:
             raise DataError(
                 f"{what} has labels, but the model gives {self.classes} values for as many inputs, "
                 "and no classes: it has no accuracy",
-                hint="run samples without labels (--inputs and --outputs; in Python an array x)",
+                hint="run samples without labels (--data and --logits; in Python an array x)",
             )
 
     def batch(self, x: NDArray[Any], what: str) -> NDArray[Any]:

@@ -1,0 +1,17 @@
+"""Options that had other names: whoever still types one is told the new one."""
+
+from __future__ import annotations
+
+RENAMED = {
+    "check": {"--inputs": "--data"},
+    "export": {"--sample": "--data"},
+    "quantize": {"--data": "--data-folder"},
+    "run": {"--inputs": "--data", "--outputs": "--logits", "--suite": "--data"},
+    "train": {"--data": "--data-folder"},
+}
+"""The new name of an option, by command and old name."""
+
+
+def new_name(command: str | None, option: str) -> str | None:
+    """What an option that a command does not have is called now; None where it never was one."""
+    return RENAMED.get(command or "", {}).get(option)
