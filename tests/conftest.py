@@ -97,7 +97,7 @@ def demo_model(tmp_path_factory: pytest.TempPathFactory) -> ConvertedModel:
 
 @pytest.fixture(scope="session")
 def demo_suites() -> list[Suite]:
-    """The suites of the demonstration: 1,000 clean, 200 FGSM and 200 PGD samples."""
+    """The suites of the demonstration: 200 clean, 200 FGSM and 200 PGD samples."""
     output = Output(verbosity=-1)
     clean = demo.clean_suite()
     attack = AttackSettings(epsilon=8 / 255)
@@ -106,6 +106,6 @@ def demo_suites() -> list[Suite]:
 
 @pytest.fixture(scope="session")
 def demo_samples(demo_model: ConvertedModel, demo_suites: list[Suite]) -> np.ndarray:
-    """Every sample of the demonstration as the device receives it, int8 (1400, 28, 28, 1)."""
+    """Every sample of the demonstration as the device receives it, int8 (600, 28, 28, 1)."""
     quantization = demo_model.graph.input_tensor.quantization
     return np.concatenate([quantization.quantize(suite.inputs) for suite in demo_suites])
