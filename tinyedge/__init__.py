@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tinyedge.api import Firmware, Footprint, Model, Result, attack, convert, load
+    from tinyedge.commands.arena import arena
     from tinyedge.evaluation.suites import Suite, load_suites
 
 _HOMES = {
@@ -20,6 +21,7 @@ _HOMES = {
     "Model": "tinyedge.api",
     "Result": "tinyedge.api",
     "Suite": "tinyedge.evaluation.suites",
+    "arena": "tinyedge.commands.arena",
     "attack": "tinyedge.api",
     "convert": "tinyedge.api",
     "load": "tinyedge.api",
@@ -32,6 +34,7 @@ __all__ = [
     "Model",
     "Result",
     "Suite",
+    "arena",
     "attack",
     "convert",
     "load",

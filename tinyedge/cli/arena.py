@@ -22,27 +22,9 @@ def command(output: Output, model: Path) -> None:
     trial on this machine: the smallest size in which allocation and one inference succeed. On a
     32-bit board it is somewhat smaller; 'tinyedge run --runtime tflm' measures it there.
     """
-    import dataclasses
-    import tempfile
+    from tinyedge.commands.arena import arena
 
-    from tinyedge.exporters.c import export_c
-    from tinyedge.exporters.tflite import export_tflite
-    from tinyedge.importers import import_model, is_tflite_model
-    from tinyedge.tflm.arena import measure_arena
-
-    with output.step(f"reading {model.name}"):
-        graph = import_model(model).graph
-    plan = export_c(graph).plan
-    with tempfile.TemporaryDirectory() as folder, output.step("trying TFLite-Micro's arena"):
-        file = model
-        if not is_tflite_model(model):
-            file = Path(folder) / "model.tflite"
-            file.write_bytes(export_tflite(graph))
-        usage = measure_arena(file)
-    record: dict[str, Any] = {
-        "tinyedge": {"bytes": plan.size, "lower_bound": plan.lower_bound},
-        "tflite_micro": dataclasses.asdict(usage),
-    }
+    record = arena(model, listener=output)
     output.result(record, _table(record))
 
 
