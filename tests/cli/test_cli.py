@@ -136,7 +136,7 @@ def test_steps_one_by_one_on_a_model_of_one_s_own(
 def test_inputs_may_be_int8_floats_or_npz(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    built = RandomGraph(7)
+    built = RandomGraph(8)
     write_converted(built.graph, tmp_path / "m", "test")
     samples = built.inputs(5)
     floats = built.graph.input_tensor.quantization.dequantize(samples)
