@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tinyedge.api import Firmware, Footprint, Model, Result, attack, convert, load
     from tinyedge.commands.arena import arena
+    from tinyedge.commands.check import check
     from tinyedge.evaluation.suites import Suite, load_suites
 
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "Suite": "tinyedge.evaluation.suites",
     "arena": "tinyedge.commands.arena",
     "attack": "tinyedge.api",
+    "check": "tinyedge.commands.check",
     "convert": "tinyedge.api",
     "load": "tinyedge.api",
     "load_suites": "tinyedge.evaluation.suites",
@@ -36,6 +38,7 @@ __all__ = [
     "Suite",
     "arena",
     "attack",
+    "check",
     "convert",
     "load",
     "load_suites",
