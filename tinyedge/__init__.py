@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tinyedge.api import Firmware, Footprint, Model, Result, attack, convert, load
     from tinyedge.commands.arena import arena
     from tinyedge.commands.check import check
+    from tinyedge.commands.export import export
+    from tinyedge.commands.quantize import quantize
+    from tinyedge.commands.resources import resources
+    from tinyedge.commands.train import train
     from tinyedge.evaluation.suites import Suite, load_suites
 
 _HOMES = {
@@ -26,8 +30,12 @@ _HOMES = {
     "attack": "tinyedge.api",
     "check": "tinyedge.commands.check",
     "convert": "tinyedge.api",
+    "export": "tinyedge.commands.export",
     "load": "tinyedge.api",
     "load_suites": "tinyedge.evaluation.suites",
+    "quantize": "tinyedge.commands.quantize",
+    "resources": "tinyedge.commands.resources",
+    "train": "tinyedge.commands.train",
 }
 
 __all__ = [
@@ -40,8 +48,12 @@ __all__ = [
     "attack",
     "check",
     "convert",
+    "export",
     "load",
     "load_suites",
+    "quantize",
+    "resources",
+    "train",
 ]
 
 

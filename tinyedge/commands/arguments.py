@@ -1,10 +1,33 @@
-"""What functions check of their arguments, as the command line does of options."""
+"""Arguments of functions: files or arrays, and checks that the command line makes of options."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.errors import UsageError
+from tinyedge.samples.reading import array_samples, input_samples
+from tinyedge.samples.scaling import ModelInput
+
+AnyPath = str | PathLike[str]
+Samples = AnyPath | NDArray[Any]
+"""A file of samples, or the samples."""
+
+
+def samples_to_run(data: Samples, takes: ModelInput) -> tuple[NDArray[np.int8], list[str]]:
+    """Samples as the model takes them, int8 (n, *input shape), and how they were read.
+
+    Raises:
+        DataError: the file or the array is not as it has to be.
+    """
+    if isinstance(data, np.ndarray):
+        return array_samples(data, takes)
+    return input_samples(Path(data), takes)
 
 
 def one_of(name: str, value: object, allowed: Sequence[str]) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.commands.arguments import one_of, whole
+from tinyedge.commands.arguments import AnyPath, Samples, one_of, samples_to_run, whole
 from tinyedge.commands.conversion import imported_model
 from tinyedge.datasets import load_test_set
 from tinyedge.errors import ThresholdError, UsageError
@@ -22,25 +21,24 @@ from tinyedge.graph.graph import Graph
 from tinyedge.importers import is_keras_model, is_tflite_model
 from tinyedge.names import DATASETS, WITNESSES, DatasetName, WitnessName
 from tinyedge.progress import NOBODY, Listener
-from tinyedge.samples.reading import array_samples, input_samples
 from tinyedge.samples.scaling import ModelInput
 
 _SAMPLES = 100
 
 
 def check(
-    model: str | PathLike[str],
+    model: AnyPath,
     *,
     with_: WitnessName = "tflite-micro",
     samples: int | None = None,
     seed: int = 0,
-    data: NDArray[Any] | str | PathLike[str] | None = None,
+    data: Samples | None = None,
     dataset: DatasetName | None = None,
-    data_folder: str | PathLike[str] | None = None,
+    data_folder: AnyPath | None = None,
     layers: bool = False,
-    converted: str | PathLike[str] | None = None,
-    project: str | PathLike[str] | None = None,
-    calibration: NDArray[Any] | str | PathLike[str] | None = None,
+    converted: AnyPath | None = None,
+    project: AnyPath | None = None,
+    calibration: Samples | None = None,
     input_range: tuple[float, float] | None = None,
     listener: Listener = NOBODY,
 ) -> dict[str, Any]:
@@ -132,24 +130,21 @@ def check(
 
 def _given_samples(
     graph: Graph,
-    data: NDArray[Any] | str | PathLike[str],
+    data: Samples,
     count: int | None,
     listener: Listener,
 ) -> tuple[NDArray[np.int8], dict[str, Any]]:
     """The int8 samples of an array or a file, and what is said of them."""
-    takes = ModelInput.of(graph)
-    if isinstance(data, np.ndarray):
-        inputs, (samples, remarks) = "an array", array_samples(data, takes)
-    else:
-        inputs, (samples, remarks) = str(data), input_samples(Path(data), takes)
+    samples, remarks = samples_to_run(data, ModelInput.of(graph))
     listener.remark(*remarks)
+    inputs = "an array" if isinstance(data, np.ndarray) else str(data)
     return samples[:count], {"seed": None, "inputs": inputs}
 
 
 def _test_samples(
     graph: Graph,
     dataset: DatasetName,
-    folder: str | PathLike[str] | None,
+    folder: AnyPath | None,
     count: int | None,
     listener: Listener,
 ) -> tuple[NDArray[np.int8], dict[str, Any]]:

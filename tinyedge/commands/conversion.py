@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tinyedge.commands.arguments import Samples
 from tinyedge.errors import UsageError
 from tinyedge.importers import ImportResult, import_model, is_keras_model
 from tinyedge.samples.reading import calibration_inputs, read_calibration
@@ -16,7 +14,7 @@ from tinyedge.samples.reading import calibration_inputs, read_calibration
 
 def imported_model(
     model: Path,
-    calibration: NDArray[Any] | str | PathLike[str] | None,
+    calibration: Samples | None,
     input_range: tuple[float, float] | None,
 ) -> ImportResult:
     """Imports a model as ``--calibration`` and ``--input-range`` say.
