@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tinyedge.commands.arena import arena
     from tinyedge.commands.check import check
     from tinyedge.commands.export import export
+    from tinyedge.commands.footprint import footprint
     from tinyedge.commands.quantize import quantize
+    from tinyedge.commands.report import report
     from tinyedge.commands.resources import resources
     from tinyedge.commands.train import train
     from tinyedge.evaluation.suites import Suite, load_suites
@@ -31,9 +33,11 @@ _HOMES = {
     "check": "tinyedge.commands.check",
     "convert": "tinyedge.api",
     "export": "tinyedge.commands.export",
+    "footprint": "tinyedge.commands.footprint",
     "load": "tinyedge.api",
     "load_suites": "tinyedge.evaluation.suites",
     "quantize": "tinyedge.commands.quantize",
+    "report": "tinyedge.commands.report",
     "resources": "tinyedge.commands.resources",
     "train": "tinyedge.commands.train",
 }
@@ -49,9 +53,11 @@ __all__ = [
     "check",
     "convert",
     "export",
+    "footprint",
     "load",
     "load_suites",
     "quantize",
+    "report",
     "resources",
     "train",
 ]

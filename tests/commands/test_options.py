@@ -11,8 +11,17 @@ import pytest
 import tinyedge
 from tinyedge.cli.main import cli
 
-FUNCTIONS = ("arena", "check", "export", "quantize", "resources", "train")
-SHOWN = {"json", "verbose", "quiet"}
+FUNCTIONS = (
+    "arena",
+    "check",
+    "export",
+    "footprint",
+    "quantize",
+    "report",
+    "resources",
+    "train",
+)
+SHOWN = {"json", "verbose", "quiet", "top"}
 """Options that only say what a terminal is shown."""
 
 

@@ -52,12 +52,13 @@ def train(
         from tinyedge.training.data import load_data
     place = Path(data_folder) if data_folder else None
     records = []
-    for fold in range(config.data.folds) if cross_validate else [config.data.fold]:
+    folds = range(config.data.folds) if cross_validate else [config.data.fold]
+    for number, fold in enumerate(folds):
         chosen = config.data.model_copy(update={"fold": fold})
         with listener.step(f"loading {config.data.name}"):
             samples = load_data(chosen, place)
         each = config.model_copy(update={"data": chosen})
-        target = folder / fold_folder(fold) if cross_validate else folder
+        target = folder / fold_folder(number) if cross_validate else folder
         records.append(run.train(each, samples, target, resume=resume, progress=listener.progress))
     summary: dict[str, Any] = {"folder": str(folder), "runs": records}
     if cross_validate:

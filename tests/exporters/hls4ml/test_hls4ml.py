@@ -352,7 +352,7 @@ def test_commands(
     )
     assert "stopped here" in failure(capsys, 5, *check, broken)["message"]
     (broken / "tinyedge.json").write_text("{}")
-    assert "damaged" in failure(capsys, 3, *check, broken)["message"]
+    assert "another version" in failure(capsys, 3, *check, broken)["message"]
 
 
 def test_a_missing_compiler_is_named(
