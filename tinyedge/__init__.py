@@ -13,6 +13,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tinyedge.api import Firmware, Footprint, Model, Result, attack, convert, load
     from tinyedge.commands.arena import arena
+    from tinyedge.commands.boards import list_boards, show_board, validate_boards
+    from tinyedge.commands.devices import devices
+    from tinyedge.commands.doctor import doctor
     from tinyedge.evaluation.suites import Suite, load_suites
 
 _HOMES = {
@@ -24,8 +27,13 @@ _HOMES = {
     "arena": "tinyedge.commands.arena",
     "attack": "tinyedge.api",
     "convert": "tinyedge.api",
+    "devices": "tinyedge.commands.devices",
+    "doctor": "tinyedge.commands.doctor",
+    "list_boards": "tinyedge.commands.boards",
     "load": "tinyedge.api",
     "load_suites": "tinyedge.evaluation.suites",
+    "show_board": "tinyedge.commands.boards",
+    "validate_boards": "tinyedge.commands.boards",
 }
 
 __all__ = [
@@ -37,8 +45,13 @@ __all__ = [
     "arena",
     "attack",
     "convert",
+    "devices",
+    "doctor",
+    "list_boards",
     "load",
     "load_suites",
+    "show_board",
+    "validate_boards",
 ]
 
 
