@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from tinyedge.api import Firmware, Footprint, Model, Result, attack, convert, load
     from tinyedge.commands.arena import arena
     from tinyedge.commands.boards import list_boards, show_board, validate_boards
+    from tinyedge.commands.build import build
     from tinyedge.commands.devices import devices
     from tinyedge.commands.doctor import doctor
+    from tinyedge.commands.flash import flash
     from tinyedge.evaluation.suites import Suite, load_suites
 
 _HOMES = {
@@ -26,9 +28,11 @@ _HOMES = {
     "Suite": "tinyedge.evaluation.suites",
     "arena": "tinyedge.commands.arena",
     "attack": "tinyedge.api",
+    "build": "tinyedge.commands.build",
     "convert": "tinyedge.api",
     "devices": "tinyedge.commands.devices",
     "doctor": "tinyedge.commands.doctor",
+    "flash": "tinyedge.commands.flash",
     "list_boards": "tinyedge.commands.boards",
     "load": "tinyedge.api",
     "load_suites": "tinyedge.evaluation.suites",
@@ -44,9 +48,11 @@ __all__ = [
     "Suite",
     "arena",
     "attack",
+    "build",
     "convert",
     "devices",
     "doctor",
+    "flash",
     "list_boards",
     "load",
     "load_suites",

@@ -24,7 +24,8 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.boards import DEFAULT_BOARD, Board, load_board
+from tinyedge.boards import DEFAULT_BOARD, Board
+from tinyedge.commands.arguments import AnyPath, board_of, one_of
 from tinyedge.errors import ModelError, TinyEdgeError, UsageError
 from tinyedge.evaluation.compare import evaluate_suite, reconstruction_error
 from tinyedge.evaluation.executors import Int8, Progress, Run
@@ -68,7 +69,6 @@ from tinyedge.reports.record import (
 from tinyedge.samples.reading import array_samples, calibration_inputs, read_calibration
 from tinyedge.samples.scaling import ModelInput, wide_epsilon
 
-AnyPath = str | PathLike[str]
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 """A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels."""
 
@@ -111,12 +111,6 @@ def _in_python(hint: str) -> str:
     return re.sub(r"--([a-z][a-z0-9-]*)( [a-z0-9-]+)?", argument, hint)
 
 
-def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Raises UsageError where an argument is neither None nor one of the names allowed."""
-    if value is not None and value not in allowed:
-        raise UsageError(f"{name}={value!r}: one of {', '.join(allowed)}")
-
-
 def _numbers(name: str, value: Any) -> list[float]:
     """An argument that is a number, or several; raises UsageError for anything else."""
     try:
@@ -131,13 +125,6 @@ def _range(name: str, value: Any) -> tuple[float, float]:
     if len(numbers) != 2 or not numbers[0] < numbers[1]:
         raise UsageError(f"{name}={value!r}: two numbers, the first value below the second")
     return numbers[0], numbers[1]
-
-
-def _board(board: object) -> Board:
-    """A board by its name or file."""
-    if not isinstance(board, str | PathLike):
-        raise UsageError(f"board={board!r}: a name, or the path of a .toml file")
-    return load_board(str(board))
 
 
 @_noted
@@ -174,12 +161,12 @@ def convert(
             unknown ``core`` or ``optimize``, or both ``core`` and ``board``.
         BoardError: the board is unknown.
     """
-    _one_of("core", core, CORE_NAMES)
-    _one_of("optimize", optimize, OBJECTIVES)
+    one_of("core", core, CORE_NAMES)
+    one_of("optimize", optimize, OBJECTIVES)
     if core and board is not None:
         raise UsageError("core and board exclude each other")
     if board is not None:
-        core = _board(board).core
+        core = board_of(board).core
     if input_range is not None:
         input_range = _range("input_range", input_range)
     kept = _Folder(folder)
@@ -304,9 +291,9 @@ class Model:
             DoesNotFitError: its flash or RAM is too small.
             ToolchainError: there is no compiler, or it fails.
         """
-        _one_of("compiler", compiler, COMPILERS)
+        one_of("compiler", compiler, COMPILERS)
         target = Path(folder) if folder else None
-        built = project.build_firmware(self.converted, _board(board), compiler, target)
+        built = project.build_firmware(self.converted, board_of(board), compiler, target)
         return Firmware(self, built)
 
     @_noted
@@ -352,7 +339,7 @@ class Model:
             DataError: the samples do not fit the model.
             ToolchainError: the twin's compiler or TFLite-Micro is missing.
         """
-        _one_of("on", on, PLACES)
+        one_of("on", on, PLACES)
         if on == "emulator" or on == "board":  # noqa: PLR1714 - narrows the type
             _check_device(on, port, emulator, baud, timeout_s)  # before anything is built
             built = self.build(board, compiler=compiler)
@@ -632,8 +619,8 @@ def _check_device(
     timeout_s: float | None,
 ) -> None:
     """Raises UsageError for arguments of a device that are unknown or do not go together."""
-    _one_of("on", on, DEVICES)
-    _one_of("emulator", emulator, EMULATORS)
+    one_of("on", on, DEVICES)
+    one_of("emulator", emulator, EMULATORS)
     if (port or baud) and on != "board":
         raise UsageError("port and baud go with on='board'")
     for name, value in (("baud", baud), ("timeout_s", timeout_s)):

@@ -128,8 +128,8 @@ def command(
     with --observe; without --data or --dataset they take random samples.
     """
     from tinyedge.boards import DEFAULT_BOARD, load_board
-    from tinyedge.cli.firmware import Runtime
     from tinyedge.cli.observe import check_options, observe
+    from tinyedge.commands.firmware import Runtime
     from tinyedge.errors import UsageError
     from tinyedge.exporters.converted import load_converted
     from tinyedge.places import Journalled, PlaceSpec, open_place, open_tflm
