@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinyedge.commands.devices import devices
     from tinyedge.commands.doctor import doctor
     from tinyedge.commands.flash import flash
+    from tinyedge.commands.run import run
     from tinyedge.evaluation.suites import Suite, load_suites
 
 _HOMES = {
@@ -36,6 +37,7 @@ _HOMES = {
     "list_boards": "tinyedge.commands.boards",
     "load": "tinyedge.api",
     "load_suites": "tinyedge.evaluation.suites",
+    "run": "tinyedge.commands.run",
     "show_board": "tinyedge.commands.boards",
     "validate_boards": "tinyedge.commands.boards",
 }
@@ -56,6 +58,7 @@ __all__ = [
     "list_boards",
     "load",
     "load_suites",
+    "run",
     "show_board",
     "validate_boards",
 ]

@@ -20,6 +20,13 @@ def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
         raise UsageError(f"{name}={value!r}: one of {', '.join(allowed)}")
 
 
+def above_zero(**given: float | None) -> None:
+    """Raises UsageError where an argument is neither None nor a number above 0."""
+    for name, value in given.items():
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            raise UsageError(f"{name}={value!r}: a number above 0")
+
+
 def paths(given: Paths) -> tuple[Path, ...]:
     """The paths of one or several."""
     return tuple(map(Path, [given] if isinstance(given, str | PathLike) else given))
