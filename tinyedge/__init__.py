@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tinyedge.commands.arena import arena
     from tinyedge.commands.boards import list_boards, show_board, validate_boards
     from tinyedge.commands.build import build
+    from tinyedge.commands.check import check
     from tinyedge.commands.devices import devices
     from tinyedge.commands.doctor import doctor
     from tinyedge.commands.flash import flash
@@ -30,6 +31,7 @@ _HOMES = {
     "arena": "tinyedge.commands.arena",
     "attack": "tinyedge.api",
     "build": "tinyedge.commands.build",
+    "check": "tinyedge.commands.check",
     "convert": "tinyedge.api",
     "devices": "tinyedge.commands.devices",
     "doctor": "tinyedge.commands.doctor",
@@ -51,6 +53,7 @@ __all__ = [
     "arena",
     "attack",
     "build",
+    "check",
     "convert",
     "devices",
     "doctor",

@@ -31,7 +31,7 @@ def test_the_function_gives_what_the_command_prints(
 ) -> None:
     folder = demo_model.folder
     record = run_json(capsys, "build", folder, "-b", "netduinoplus2", *arguments)
-    assert tinyedge.build(folder, "netduinoplus2", **given) | OK == record  # type: ignore[arg-type]
+    assert tinyedge.build(folder, board="netduinoplus2", **given) | OK == record  # type: ignore[arg-type]
 
 
 def test_options_have_the_same_names() -> None:
@@ -53,7 +53,7 @@ def test_both_refuse_the_same(
 ) -> None:
     error = failure(capsys, 2, "build", demo_model.folder, "-b", "netduinoplus2", *arguments)
     with pytest.raises(errors.UsageError) as raised:
-        tinyedge.build(demo_model.folder, "netduinoplus2", **given)  # type: ignore[arg-type]
+        tinyedge.build(demo_model.folder, board="netduinoplus2", **given)  # type: ignore[arg-type]
     assert str(raised.value) == error["message"]
 
 

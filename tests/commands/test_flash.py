@@ -13,10 +13,10 @@ from tinyedge.exporters.converted import ConvertedModel
 def test_the_function_gives_what_the_command_prints(
     demo_model: ConvertedModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = (demo_model.folder, "nucleo-f411re")
+    folder, board = demo_model.folder, "nucleo-f411re"
     how = ("--tool", "openocd", "--probe", "066B", "--dry-run")
-    record = run_json(capsys, "flash", where[0], "-b", where[1], *how)
-    given = tinyedge.flash(*where, tool="openocd", probe="066B", dry_run=True)
+    record = run_json(capsys, "flash", folder, "-b", board, *how)
+    given = tinyedge.flash(folder, board=board, tool="openocd", probe="066B", dry_run=True)
     assert given | {"version": 1, "status": "ok"} == record
     assert (given["flashed"], given["verified"]) == (False, False)
 
@@ -24,4 +24,4 @@ def test_the_function_gives_what_the_command_prints(
 def test_options_have_the_same_names(demo_model: ConvertedModel) -> None:
     assert parameters(tinyedge.flash) == options("flash")
     with pytest.raises(errors.UsageError, match="tool='hammer'"):
-        tinyedge.flash(demo_model.folder, "nucleo-f411re", tool="hammer")  # type: ignore[arg-type]
+        tinyedge.flash(demo_model.folder, board="nucleo-f411re", tool="hammer")  # type: ignore[arg-type]

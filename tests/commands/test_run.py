@@ -12,7 +12,6 @@ from tests.cli.commands import failure, run_cli, run_json
 from tests.commands.options import options, parameters
 from tests.graph.random_graphs import RandomGraph
 from tinyedge import errors
-from tinyedge.commands.run import failure_of
 from tinyedge.evaluation.suites import Suite, save_suites
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 
@@ -64,9 +63,8 @@ def test_the_function_gives_what_the_command_prints(
     for name in (given.get("logits"), given.get("output")):
         if name:
             Path(name).unlink()
-    found = tinyedge.run(model.folder, "numpy", **given)
+    found = tinyedge.run(model.folder, on="numpy", **given)
     assert found | OK == record
-    assert failure_of(found) is None
     assert all(Path(given[key]).exists() for key in ("logits", "output") if key in given)
 
 
@@ -78,10 +76,9 @@ def test_layers_are_watched_by_both(
     arguments = ("run", model.folder, "--on", "twin", "--profile", "--trace", "-o", "run.json")
     record = run_json(capsys, *arguments)
     found = tinyedge.run(
-        model.folder, "twin", profile=True, trace=True, command=["own"], output="o"
+        model.folder, on="twin", profile=True, trace=True, command=["own"], output="o"
     )
     assert found | OK == record
-    assert failure_of(found) is None
     assert json.loads(Path("o").read_text()) == {**json.loads(Path("run.json").read_text())} | {
         "command": ["own"]
     }
@@ -96,20 +93,22 @@ def test_a_journal_is_kept_resumed_and_discarded_by_both(
     run = ("run", model.folder, "--on", "emulator", "--data", "labelled.npz", "--journal", "j")
     first = run_json(capsys, *run)
     with pytest.raises(errors.FileError):
-        tinyedge.run(model.folder, "emulator", data="labelled.npz", journal="j")
-    resumed = tinyedge.run(model.folder, "emulator", data="labelled.npz", journal="j", resume=True)
+        tinyedge.run(model.folder, on="emulator", data="labelled.npz", journal="j")
+    resumed = tinyedge.run(
+        model.folder, on="emulator", data="labelled.npz", journal="j", resume=True
+    )
     assert resumed["link"]["from_journal"] == 6
     printed = run_json(capsys, *run, "--resume")
     assert printed["link"].pop("devices")  # each has a port and a boot of its own
     assert resumed["link"].pop("devices")
     assert resumed | OK == printed
-    anew = tinyedge.run(model.folder, "emulator", data="labelled.npz", journal="j", discard=True)
+    anew = tinyedge.run(model.folder, on="emulator", data="labelled.npz", journal="j", discard=True)
     assert anew["suites"][0]["accuracy"] == first["suites"][0]["accuracy"]
     assert anew["link"]["from_journal"] == 0
 
 
 @pytest.mark.usefixtures("files")
-def test_a_difference_is_a_record_and_its_failure(
+def test_a_difference_is_raised_with_the_record(
     model: ConvertedModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tinyedge.graph import reference
@@ -123,12 +122,11 @@ def test_a_difference_is_a_record_and_its_failure(
         capsys, "run", model.folder, "--on", "numpy", "--data", "labelled.npz", "--json"
     )
     printed = json.loads(out)
-    found = tinyedge.run(model.folder, "numpy", data="labelled.npz")
-    wrong = failure_of(found)
-    assert wrong
-    assert (code, printed["error"]["message"]) == (8, str(wrong))
-    assert str(wrong) == "host and numpy differ on 6 samples"
-    assert found == {key: printed[key] for key in found}
+    with pytest.raises(errors.ThresholdError, match="host and numpy differ on 6") as raised:
+        tinyedge.run(model.folder, on="numpy", data="labelled.npz")
+    assert (code, printed["error"]["message"]) == (8, str(raised.value))
+    found = raised.value.record
+    assert found == {key: printed[key] for key in found or ()}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +155,7 @@ def test_both_refuse_the_same(
 ) -> None:
     error = failure(capsys, 2, "run", model.folder, "--on", "numpy", *arguments)
     with pytest.raises(errors.UsageError) as raised:
-        tinyedge.run(model.folder, "numpy", **given)
+        tinyedge.run(model.folder, on="numpy", **given)
     assert (str(raised.value), raised.value.hint) == (error["message"], error["hint"])
 
 

@@ -44,6 +44,11 @@ def command(
     from tinyedge.commands.build import build
 
     record = build(
-        folder, board_name, output=target, tflm_include=tflm_includes, listener=output, **others
+        folder,
+        board=board_name,
+        output=target,
+        tflm_include=tflm_includes,
+        listener=output,
+        **others,
     )
     output.result(record, memory_bars(record["memory"]), f"written to {record['elf']}")

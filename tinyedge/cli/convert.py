@@ -107,8 +107,8 @@ def command(
     graph that was saved before. An hls4ml project is made from a QKeras model only.
     """
     from tinyedge.boards import load_board
-    from tinyedge.cli.conversion import imported_model
     from tinyedge.cli.tables import layer_table
+    from tinyedge.commands.conversion import imported_model
     from tinyedge.errors import UsageError
     from tinyedge.exporters.c import CodeOptions
     from tinyedge.exporters.converted import write_converted

@@ -52,7 +52,12 @@ def command(
     from tinyedge.commands.flash import flash
 
     record = flash(
-        folder, board_name, tool=tool_name, tflm_include=tflm_includes, listener=output, **others
+        folder,
+        board=board_name,
+        tool=tool_name,
+        tflm_include=tflm_includes,
+        listener=output,
+        **others,
     )
     if not record["flashed"]:
         output.result(record, Text("\n".join(map(shlex.join, record["commands"]))))

@@ -17,7 +17,7 @@ from tinyedge.cli.options import (
     tflm_options,
     toolchain_options,
 )
-from tinyedge.cli.output import Output
+from tinyedge.cli.output import Output, judged
 from tinyedge.names import DATASETS, PLACES
 
 if TYPE_CHECKING:
@@ -109,11 +109,12 @@ def command(
     """
     from tinyedge.cli.observe import observed_text
     from tinyedge.cli.tables import side_by_side_table
-    from tinyedge.commands.run import failure_of, run
+    from tinyedge.commands.run import run
 
-    record = run(
+    record, failure = judged(
+        run,
         folder,
-        place,
+        on=place,
         board=board_name,
         port=ports,
         timeout=timeout_s,
@@ -138,7 +139,7 @@ def command(
         if "tflm" in record:
             text += _suites_text(record["tflm"], "tflm")
             text.append(side_by_side_table(record["side_by_side"]))
-    output.result(record, *text, failure=failure_of(record))
+    output.result(record, *text, failure=failure)
 
 
 def _suites_text(record: dict[str, Any], place: str) -> list[RenderableType]:

@@ -16,8 +16,8 @@ from tinyedge.progress import NOBODY, Listener
 
 def build(
     folder: AnyPath,
-    board: AnyPath,
     *,
+    board: AnyPath,
     compiler: CompilerName | None = None,
     output: AnyPath | None = None,
     protocol: ProtocolName = "tinyedge",

@@ -16,8 +16,8 @@ from tinyedge.targets import flashing
 
 def flash(
     folder: AnyPath,
-    board: AnyPath,
     *,
+    board: AnyPath,
     compiler: CompilerName | None = None,
     tool: FlashToolName | None = None,
     port: str | None = None,

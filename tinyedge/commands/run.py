@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,6 +57,7 @@ from tinyedge.places import Journalled, OpenPlace, PlaceSpec, open_place, open_t
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.records.run import Run as RunRecord
 from tinyedge.reports.record import (
+    difference,
     evaluation_record,
     printed,
     save_run,
@@ -70,8 +71,8 @@ Range = tuple[float, float]
 
 def run(
     folder: AnyPath,
-    on: PlaceName,
     *,
+    on: PlaceName,
     board: AnyPath | None = None,
     port: str | Sequence[str] = (),
     baud: int | None = None,
@@ -97,7 +98,7 @@ def run(
     listener: Listener = NOBODY,
     command: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Runs samples through a converted model; ``failure_of`` says whether host and device differ.
+    """Runs samples through a converted model.
 
     Args:
         folder: what ``convert`` wrote.
@@ -138,6 +139,7 @@ def run(
         DataError: samples are missing, damaged, or do not fit the model.
         DeviceError, LinkError: a port is missing or busy, or the device does not answer.
         DoesNotFitError: the board's flash or RAM is too small.
+        ThresholdError: a logit, or with ``trace`` a layer, differs; ``record`` is the result.
         FileError: a file cannot be written, or the journal holds answers already.
         ToolchainError: a compiler, an emulator or TFLite-Micro is missing.
         UsageError: arguments that do not go together.
@@ -183,7 +185,7 @@ def run(
         )
         if record_file:
             save_run(record_file, record, list(command))
-        return record
+        return _or_raised(record, layer_difference(record))
 
     def opened(all_inputs: list[Int8]) -> AbstractContextManager[OpenPlace]:
         kept = Journalled(all_inputs, optional_path(journal), resume, discard)
@@ -200,25 +202,21 @@ def run(
     if record_file:
         save_run(record_file, ours, list(command))
     if chosen.name != "tflm":
-        return printed(ours) | kept
+        return _or_raised(printed(ours) | kept, difference(ours, on))
     other = open_tflm(model, target, chosen.includes, chosen.library, chosen.arena)
     theirs, _ = run_suites(model, suites, other, listener)
     rows = [side_by_side("tinyedge", ours), side_by_side("tflm", theirs)]
-    return {**printed(ours), **kept, "tflm": printed(theirs), "side_by_side": rows}
+    return _or_raised(
+        {**printed(ours), **kept, "tflm": printed(theirs), "side_by_side": rows},
+        difference(ours, on) or difference(theirs, "tflm"),
+    )
 
 
-def failure_of(record: Mapping[str, Any]) -> ThresholdError | None:
-    """What is wrong, by the record of ``run``, if host and device differ; the command exits with 8.
-
-    Args:
-        record: what ``run`` gave.
-    """
-    if "trace" in record:
-        return layer_difference(record)
-    for place, part in ((record["on"], record), ("tflm", record.get("tflm", {}))):
-        if differing := sum(suite["mismatched_samples"] for suite in part.get("suites", ())):
-            return ThresholdError(f"host and {place} differ on {differing} samples")
-    return None
+def _or_raised(record: dict[str, Any], fault: ThresholdError | None) -> dict[str, Any]:
+    """Gives the record; raises the fault with it, if there is one."""
+    if fault:
+        raise fault.of(record)
+    return record
 
 
 def run_suites(
