@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tinyedge.api import Firmware, Footprint, Model, Result, attack, convert, load
+    from tinyedge.api import (
+        Firmware,
+        Footprint,
+        Model,
+        Result,
+        attack,
+        convert,
+        convert_to_hls4ml,
+        load,
+    )
     from tinyedge.commands.arena import arena
     from tinyedge.commands.boards import list_boards, show_board, validate_boards
     from tinyedge.commands.build import build
@@ -33,6 +42,7 @@ _HOMES = {
     "build": "tinyedge.commands.build",
     "check": "tinyedge.commands.check",
     "convert": "tinyedge.api",
+    "convert_to_hls4ml": "tinyedge.api",
     "devices": "tinyedge.commands.devices",
     "doctor": "tinyedge.commands.doctor",
     "flash": "tinyedge.commands.flash",
@@ -55,6 +65,7 @@ __all__ = [
     "build",
     "check",
     "convert",
+    "convert_to_hls4ml",
     "devices",
     "doctor",
     "flash",
