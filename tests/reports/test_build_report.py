@@ -93,10 +93,10 @@ def test_report_of_a_build_in_every_form(
     run_json(capsys, "footprint", written, "-o", tmp_path / "again.html")
     assert page.read_bytes() == (tmp_path / "again.html").read_bytes()
     grown = footprint["compare"]["symbols"][0]
-    for text, written in ((page.read_text(), str), (markdown.read_text(), in_markdown)):
+    for text, shown in ((page.read_text(), str), (markdown.read_text(), in_markdown)):
         assert grown["name"] in text
         assert f"{grown['flash']['change']:+,}" in text
-        assert written(footprint["layers"][0]["packing"]) in text
+        assert shown(footprint["layers"][0]["packing"]) in text
     for symbol in footprint["symbols"]:
         assert f">{symbol['name']}<" in page.read_text()
     assert "The arena over time" in page.read_text()

@@ -1,20 +1,23 @@
-"""Arguments of functions: files or arrays, and checks that the command line makes of options."""
+"""Arguments of functions: names, numbers, paths, arrays, checked as a terminal checks options."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from os import PathLike
+from collections.abc import Iterable, Sequence
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.boards import Board, load_board
 from tinyedge.errors import UsageError
 from tinyedge.samples.reading import array_samples, input_samples
 from tinyedge.samples.scaling import ModelInput
 
 AnyPath = str | PathLike[str]
+Paths = AnyPath | Iterable[AnyPath]
+"""A path, or several."""
 Samples = AnyPath | NDArray[Any]
 """A file of samples, or the samples."""
 
@@ -57,3 +60,32 @@ def whole(name: str, value: object, low: int, high: int | None = None) -> None:
     if type(value) is not int or value < low or (high is not None and value > high):
         span = f"from {low} on" if high is None else f"from {low} to {high}"
         raise UsageError(f"{name}={value!r}: a whole number {span}")
+
+
+def above_zero(**given: float | None) -> None:
+    """Raises UsageError where an argument is neither None nor a number above 0."""
+    for name, value in given.items():
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            raise UsageError(f"{name}={value!r}: a number above 0")
+
+
+def paths(given: Paths) -> tuple[Path, ...]:
+    """The paths of one or several."""
+    return tuple(map(Path, [given] if isinstance(given, str | PathLike) else given))
+
+
+def optional_path(given: AnyPath | None) -> Path | None:
+    """A path, if one is given."""
+    return None if given is None else Path(given)
+
+
+def board_of(board: object) -> Board:
+    """A board by its name or file.
+
+    Raises:
+        UsageError: it is neither.
+        BoardError: it is unknown, or its description wrong.
+    """
+    if not isinstance(board, str | PathLike):
+        raise UsageError(f"board={board!r}: a name, or the path of a .toml file")
+    return load_board(fspath(board))
