@@ -13,14 +13,21 @@ from tinyedge.cli.main import cli
 
 FUNCTIONS = (
     "arena",
+    "build",
     "check",
+    "devices",
+    "doctor",
     "export",
+    "flash",
     "footprint",
     "quantize",
     "report",
     "resources",
+    "run",
     "train",
 )
+BESIDES = {"command", "listener"}
+"""What functions take besides: the command line for their record, and who is told."""
 SHOWN = {"json", "verbose", "quiet", "top"}
 """Options that only say what a terminal is shown."""
 
@@ -41,4 +48,4 @@ def test_a_function_takes_the_options(name: str) -> None:
     positional = [each.name for each in taken if each.kind is each.POSITIONAL_OR_KEYWORD]
     named = {each.name for each in taken if each.kind is each.KEYWORD_ONLY}
     assert positional == arguments
-    assert named - {"listener"} == options - SHOWN
+    assert named - BESIDES == options - SHOWN
