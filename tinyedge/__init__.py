@@ -11,8 +11,30 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tinyedge.api import Firmware, Footprint, Model, Result, attack, convert, load
+    from tinyedge.api import (
+        Firmware,
+        Footprint,
+        Model,
+        Result,
+        attack,
+        convert,
+        convert_to_hls4ml,
+        load,
+    )
     from tinyedge.commands.arena import arena
+    from tinyedge.commands.boards import list_boards, show_board, validate_boards
+    from tinyedge.commands.build import build
+    from tinyedge.commands.check import check
+    from tinyedge.commands.devices import devices
+    from tinyedge.commands.doctor import doctor
+    from tinyedge.commands.export import export
+    from tinyedge.commands.flash import flash
+    from tinyedge.commands.footprint import footprint
+    from tinyedge.commands.quantize import quantize
+    from tinyedge.commands.report import report
+    from tinyedge.commands.resources import resources
+    from tinyedge.commands.run import run
+    from tinyedge.commands.train import train
     from tinyedge.evaluation.suites import Suite, load_suites
 
 _HOMES = {
@@ -23,9 +45,25 @@ _HOMES = {
     "Suite": "tinyedge.evaluation.suites",
     "arena": "tinyedge.commands.arena",
     "attack": "tinyedge.api",
+    "build": "tinyedge.commands.build",
+    "check": "tinyedge.commands.check",
     "convert": "tinyedge.api",
+    "convert_to_hls4ml": "tinyedge.api",
+    "devices": "tinyedge.commands.devices",
+    "doctor": "tinyedge.commands.doctor",
+    "export": "tinyedge.commands.export",
+    "flash": "tinyedge.commands.flash",
+    "footprint": "tinyedge.commands.footprint",
+    "list_boards": "tinyedge.commands.boards",
     "load": "tinyedge.api",
     "load_suites": "tinyedge.evaluation.suites",
+    "quantize": "tinyedge.commands.quantize",
+    "report": "tinyedge.commands.report",
+    "resources": "tinyedge.commands.resources",
+    "run": "tinyedge.commands.run",
+    "show_board": "tinyedge.commands.boards",
+    "train": "tinyedge.commands.train",
+    "validate_boards": "tinyedge.commands.boards",
 }
 
 __all__ = [
@@ -36,9 +74,25 @@ __all__ = [
     "Suite",
     "arena",
     "attack",
+    "build",
+    "check",
     "convert",
+    "convert_to_hls4ml",
+    "devices",
+    "doctor",
+    "export",
+    "flash",
+    "footprint",
+    "list_boards",
     "load",
     "load_suites",
+    "quantize",
+    "report",
+    "resources",
+    "run",
+    "show_board",
+    "train",
+    "validate_boards",
 ]
 
 

@@ -15,7 +15,7 @@ import tempfile
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -24,7 +24,9 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.boards import DEFAULT_BOARD, Board, load_board
+from tinyedge.boards import DEFAULT_BOARD, Board
+from tinyedge.commands.arguments import AnyPath, above_zero, board_of, one_of, whole
+from tinyedge.commands.conversion import imported_model
 from tinyedge.errors import ModelError, TinyEdgeError, UsageError
 from tinyedge.evaluation.compare import evaluate_suite, reconstruction_error
 from tinyedge.evaluation.executors import Int8, Progress, Run
@@ -40,22 +42,30 @@ from tinyedge.exporters.converted import ConvertedModel, load_converted, write_c
 from tinyedge.firmware import project
 from tinyedge.firmware.footprint import memory_record
 from tinyedge.graph import reference
-from tinyedge.importers import import_model, is_keras_model
+from tinyedge.importers import ImportResult, is_keras_model
+from tinyedge.importers.result import Agreement
 from tinyedge.names import (
+    ARITHMETICS,
+    BACKENDS,
     COMPILERS,
     CORE_NAMES,
     DEVICES,
     EMULATORS,
+    IO_TYPES,
     OBJECTIVES,
     PLACES,
+    Arithmetic,
+    Backend,
     CompilerName,
     CoreName,
     DevicePlace,
     EmulatorName,
+    IOType,
     Objective,
     PlaceName,
 )
 from tinyedge.places import OpenPlace, PlaceSpec, open_place
+from tinyedge.progress import NOBODY, Listener
 from tinyedge.records.run import Run as RunRecord
 from tinyedge.reports import notebook
 from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
@@ -65,10 +75,9 @@ from tinyedge.reports.record import (
     printed,
     save_run,
 )
-from tinyedge.samples.reading import array_samples, calibration_inputs, read_calibration
+from tinyedge.samples.reading import array_samples
 from tinyedge.samples.scaling import ModelInput, wide_epsilon
 
-AnyPath = str | PathLike[str]
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 """A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels."""
 
@@ -111,12 +120,6 @@ def _in_python(hint: str) -> str:
     return re.sub(r"--([a-z][a-z0-9-]*)( [a-z0-9-]+)?", argument, hint)
 
 
-def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Raises UsageError where an argument is neither None nor one of the names allowed."""
-    if value is not None and value not in allowed:
-        raise UsageError(f"{name}={value!r}: one of {', '.join(allowed)}")
-
-
 def _numbers(name: str, value: Any) -> list[float]:
     """An argument that is a number, or several; raises UsageError for anything else."""
     try:
@@ -127,17 +130,17 @@ def _numbers(name: str, value: Any) -> list[float]:
 
 def _range(name: str, value: Any) -> tuple[float, float]:
     """An argument that is two numbers, the first below the second."""
+    low, high = _two_numbers(name, value)
+    if not low < high:
+        raise UsageError(f"{name}={value!r}: two numbers, the first value below the second")
+    return low, high
+
+
+def _two_numbers(name: str, value: Any) -> tuple[float, float]:
     numbers = _numbers(name, value)
-    if len(numbers) != 2 or not numbers[0] < numbers[1]:
+    if len(numbers) != 2:
         raise UsageError(f"{name}={value!r}: two numbers, the first value below the second")
     return numbers[0], numbers[1]
-
-
-def _board(board: object) -> Board:
-    """A board by its name or file."""
-    if not isinstance(board, str | PathLike):
-        raise UsageError(f"board={board!r}: a name, or the path of a .toml file")
-    return load_board(str(board))
 
 
 @_noted
@@ -147,9 +150,11 @@ def convert(
     *,
     input_range: tuple[float, float] | None = None,
     core: CoreName | None = None,
-    board: str | None = None,
+    board: AnyPath | None = None,
     optimize: Objective = "speed",
     folder: AnyPath | None = None,
+    listener: Listener = NOBODY,
+    command: str = "",
 ) -> Model:
     """Converts a model to the integer graph, packed C and a ``.tflite`` file.
 
@@ -165,7 +170,10 @@ def convert(
             ``cortex-m4``.
         board: name or ``.toml`` file of the board that it is for, in place of ``core``.
         optimize: for ``speed``, or for the ``size`` of the flash image.
-        folder: to write into; a temporary one by default.
+        folder: to write into, as ``--output``; a temporary one by default.
+        listener: told how far it is, and what ``Model.notes`` and ``Model.agreement`` hold.
+        command: what the files say that they were made by; this function and the model's name by
+            default.
 
     Raises:
         ModelError: the model cannot be read, or holds something that is not supported.
@@ -174,24 +182,108 @@ def convert(
             unknown ``core`` or ``optimize``, or both ``core`` and ``board``.
         BoardError: the board is unknown.
     """
-    _one_of("core", core, CORE_NAMES)
-    _one_of("optimize", optimize, OBJECTIVES)
+    one_of("core", core, CORE_NAMES)
+    one_of("optimize", optimize, OBJECTIVES)
     if core and board is not None:
-        raise UsageError("core and board exclude each other")
+        raise UsageError("--core and --board exclude each other")
     if board is not None:
-        core = _board(board).core
-    if input_range is not None:
-        input_range = _range("input_range", input_range)
-    kept = _Folder(folder)
-    with _model_file(model) as path:
-        keras = is_keras_model(path)
-        if (calibration is not None or input_range) and path.exists() and not keras:
-            raise UsageError("calibration and input_range go with Keras models")
-        imported = import_model(path, _calibration(calibration), input_range)
-        made_by = f"tinyedge.convert {path.name}"
-        options = CodeOptions(core or CodeOptions.core, optimize)
+        core = board_of(board).core
+    options = CodeOptions(core or CodeOptions.core, optimize)
+    with _imported(model, calibration, input_range, listener) as (path, imported):
+        kept = _Folder(folder)
+        made_by = command or f"tinyedge.convert {path.name}"
         converted = write_converted(imported.graph, kept.path, made_by, imported.notes, options)
-    return Model(converted, kept)
+    listener.remark(*(f"note: {note}" for note in imported.notes))
+    if agreement := imported.agreement:
+        listener.remark(
+            f"agreement with {path.name} on {agreement.samples} calibration samples: "
+            f"{agreement.same:.1%}, outputs {agreement.mean_error:.2f} steps apart on average"
+        )
+    return Model(converted, kept, agreement)
+
+
+@_noted
+def convert_to_hls4ml(
+    model: Any,
+    calibration: NDArray[Any] | AnyPath | None = None,
+    *,
+    folder: AnyPath,
+    input_range: tuple[float, float] | None = None,
+    backend: Backend = "vitis",
+    io: IOType = "parallel",
+    arithmetic: Arithmetic = "exact",
+    reuse_factor: int = 1,
+    part: str | None = None,
+    clock_period: float = 5.0,
+    listener: Listener = NOBODY,
+) -> dict[str, Any]:
+    """Writes an hls4ml project for an FPGA: ``tinyedge convert --to hls4ml``.
+
+    Args:
+        model: a ``tf_keras.Model`` with QKeras' layers, or the path of such.
+        calibration: see ``convert``.
+        folder: to write into, as ``--output``.
+        input_range: see ``convert``.
+        backend: whose tools the project is for: ``vitis`` or ``vivado``.
+        io: ``parallel``: whole tensors; ``stream``: one pixel after the other.
+        arithmetic: scale sums ``exact``, as the microcontroller does, or ``plain``.
+        reuse_factor: how often a multiplier works in one result of a layer, 1 or more.
+        part: FPGA part number; hls4ml's own by default.
+        clock_period: of the FPGA, in nanoseconds.
+        listener: told how far it is.
+
+    Returns:
+        ``folder``, and ``project`` as ``docs/hls4ml.md`` has it.
+
+    Raises:
+        ModelError: the model cannot be read, or hls4ml cannot do a layer.
+        DataError: ``calibration`` does not fit.
+        UsageError: the model is no QKeras model, or an argument none of those named.
+        MissingDependencyError: hls4ml is not installed.
+    """
+    one_of("backend", backend, BACKENDS)
+    one_of("io", io, IO_TYPES)
+    one_of("arithmetic", arithmetic, ARITHMETICS)
+    whole("reuse_factor", reuse_factor, 1)
+    above_zero(clock_period=clock_period)
+    with _imported(model, calibration, input_range, listener) as (path, imported):
+        if not is_keras_model(path):
+            raise UsageError("--to hls4ml takes a QKeras model (.h5, .keras, SavedModel)")
+        from tinyedge.exporters.hls4ml.project import write_project
+
+        with listener.step("writing the hls4ml project"):
+            project = write_project(
+                path,
+                imported,
+                Path(folder),
+                backend=backend,
+                io_type=io,
+                arithmetic=arithmetic,
+                reuse_factor=reuse_factor,
+                part=part,
+                clock_period=clock_period,
+            )
+    listener.remark(*(f"note: {note}" for note in project.notes))
+    return {"folder": str(folder), "project": project.record}
+
+
+@contextlib.contextmanager
+def _imported(
+    model: Any,
+    calibration: NDArray[Any] | AnyPath | None,
+    input_range: tuple[float, float] | None,
+    listener: Listener,
+) -> Iterator[tuple[Path, ImportResult]]:
+    """The file of a model, and what was imported from it."""
+    if input_range is not None:
+        low, high = _two_numbers("input_range", input_range)
+        input_range = low, high
+    if calibration is not None and not isinstance(calibration, str | PathLike):
+        calibration = np.asarray(calibration)
+    with _model_file(model) as path:
+        with listener.step(f"reading {path.name}"):
+            imported = imported_model(path, calibration, input_range)
+        yield path, imported
 
 
 @_noted
@@ -269,10 +361,18 @@ class Model:
 
     Attributes:
         converted: the folder and what it holds: graph, manifest, files.
+        agreement: with the Keras model on calibration data, where ``convert`` had some.
     """
 
     converted: ConvertedModel
     _kept: _Folder = field(repr=False)
+    agreement: Agreement | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What ``tinyedge convert --json`` prints, without ``version`` and ``status``."""
+        record = {"folder": str(self.folder), "model": self.converted.manifest}
+        return record | ({"agreement": asdict(self.agreement)} if self.agreement else {})
 
     @property
     def folder(self) -> Path:
@@ -304,9 +404,9 @@ class Model:
             DoesNotFitError: its flash or RAM is too small.
             ToolchainError: there is no compiler, or it fails.
         """
-        _one_of("compiler", compiler, COMPILERS)
+        one_of("compiler", compiler, COMPILERS)
         target = Path(folder) if folder else None
-        built = project.build_firmware(self.converted, _board(board), compiler, target)
+        built = project.build_firmware(self.converted, board_of(board), compiler, target)
         return Firmware(self, built)
 
     @_noted
@@ -352,7 +452,7 @@ class Model:
             DataError: the samples do not fit the model.
             ToolchainError: the twin's compiler or TFLite-Micro is missing.
         """
-        _one_of("on", on, PLACES)
+        one_of("on", on, PLACES)
         if on == "emulator" or on == "board":  # noqa: PLR1714 - narrows the type
             _check_device(on, port, emulator, baud, timeout_s)  # before anything is built
             built = self.build(board, compiler=compiler)
@@ -632,8 +732,8 @@ def _check_device(
     timeout_s: float | None,
 ) -> None:
     """Raises UsageError for arguments of a device that are unknown or do not go together."""
-    _one_of("on", on, DEVICES)
-    _one_of("emulator", emulator, EMULATORS)
+    one_of("on", on, DEVICES)
+    one_of("emulator", emulator, EMULATORS)
     if (port or baud) and on != "board":
         raise UsageError("port and baud go with on='board'")
     for name, value in (("baud", baud), ("timeout_s", timeout_s)):
@@ -664,14 +764,6 @@ def _model_file(model: Any) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(prefix="tinyedge-") as folder:
         yield save_keras_model(model, Path(folder))
-
-
-def _calibration(given: NDArray[Any] | AnyPath | None) -> NDArray[Any] | None:
-    if given is None:
-        return None
-    if isinstance(given, str | PathLike):
-        return read_calibration(Path(given))
-    return calibration_inputs("calibration", np.asarray(given))
 
 
 def _suites(samples: Samples) -> list[Suite]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class TinyEdgeError(Exception):
     """Base of all errors that are the fault of an input, an option or the surroundings.
@@ -146,8 +148,18 @@ class FirmwareFaultError(LinkError):
 
 
 class ThresholdError(TinyEdgeError):
-    """A result that misses a threshold the user asked for, or host and device that differ."""
+    """A result that misses a threshold the user asked for, or host and device that differ.
+
+    Attributes:
+        record: the result, as the command's function would have given it; None where there is none.
+    """
 
     exit_code = 8
     code = "threshold"
     default_hint = "convert and build again; if they still differ, it is a bug of tinyedge"
+    record: dict[str, Any] | None = None
+
+    def of(self, record: dict[str, Any]) -> ThresholdError:
+        """The same error, which carries the result that misses the threshold."""
+        self.record = record
+        return self

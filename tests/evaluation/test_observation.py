@@ -20,6 +20,7 @@ from tinyedge.evaluation.observation import (
     Difference,
     Observer,
     TwinObserver,
+    difference_message,
     differing_outputs,
     first_difference,
     watch,
@@ -166,7 +167,7 @@ def test_board_names_the_layer_with_a_fault(
     assert found
     assert found.layer.name == first_layer_with(model, kernel)
     assert found.differing > 0
-    assert f"'{found.layer.name}'" in found.message
+    assert f"'{found.layer.name}'" in difference_message(found.to_json())
     assert found.host != found.device
 
 
@@ -212,7 +213,7 @@ def test_fault_that_does_not_come_back_is_said(demo_model: ConvertedModel) -> No
     found = first_difference(demo_model.graph, layers, samples, differs, observer, lambda _: None)
     assert found
     assert (found.layer.name, found.sample, found.index) == ("stem_pool", 2, None)
-    assert "came right" in found.message
+    assert "came right" in difference_message(found.to_json())
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "zig"])

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.commands import failure, run_cli, run_json
 from tests.reports.builds import BOARDS, default_build
 from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.naming import in_markdown
 
 pytestmark = pytest.mark.needs_tool
 
@@ -92,10 +93,10 @@ def test_report_of_a_build_in_every_form(
     run_json(capsys, "footprint", written, "-o", tmp_path / "again.html")
     assert page.read_bytes() == (tmp_path / "again.html").read_bytes()
     grown = footprint["compare"]["symbols"][0]
-    for text in (page.read_text(), markdown.read_text()):
+    for text, shown in ((page.read_text(), str), (markdown.read_text(), in_markdown)):
         assert grown["name"] in text
         assert f"{grown['flash']['change']:+,}" in text
-        assert footprint["layers"][0]["packing"] in text
+        assert shown(footprint["layers"][0]["packing"]) in text
     for symbol in footprint["symbols"]:
         assert f">{symbol['name']}<" in page.read_text()
     assert "The arena over time" in page.read_text()

@@ -19,42 +19,32 @@ def command() -> None:
 @command.command("list")
 @output_options
 @click.pass_obj
-def list_boards(output: Output) -> None:
+def list_command(output: Output) -> None:
     """List all boards."""
     from rich.table import Table
 
-    from tinyedge.boards import board_names, load_board
+    from tinyedge.boards import load_board
+    from tinyedge.commands.boards import list_boards
     from tinyedge.targets import available_emulators
 
-    boards = [load_board(name) for name in board_names()]
+    record = list_boards()
     table = Table()
     for heading in ("board", "title", "MCU", "core"):
         table.add_column(heading)
     for heading in ("flash KB", "RAM KB"):
         table.add_column(heading, justify="right")
     table.add_column("emulators here")
-    for board in boards:
+    for board in record["boards"]:
         table.add_row(
-            board.name,
-            board.title,
-            board.mcu,
-            board.core,
-            str(board.flash.size // 1024),
-            str(board.ram.size // 1024),
-            ", ".join(available_emulators(board)) or "-",
+            board["name"],
+            board["title"],
+            board["mcu"],
+            board["core"],
+            str(board["flash"] // 1024),
+            str(board["ram"] // 1024),
+            ", ".join(available_emulators(load_board(board["name"]))) or "-",
         )
-    records = [
-        {
-            "name": board.name,
-            "title": board.title,
-            "mcu": board.mcu,
-            "core": board.core,
-            "flash": board.flash.size,
-            "ram": board.ram.size,
-        }
-        for board in boards
-    ]
-    output.result({"boards": records}, table)
+    output.result(record, table)
 
 
 @command.command("show")
@@ -65,10 +55,10 @@ def show(output: Output, name: str) -> None:
     """Show everything about the board NAME, or a .toml file."""
     import json
 
-    from tinyedge.boards import load_board
+    from tinyedge.commands.boards import show_board
 
-    record = load_board(name).model_dump(by_alias=True)
-    output.result({"board": record}, json.dumps(record, indent=2))
+    record = show_board(name)
+    output.result(record, json.dumps(record["board"], indent=2))
 
 
 @command.command("validate")
@@ -77,18 +67,7 @@ def show(output: Output, name: str) -> None:
 @click.pass_obj
 def validate(output: Output, files: tuple[str, ...]) -> None:
     """Check board descriptions: names, or .toml files."""
-    from tinyedge.boards import load_board
-    from tinyedge.errors import BoardError
+    from tinyedge.commands.boards import validate_boards
 
-    boards, faults = [], []
-    for file in files:
-        try:
-            boards.append(load_board(file))
-        except BoardError as fault:
-            faults.append(fault)
-    if faults:
-        raise BoardError("\n".join(map(str, faults)), hint=faults[0].hint)
-    output.result(
-        {"valid": [board.name for board in boards]},
-        "\n".join(f"{board.name}: valid" for board in boards),
-    )
+    record = validate_boards(files)
+    output.result(record, "\n".join(f"{name}: valid" for name in record["valid"]))

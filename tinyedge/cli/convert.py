@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +13,6 @@ from tinyedge.cli.output import Output
 from tinyedge.names import ARITHMETICS, BACKENDS, CORE_NAMES, IO_TYPES, OBJECTIVES
 
 if TYPE_CHECKING:
-    from tinyedge.importers import ImportResult
     from tinyedge.names import CoreName, Objective
 
 TARGETS = ("c", "hls4ml")
@@ -45,7 +43,6 @@ def hls4ml_options(command: Command) -> Command:
         ),
         click.option(
             "--io",
-            "io_type",
             type=click.Choice(IO_TYPES),
             help="Whole tensors in parallel, or one pixel after the other. Default: parallel.",
         ),
@@ -106,73 +103,65 @@ def command(
     MODEL is a QKeras model (.h5, .keras or a SavedModel folder), a fully int8 .tflite file, or a
     graph that was saved before. An hls4ml project is made from a QKeras model only.
     """
+    from tinyedge.api import convert
     from tinyedge.boards import load_board
-    from tinyedge.cli.conversion import imported_model
     from tinyedge.cli.tables import layer_table
     from tinyedge.errors import UsageError
     from tinyedge.exporters.c import CodeOptions
-    from tinyedge.exporters.converted import write_converted
 
-    if core and board_name:
-        raise UsageError("--core and --board exclude each other")
-    if board_name:
-        core = load_board(board_name).core
-    options = CodeOptions(core or CodeOptions.core, optimize)
     given = {name: value for name, value in hls4ml.items() if value is not None}
-    if target == "hls4ml" and (core or options != CodeOptions()):
-        raise UsageError("--core, --board and --optimize go with --to c")
-    if target != "hls4ml" and given:
-        named = ", ".join(f"--{name.removesuffix('_type').replace('_', '-')}" for name in given)
-        raise UsageError(f"{named}: goes with --to hls4ml")
-    with output.step(f"reading {model.name}"):
-        imported = imported_model(model, calibration, input_range)
     if target == "hls4ml":
-        _convert_to_hls4ml(output, model, imported, folder, given)
+        if core or board_name or optimize != "speed":
+            raise UsageError("--core, --board and --optimize go with --to c")
+        _convert_to_hls4ml(output, model, folder, calibration, input_range, given)
         return
+    if given:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"{named}: goes with --to hls4ml")
     made_by = ["tinyedge convert", model.name]
     made_by += ["--calibration", calibration.name] if calibration else []
     made_by += ["--input-range", *map(str, input_range)] if input_range else []
-    made_by += ["--core", options.core] if options.core != CodeOptions.core else []
+    chosen = load_board(board_name).core if board_name and not core else core
+    made_by += ["--core", chosen] if chosen and chosen != CodeOptions.core else []
     made_by += ["--optimize", optimize] if optimize != CodeOptions.optimize else []
-    converted = write_converted(imported.graph, folder, " ".join(made_by), imported.notes, options)
-    for note in imported.notes:
-        output.remark(f"note: {note}")
-    record: dict[str, Any] = {"folder": str(folder), "model": converted.manifest}
-    if agreement := imported.agreement:
-        record["agreement"] = asdict(agreement)
-        output.remark(
-            f"agreement with {model.name} on {agreement.samples} calibration samples: "
-            f"{agreement.same:.1%}, outputs {agreement.mean_error:.2f} steps apart on average"
-        )
-    manifest = converted.manifest
+    converted = convert(
+        model,
+        calibration,
+        input_range=input_range or None,
+        core=core,
+        board=board_name,
+        optimize=optimize,
+        folder=folder,
+        listener=output,
+        command=" ".join(made_by),
+    )
+    manifest = converted.record["model"]
     summary = (
         f"{manifest['parameters']:,} parameters, {manifest['weight_bytes']:,} bytes of packed "
         f"weights, {manifest['macs']:,} MACs, arena {manifest['arena']['bytes']:,} bytes "
         f"(lower bound {manifest['arena']['lower_bound']:,})\nwritten to {folder}"
     )
-    output.result(record, layer_table(manifest["layers"]), summary)
+    output.result(converted.record, layer_table(manifest["layers"]), summary)
 
 
 def _convert_to_hls4ml(
     output: Output,
     model: Path,
-    imported: ImportResult,
     folder: Path,
+    calibration: Path | None,
+    input_range: tuple[float, float] | None,
     options: dict[str, Any],
 ) -> None:
+    from tinyedge.api import convert_to_hls4ml
     from tinyedge.cli.resources import resource_table
-    from tinyedge.errors import UsageError
-    from tinyedge.exporters.hls4ml.project import write_project
-    from tinyedge.importers import is_keras_model
 
-    if not is_keras_model(model):
-        raise UsageError("--to hls4ml takes a QKeras model (.h5, .keras, SavedModel)")
-    with output.step("writing the hls4ml project"):
-        project = write_project(model, imported, folder, **options)
-    for note in project.notes:
-        output.remark(f"note: {note}")
-    output.result(
-        {"folder": str(folder), "project": project.record},
-        resource_table(project.record["resources"]),
-        f"written to {folder}",
+    record = convert_to_hls4ml(
+        model,
+        calibration,
+        folder=folder,
+        input_range=input_range or None,
+        listener=output,
+        **options,
     )
+    table = resource_table(record["project"]["resources"])
+    output.result(record, table, f"written to {folder}")

@@ -54,8 +54,8 @@ def command(
     from tinyedge.attacks import AttackSettings
     from tinyedge.attacks.suites import craft_suites
     from tinyedge.boards import DEFAULT_BOARD, load_board
-    from tinyedge.cli.report import write_reports
     from tinyedge.cli.tables import layer_table, memory_bars, suite_table
+    from tinyedge.commands.report import write_reports
     from tinyedge.evaluation.compare import evaluate_suite
     from tinyedge.evaluation.suites import load_suites, save_suites
     from tinyedge.exporters.c import CodeOptions
@@ -123,7 +123,7 @@ def command(
 
 def _html(output: Output, folder: Path) -> Path | None:
     """Where the report goes as HTML; None, with a remark, where charts cannot be drawn."""
-    from tinyedge.cli.report import HTML_FILE
+    from tinyedge.commands.report import HTML_FILE
     from tinyedge.errors import MissingDependencyError
     from tinyedge.reports.charts import require_charts
 

@@ -59,7 +59,7 @@ def command(
     is printed. Ends with Ctrl-C.
     """
     from tinyedge.boards import DEFAULT_BOARD, load_board
-    from tinyedge.cli.firmware import Protocol, Runtime, build
+    from tinyedge.commands.firmware import Protocol, Runtime, build_firmware
     from tinyedge.errors import ToolchainError
     from tinyedge.exporters.converted import load_converted
     from tinyedge.targets import open_emulator, require_emulator
@@ -71,7 +71,7 @@ def command(
     model = load_converted(folder)
     name = require_emulator(board, emulator)  # before anything is built
     with output.step(f"compiling for {board.name}"):
-        firmware = build(model, board, compiler, chosen, protocol=spoken)
+        firmware = build_firmware(model, board, compiler, chosen, protocol=spoken)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the emulator has to end with us
     try:
         with (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,7 @@ from tinyedge.cli.output import Output
 from tinyedge.names import COMPILERS, FLASH_TOOLS
 
 if TYPE_CHECKING:
-    from tinyedge.names import CompilerName, MlperfInput
+    from tinyedge.names import FlashToolName
 
 
 @click.command("flash")
@@ -35,22 +35,12 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     output: Output,
+    /,
     folder: Path,
     board_name: str,
-    compiler: CompilerName | None,
-    tool_name: str | None,
-    port: str | None,
-    probe: str | None,
-    protocol: str,
-    mlperf_model: str | None,
-    mlperf_input: MlperfInput | None,
-    observe: bool,  # noqa: FBT001
-    runtime: str,
+    tool_name: FlashToolName | None,
     tflm_includes: tuple[Path, ...],
-    tflm_lib: Path | None,
-    tflm_arena: int | None,
-    *,
-    dry_run: bool,
+    **others: Any,
 ) -> None:
     """Build the firmware of a converted model and write it to the attached board.
 
@@ -59,35 +49,18 @@ def command(
     from rich.text import Text
 
     from tinyedge.boards import load_board
-    from tinyedge.cli.firmware import Protocol, Runtime, build
-    from tinyedge.exporters.converted import load_converted
-    from tinyedge.firmware.project import kernel_note
-    from tinyedge.targets.flashing import choose_tool, flash, plan
+    from tinyedge.commands.flash import flash
 
-    chosen = Runtime(runtime, tflm_includes, tflm_lib, tflm_arena)
-    spoken = Protocol(protocol, mlperf_model, mlperf_input, observe)
-    board = load_board(board_name)
-    choose_tool(board, tool_name, port, probe)  # before anything is built
-    model = load_converted(folder)
-    with output.step(f"compiling for {board.name}"):
-        firmware = build(model, board, compiler, chosen, protocol=spoken)
-    if chosen.name != "tflm" and (note := kernel_note(model, board)):
-        output.remark(note)
-    planned = plan(board, firmware.image, tool_name, port, probe)
-    commands = planned.commands
-    if not dry_run:
-        with output.step(f"flashing {board.title} by {planned.tool.name}"):
-            commands = flash(planned)
-        if not planned.verifies:
-            output.remark(f"{planned.tool.name} does not show that the flash holds the image")
-    record = {
-        "board": board.name,
-        "tool": planned.tool.name,
-        "command": commands[0],
-        "commands": commands,
-        "flashed": not dry_run,
-        "verified": planned.verifies and not dry_run,
-    }
-    verified = "flashed and verified" if planned.verifies else "flashed, not verified"
-    printed = "\n".join(map(shlex.join, commands))
-    output.result(record, Text(printed if dry_run else f"{board.title} {verified}"))
+    record = flash(
+        folder,
+        board=board_name,
+        tool=tool_name,
+        tflm_include=tflm_includes,
+        listener=output,
+        **others,
+    )
+    if not record["flashed"]:
+        output.result(record, Text("\n".join(map(shlex.join, record["commands"]))))
+        return
+    verified = "flashed and verified" if record["verified"] else "flashed, not verified"
+    output.result(record, Text(f"{load_board(board_name).title} {verified}"))

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.builds import BuildOptions, build_options
+from tinyedge.cli.builds import build_options
 from tinyedge.cli.options import PATH, output_options
-from tinyedge.cli.output import JSON_VERSION, Output
+from tinyedge.cli.output import Output, judged
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
     from tinyedge.reports.footprint import Record
-
-_FORMS = (".html", ".json", ".md")
 
 
 @click.command("footprint")
@@ -47,7 +44,6 @@ _FORMS = (".html", ".json", ".md")
 @click.option(
     "-o",
     "--output",
-    "target",
     type=PATH,
     metavar="FILE",
     help="Write the report too: .html, .md or .json.",
@@ -58,10 +54,8 @@ def command(
     output: Output,
     /,
     path: Path,
-    measured: Path | None,
-    profile: Path | None,
+    board_name: str | None,
     top: int,
-    target: Path | None,
     **options: Any,
 ) -> None:
     """Say what takes flash and RAM, and what grew.
@@ -70,40 +64,12 @@ def command(
     build' wrote, or an .elf file. By section, part, layer, kernel and symbol; every byte is counted
     once. Exit code 8 where a limit is exceeded.
     """
-    from tinyedge.errors import UsageError
-    from tinyedge.files import check_writable, write_atomically
-    from tinyedge.reports.footprint import add_costs, load_stack_peak, missed
+    from tinyedge.commands.footprint import footprint
 
-    if target and target.suffix not in _FORMS:
-        raise UsageError(f"--output {target}: the name has to end in {', '.join(_FORMS)}")
-    if target:
-        check_writable(target)
-    record = BuildOptions(**options).read(output, path)
-    if measured:
-        peak = load_stack_peak(measured, record["board"], record["flash"]["total"])
-        record["ram"]["stack_peak"] = peak
-    if profile:
-        add_costs(record, profile)
-    if target:
-        write_atomically(target, _render(record, target.suffix))
+    record, failure = judged(footprint, path, board=board_name, **options, listener=output)
+    target = options["output"]
     written = [f"written to {target}"] if target else []
-    text = footprint_text(record, top)
-    output.result(record, *text, *written, failure=missed(record["gates"]))
-
-
-def _render(record: Record, form: str) -> str:
-    """The footprint as a file of one of the forms."""
-    from tinyedge.reports.footprint import footprint_markdown
-    from tinyedge.reports.html import render_html
-    from tinyedge.reports.report import build_report
-
-    match form:
-        case ".json":
-            return json.dumps({"version": JSON_VERSION, **record}, indent=2) + "\n"
-        case ".md":
-            return footprint_markdown(record)
-        case _:
-            return render_html(build_report(record))
+    output.result(record, *footprint_text(record, top), *written, failure=failure)
 
 
 def footprint_text(record: Record, top: int) -> list[RenderableType]:

@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-from tinyedge.errors import TinyEdgeError
+from tinyedge.errors import ThresholdError, TinyEdgeError
 from tinyedge.naming import one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+_Arguments = ParamSpec("_Arguments")
 
 JSON_VERSION = 1
 _LINE_S = 30.0
@@ -134,6 +136,23 @@ class Output:
         with self.stderr.status(Text(label)):
             yield
         self.stderr.print(f"{label} done", style="dim")
+
+
+def judged(
+    function: Callable[_Arguments, dict[str, Any]],
+    *arguments: _Arguments.args,
+    **named: _Arguments.kwargs,
+) -> tuple[dict[str, Any], ThresholdError | None]:
+    """Calls a command's function; gives its record, and what is wrong where a threshold is missed.
+
+    Both are for ``Output.result``, which prints the record before it raises the error.
+    """
+    try:
+        return function(*arguments, **named), None
+    except ThresholdError as error:
+        if error.record is None:
+            raise
+        return error.record, error
 
 
 def _envelope(failure: TinyEdgeError | None) -> dict[str, Any]:

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.builds import BuildOptions, build_options
+from tinyedge.cli.builds import build_options
 from tinyedge.cli.options import PATH, output_options
-from tinyedge.cli.output import Output
+from tinyedge.cli.output import Output, judged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
-
-    from tinyedge.reports.report import Report
-
-_ELF_MAGIC = b"\x7fELF"
-HTML_FILE, MARKDOWN_FILE, JUNIT_FILE = "report.html", "report.md", "report.xml"
 
 
 def thresholds(
@@ -51,17 +46,15 @@ def thresholds(
 @click.option(
     "-o",
     "--output",
-    "folder",
     type=PATH,
     metavar="FOLDER",
-    help=f"Writes {HTML_FILE}, {MARKDOWN_FILE} and {JUNIT_FILE} there.",
+    help="Writes report.html, report.md and report.xml there.",
 )
 @click.option("--html", type=PATH, metavar="FILE", help="One page that needs no other file.")
 @click.option("--markdown", type=PATH, metavar="FILE", help="For a pull request.")
 @click.option("--junit", type=PATH, metavar="FILE", help="JUnit's XML: a test case a check.")
 @click.option(
     "--min-accuracy",
-    "asked",
     multiple=True,
     metavar="SUITE=VALUE",
     callback=thresholds,
@@ -69,7 +62,6 @@ def thresholds(
 )
 @click.option(
     "--footprint",
-    "footprint_file",
     type=PATH,
     metavar="BUILD",
     help="What the firmware of the run takes: its build, or what 'tinyedge footprint -o' wrote as "
@@ -77,7 +69,6 @@ def thresholds(
 )
 @click.option(
     "--profile",
-    "profile_file",
     type=PATH,
     metavar="FILE.json",
     help="What each layer costs, as 'tinyedge run --profile -o FILE' wrote it.",
@@ -86,17 +77,7 @@ def thresholds(
 @output_options
 @click.pass_obj
 def command(
-    output: Output,
-    /,
-    files: tuple[Path, ...],
-    folder: Path | None,
-    html: Path | None,
-    markdown: Path | None,
-    junit: Path | None,
-    asked: dict[str, float],
-    footprint_file: Path | None,
-    profile_file: Path | None,
-    **options: Any,
+    output: Output, /, files: tuple[Path, ...], board_name: str | None, **options: Any
 ) -> None:
     """Make a report of runs, from what they left and nothing else, or of a build.
 
@@ -107,97 +88,38 @@ def command(
     Where host and device differ, an accuracy that was asked for is missed, the memory does not
     suffice or a limit is exceeded, the exit code is 8, and the report is written all the same.
     """
-    from tinyedge.errors import UsageError
-    from tinyedge.files import check_writable
-    from tinyedge.reports.footprint import add_costs
-    from tinyedge.reports.report import build_report, load_report
+    from tinyedge.commands.report import report
 
-    if folder:
-        html, markdown = html or folder / HTML_FILE, markdown or folder / MARKDOWN_FILE
-        junit = junit or folder / JUNIT_FILE
-    for path in filter(None, (html, markdown, junit)):
-        check_writable(path)
-    build = BuildOptions(**options)
-    if any(map(_is_build, files)):
-        if len(files) > 1:
-            raise UsageError("a build is reported alone", hint="--compare OTHER says what it was")
-        if asked or footprint_file:
-            raise UsageError("--min-accuracy and --footprint go with runs, not with a build")
-        record = build.read(output, files[0])
-        if profile_file:
-            add_costs(record, profile_file)
-        report = build_report(record)
-    else:
-        if build.given() and not footprint_file:
-            raise UsageError(
-                f"{build.given()[0]} goes with a build, or with --footprint of a run's",
-                hint="runs that are named together are shown side by side",
-            )
-        footprint = build.read(output, footprint_file) if footprint_file else None
-        report = load_report(files, asked, footprint, profile_file)
-    written = write_reports(report, html, markdown, junit)
-    shown = {
-        "runs": [run.to_json() for run in report.runs],
-        "build": report.build and report.build.to_json(),
-        "written": [str(path) for path in written],
-    }
-    text = [*_text(report), *(f"written to {path}" for path in written)]
-    output.result(shown, *text, failure=report.failure())
+    record, failure = judged(report, files, board=board_name, **options, listener=output)
+    written = (f"written to {path}" for path in record["written"])
+    output.result(record, *_text(record), *written, failure=failure)
 
 
-def write_reports(
-    report: Report, html: Path | None, markdown: Path | None, junit: Path | None
-) -> list[Path]:
-    """Writes those forms of a report that a file is named for; all are made before any is written.
-
-    Raises:
-        MissingDependencyError: what makes one of them is not installed.
-    """
-    from tinyedge.files import write_atomically
-    from tinyedge.reports.html import render_html
-    from tinyedge.reports.junit import render_junit
-    from tinyedge.reports.markdown import render_markdown
-
-    forms = ((html, render_html), (markdown, render_markdown), (junit, render_junit))
-    made = [(path, render(report)) for path, render in forms if path]
-    for path, content in made:
-        write_atomically(path, content)
-    return [path for path, _ in made]
-
-
-def _is_build(path: Path) -> bool:
-    """Whether a file or folder is a build, or the record of one, and not of a run."""
-    from tinyedge.records.parts import read_record
-
-    if not path.is_file():
-        return path.is_dir()
-    if path.suffix == ".json":
-        hint = "name what 'tinyedge run -o' or 'tinyedge footprint -o' wrote"
-        return "symbols" in read_record(path, hint)
-    with path.open("rb") as file:
-        return file.read(len(_ELF_MAGIC)) == _ELF_MAGIC
-
-
-def _text(report: Report) -> list[RenderableType]:
+def _text(record: dict[str, Any]) -> list[RenderableType]:
     """What people read on a terminal."""
     from tinyedge.cli.footprint import footprint_summary
     from tinyedge.cli.tables import memory_bars, suite_table
+    from tinyedge.reports.report import place_in_words
 
     text: list[RenderableType] = []
-    for at in report.runs:
-        run = at.run.model_dump()
-        text += [f"{at.label}: {at.title}", suite_table(run["suites"], "device")]
+    for each in record["runs"]:
+        run = each["record"]
+        place = place_in_words(run["on"], run["board"], run["emulator"])
+        title = f"{each['label']}: {run['model']['name']} on {place}"
+        text += [title, suite_table(run["suites"], "device")]
         if run["memory"]:
             text.append(memory_bars(run["memory"]))
-        if at.run.judgement:
-            remarks = [*at.run.judgement.findings, *at.run.judgement.cautions]
-            text += [f"- {remark.text}" for remark in remarks]
-    if report.build:
-        text += footprint_summary(report.build.footprint)
-    several = len(report.runs) > 1
+        if judgement := run["judgement"]:
+            remarks = [*judgement["findings"], *judgement["cautions"]]
+            text += [f"- {remark['text']}" for remark in remarks]
+    build = [{"label": "build", **record["build"]}] if record["build"] else []
+    for each in build:
+        text += footprint_summary(each["record"])
+    several = len(record["runs"]) > 1
     text += [
-        f"{'ok' if check.ok else 'FAILED'}: {part.label + ': ' if several else ''}{check.suite}: "
-        f"{check.text}"
-        for part, check in report.checks
+        f"{'ok' if check['ok'] else 'FAILED'}: {each['label'] + ': ' if several else ''}"
+        f"{check['suite']}: {check['text']}"
+        for each in [*record["runs"], *build]
+        for check in each["checks"]
     ]
     return text

@@ -21,15 +21,13 @@ def command(output: Output, folder: Path) -> None:
     DIR is what 'tinyedge convert --to hls4ml' wrote. Multipliers, adders and bits are estimates;
     where the vendor's tools have left their report in DIR, it is shown too.
     """
-    from tinyedge.exporters.hls4ml.project import read_project
-    from tinyedge.exporters.hls4ml.reports import read_vendor_report
+    from tinyedge.commands.resources import resources
 
-    project = read_project(folder)
-    estimates = project.record["resources"]
-    vendor = read_vendor_report(folder)
-    text: list[Any] = [resource_table(estimates)]
+    record = resources(folder)
+    vendor = record["vendor"]
+    text: list[Any] = [resource_table(record["estimates"])]
     text.append(_vendor_table(vendor) if vendor else "no report of the vendor's tools in it yet")
-    output.result({"folder": str(folder), "estimates": estimates, "vendor": vendor}, *text)
+    output.result(record, *text)
 
 
 _COLUMNS = {

@@ -13,7 +13,7 @@ from tinyedge.cli.output import Output
 
 @click.command("train")
 @click.argument("config_file", type=PATH, metavar="CONFIG.toml")
-@click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder of the run.")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option(
     "--cross-validate", is_flag=True, help="Train once for each fold, and test on that fold."
@@ -21,51 +21,32 @@ from tinyedge.cli.output import Output
 @data_folder_option
 @output_options
 @click.pass_obj
-def command(
-    output: Output,
-    config_file: Path,
-    folder: Path,
-    resume: bool,  # noqa: FBT001 - a flag of click
-    cross_validate: bool,  # noqa: FBT001
-    data_folder: Path | None,
-) -> None:
+def command(output: Output, /, config_file: Path, **options: Any) -> None:
     """Train a network, quantization-aware, as CONFIG.toml says.
 
     A run that was stopped or killed goes on with --resume, to the same weights.
     """
-    import numpy as np
+    from tinyedge.commands.train import train
 
+    record = train(config_file, **options, listener=output)
+    output.result(record, "\n".join(_lines(record)))
+
+
+def _lines(record: dict[str, Any]) -> list[str]:
     from tinyedge.cli.tables import run_lines
-    from tinyedge.files import json_text, write_atomically
-    from tinyedge.training.config import read_config
+    from tinyedge.commands.train import fold_folder
 
-    config = read_config(config_file)
-    with output.step("loading TensorFlow"):
-        from tinyedge.training.data import load_data
-        from tinyedge.training.run import train
-    records, places = [], []
-    for fold in range(config.data.folds) if cross_validate else [config.data.fold]:
-        chosen = config.data.model_copy(update={"fold": fold})
-        place = folder / f"fold-{fold}" if cross_validate else folder
-        with output.step(f"loading {config.data.name}"):
-            samples = load_data(chosen, data_folder)
-        each = config.model_copy(update={"data": chosen})
-        records.append(train(each, samples, place, resume=resume, progress=output.progress))
-        places.append(place)
-    summary: dict[str, Any] = {"folder": str(folder), "runs": records}
-    lines = [_sizes(records[0])]
-    for place, record in zip(places, records, strict=True):
-        lines += run_lines(record, place)
-    if cross_validate:
-        accuracies = [record["test"]["accuracy"] for record in records]
-        summary["mean_accuracy"] = float(np.mean(accuracies))
-        summary["standard_deviation"] = float(np.std(accuracies, ddof=1))
-        write_atomically(folder / "folds.json", json_text(summary))
+    folder, runs = Path(record["folder"]), record["runs"]
+    folds = "mean_accuracy" in record
+    lines = [_sizes(runs[0])]
+    for fold, run in enumerate(runs):
+        lines += run_lines(run, folder / fold_folder(fold) if folds else folder)
+    if folds:
         lines.append(
-            f"{len(accuracies)} folds: {100 * summary['mean_accuracy']:.2f} % "
-            f"+- {100 * summary['standard_deviation']:.2f} % (standard deviation)"
+            f"{len(runs)} folds: {100 * record['mean_accuracy']:.2f} % "
+            f"+- {100 * record['standard_deviation']:.2f} % (standard deviation)"
         )
-    output.result(summary, "\n".join(lines))
+    return lines
 
 
 def _sizes(record: dict[str, Any]) -> str:

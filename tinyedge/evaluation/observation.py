@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -199,22 +200,6 @@ class Difference:
     host: int | None
     device: int | None
 
-    @property
-    def message(self) -> str:
-        """What is wrong, in a sentence."""
-        layer = self.layer
-        where = f"layer '{layer.name}' ({layer.operator}, {layer.kernel})"
-        if self.index is None:
-            return (
-                f"{where} gave another checksum for sample {self.sample}, but all "
-                f"{layer.size:,} values came right when they were computed again"
-            )
-        return (
-            f"{where} is the first that differs: {self.differing:,} of {layer.size:,} values of "
-            f"sample {self.sample}, the first at {list(self.index)}: host {self.host}, device "
-            f"{self.device}"
-        )
-
     def to_json(self) -> dict[str, Any]:
         """As ``trace.first_difference``."""
         return {
@@ -228,6 +213,21 @@ class Difference:
             "host": self.host,
             "device": self.device,
         }
+
+
+def difference_message(first: Mapping[str, Any]) -> str:
+    """What is wrong, in a sentence, by ``trace.first_difference``."""
+    where = f"layer '{first['layer']}' ({first['operator']}, {first['kernel']})"
+    if first["index"] is None:
+        return (
+            f"{where} gave another checksum for sample {first['sample']}, but all "
+            f"{first['values']:,} values came right when they were computed again"
+        )
+    return (
+        f"{where} is the first that differs: {first['differing']:,} of {first['values']:,} values "
+        f"of sample {first['sample']}, the first at {first['index']}: host {first['host']}, device "
+        f"{first['device']}"
+    )
 
 
 def differing_outputs(graph: Graph, layers: list[ObservedLayer], samples: Int8, crcs: Crcs) -> Any:

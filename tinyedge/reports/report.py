@@ -76,6 +76,13 @@ class Check:
     text: str
 
 
+def place_in_words(on: str | None, board: str | None, emulator: str | None) -> str:
+    """Where a run took place, of what its record says."""
+    if board is None:
+        return on or "an unknown place"
+    return f"{board} ({emulator})" if emulator else board
+
+
 @dataclass(frozen=True, eq=False)
 class RunReport:
     """What a report shows of one run.
@@ -102,10 +109,7 @@ class RunReport:
     @property
     def place(self) -> str:
         """Where it ran, in words."""
-        run = self.run
-        if run.board is None:
-            return run.on or "an unknown place"
-        return f"{run.board} ({run.emulator})" if run.emulator else run.board
+        return place_in_words(self.run.on, self.run.board, self.run.emulator)
 
     @property
     def differing(self) -> int:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinyedge
 from tests.cli.commands import failure, run_cli, run_json
+from tests.commands.records import as_printed
 from tests.conftest import require
 from tests.exporters.hls4ml import networks
 from tests.importers import keras_models as km
@@ -327,6 +329,7 @@ def test_commands(
     record = run_json(capsys, "convert", model, *arguments)["project"]
     assert record["settings"]["backend"] == "vivado"
     shown = run_json(capsys, "resources", folder)
+    assert as_printed(tinyedge.resources(folder)) == shown
     assert shown["estimates"] == record["resources"]
     assert shown["vendor"] is None
     assert "hls4ml project" in failure(capsys, 3, "resources", tmp_path)["message"]
@@ -349,7 +352,7 @@ def test_commands(
     )
     assert "stopped here" in failure(capsys, 5, *check, broken)["message"]
     (broken / "tinyedge.json").write_text("{}")
-    assert "damaged" in failure(capsys, 3, *check, broken)["message"]
+    assert "another version" in failure(capsys, 3, *check, broken)["message"]
 
 
 def test_a_missing_compiler_is_named(

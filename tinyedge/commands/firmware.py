@@ -1,4 +1,4 @@
-"""Building the firmware that options ask for."""
+"""Building the firmware that ``build``, ``flash``, ``emulate`` and ``run`` are asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.commands.arguments import AnyPath, Paths, one_of, optional_path, paths
 from tinyedge.errors import UsageError
+from tinyedge.names import COMPILERS, MLPERF_INPUTS, PROTOCOLS, RUNTIMES
 
 if TYPE_CHECKING:
     from tinyedge.boards import Board
@@ -14,18 +16,21 @@ if TYPE_CHECKING:
     from tinyedge.firmware.mlperf import Mlperf
     from tinyedge.firmware.project import Firmware
     from tinyedge.names import CompilerName, MlperfInput
+    from tinyedge.progress import Listener
     from tinyedge.tflm.firmware import TflmLibrary
+
+_LEAST_ARENA = 16
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What ``tflm_options`` were given.
+    """What computes the model.
 
     Attributes:
         name: ``tinyedge`` or ``tflm``.
         includes: ``--tflm-include``.
         library: ``--tflm-lib``.
-        arena: ``--tflm-arena``.
+        arena: ``--tflm-arena``, in bytes.
     """
 
     name: str
@@ -33,7 +38,15 @@ class Runtime:
     library: Path | None
     arena: int | None
 
+    @classmethod
+    def of(cls, name: str, includes: Paths, library: AnyPath | None, arena: int | None) -> Runtime:
+        """What the arguments ``runtime`` and ``tflm_...`` of a function say."""
+        return cls(name, paths(includes), optional_path(library), arena)
+
     def __post_init__(self) -> None:
+        one_of("runtime", self.name, RUNTIMES)
+        if self.arena is not None and self.arena < _LEAST_ARENA:
+            raise UsageError(f"tflm_arena={self.arena!r}: {_LEAST_ARENA} bytes or more")
         given = self.includes or self.library or self.arena
         if self.name != "tflm" and given:
             raise UsageError("--tflm-include, --tflm-lib and --tflm-arena go with --runtime tflm")
@@ -60,7 +73,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What ``protocol_options`` were given.
+    """What the firmware speaks.
 
     Attributes:
         name: ``tinyedge`` or ``mlperf``.
@@ -75,6 +88,8 @@ class Protocol:
     observe: bool = False
 
     def __post_init__(self) -> None:
+        one_of("protocol", self.name, PROTOCOLS)
+        one_of("mlperf_input", self.input, MLPERF_INPUTS)
         if self.name != "mlperf" and (self.model or self.input):
             raise UsageError("--mlperf-model and --mlperf-input go with --protocol mlperf")
         if self.name == "mlperf" and self.observe:
@@ -93,7 +108,41 @@ class Protocol:
         return Mlperf.of(model.graph, self.model, self.input)
 
 
-def build(
+@dataclass(frozen=True)
+class Program:
+    """What a firmware is to be.
+
+    Attributes:
+        board: that it is for.
+        compiler: that it is built with; ``gcc`` where installed by default, else ``zig``.
+        runtime: what computes the model.
+        protocol: what it speaks.
+    """
+
+    board: Board
+    compiler: CompilerName | None
+    runtime: Runtime
+    protocol: Protocol
+
+    def __post_init__(self) -> None:
+        one_of("compiler", self.compiler, COMPILERS)
+
+    def built(
+        self, model: ConvertedModel, listener: Listener, target: Path | None = None
+    ) -> Firmware:
+        """Builds it; raises as ``build_firmware``."""
+        from tinyedge.firmware.project import kernel_note
+
+        with listener.step(f"compiling for {self.board.name}"):
+            firmware = build_firmware(
+                model, self.board, self.compiler, self.runtime, target, self.protocol
+            )
+        if self.runtime.name != "tflm" and (note := kernel_note(model, self.board)):
+            listener.remark(note)
+        return firmware
+
+
+def build_firmware(
     model: ConvertedModel,
     board: Board,
     compiler: CompilerName | None,
@@ -111,9 +160,11 @@ def build(
     protocol = protocol or Protocol()
     mlperf = protocol.mlperf(model)
     if runtime.name != "tflm":
-        from tinyedge.firmware.project import build_firmware
+        from tinyedge.firmware import project
 
-        return build_firmware(model, board, compiler, target, mlperf, observe=protocol.observe)
+        return project.build_firmware(
+            model, board, compiler, target, mlperf, observe=protocol.observe
+        )
     if protocol.observe:
         raise UsageError("--observe does not go with --runtime tflm")
     library = runtime.tflm()

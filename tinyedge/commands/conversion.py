@@ -1,0 +1,36 @@
+"""What commands that import a model share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tinyedge.commands.arguments import Samples
+from tinyedge.errors import UsageError
+from tinyedge.importers import ImportResult, import_model, is_keras_model
+from tinyedge.samples.reading import calibration_inputs, read_calibration
+
+
+def imported_model(
+    model: Path,
+    calibration: Samples | None,
+    input_range: tuple[float, float] | None,
+) -> ImportResult:
+    """Imports a model as ``--calibration`` and ``--input-range`` say.
+
+    Raises:
+        UsageError: the options go with a QKeras model, or the range is empty.
+        ModelError, DataError: as ``import_model`` and ``read_calibration``.
+    """
+    if input_range and not input_range[0] < input_range[1]:
+        raise UsageError("--input-range: LOW has to be below HIGH")
+    given = calibration is not None
+    if (given or input_range) and model.exists() and not is_keras_model(model):
+        raise UsageError("--calibration and --input-range go with QKeras models")
+    samples = None
+    if isinstance(calibration, np.ndarray):
+        samples = calibration_inputs("calibration", calibration)
+    elif calibration is not None:
+        samples = read_calibration(Path(calibration))
+    return import_model(model, samples, input_range or None)

@@ -1,0 +1,95 @@
+"""Writing a converted model as a project that needs nothing of tinyedge."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from tinyedge.boards import load_board
+from tinyedge.commands.arguments import AnyPath, Samples, one_of, samples_to_run
+from tinyedge.errors import UsageError
+from tinyedge.exporters.converted import ConvertedModel, load_converted
+from tinyedge.firmware.export import export_firmware
+from tinyedge.firmware.export.arduino import export_arduino
+from tinyedge.names import EXPORT_FORMATS, ExportFormat, ProjectFormat
+from tinyedge.samples.scaling import ModelInput
+
+
+def export(
+    folder: AnyPath,
+    *,
+    board: str | None = None,
+    format: ExportFormat,  # noqa: A002 - the option's name
+    output: AnyPath,
+    name: str | None = None,
+    data: Samples | None = None,
+    zip: bool = False,  # noqa: A002 - the option's name
+) -> dict[str, Any]:
+    """Writes a converted model as a project of another build system.
+
+    Args:
+        folder: what ``tinyedge convert`` wrote.
+        board: name or ``.toml`` file; of ``cmake`` and ``platformio``.
+        format: the build system that it is for.
+        output: the folder to write.
+        name: of an Arduino library; the model's by default.
+        data: samples (n, *input shape), or a file of such, of which an Arduino library's example
+            classifies the first; noise by default.
+        zip: whether an Arduino library is also written as ``FOLDER.zip``.
+
+    Returns:
+        ``format``, ``folder`` and ``files``; of a library ``name`` and ``zip``, else ``board`` and
+        ``hash``.
+
+    Raises:
+        UsageError: arguments do not go together, or ``output`` holds other files.
+        ModelError, BoardError, DataError: model, board or samples cannot be read.
+    """
+    one_of("format", format, EXPORT_FORMATS)
+    target = Path(output)
+    if format == "arduino":
+        if board:
+            raise UsageError("an Arduino library is for any board", hint="leave --board out")
+        model = load_converted(Path(folder))
+        record = _library(model, target, name, data, archive=zip)
+    else:
+        if name or data is not None or zip:
+            raise UsageError(f"--name, --data and --zip do not go with --format {format}")
+        if not board:
+            raise UsageError(f"--format {format} is for one board", hint="-b BOARD names it")
+        model = load_converted(Path(folder))
+        record = _project(model, board, format, target)
+    return {"format": format, "folder": str(target), **record}
+
+
+def _library(
+    model: ConvertedModel,
+    target: Path,
+    name: str | None,
+    data: Samples | None,
+    *,
+    archive: bool,
+) -> dict[str, Any]:
+    """Writes an Arduino library; gives its record."""
+    sample = None
+    if data is not None:
+        samples, _ = samples_to_run(data, ModelInput.of(model.graph))
+        sample = samples[0]
+    library = export_arduino(model, target, name, sample, archive=archive)
+    return {
+        "name": library.name,
+        "files": list(library.files),
+        "zip": str(library.archive) if library.archive else None,
+    }
+
+
+def _project(
+    model: ConvertedModel, board: str, form: ProjectFormat, target: Path
+) -> dict[str, Any]:
+    """Writes a board's firmware as a project; gives its record."""
+    loaded = load_board(board)
+    given = ["-b", board, "--format", form, "-o", str(target)]
+    asked = shlex.join(["tinyedge", "export", str(model.folder), *given])
+    written = export_firmware(model, loaded, form, target, asked)
+    return {"board": loaded.name, "files": written.files, "hash": written.hash}

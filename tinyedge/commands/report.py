@@ -1,0 +1,147 @@
+"""Reports of runs, from what they left and nothing else, or of a build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from tinyedge.commands.arguments import AnyPath
+from tinyedge.commands.builds import BuildOptions
+from tinyedge.errors import UsageError
+from tinyedge.files import check_writable, write_atomically
+from tinyedge.names import CompilerName
+from tinyedge.progress import NOBODY, Listener
+from tinyedge.records.parts import read_record
+from tinyedge.reports.footprint import Growth, add_costs
+from tinyedge.reports.html import render_html
+from tinyedge.reports.junit import render_junit
+from tinyedge.reports.markdown import render_markdown
+from tinyedge.reports.report import Report, build_report, load_report
+
+HTML_FILE, MARKDOWN_FILE, JUNIT_FILE = "report.html", "report.md", "report.xml"
+_ELF_MAGIC = b"\x7fELF"
+
+
+def report(
+    files: AnyPath | Sequence[AnyPath],
+    *,
+    output: AnyPath | None = None,
+    html: AnyPath | None = None,
+    markdown: AnyPath | None = None,
+    junit: AnyPath | None = None,
+    min_accuracy: Mapping[str, float] | None = None,
+    footprint: AnyPath | None = None,
+    profile: AnyPath | None = None,
+    board: str | None = None,
+    compiler: CompilerName | None = None,
+    compare: AnyPath | None = None,
+    max_flash: int | str | None = None,
+    max_ram: int | str | None = None,
+    max_regression: Growth | int | str | None = None,
+    listener: Listener = NOBODY,
+) -> dict[str, Any]:
+    """Makes a report of runs, or of a build.
+
+    Args:
+        files: what ``tinyedge run -o`` wrote, of one or several runs; or one build, as ``tinyedge
+            footprint`` takes it, or the ``.json`` that wrote.
+        output: folder for ``report.html``, ``report.md`` and ``report.xml``.
+        html: file for one page that needs no other file.
+        markdown: file for a pull request.
+        junit: file for JUnit's XML: a test case a check.
+        min_accuracy: accuracies in [0, 1] that the device has to reach, by suite.
+        footprint: what the firmware of the run takes: its build, or a footprint's ``.json``.
+        profile: what each layer costs, as ``tinyedge run --profile -o`` wrote it.
+        board: to build a converted model for; name or ``.toml`` file.
+        compiler: that a converted model is built with; ``gcc`` where installed, else ``zig``.
+        compare: what the build was before: the same kinds of folders and files, or what ``tinyedge
+            footprint -o`` wrote as ``.json``.
+        max_flash: bytes of flash, or as ``64K``, that are not to be exceeded.
+        max_ram: the same of RAM, the stack not counted.
+        max_regression: bytes, or as ``2%``, that flash or RAM may have grown by since ``compare``.
+        listener: told how far it is.
+
+    Returns:
+        ``runs``, ``build`` and ``written``.
+
+    Raises:
+        ThresholdError: a check fails; the report is written all the same.
+        UsageError: arguments do not go together.
+        BoardError, DataError, ModelError, ToolchainError: what was named is not in order.
+        MissingDependencyError: what makes a form of the report is not installed.
+    """
+    paths = [Path(files)] if isinstance(files, str | PathLike) else [Path(each) for each in files]
+    if not paths:
+        raise UsageError("files: there are none")
+    asked = _shares(min_accuracy or {})
+    build = BuildOptions.of(board, compiler, compare, max_flash, max_ram, max_regression)
+    page, text, cases = (None if at is None else Path(at) for at in (html, markdown, junit))
+    if output is not None:
+        folder = Path(output)
+        page, text = page or folder / HTML_FILE, text or folder / MARKDOWN_FILE
+        cases = cases or folder / JUNIT_FILE
+    for path in filter(None, (page, text, cases)):
+        check_writable(path)
+    costs = None if profile is None else Path(profile)
+    if any(map(_is_build, paths)):
+        if len(paths) > 1:
+            raise UsageError("a build is reported alone", hint="--compare OTHER says what it was")
+        if asked or footprint:
+            raise UsageError("--min-accuracy and --footprint go with runs, not with a build")
+        record = build.read(listener, paths[0])
+        if costs:
+            add_costs(record, costs)
+        made = build_report(record)
+    else:
+        if build.given() and not footprint:
+            raise UsageError(
+                f"{build.given()[0]} goes with a build, or with --footprint of a run's",
+                hint="runs that are named together are shown side by side",
+            )
+        memory = build.read(listener, Path(footprint)) if footprint else None
+        made = load_report(paths, asked, memory, costs)
+    written = write_reports(made, page, text, cases)
+    shown = {
+        "runs": [run.to_json() for run in made.runs],
+        "build": made.build and made.build.to_json(),
+        "written": [str(path) for path in written],
+    }
+    if failure := made.failure():
+        raise failure.of(shown)
+    return shown
+
+
+def _shares(asked: Mapping[str, float]) -> dict[str, float]:
+    """The accuracies asked for; raises UsageError where one is none."""
+    for name, share in asked.items():
+        if not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise UsageError(f"min_accuracy[{name!r}]={share!r}: a number from 0 to 1")
+    return dict(asked)
+
+
+def write_reports(
+    report: Report, html: Path | None, markdown: Path | None, junit: Path | None
+) -> list[Path]:
+    """Writes those forms of a report that a file is named for; all are made before any is written.
+
+    Raises:
+        MissingDependencyError: what makes one of them is not installed.
+    """
+    forms = ((html, render_html), (markdown, render_markdown), (junit, render_junit))
+    made = [(path, render(report)) for path, render in forms if path]
+    for path, content in made:
+        write_atomically(path, content)
+    return [path for path, _ in made]
+
+
+def _is_build(path: Path) -> bool:
+    """Whether a file or folder is a build, or the record of one, and not of a run."""
+    if not path.is_file():
+        return path.is_dir()
+    if path.suffix == ".json":
+        hint = "name what 'tinyedge run -o' or 'tinyedge footprint -o' wrote"
+        return "symbols" in read_record(path, hint)
+    with path.open("rb") as file:
+        return file.read(len(_ELF_MAGIC)) == _ELF_MAGIC

@@ -1,0 +1,388 @@
+"""Running samples through a converted model, anywhere."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyedge.boards import DEFAULT_BOARD
+from tinyedge.commands.arguments import (
+    AnyPath,
+    Paths,
+    above_zero,
+    board_of,
+    one_of,
+    optional_path,
+    paths,
+)
+from tinyedge.commands.firmware import Runtime
+from tinyedge.commands.observe import check_options, layer_difference, observe
+from tinyedge.datasets import load_test_set
+from tinyedge.errors import ThresholdError, UsageError
+from tinyedge.evaluation.compare import (
+    SuiteResult,
+    evaluate_suite,
+    quantized_samples,
+    reconstruction_error,
+)
+from tinyedge.evaluation.executors import Int8
+from tinyedge.evaluation.suites import (
+    Suite,
+    holds_labels,
+    load_suite_files,
+    suite_of,
+    suite_remarks,
+)
+from tinyedge.exporters.converted import ConvertedModel, load_converted
+from tinyedge.files import check_writable, write_atomically
+from tinyedge.names import (
+    COMPILERS,
+    DATASETS,
+    DEVICES,
+    EMULATORS,
+    PLACES,
+    CompilerName,
+    DatasetName,
+    EmulatorName,
+    PlaceName,
+    RuntimeName,
+)
+from tinyedge.places import Journalled, OpenPlace, PlaceSpec, open_place, open_tflm
+from tinyedge.progress import NOBODY, Listener
+from tinyedge.records.run import Run as RunRecord
+from tinyedge.reports.record import (
+    difference,
+    evaluation_record,
+    printed,
+    save_run,
+    side_by_side,
+)
+from tinyedge.samples.reading import input_samples
+from tinyedge.samples.scaling import ModelInput
+
+Range = tuple[float, float]
+
+
+def run(
+    folder: AnyPath,
+    *,
+    on: PlaceName,
+    board: AnyPath | None = None,
+    port: str | Sequence[str] = (),
+    baud: int | None = None,
+    timeout: float | None = None,
+    journal: AnyPath | None = None,
+    resume: bool = False,
+    discard: bool = False,
+    compiler: CompilerName | None = None,
+    emulator: EmulatorName | None = None,
+    data: Paths = (),
+    logits: AnyPath | None = None,
+    dataset: DatasetName | None = None,
+    data_folder: AnyPath | None = None,
+    samples: int | None = None,
+    pixels: Range | None = None,
+    profile: bool = False,
+    trace: bool = False,
+    runtime: RuntimeName = "tinyedge",
+    tflm_include: Paths = (),
+    tflm_lib: AnyPath | None = None,
+    tflm_arena: int | None = None,
+    output: AnyPath | None = None,
+    listener: Listener = NOBODY,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Runs samples through a converted model.
+
+    Args:
+        folder: what ``convert`` wrote.
+        on: ``numpy``, ``twin`` or ``tflite-micro`` on this machine, ``emulator`` or ``board``.
+        board: name or ``.toml`` file of what is emulated or attached.
+        port: serial port of the board, or ports of several, which share the samples.
+        baud: bits per second; the board's by default.
+        timeout: the longest, in seconds, that a device may be silent.
+        journal: file that answers of a device are written to as they come, and kept; by default one
+            in ``folder``, until the run has ended.
+        resume: go on with what the journal holds.
+        discard: throw away what the journal holds.
+        compiler: of the firmware that is emulated; ``gcc`` where installed by default, else
+            ``zig``.
+        emulator: by name; the first that is installed and knows the board by default.
+        data: files of samples; several if they have labels.
+        logits: file for the raw int8 logits of all samples (``.npy``).
+        dataset: whose test set is run in place of ``data``.
+        data_folder: where its files lie; ``$TINYEDGE_DATA`` by default.
+        samples: the first so many of each suite.
+        pixels: what 0 and 255 of uint8 pixels stand for; by default the byte itself where the
+            model's own file takes uint8, else by the model's input range.
+        profile: say what each layer costs, as counted on the device.
+        trace: compare every layer's output with the numpy reference.
+        runtime: with ``tflm`` the samples run in a firmware with TFLite-Micro too.
+        tflm_include: trees of TFLite-Micro, one or several.
+        tflm_lib: ``libtensorflow-microlite.a``; without it, the package on this machine stands in.
+        tflm_arena: TFLite-Micro's arena in bytes; all RAM by default.
+        output: file for the record with all logits, which reports are made from.
+        listener: told how far it is.
+        command: the command line, for that file.
+
+    Returns:
+        What ``docs/cli.md`` says of ``run --json``, without ``version`` and ``status``.
+
+    Raises:
+        BoardError, ModelError: the board is unknown, or the folder none that ``convert`` wrote.
+        DataError: samples are missing, damaged, or do not fit the model.
+        DeviceError, LinkError: a port is missing or busy, or the device does not answer.
+        DoesNotFitError: the board's flash or RAM is too small.
+        ThresholdError: a logit, or with ``trace`` a layer, differs; ``record`` is the result.
+        FileError: a file cannot be written, or the journal holds answers already.
+        ToolchainError: a compiler, an emulator or TFLite-Micro is missing.
+        UsageError: arguments that do not go together.
+    """
+    one_of("on", on, PLACES)
+    one_of("compiler", compiler, COMPILERS)
+    one_of("emulator", emulator, EMULATORS)
+    one_of("dataset", dataset, DATASETS)
+    above_zero(baud=baud, timeout=timeout, samples=samples)
+    ports = (port,) if isinstance(port, str) else tuple(port)
+    given = _Given(paths(data), dataset, optional_path(data_folder), samples, pixels or None)
+    watching = profile or trace
+    if watching:
+        others = {
+            "--runtime tflm": runtime == "tflm",
+            "--logits": logits,
+            "--resume": resume,
+            "--discard": discard,
+            "--journal": journal,
+        }
+        check_options(on, ports, others, given.sources)
+    elif given.sources != 1:
+        raise UsageError("give either --data or --dataset")
+    _check_link(on, ports, baud, (resume, discard, journal, timeout))
+    if resume and discard:
+        raise UsageError("--resume and --discard exclude each other")
+    given.check()
+    chosen = Runtime.of(runtime, tflm_include, tflm_lib, tflm_arena)
+    inputs = _unlabelled(given.files)
+    if chosen.name == "tflm":
+        if on != "emulator" or inputs:
+            raise UsageError("--runtime tflm goes with --on emulator and labelled samples")
+        chosen.require_tflm()
+    logits_file, record_file = optional_path(logits), optional_path(output)
+    _check_files(None if watching else inputs, logits_file, record_file)
+    model = load_converted(Path(folder))
+    target = board_of(board or DEFAULT_BOARD)
+    spec = PlaceSpec(on, target, ports, emulator, compiler, baud=baud, timeout_s=timeout)
+    if watching:
+        watched = given.all_inputs(model, inputs, listener)
+        record = observe(
+            model, spec, watched, samples, profile=profile, trace=trace, listener=listener
+        )
+        if record_file:
+            save_run(record_file, record, list(command))
+        return _or_raised(record, layer_difference(record))
+
+    def opened(all_inputs: list[Int8]) -> AbstractContextManager[OpenPlace]:
+        kept = Journalled(all_inputs, optional_path(journal), resume, discard)
+        return open_place(model, spec, kept if on in DEVICES else None, listener.remark)
+
+    if inputs and logits_file:
+        return _run_inputs(model, given, inputs, logits_file, opened, listener)
+    suites = given.suites(model, listener)
+    everything = opened([quantized_samples(model, suite) for suite in suites])
+    ours, results = run_suites(model, suites, everything, listener)
+    kept = {"logits": str(logits_file)} if logits_file else {}
+    if logits_file:
+        _keep_logits(logits_file, np.concatenate([result.run.logits for result in results]))
+    if record_file:
+        save_run(record_file, ours, list(command))
+    if chosen.name != "tflm":
+        return _or_raised(printed(ours) | kept, difference(ours, on))
+    other = open_tflm(model, target, chosen.includes, chosen.library, chosen.arena)
+    theirs, _ = run_suites(model, suites, other, listener)
+    rows = [side_by_side("tinyedge", ours), side_by_side("tflm", theirs)]
+    return _or_raised(
+        {**printed(ours), **kept, "tflm": printed(theirs), "side_by_side": rows},
+        difference(ours, on) or difference(theirs, "tflm"),
+    )
+
+
+def _or_raised(record: dict[str, Any], fault: ThresholdError | None) -> dict[str, Any]:
+    """Gives the record; raises the fault with it, if there is one."""
+    if fault:
+        raise fault.of(record)
+    return record
+
+
+def run_suites(
+    model: ConvertedModel,
+    suites: Sequence[Suite],
+    opened: AbstractContextManager[OpenPlace],
+    listener: Listener,
+) -> tuple[RunRecord, list[SuiteResult]]:
+    """Runs suites where a place is opened: the record, and what became of each."""
+    results = []
+    with opened as (execute, about, finish):
+        for suite in suites:
+            with listener.progress(suite.name, len(suite.labels)) as advance:
+                results.append(evaluate_suite(model, suite, execute, advance))
+        record = evaluation_record(model, results, about | finish())
+    return record, results
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The samples that were named.
+
+    Attributes:
+        files: of ``--data``.
+        dataset: or a data set.
+        folder: of the data set's files.
+        count: the first so many of each suite.
+        pixels: what 0 and 255 of pixels stand for.
+    """
+
+    files: tuple[Path, ...]
+    dataset: DatasetName | None
+    folder: Path | None
+    count: int | None
+    pixels: Range | None
+
+    def check(self) -> None:
+        """Raises UsageError for pixels of an empty range."""
+        if self.pixels and not self.pixels[0] < self.pixels[1]:
+            raise UsageError("--pixels: LOW has to be below HIGH")
+
+    @property
+    def sources(self) -> int:
+        """How many of ``--data`` and ``--dataset`` there are."""
+        return bool(self.files) + bool(self.dataset)
+
+    def suites(self, model: ConvertedModel, listener: Listener) -> list[Suite]:
+        """The suites of files, or a data set's test set as one."""
+        takes = ModelInput.of(model.graph, self.pixels)
+        if self.files:
+            suites = [suite.first(self.count) for suite in load_suite_files(self.files, takes)]
+        else:
+            assert self.dataset
+            with listener.step(f"loading {self.dataset}"):
+                grey = model.graph.input_tensor.shape[-1] == 1
+                test_set = load_test_set(
+                    self.dataset, self.folder, channels="grey" if grey else "rgb"
+                )
+            suites = [suite_of(test_set, self.dataset, takes, self.count)]
+        listener.remark(*suite_remarks(suites, takes))
+        return suites
+
+    def inputs(self, model: ConvertedModel, path: Path, listener: Listener) -> Int8:
+        """Samples without labels, as a device receives them."""
+        inputs, remarks = input_samples(path, ModelInput.of(model.graph, self.pixels))
+        listener.remark(*remarks)
+        return inputs[: self.count]
+
+    def all_inputs(
+        self, model: ConvertedModel, unlabelled: Path | None, listener: Listener
+    ) -> Int8 | None:
+        """All samples, as a device receives them; None where none were named."""
+        if unlabelled:
+            return self.inputs(model, unlabelled, listener)
+        if not self.sources:
+            return None
+        suites = self.suites(model, listener)
+        return np.concatenate([quantized_samples(model, suite) for suite in suites])
+
+
+def _check_link(
+    on: PlaceName, ports: tuple[str, ...], baud: int | None, of_devices: tuple[object, ...]
+) -> None:
+    """Raises UsageError for what was said of a link that does not go with the place."""
+    if (ports or baud) and on != "board":
+        raise UsageError("--port and --baud go with --on board")
+    if len(set(ports)) < len(ports):
+        raise UsageError("--port: the same port is named twice")
+    if any(of_devices) and on not in DEVICES:
+        raise UsageError(
+            "--resume, --discard, --journal and --timeout go with --on emulator or board"
+        )
+
+
+def _unlabelled(data_files: tuple[Path, ...]) -> Path | None:
+    """The file of samples without labels, if there is one; then it is the only one.
+
+    Raises:
+        DataError: a file is missing or damaged.
+        UsageError: there are others beside it.
+    """
+    for path in data_files:
+        if not holds_labels(path):
+            if len(data_files) > 1:
+                raise UsageError(
+                    f"{path} holds no labels y; several --data are for labelled samples",
+                    hint="run samples without labels by themselves",
+                )
+            return path
+    return None
+
+
+def _check_files(inputs: Path | None, logits_file: Path | None, record_file: Path | None) -> None:
+    """Refuses files to write that cannot be written, or that samples do not go with.
+
+    Args:
+        inputs: samples without labels.
+        logits_file: of ``--logits``.
+        record_file: of ``-o``.
+
+    Raises:
+        UsageError: says what to give instead.
+    """
+    if inputs and record_file:
+        raise UsageError(
+            f"-o keeps a run on labelled samples, and {inputs} holds no labels y; raw logits go to "
+            "--logits"
+        )
+    if inputs and not logits_file:
+        raise UsageError(
+            f"{inputs} holds no labels y: there is only --logits FILE to write",
+            hint="name it for the raw logits, or add labels y for accuracies and a comparison",
+        )
+    for path in (record_file, logits_file):
+        if path:
+            check_writable(path)
+
+
+def _keep_logits(path: Path, logits: Int8) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, logits, allow_pickle=False)
+    write_atomically(path, buffer.getvalue())
+
+
+def _run_inputs(
+    model: ConvertedModel,
+    given: _Given,
+    inputs: Path,
+    logits_file: Path,
+    opened: Callable[[list[Int8]], AbstractContextManager[OpenPlace]],
+    listener: Listener,
+) -> dict[str, Any]:
+    samples = given.inputs(model, inputs, listener)
+    with (
+        opened([samples]) as (execute, about, finish),
+        listener.progress(f"running on {about['on']}", len(samples)) as advance,
+    ):
+        run = execute(samples, advance)
+        cost = finish()
+    _keep_logits(logits_file, run.logits)
+    cost |= {
+        "instructions": None if run.instructions is None else float(run.instructions.mean()),
+        "seconds": None if run.seconds is None else float(run.seconds.mean()),
+    }
+    kept = dict.fromkeys(("logits", "outputs"), str(logits_file))  # the latter was its name before
+    record = {**about, "samples": len(samples), **kept, **cost}
+    if error := reconstruction_error(model, samples, run.logits):
+        record["reconstruction"] = asdict(error)
+    return record
