@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD, Board
-from tinyedge.commands.arguments import AnyPath, above_zero, board_of, one_of, whole
+from tinyedge.commands.arguments import AnyPath, above_zero, board_of, one_of, optional_path, whole
 from tinyedge.commands.conversion import imported_model
 from tinyedge.errors import ModelError, TinyEdgeError, UsageError
 from tinyedge.evaluation.compare import evaluate_suite, reconstruction_error
@@ -49,6 +49,7 @@ from tinyedge.names import (
     BACKENDS,
     COMPILERS,
     CORE_NAMES,
+    DATASETS,
     DEVICES,
     EMULATORS,
     IO_TYPES,
@@ -58,10 +59,12 @@ from tinyedge.names import (
     Backend,
     CompilerName,
     CoreName,
+    DatasetName,
     DevicePlace,
     EmulatorName,
     IOType,
     Objective,
+    OraclePlace,
     PlaceName,
 )
 from tinyedge.places import OpenPlace, PlaceSpec, open_place
@@ -76,7 +79,7 @@ from tinyedge.reports.record import (
     save_run,
 )
 from tinyedge.samples.reading import array_samples
-from tinyedge.samples.scaling import ModelInput, wide_epsilon
+from tinyedge.samples.scaling import ModelInput
 
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 """A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels."""
@@ -296,25 +299,82 @@ def load(folder: AnyPath) -> Model:
     return Model(load_converted(Path(folder)), _Folder(folder))
 
 
+class Crafted(list[Suite]):
+    """Suites that ``attack`` has crafted: the clean one, and those of the attacks.
+
+    Attributes:
+        record: what ``tinyedge attack --json`` prints, without ``version`` and ``status``; None
+            without ``output``, as only what is saved is judged.
+    """
+
+    record: dict[str, Any] | None = None
+
+
 @_noted
 def attack(
     model: Any,
-    samples: Samples,
-    attacks: str | Sequence[str] = ("fgsm", "pgd"),
+    samples: Samples | None = None,
+    attacks: str | Sequence[str] | None = None,
     *,
-    epsilon: float | Sequence[float] | None = None,
-    clip: tuple[float, float] = (0.0, 1.0),
+    epsilon: float | str | Sequence[float | str] | None = None,
+    clip: tuple[float, float] | None = None,
+    output: AnyPath | None = None,
+    count: int | None = None,
+    dataset: DatasetName | None = None,
+    data_folder: AnyPath | None = None,
+    surrogate: AnyPath | None = None,
+    start: str | None = None,
+    temperature: float | None = None,
+    on: OraclePlace | None = None,
+    board: AnyPath | None = None,
+    port: str | None = None,
+    baud: int | None = None,
+    timeout: float | None = None,
+    emulator: EmulatorName | None = None,
+    compiler: CompilerName | None = None,
+    query_budget: int | None = None,
+    float_model: AnyPath | None = None,
+    journal: AnyPath | None = None,
+    resume: bool = False,
+    discard: bool = False,
+    listener: Listener = NOBODY,
     **settings: Any,
-) -> list[Suite]:
-    """Crafts adversarial samples on a float model.
+) -> Crafted:
+    """Crafts adversarial samples on a float model, or on a converted one by its answers.
 
     Args:
-        model: a ``tf_keras.Model``, or the path of a Keras model.
-        samples: labelled; of several suites the first.
-        attacks: their names: ``fgsm``, ``pgd``, ``square``, … (``docs/attacks.md``).
-        epsilon: largest change of any input value, in units of the float input; 8/255 of the range
-            ``clip`` by default. With several, L-infinity attacks are crafted at each.
-        clip: range that samples stay in.
+        model: a ``tf_keras.Model``; the path of a Keras model or of a training's run; or the folder
+            of a converted model, with ``on``.
+        samples: labelled, as ``--data``; of several suites the first. By default what a run was
+            tested on, or the images of the demonstration.
+        attacks: their names: ``fgsm``, ``pgd``, ``square``, … (``docs/attacks.md``); ``fgsm`` and
+            ``pgd`` by default, ``square`` on a converted model.
+        epsilon: largest change of any input value, in units of the float input, as ``0.1`` or
+            ``"8/255"``; 8/255 of the range ``clip`` by default. With several, L-infinity attacks
+            are crafted at each.
+        clip: range that samples stay in; by default that of a run or a converted model, else
+            (0, 1).
+        output: file for the suites (``.npz``), which then are judged.
+        count: attack so many, as ``--samples``; all by default.
+        dataset: whose test set is attacked in place of ``samples``.
+        data_folder: where its files lie; ``$TINYEDGE_DATA`` by default.
+        surrogate: model or run that transfer attacks are crafted on.
+        start: ``FILE[:NAME]`` of the suite that ``refine`` starts from.
+        temperature: that attacks divide the logits by; a run's by default, else 1.
+        on: where a converted model is asked: ``numpy``, ``twin``, ``emulator`` or ``board``.
+        board: of devices; this and those down to ``float_model`` are for a converted model.
+        port: of the board.
+        baud: bits per second.
+        timeout: the longest, in seconds, that the device may be silent.
+        emulator: by name.
+        compiler: of the firmware that is emulated.
+        query_budget: queries that an attack has for each sample, and at each epsilon.
+        float_model: model or run whose logits the suites get.
+        journal: keeps what is found until all is written; ``output`` with ``.journal`` appended by
+            default, none without either.
+        resume: go on with the journal of an interrupted attack.
+        discard: throw away what the journal holds.
+        listener: told how far it is; without one, what it would hear of becomes warnings.
         **settings: others of ``tinyedge.attacks.AttackSettings``: ``iterations``, ``seed``, …
 
     Returns:
@@ -322,33 +382,97 @@ def attack(
         at each, named ``ATTACK@EPSILON``.
 
     Raises:
-        UsageError: an attack is unknown, an epsilon not positive or there twice, or samples have no
-            labels.
+        UsageError: an attack is unknown, an epsilon not positive or there twice, samples have no
+            labels, or arguments do not go together.
         ModelError, DataError: the model cannot be read, or takes other samples.
+        DeviceError, LinkError: a device is missing, or does not answer.
+        FileError: a file cannot be written, or the journal holds something already.
         MissingDependencyError: ART or TensorFlow is not installed.
     """
-    from tinyedge.attacks import AttackSettings
-    from tinyedge.attacks.suites import GRADIENTS, attack_names, craft_suites
+    from tinyedge.commands.attack import Subject, craft
+    from tinyedge.commands.attack_oracle import OracleOptions
 
     _attack_settings(settings)
-    clip = _range("clip", clip)
-    given = attacks if isinstance(attacks, str) else ",".join(attacks)
-    names = attack_names(given, GRADIENTS)
-    clean = _suites(samples)[0]
-    if epsilon is None:
-        epsilon = 8 / 255 * (clip[1] - clip[0])
-    chosen = AttackSettings.at(_numbers("epsilon", epsilon), clip=clip, **settings)
-    if warning := wide_epsilon(chosen.epsilon, clip):
-        warnings.warn(warning, stacklevel=3)
+    one_of("dataset", dataset, DATASETS)
+    whole("count", count, 1)
+    above_zero(temperature=temperature)
+    if clip is not None:
+        low, high = _two_numbers("clip", clip)
+        clip = low, high
+    options = OracleOptions(
+        on,
+        board,
+        port,
+        baud,
+        timeout,
+        emulator,
+        compiler,
+        query_budget,
+        optional_path(journal),
+        resume,
+        discard,
+        optional_path(float_model),
+    )
+    data: Path | Suite | None = None
+    if isinstance(samples, str | PathLike):
+        data = Path(samples)
+    elif samples is not None:
+        data = _suites(samples)[0]
     with _model_file(model) as path:
-        return craft_suites(path, clean, names, chosen, len(clean.labels), _no_progress)
+        suites, record = craft(
+            Subject(
+                path,
+                data,
+                dataset,
+                optional_path(data_folder),
+                count,
+                optional_path(surrogate),
+                start,
+            ),
+            attacks if attacks is None or isinstance(attacks, str) else ",".join(attacks),
+            None if epsilon is None else _epsilons(epsilon),
+            clip,
+            temperature,
+            options,
+            optional_path(output),
+            _Warning() if listener is NOBODY else listener,
+            settings,
+        )
+    crafted = Crafted(suites)
+    crafted.record = record
+    return crafted
+
+
+def _epsilons(given: float | str | Sequence[float | str]) -> tuple[float, ...]:
+    """Numbers, and texts of numbers and fractions, from the smallest to the largest."""
+    from tinyedge.attacks.settings import checked_epsilons, epsilon_number
+
+    try:
+        parts = (
+            given.split(",") if isinstance(given, str) else list(np.ravel(np.array(given, object)))
+        )
+        numbers = [epsilon_number(part) if isinstance(part, str) else float(part) for part in parts]
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise UsageError(f"epsilon={given!r}: has to be of numbers, or of fractions") from None
+    return checked_epsilons(numbers)
+
+
+class _Warning:
+    """Warns of remarks, and hears nothing else."""
+
+    def remark(self, *messages: str) -> None:
+        for message in messages:
+            warnings.warn(message, stacklevel=5)
+
+    step = staticmethod(NOBODY.step)
+    progress = staticmethod(NOBODY.progress)
 
 
 def _attack_settings(given: dict[str, Any]) -> None:
     """Raises UsageError for a setting that attacks do not have."""
     from tinyedge.attacks import AttackSettings
 
-    taken = ("epsilon", "epsilons", "clip")
+    taken = ("epsilon", "epsilons", "clip", "temperature")
     known = [each.name for each in dataclasses.fields(AttackSettings) if each.name not in taken]
     for name in given:
         if name not in known:
@@ -845,8 +969,3 @@ def _run_array(
     return Result(
         record, {"samples": SuiteResult("samples", run.logits, None, None, None, differing)}
     )
-
-
-@contextlib.contextmanager
-def _no_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:  # noqa: ARG001
-    yield lambda _: None

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinyedge.cli.output import Output
     from tinyedge.evaluation.suites import Suite
     from tinyedge.names import DatasetName
+    from tinyedge.progress import Listener
     from tinyedge.samples.scaling import ModelInput
 
 
@@ -45,9 +45,9 @@ def start_suite(given: str) -> tuple[Path, Suite]:
 
 
 def clean_samples(
-    output: Output,
+    listener: Listener,
     run: dict[str, Any] | None,
-    data: Path | None,
+    data: Path | Suite | None,
     dataset: DatasetName | None,
     folder: Path | None,
     takes: ModelInput,
@@ -56,9 +56,9 @@ def clean_samples(
     """The labelled samples that were asked for.
 
     Args:
-        output: shows progress.
+        listener: hears of progress.
         run: the record of a run, if that is under attack.
-        data: a file of samples.
+        data: a file of samples, or a suite.
         dataset: or a data set.
         folder: where the data set, or the run's, lies.
         takes: how the model takes samples.
@@ -67,8 +67,8 @@ def clean_samples(
     from tinyedge.evaluation.suites import load_suites, suite_of, suite_remarks
 
     if data:
-        suite = load_suites(data)[0].fitted(takes)
-        output.remark(*suite_remarks([suite], takes))
+        suite = (load_suites(data)[0] if isinstance(data, Path) else data).fitted(takes)
+        listener.remark(*suite_remarks([suite], takes))
         return suite
     if not (dataset or run):
         from tinyedge.demo import clean_suite
@@ -81,13 +81,13 @@ def clean_samples(
         from tinyedge.training.data import load_data
 
         config = DataConfig.model_validate(run["config"]["data"])
-        with output.step(f"loading {config.name}"):
+        with listener.step(f"loading {config.name}"):
             test = load_data(config, folder).test
     else:
         assert dataset
         grey = channels() == 1
-        with output.step(f"loading {dataset}"):
+        with listener.step(f"loading {dataset}"):
             test = load_test_set(dataset, folder, channels="grey" if grey else "rgb")
     suite = suite_of(test, "clean", takes)
-    output.remark(*suite_remarks([suite], takes))
+    listener.remark(*suite_remarks([suite], takes))
     return suite
