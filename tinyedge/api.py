@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-import re
 import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +25,8 @@ from numpy.typing import NDArray
 from tinyedge.boards import DEFAULT_BOARD, Board
 from tinyedge.commands.arguments import AnyPath, above_zero, board_of, one_of, optional_path, whole
 from tinyedge.commands.conversion import imported_model
-from tinyedge.errors import ModelError, TinyEdgeError, UsageError
+from tinyedge.commands.notes import noted
+from tinyedge.errors import ModelError, UsageError
 from tinyedge.evaluation.compare import evaluate_suite, reconstruction_error
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.evaluation.intervals import wilson_interval
@@ -84,43 +83,8 @@ from tinyedge.samples.scaling import ModelInput
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 """A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels."""
 
-_Arguments = ParamSpec("_Arguments")
-_Given = TypeVar("_Given")
-_OPTIONS = {"timeout": "timeout_s", "suite": "samples", "inputs": "samples", "data": "samples"}
-"""Arguments that have another name than the command's option."""
-_VALUES = {*COMPILERS, *CORE_NAMES, *EMULATORS, *OBJECTIVES, *PLACES}
-
-
-def _noted(function: Callable[_Arguments, _Given]) -> Callable[_Arguments, _Given]:
-    """Has errors carry their hint as a note, which tracebacks and notebooks show."""
-
-    @functools.wraps(function)
-    def called(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Given:
-        try:
-            return function(*arguments, **named)
-        except TinyEdgeError as error:
-            note = f"hint: {_in_python(error.hint)}"
-            if error.hint and note not in getattr(error, "__notes__", ()):
-                error.add_note(note)
-            raise
-
-    return called
-
-
-def _in_python(hint: str) -> str:
-    """A hint with the arguments of functions in place of options; whole commands stay."""
-    if hint == UsageError.default_hint:
-        return "see help(tinyedge.convert), help(tinyedge.Model) and so on"
-    if re.search(r"tinyedge [a-z]", hint):
-        return hint
-
-    def argument(option: re.Match[str]) -> str:
-        name = _OPTIONS.get(option[1], option[1].replace("-", "_"))
-        value = option[2] or ""
-        return f"{name}={value.strip()!r}" if value.strip() in _VALUES else f"{name}{value}"
-
-    hint = re.sub(r"(?<!\S)-p PORT", "port=PORT", hint)
-    return re.sub(r"--([a-z][a-z0-9-]*)( [a-z0-9-]+)?", argument, hint)
+_noted = noted({"timeout": "timeout_s", "suite": "samples", "data": "samples"})
+"""Arguments of these classes have other names than the commands' options."""
 
 
 def _numbers(name: str, value: Any) -> list[float]:

@@ -308,12 +308,6 @@ def test_notes_are_in_a_notebook_s_words(model: tinyedge.Model) -> None:
         model.run(np.zeros((1, 28, 28, 1)), on="board")
     assert "-p PORT" in failure.value.hint
     assert failure.value.__notes__[0].startswith("hint: port=PORT; ")
-    words = tinyedge.api._in_python
-    assert words("--compiler gcc") == "compiler='gcc'"
-    assert words("is it long? --timeout 30 waits") == "is it long? timeout_s 30 waits"
-    assert words("--input-range for others") == "input_range for others"
-    whole = "tinyedge convert m/graph.npz -o DIR --core avr"
-    assert words(whole) == whole  # a command stays one
 
 
 def test_an_unsupported_layer_is_named() -> None:

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from tinyedge.commands.notes import noted
 from tinyedge.exporters.c import export_c
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.importers import import_model, is_tflite_model
@@ -15,6 +16,7 @@ from tinyedge.progress import NOBODY, Listener
 from tinyedge.tflm.arena import measure_arena
 
 
+@noted()
 def arena(model: str | PathLike[str], *, listener: Listener = NOBODY) -> dict[str, Any]:
     """Compares the arena's plan with TFLite-Micro's, which is found by trial on this machine.
 

@@ -7,9 +7,11 @@ from os import PathLike, fspath
 from typing import Any
 
 from tinyedge.boards import board_names, load_board
+from tinyedge.commands.notes import noted
 from tinyedge.errors import BoardError
 
 
+@noted()
 def list_boards() -> dict[str, Any]:
     """Lists all boards.
 
@@ -33,6 +35,7 @@ def list_boards() -> dict[str, Any]:
     }
 
 
+@noted()
 def show_board(name: str | PathLike[str]) -> dict[str, Any]:
     """Gives everything about a board.
 
@@ -48,6 +51,7 @@ def show_board(name: str | PathLike[str]) -> dict[str, Any]:
     return {"board": load_board(fspath(name)).model_dump(by_alias=True)}
 
 
+@noted()
 def validate_boards(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> dict[str, Any]:
     """Checks board descriptions.
 

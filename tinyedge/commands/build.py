@@ -7,6 +7,7 @@ from typing import Any
 
 from tinyedge.commands.arguments import AnyPath, Paths, board_of, optional_path
 from tinyedge.commands.firmware import Program, Protocol, Runtime
+from tinyedge.commands.notes import noted
 from tinyedge.exporters.converted import load_converted
 from tinyedge.firmware.footprint import memory_record
 from tinyedge.names import CompilerName, MlperfInput, RuntimeName
@@ -14,6 +15,7 @@ from tinyedge.names import Protocol as ProtocolName
 from tinyedge.progress import NOBODY, Listener
 
 
+@noted()
 def build(
     folder: AnyPath,
     *,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tinyedge.commands.arguments import AnyPath, Samples, one_of, samples_to_run, whole
 from tinyedge.commands.conversion import imported_model
+from tinyedge.commands.notes import noted
 from tinyedge.datasets import load_test_set
 from tinyedge.errors import ThresholdError, UsageError
 from tinyedge.evaluation import witnesses
@@ -26,6 +27,7 @@ from tinyedge.samples.scaling import ModelInput
 _SAMPLES = 100
 
 
+@noted()
 def check(
     model: AnyPath,
     *,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tinyedge.boards import board_names, load_board
+from tinyedge.commands.notes import noted
 from tinyedge.targets import attached
 
 
+@noted()
 def devices() -> dict[str, Any]:
     """Lists what is attached, each with the ``boards`` that it may be.
 

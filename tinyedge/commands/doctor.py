@@ -8,6 +8,7 @@ import sys
 from typing import Any, NamedTuple
 
 from tinyedge.boards import Board, board_names, load_board
+from tinyedge.commands.notes import noted
 from tinyedge.distribution import install_hint, other_distribution
 from tinyedge.targets import attached, permissions
 from tinyedge.targets.flashing import TOOLS
@@ -62,6 +63,7 @@ class Check(NamedTuple):
     remedy: str
 
 
+@noted()
 def doctor(*, udev_rules: bool = False) -> dict[str, Any]:
     """Says what is installed, what is missing, and how to get it.
 

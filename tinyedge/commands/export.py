@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyedge.boards import load_board
 from tinyedge.commands.arguments import AnyPath, Samples, one_of, samples_to_run
+from tinyedge.commands.notes import noted
 from tinyedge.errors import UsageError
 from tinyedge.exporters.converted import ConvertedModel, load_converted
 from tinyedge.firmware.export import export_firmware
@@ -16,6 +17,7 @@ from tinyedge.names import EXPORT_FORMATS, ExportFormat, ProjectFormat
 from tinyedge.samples.scaling import ModelInput
 
 
+@noted()
 def export(
     folder: AnyPath,
     *,

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinyedge.commands.arguments import AnyPath, Paths, board_of, one_of
 from tinyedge.commands.firmware import Program, Protocol, Runtime
+from tinyedge.commands.notes import noted
 from tinyedge.exporters.converted import load_converted
 from tinyedge.names import FLASH_TOOLS, CompilerName, FlashToolName, MlperfInput, RuntimeName
 from tinyedge.names import Protocol as ProtocolName
@@ -14,6 +15,7 @@ from tinyedge.progress import NOBODY, Listener
 from tinyedge.targets import flashing
 
 
+@noted()
 def flash(
     folder: AnyPath,
     *,

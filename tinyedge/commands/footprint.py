@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyedge.commands.arguments import AnyPath
 from tinyedge.commands.builds import BuildOptions
+from tinyedge.commands.notes import noted
 from tinyedge.errors import UsageError
 from tinyedge.files import check_writable, write_atomically
 from tinyedge.names import CompilerName
@@ -27,6 +28,7 @@ from tinyedge.reports.report import build_report
 _FORMS = (".html", ".json", ".md")
 
 
+@noted()
 def footprint(
     path: AnyPath,
     *,

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.commands.arguments import AnyPath, one_of
+from tinyedge.commands.notes import noted
 from tinyedge.names import QUANTIZED_PRECISIONS, Precision
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.training.config import read_config
 
 
+@noted()
 def quantize(
     run: AnyPath,
     *,

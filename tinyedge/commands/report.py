@@ -9,6 +9,7 @@ from typing import Any
 
 from tinyedge.commands.arguments import AnyPath
 from tinyedge.commands.builds import BuildOptions
+from tinyedge.commands.notes import noted
 from tinyedge.errors import UsageError
 from tinyedge.files import check_writable, write_atomically
 from tinyedge.names import CompilerName
@@ -24,6 +25,7 @@ HTML_FILE, MARKDOWN_FILE, JUNIT_FILE = "report.html", "report.md", "report.xml"
 _ELF_MAGIC = b"\x7fELF"
 
 
+@noted()
 def report(
     files: AnyPath | Sequence[AnyPath],
     *,

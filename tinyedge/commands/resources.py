@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.commands.arguments import AnyPath
+from tinyedge.commands.notes import noted
 from tinyedge.exporters.hls4ml.project import read_project
 from tinyedge.exporters.hls4ml.reports import read_vendor_report
 
 
+@noted()
 def resources(folder: AnyPath) -> dict[str, Any]:
     """Reads the estimates of an hls4ml project, and the report of the vendor's tools.
 

@@ -22,6 +22,7 @@ from tinyedge.commands.arguments import (
     paths,
 )
 from tinyedge.commands.firmware import Runtime
+from tinyedge.commands.notes import noted
 from tinyedge.commands.observe import check_options, layer_difference, observe
 from tinyedge.datasets import load_test_set
 from tinyedge.errors import ThresholdError, UsageError
@@ -69,6 +70,7 @@ from tinyedge.samples.scaling import ModelInput
 Range = tuple[float, float]
 
 
+@noted()
 def run(
     folder: AnyPath,
     *,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyedge.commands.arguments import AnyPath
+from tinyedge.commands.notes import noted
 from tinyedge.files import json_text, write_atomically
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.training.config import read_config
@@ -15,6 +16,7 @@ from tinyedge.training.config import read_config
 FOLDS_FILE = "folds.json"
 
 
+@noted()
 def train(
     config_file: AnyPath,
     *,
