@@ -54,21 +54,19 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 def saturating_rounding_doubling_high_mul(a: ArrayLike, b: ArrayLike) -> Int64:
     """``round(a * b / 2**31)`` for int32 operands, saturated; gemmlowp's SRDHM."""
     product = np.asarray(a, dtype=np.int64) * np.asarray(b, dtype=np.int64)
-    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    total = product + nudge
-    # C's division truncates towards zero, >> rounds down.
-    quotient = np.where(total >= 0, total >> 31, -((-total) >> 31))
-    return np.minimum(quotient, INT32_MAX)
+    # gemmlowp adds 1 - 2**30 to a negative product, and C's division truncates towards zero: both
+    # together round halves up, as adding 2**30 and shifting, which rounds down, does for any sign.
+    rounded: Int64 = (product + (1 << 30)) >> 31
+    return np.minimum(rounded, INT32_MAX)
 
 
 def rounding_divide_by_power_of_two(x: ArrayLike, exponent: ArrayLike) -> Int64:
     """``round(x / 2**exponent)``, halves away from zero; exponent in [0, 31]."""
     values = np.asarray(x, dtype=np.int64)
     bits = np.asarray(exponent, dtype=np.int64)
-    mask = (np.int64(1) << bits) - 1
-    remainder = values & mask
-    threshold = (mask >> 1) + (values < 0)
-    quotient: Int64 = (values >> bits) + (remainder > threshold)
+    half = (np.int64(1) << bits) >> 1
+    # A negative half has to go down, which one less than it does; no half is there for no bits.
+    quotient: Int64 = (values + half - ((values < 0) & (half > 0))) >> bits
     return quotient
 
 

@@ -51,18 +51,8 @@ def run(
     Raises:
         DataError: the samples are not int8 or not of the input's shape.
     """
-    shape = graph.input_tensor.shape
-    if samples.dtype != np.int8 or samples.shape[1:] != shape:
-        raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))})")
-    patch_bytes = max(
-        (
-            4 * graph.macs_of(operator) // max(len(operator.weights.codes), 1)
-            for operator in graph.operators
-            if isinstance(operator, ops.Weighted)
-        ),
-        default=1,
-    )
-    chunk = int(np.clip(_CHUNK_BYTES // max(patch_bytes, 1), 1, 256))
+    check_samples(graph, samples)
+    chunk = samples_at_once(graph)
     outputs = [np.empty((0, *graph.output_tensor.shape), dtype=np.int8)]
     for start in range(0, len(samples), chunk):
         values = {graph.input: samples[start : start + chunk]}
@@ -82,29 +72,63 @@ def run(
     return np.concatenate(outputs)
 
 
-@singledispatch
+def check_samples(graph: Graph, samples: Int8) -> None:
+    """Raises DataError where samples are not int8 (n, *input shape)."""
+    shape = graph.input_tensor.shape
+    if samples.dtype != np.int8 or samples.shape[1:] != shape:
+        raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))})")
+
+
+def samples_at_once(graph: Graph) -> int:
+    """Samples of a batch whose patches take no more than ``_CHUNK_BYTES``."""
+    patch_bytes = max(
+        (
+            4 * graph.macs_of(operator) // max(len(operator.weights.codes), 1)
+            for operator in graph.operators
+            if isinstance(operator, ops.Weighted)
+        ),
+        default=1,
+    )
+    return int(np.clip(_CHUNK_BYTES // max(patch_bytes, 1), 1, 256))
+
+
 def compute(
     operator: ops.Operator, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int8:
     """Computes one operator on a batch: int8 arrays (n, *shape) in, one out."""
+    return clamped(operator, unclamped(operator, arrays, inputs, output))
+
+
+def clamped(operator: ops.Operator, values: Int64 | Int8) -> Int8:
+    """What ``unclamped`` gives, within the operator's fused activation and int8."""
+    if values.dtype == np.int8:
+        return values  # type: ignore[return-value]
+    clamp = operator.clamp if isinstance(operator, ops.Clamped) else ops.FULL_RANGE
+    return np.clip(values, *clamp).astype(np.int8)
+
+
+@singledispatch
+def unclamped(
+    operator: ops.Operator, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int64 | Int8:
+    """The result of one operator before it is clamped: on the output's grid, zero point included.
+
+    Operators that only move values, or look them up, give int8, of which nothing is clamped.
+    """
     raise NotImplementedError(type(operator).__name__)
-
-
-def _clamped(values: Int64, zero_point: int, clamp: ops.Pair) -> Int8:
-    return np.clip(values + zero_point, *clamp).astype(np.int8)
 
 
 def _requantized(
     operator: ops.Weighted, accumulators: Int64, source: Tensor, output: Tensor
-) -> Int8:
+) -> Int64:
     mantissas, shifts = operator.multipliers(source.quantization, output.quantization)
     if operator.weights.steps is not None:
         accumulators = accumulators * operator.weights.steps
     scaled = multiply_by_quantized_multiplier(accumulators + operator.bias, mantissas, shifts)
-    return _clamped(scaled, output.quantization.zero_point, operator.clamp)
+    return scaled + output.quantization.zero_point
 
 
-def _windows(
+def sliding_windows(
     x: NDArray[Any], operator: ops.Windowed, dilation: ops.Pair, padding_value: int
 ) -> NDArray[Any]:
     """All windows of a batch: (n, rows, columns, channels, window height, window width)."""
@@ -119,11 +143,13 @@ def _exact_float(operator: ops.Weighted, source: Tensor) -> type[np.float32 | np
     return np.float32 if bound < 2**24 else np.float64
 
 
-@compute.register
-def _conv2d(operator: ops.Conv2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+@unclamped.register
+def _conv2d(
+    operator: ops.Conv2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int64:
     kind = _exact_float(operator, inputs[0])
     centred = arrays[0].astype(kind) - inputs[0].quantization.zero_point
-    windows = _windows(centred, operator, operator.dilation, 0)
+    windows = sliding_windows(centred, operator, operator.dilation, 0)
     n, rows, columns = windows.shape[:3]
     patches = windows.reshape(n * rows * columns, -1)
     codes = operator.weights.codes.transpose(0, 3, 1, 2).reshape(len(operator.bias), -1)
@@ -132,13 +158,13 @@ def _conv2d(operator: ops.Conv2D, arrays: list[Int8], inputs: list[Tensor], outp
     return _requantized(operator, accumulators, inputs[0], output)
 
 
-@compute.register
+@unclamped.register
 def _depthwise_conv2d(
     operator: ops.DepthwiseConv2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
-) -> Int8:
+) -> Int64:
     centred = arrays[0].astype(np.int32) - inputs[0].quantization.zero_point
     repeats = len(operator.weights.codes) // centred.shape[3]
-    windows = _windows(np.repeat(centred, repeats, axis=3), operator, operator.dilation, 0)
+    windows = sliding_windows(np.repeat(centred, repeats, axis=3), operator, operator.dilation, 0)
     codes = operator.weights.codes.astype(np.int32)
     accumulators = np.zeros(windows.shape[:4], dtype=np.int64)
     for row, column in np.ndindex(*codes.shape[1:]):
@@ -146,10 +172,10 @@ def _depthwise_conv2d(
     return _requantized(operator, accumulators, inputs[0], output)
 
 
-@compute.register
+@unclamped.register
 def _fully_connected(
     operator: ops.FullyConnected, arrays: list[Int8], inputs: list[Tensor], output: Tensor
-) -> Int8:
+) -> Int64:
     kind = _exact_float(operator, inputs[0])
     flat = arrays[0].reshape(len(arrays[0]), -1).astype(kind) - inputs[0].quantization.zero_point
     accumulators = (flat @ operator.weights.codes.T.astype(kind)).astype(np.int64)
@@ -169,8 +195,8 @@ def _aligned(array: Int8, tensor: Tensor, axes: int) -> Int64:
     return centred.reshape(len(array), *[1] * missing, *tensor.shape)
 
 
-@compute.register
-def _add(operator: ops.Add, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+@unclamped.register
+def _add(operator: ops.Add, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int64:
     first, second, result = operator.multipliers(inputs, output)
     terms = [
         _scaled_below_one(
@@ -180,20 +206,20 @@ def _add(operator: ops.Add, arrays: list[Int8], inputs: list[Tensor], output: Te
     ]
     total = terms[0] - terms[1] if isinstance(operator, ops.Sub) else terms[0] + terms[1]
     scaled = _scaled_below_one(total, result)
-    return _clamped(scaled, output.quantization.zero_point, operator.clamp)
+    return scaled + output.quantization.zero_point
 
 
-@compute.register
-def _mul(operator: ops.Mul, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+@unclamped.register
+def _mul(operator: ops.Mul, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int64:
     first, second = (
         _aligned(array, tensor, len(output.shape))
         for array, tensor in zip(arrays, inputs, strict=True)
     )
     scaled = multiply_by_quantized_multiplier(first * second, *operator.multiplier(inputs, output))
-    return _clamped(scaled, output.quantization.zero_point, operator.clamp)
+    return scaled + output.quantization.zero_point
 
 
-@compute.register
+@unclamped.register
 def _concatenation(
     operator: ops.Concatenation, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int8:
@@ -208,33 +234,35 @@ def _divided_half_away(total: Int64, count: Int64) -> Int64:
     return np.where(total > 0, magnitude, -magnitude)
 
 
-@compute.register
+@unclamped.register
 def _average_pool2d(
     operator: ops.AveragePool2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
-) -> Int8:
+) -> Int64:
     x = arrays[0].astype(np.int64)
-    total = _windows(x, operator, (1, 1), 0).sum(axis=(4, 5))
-    count = _windows(np.ones_like(x[:1]), operator, (1, 1), 0).sum(axis=(4, 5))
-    return _clamped(_divided_half_away(total, count), 0, operator.clamp)
+    total = sliding_windows(x, operator, (1, 1), 0).sum(axis=(4, 5))
+    count = sliding_windows(np.ones_like(x[:1]), operator, (1, 1), 0).sum(axis=(4, 5))
+    return _divided_half_away(total, count)
 
 
-@compute.register
+@unclamped.register
 def _max_pool2d(
     operator: ops.MaxPool2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
-) -> Int8:
-    largest = _windows(arrays[0].astype(np.int64), operator, (1, 1), -128).max(axis=(4, 5))
-    return _clamped(largest, 0, operator.clamp)
+) -> Int64:
+    largest: Int64 = sliding_windows(arrays[0].astype(np.int64), operator, (1, 1), -128).max(
+        axis=(4, 5)
+    )
+    return largest
 
 
-@compute.register
-def _mean(operator: ops.Mean, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+@unclamped.register
+def _mean(operator: ops.Mean, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int64:
     centred = arrays[0].astype(np.int64) - inputs[0].quantization.zero_point
     total = centred.sum(axis=(1, 2), keepdims=True)
     scaled = multiply_by_quantized_multiplier(total, *operator.multiplier(inputs[0], output))
-    return _clamped(scaled, output.quantization.zero_point, ops.FULL_RANGE)
+    return scaled + output.quantization.zero_point
 
 
-@compute.register
+@unclamped.register
 def _pad(operator: ops.Pad, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
     top, bottom, left, right = operator.padding
     return np.pad(
@@ -244,32 +272,32 @@ def _pad(operator: ops.Pad, arrays: list[Int8], inputs: list[Tensor], output: Te
     )
 
 
-@compute.register
+@unclamped.register
 def _reshape(
     operator: ops.Reshape, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int8:
     return arrays[0].reshape(len(arrays[0]), *operator.shape)
 
 
-@compute.register
+@unclamped.register
 def _requantize(
     operator: ops.Requantize, arrays: list[Int8], inputs: list[Tensor], output: Tensor
-) -> Int8:
+) -> Int64:
     centred = arrays[0].astype(np.int64) - inputs[0].quantization.zero_point
     scaled = multiply_by_quantized_multiplier(centred, *operator.multiplier(inputs[0], output))
-    return _clamped(scaled, output.quantization.zero_point, operator.clamp)
+    return scaled + output.quantization.zero_point
 
 
-@compute.register
+@unclamped.register
 def _lookup(operator: ops.Lookup, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
     table = operator.table(inputs[0].quantization, output.quantization)
     return table[arrays[0].astype(np.int16) + 128]
 
 
-@compute.register
+@unclamped.register
 def _softmax(
     operator: ops.Softmax, arrays: list[Int8], inputs: list[Tensor], output: Tensor
-) -> Int8:
+) -> Int64:
     source = inputs[0].quantization
     x = arrays[0].astype(np.int64)
     difference = x - x.max(axis=-1, keepdims=True)
@@ -284,4 +312,4 @@ def _softmax(
     scaled = saturating_rounding_doubling_high_mul(exponentials, scale)
     exponent = 12 - (32 - bits) + 31 - 8
     result = rounding_divide_by_power_of_two(scaled, exponent)
-    return _clamped(result, output.quantization.zero_point, ops.FULL_RANGE)
+    return result + output.quantization.zero_point
