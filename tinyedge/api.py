@@ -304,7 +304,10 @@ def attack(
     listener: Listener = NOBODY,
     **settings: Any,
 ) -> Crafted:
-    """Crafts adversarial samples on a float model, or on a converted one by its answers.
+    """Crafts adversarial samples on a float model, or on a converted one.
+
+    A converted model is attacked by its answers; on this machine (``numpy``, ``twin``) ``fgsm``,
+    ``pgd``, ``apgd`` and ``autoattack`` go by the gradients of its integers, in whole int8 steps.
 
     Args:
         model: a ``tf_keras.Model``; the path of a Keras model or of a training's run; or the folder
@@ -315,7 +318,7 @@ def attack(
             ``pgd`` by default, ``square`` on a converted model.
         epsilon: largest change of any input value, in units of the float input, as ``0.1`` or
             ``"8/255"``; 8/255 of the range ``clip`` by default. With several, L-infinity attacks
-            are crafted at each.
+            are crafted at each. Gradients of integers take it rounded down to int8 steps.
         clip: range that samples stay in; by default that of a run or a converted model, else
             (0, 1).
         output: file for the suites (``.npz``), which then are judged.
@@ -346,8 +349,8 @@ def attack(
         at each, named ``ATTACK@EPSILON``.
 
     Raises:
-        UsageError: an attack is unknown, an epsilon not positive or there twice, samples have no
-            labels, or arguments do not go together.
+        UsageError: an attack is unknown, an epsilon not positive, there twice or below one int8
+            step, samples have no labels, or arguments do not go together.
         ModelError, DataError: the model cannot be read, or takes other samples.
         DeviceError, LinkError: a device is missing, or does not answer.
         FileError: a file cannot be written, or the journal holds something already.

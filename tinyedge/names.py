@@ -40,6 +40,9 @@ OraclePlace = Literal["numpy", "twin", "emulator", "board"]
 ORACLE_PLACES: tuple[OraclePlace, ...] = get_args(OraclePlace)
 """Places that attacks by queries ask."""
 
+GRADIENT_PLACES: tuple[OraclePlace, ...] = ("numpy", "twin")
+"""Those that attacks by gradients take too: this machine computes both."""
+
 Protocol = Literal["tinyedge", "mlperf"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 

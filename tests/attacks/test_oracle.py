@@ -511,7 +511,7 @@ def test_the_command_line(
     assert "no journal" in failure(capsys, 2, *on_twin)["message"]
     new_journal(journal, "0" * 64).__exit__(None, None, None)
     error = failure(capsys, 3, *on_twin, "--resume")
-    assert "answers of model 000000000000" in error["message"]
+    assert "answers of model '000000000000'" in error["message"]
     code, _, err = run_cli(capsys, *on_twin)
     assert code == 0, err
     assert not journal.exists()
@@ -519,7 +519,10 @@ def test_the_command_line(
     assert code == 0, err
     assert "begins anew" in err
 
-    assert "gradients" in failure(capsys, 2, *on_twin, "--attacks", "square,pgd")["message"]
+    assert (
+        "gradients"
+        in failure(capsys, 2, *attack, "--on", "board", "--attacks", "square,pgd")["message"]
+    )
     assert "--on" in failure(capsys, 2, *attack)["hint"]
     float_model = ("attack", tmp_path / "m.h5", "-o", suites)
     assert "converted" in failure(capsys, 2, *float_model, "--on", "twin")["message"]

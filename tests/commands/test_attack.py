@@ -98,7 +98,7 @@ def test_both_refuse_the_same(
         ((), {}),
         (("--on", "numpy", "--resume", "--discard"), {"on": "numpy", "resume": 1, "discard": 1}),
         (("--on", "numpy", "-p", "p"), {"on": "numpy", "port": "p"}),
-        (("--on", "numpy", "--attacks", "pgd"), {"on": "numpy", "attacks": "pgd"}),
+        (("--on", "emulator", "--attacks", "pgd"), {"on": "emulator", "attacks": "pgd"}),
         (("--on", "numpy", "--clip", "1", "0"), {"on": "numpy", "clip": (1, 0)}),
     ]
     for arguments, given in cases:

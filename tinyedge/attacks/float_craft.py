@@ -67,7 +67,7 @@ class FloatCrafter(Crafter):
 
     def details(self, attack: str) -> dict[str, Any]:
         timed: dict[str, Any] = {"crafting_seconds": round(self._seconds, 3)}
-        if attack == "autoattack" and self.model.classes < _RATIO_CLASSES:
+        if attack in ("apgd", "autoattack") and self.model.classes < _RATIO_CLASSES:
             timed["left_out"] = "APGD on the ratio of logits, which takes three classes"
         if ATTACKS[attack].kind != "black-box":
             return timed
@@ -140,6 +140,8 @@ class FloatCrafter(Crafter):
                     verbose=False,
                     **common,
                 )
+            case "apgd":
+                method = self._one_after_another(self._descents())
             case "autoattack":
                 method = self._autoattack(random)
             case _:
@@ -147,26 +149,36 @@ class FloatCrafter(Crafter):
         return lambda x, y, _at: method.generate(x=x, y=y)
 
     def _autoattack(self, random: np.random.Generator) -> AutoAttack:
-        """ART's AutoAttack: APGD on two losses, DeepFool, and Square, one after another.
-
-        Of fewer than three classes the ratio of logits is not defined: APGD has one loss then.
-        """
+        """ART's AutoAttack: APGD on two losses, DeepFool, and Square, one after another."""
         settings = self.settings
-        linf = {"eps": settings.epsilon, "batch_size": settings.batch}
+        deep = DeepFool(self._classifier, max_iter=50, batch_size=settings.batch, verbose=False)
+        return self._one_after_another([*self._descents(), deep, self._square(random, restarts=1)])
+
+    def _one_after_another(self, attacks: list[Any]) -> AutoAttack:
+        """Attacks each of which takes the samples that those before it have left."""
+        return AutoAttack(
+            self._classifier,
+            eps=self.settings.epsilon,
+            eps_step=2 * self.settings.epsilon,
+            batch_size=self.settings.batch,
+            attacks=attacks,
+        )
+
+    def _descents(self) -> list[Any]:
+        """APGD on cross entropy, and on the ratio of logits, which takes three classes."""
+        settings = self.settings
         losses = [cross_entropy]
         if self.model.classes >= _RATIO_CLASSES:
             losses.append(logits_ratio)
-        descents = [
+        return [
             AutoProjectedGradientDescent(
                 FrozenClassifier(self._float_model, settings.clip, loss, settings.temperature),
+                eps=settings.epsilon,
                 eps_step=2 * settings.epsilon,
                 max_iter=settings.autoattack_iterations,
                 nb_random_init=5,
+                batch_size=settings.batch,
                 verbose=False,
-                **linf,
             )
             for loss in losses
         ]
-        deep = DeepFool(self._classifier, max_iter=50, batch_size=settings.batch, verbose=False)
-        attacks = [*descents, deep, self._square(random, restarts=1)]
-        return AutoAttack(self._classifier, eps_step=2 * settings.epsilon, attacks=attacks, **linf)

@@ -22,7 +22,7 @@ from tinyedge.evaluation.suites import Suite
 SWEEP = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
 """Multiples of epsilon, the largest of several, that PGD is tried with, up to half of the input's
 range."""
-STRONG = ("pgd", "autoattack")
+STRONG = ("pgd", "apgd", "autoattack")
 """Attacks by gradients that ought to beat all others within their epsilon."""
 _SIGNIFICANT = 0.05
 _ZERO_GRADIENTS = 0.1

@@ -86,6 +86,8 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         about: where the executor runs, for reports.
 
     Attributes:
+        graph: of the converted model.
+        execute: what answers; what it is asked directly is neither counted nor kept.
         shape: of an input.
         classes: number of logits, at least 2.
         quantization: of the inputs.
@@ -103,6 +105,8 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         journal: QueryJournal | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
+        self.graph = graph
+        self.execute = executor
         self.shape = graph.input_tensor.shape
         self._outputs = graph.output_tensor.size
         self.classes = max(self._outputs, 2)
@@ -114,7 +118,6 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         self.about = {**(about or {}), "model": graph.hash}
         self.computed = 0
         self._output = graph.output_tensor.quantization
-        self._executor = executor
         self._temperature = temperature
         self._journal = journal
         if journal:
@@ -167,7 +170,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         missing = [digest for digest in unknown if digest not in journalled]
         for start in range(0, len(missing), _SENT_AT_ONCE):
             part = missing[start : start + _SENT_AT_ONCE]
-            run = self._executor(samples[[unknown[digest] for digest in part]])
+            run = self.execute(samples[[unknown[digest] for digest in part]])
             raw = [logits.tobytes() for logits in run.logits]
             if self._journal:
                 self._journal.add(part, raw)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinyedge.attacks.craft import Crafter, Float32, Labels
+from tinyedge.attacks.integer_craft import IntegerCrafter
 from tinyedge.attacks.oracle import Oracle, Search
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 
 
 class OracleCrafter(Crafter):
-    """A converted model under attack, a sample at a time.
+    """A converted model under attack by its answers, a sample at a time.
 
     A device computes one sample after another anyway. So every sample has its own queries and its
     own random numbers, and what becomes of it does not depend on which others are attacked, but
     for the fallback of ``starting_points``. The result is the best input that was asked about, not
     what the attack returns: the device has given its verdict on exactly these bytes.
+
+    White-box attacks go through the gradients of its graph, see ``IntegerCrafter``.
 
     Args:
         oracle: what is attacked.
@@ -38,7 +42,25 @@ class OracleCrafter(Crafter):
         self._oracle = oracle
         self._searches: list[Search] = []
 
+    @cached_property
+    def _integers(self) -> IntegerCrafter:
+        return IntegerCrafter(self._oracle)
+
+    def check(self, attacks: Sequence[str]) -> None:
+        """Raises what would stop a white-box attack, before anything is computed.
+
+        Raises:
+            UsageError: an epsilon is below one int8 step of the input.
+            ModelError: an operator has no gradient.
+        """
+        for attack in attacks:
+            if ATTACKS[attack].kind == "white-box":
+                for settings in self.settings.by_suite(attack).values():
+                    self._integers.details(attack, settings)
+
     def details(self, attack: str) -> dict[str, Any]:
+        if ATTACKS[attack].kind == "white-box":
+            return self._integers.details(attack, self.settings)
         if ATTACKS[attack].kind != "black-box":
             return {}
         asked = [search.asked for search in self._searches]
@@ -55,6 +77,8 @@ class OracleCrafter(Crafter):
     def _craft(
         self, attack: str, inputs: Float32, labels: Labels, progress: Callable[[int], None]
     ) -> Float32:
+        if ATTACKS[attack].kind == "white-box":
+            return self._integers.craft(attack, inputs, labels, self.settings, progress)
         self._searches = []
         crafted = []
         for index in range(len(inputs)):

@@ -152,6 +152,7 @@ def _cautions_of_all(attacked: Sequence[SuiteResult], model_hash: str) -> Iterat
         result.suite.name
         for result in attacked
         if ATTACKS[_attack_name(result)].kind == "white-box"
+        and "oracle" not in result.suite.settings
         and not (result.suite.file and result.suite.file.masking)
     ]
     if unjudged:

@@ -37,6 +37,7 @@ ATTACKS = {
     for attack in (
         Attack("fgsm", "FGSM (arXiv 1412.6572)", "white-box", "Linf"),
         Attack("pgd", "PGD (arXiv 1706.06083)", "white-box", "Linf"),
+        Attack("apgd", "Auto-PGD (arXiv 2003.01690)", "white-box", "Linf"),
         Attack("cw", "C&W L2 (arXiv 1608.04644)", "white-box", "L2"),
         Attack("square", "Square (arXiv 1912.00049)", "black-box", "Linf"),
         Attack("boundary", "Boundary (arXiv 1712.04248)", "black-box", "L2"),
@@ -51,6 +52,9 @@ ATTACKS = {
     )
 }
 """All attacks by name."""
+
+INTEGER_ATTACKS = ("fgsm", "pgd", "apgd", "autoattack")
+"""White-box attacks that there are on a converted model too, by whole int8 steps of its input."""
 
 
 def epsilon_number(text: str) -> float:
@@ -104,7 +108,9 @@ class AttackSettings:
         zoo_iterations: of ZOO; each takes 256 queries a sample.
         hopskipjump_iterations: of HopSkipJump; the k-th takes some 100 * sqrt(k) queries a sample.
         simba_iterations: of SimBA; each takes 2 queries a sample.
-        autoattack_iterations: of either APGD, with 5 restarts; Square has its own number.
+        autoattack_iterations: of each APGD, alone and in AutoAttack, with 5 restarts on a float
+            model and one start for every loss and target on a converted one; Square has its own
+            number.
         temperature: that attacks divide the logits by. At that which the model was trained with,
             its softmax does not saturate, and C&W's constant weighs what it does elsewhere.
         seed: of everything random.
@@ -195,6 +201,7 @@ class AttackSettings:
             "hopskipjump": {"iterations": self.hopskipjump_iterations},
             "simba": {"iterations": self.simba_iterations, "temperature": self.temperature},
             "refine": {"square_queries": self.square_queries, "restarts": self.restarts},
+            "apgd": {"iterations": self.autoattack_iterations, "restarts": 5},
             "autoattack": {
                 "iterations": self.autoattack_iterations,
                 "restarts": 5,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.attacks.settings import ATTACKS, AttackSettings
+from tinyedge.attacks.settings import ATTACKS, INTEGER_ATTACKS, AttackSettings
 from tinyedge.errors import DataError, UsageError
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.suites import Suite
@@ -32,12 +32,14 @@ class Means:
     """What attacks have to work with.
 
     Attributes:
-        gradients: whether the model under attack has any: it is a float model.
+        gradients: whether those of the model under attack can be computed.
+        integers: whether it is a converted model, whose samples lie on int8 steps.
         surrogate: the float model that ``transfer-`` attacks are crafted on.
         start: adversarial versions of the first of the clean samples, which ``refine`` starts from.
     """
 
     gradients: bool = True
+    integers: bool = False
     surrogate: Path | None = None
     start: Suite | None = None
 
@@ -46,8 +48,14 @@ class Means:
         kind = ATTACKS[attack].kind
         if kind == "white-box" and not self.gradients:
             return UsageError(
-                f"'{attack}' needs gradients, and a converted model has none",
-                hint="attack the float model that it was converted from, or name black-box attacks",
+                f"'{attack}' needs gradients, and a board or an emulator gives answers only",
+                hint="--on numpy or twin computes the same integers, and their gradients; what is "
+                "found there runs on the device with 'tinyedge run --data'",
+            )
+        if kind == "white-box" and self.integers and attack not in INTEGER_ATTACKS:
+            return UsageError(
+                f"'{attack}' takes steps of any size, and a converted model's input has int8 steps",
+                hint=f"{', '.join(INTEGER_ATTACKS)}; or attack the float model",
             )
         if kind == "transfer" and not self.surrogate:
             return UsageError(
@@ -161,7 +169,8 @@ def craft_oracle_suites(
     Raises:
         ModelError: a float model cannot be read.
         DataError: the samples are not of the input's shape.
-        UsageError: an attack is unknown, or needs what there is not.
+        UsageError: an attack is unknown, or needs what there is not; or an epsilon is below one
+            int8 step, which white-box attacks move by.
         LinkError: the oracle is a device and does not answer.
     """
     means.check(attacks)
@@ -174,6 +183,7 @@ def craft_oracle_suites(
         _check_alike(other, oracle, float_model)
     clean = _fitting(clean, oracle, settings)
     crafter = OracleCrafter(oracle, settings, surrogate, _transferred(means, clean))
+    crafter.check(attacks)
     crafted = _crafted(crafter, clean, attacks, means, progress)
     return [
         dataclasses.replace(

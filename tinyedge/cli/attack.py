@@ -40,9 +40,9 @@ def epsilons(
 @click.option(
     "--attacks",
     shell_complete=complete_attacks,
-    help="Names, separated by commas: fgsm, pgd, cw, square, boundary, zoo, hopskipjump, simba, "
-    "refine, autoattack, transfer-fgsm, transfer-pgd, noise; or all that there are the means for. "
-    "Default: fgsm,pgd; for a converted model square.",
+    help="Names, separated by commas: fgsm, pgd, apgd, cw, square, boundary, zoo, hopskipjump, "
+    "simba, refine, autoattack, transfer-fgsm, transfer-pgd, noise; or all that there are the "
+    "means for. Default: fgsm,pgd; for a converted model square.",
 )
 @click.option("-o", "--output", "suite_file", type=PATH, required=True, help="The .npz to write.")
 @data_option(
@@ -129,7 +129,8 @@ def command(
     samples too. 'tinyedge run --data' streams it to a device.
 
     MODEL may also be the folder of a converted model. Attacks then ask it for answers where --on
-    says: on a board, an emulated one, or this machine.
+    says: on a board, an emulated one, or this machine. On this machine fgsm, pgd, apgd and
+    autoattack go through the gradients of its integers, by whole int8 steps of the input.
 
     What is found is kept in a journal, the finished suites or a converted model's answers, and an
     attack that was interrupted goes on with --resume.

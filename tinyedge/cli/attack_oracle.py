@@ -25,7 +25,7 @@ def oracle_options(command: Command) -> Command:
             "--on",
             "place",
             type=click.Choice(ORACLE_PLACES),
-            help="Where a converted model is asked.",
+            help="Where a converted model is asked; attacks by gradients take numpy or twin.",
         ),
         board_option(),
         click.option("-p", "--port", help="Serial port of the board (with --on board)."),
@@ -60,6 +60,15 @@ def oracle_options(command: Command) -> Command:
     return command
 
 
+def _budget(settings: dict[str, Any]) -> str:
+    """How large a change was allowed, in whole steps of the input where it moves by such."""
+    if "norm" not in settings:
+        return ""
+    steps = settings.get("epsilon_steps")
+    size = f"{settings['norm']} {settings['epsilon']:.4g}"
+    return f"{size}, {steps} step{'s' * (steps > 1)}" if steps else size
+
+
 def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
     """What people read."""
     from rich.table import Table
@@ -82,7 +91,7 @@ def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
             percent(shares["device"]),
             f"{100 * low:.1f} to {100 * high:.1f}",
             percent(shares.get("within_epsilon")),
-            f"{settings['norm']} {settings['epsilon']:.4g}" if "norm" in settings else "",
+            _budget(settings),
             "" if median is None else f"{median:.3f}",
             f"{settings['queries'] / count:,.1f}" if asked else "",
             f"{settings['queries_sent'] / count:,.1f}" if asked else "",

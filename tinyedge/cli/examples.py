@@ -32,6 +32,7 @@ EXAMPLES = {
         (
             "tinyedge attack model.h5 --attacks fgsm,pgd --data samples.npz -o suites.npz",
             "tinyedge attack model.h5 --epsilon 2/255,4/255,8/255 --data samples.npz -o pgd.npz",
+            "tinyedge attack out --on twin --attacks apgd --samples 10 -o integer.npz",
             "tinyedge attack out --on emulator --attacks square --samples 10 -o square.npz",
         ),
         "tinyedge run out --on emulator --data suites.npz",

@@ -18,7 +18,7 @@ from tinyedge.evaluation.suites import Suite, holds_pixels, save_suites
 from tinyedge.exporters.converted import MANIFEST_FILE, load_converted
 from tinyedge.files import check_writable
 from tinyedge.importers.result import file_hash
-from tinyedge.names import DatasetName
+from tinyedge.names import GRADIENT_PLACES, DatasetName
 from tinyedge.progress import Listener
 from tinyedge.samples.scaling import ModelInput, wide_epsilon
 
@@ -81,7 +81,12 @@ def craft(
     if data is None and not subject.dataset:
         data = started
     other = model_file(subject.surrogate)[0] if subject.surrogate else None
-    means = Means(gradients=converted is None, surrogate=other, start=starting)
+    means = Means(
+        gradients=converted is None or options.place in GRADIENT_PLACES,
+        integers=converted is not None,
+        surrogate=other,
+        start=starting,
+    )
     names = attack_names(attacks or ("square" if converted else "fgsm,pgd"), means)
     target, run = model_file(model)
     takes = ModelInput.of(converted.graph, clip) if converted else ModelInput()

@@ -53,11 +53,12 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 def saturating_rounding_doubling_high_mul(a: ArrayLike, b: ArrayLike) -> Int64:
     """``round(a * b / 2**31)`` for int32 operands, saturated; gemmlowp's SRDHM."""
-    product = np.asarray(a, dtype=np.int64) * np.asarray(b, dtype=np.int64)
+    product: Int64 = np.asarray(a, dtype=np.int64) * np.asarray(b, dtype=np.int64)
     # gemmlowp adds 1 - 2**30 to a negative product, and C's division truncates towards zero: both
     # together round halves up, as adding 2**30 and shifting, which rounds down, does for any sign.
-    rounded: Int64 = (product + (1 << 30)) >> 31
-    return np.minimum(rounded, INT32_MAX)
+    product += 1 << 30  # in place, as millions of accumulators pass here
+    product >>= 31
+    return np.minimum(product, INT32_MAX)
 
 
 def rounding_divide_by_power_of_two(x: ArrayLike, exponent: ArrayLike) -> Int64:
@@ -66,8 +67,10 @@ def rounding_divide_by_power_of_two(x: ArrayLike, exponent: ArrayLike) -> Int64:
     bits = np.asarray(exponent, dtype=np.int64)
     half = (np.int64(1) << bits) >> 1
     # A negative half has to go down, which one less than it does; no half is there for no bits.
-    quotient: Int64 = (values + half - ((values < 0) & (half > 0))) >> bits
-    return quotient
+    total: Int64 = values + half
+    total -= (values < 0) & (half > 0)
+    total >>= bits
+    return total
 
 
 def multiply_by_quantized_multiplier(x: ArrayLike, mantissa: ArrayLike, shift: ArrayLike) -> Int64:
@@ -77,6 +80,8 @@ def multiply_by_quantized_multiplier(x: ArrayLike, mantissa: ArrayLike, shift: A
     would be undefined; graphs are checked for it (``Graph.check``).
     """
     shifts = np.asarray(shift, dtype=np.int64)
-    left = np.asarray(x, dtype=np.int64) << np.maximum(shifts, 0)
+    left = np.asarray(x, dtype=np.int64)
+    if np.any(shifts > 0):
+        left = left << np.maximum(shifts, 0)
     high = saturating_rounding_doubling_high_mul(left, mantissa)
     return rounding_divide_by_power_of_two(high, np.maximum(-shifts, 0))
