@@ -136,11 +136,15 @@ def test_epsilon_below_one_step_is_refused() -> None:
     assert craft(graph, clean, ("fgsm",), enough)[1].settings["epsilon_steps"] == 1
 
 
-@pytest.mark.parametrize("classes", [2, 3, 4, 10])
-@pytest.mark.parametrize("loss", [cross_entropy, margin, logits_ratio, targeted_ratio])
+@pytest.mark.parametrize(
+    ("loss", "classes"),
+    [
+        *itertools.product((cross_entropy, margin), (2, 3, 10)),
+        *itertools.product((logits_ratio,), (3, 4, 10)),
+        *itertools.product((targeted_ratio,), (4, 10)),
+    ],
+)
 def test_gradients_of_losses_are_those_of_finite_differences(loss: Any, classes: int) -> None:
-    if classes < {logits_ratio: 3, targeted_ratio: 4}.get(loss, 2):
-        pytest.skip("takes more classes")
     random = np.random.default_rng(3)
     logits = random.normal(size=(20, classes))
     labels, along = random.integers(0, classes, 20), random.normal(size=logits.shape)

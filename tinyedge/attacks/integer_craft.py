@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from tinyedge.attacks.craft import Float32, Labels
 from tinyedge.attacks.descent import (
     Descent,
     IntegerModel,
+    Loss,
     cross_entropy,
     logits_ratio,
     margin,
@@ -56,12 +57,12 @@ class IntegerCrafter:
             "gradient_of": "logits of the integer graph, rounding passed straight through",
             "epsilon_steps": self.grid(settings).steps(settings.epsilon),
             "input_step": self._oracle.quantization.scale,
+            "members": list(self._members(attack, settings)),
         }
         if attack == "pgd":
-            described["losses"] = ["cross entropy", "margin"]
+            described["step"] = self._pgd_step(settings) * self._oracle.quantization.scale
         if attack in ("apgd", "autoattack"):
             described["restarts"] = 1
-            described["members"] = self._members(attack)
         return described
 
     def craft(
@@ -92,54 +93,65 @@ class IntegerCrafter:
             ]
             randoms = [np.random.default_rng(sequence) for sequence in sequences]
             descent = Descent(model, origin[part], labels[part], steps, grid.bounds, randoms)
-            self._attack(attack, descent, settings, grid)
+            for run in self._members(attack, settings).values():
+                run(descent)
             crafted.append(grid.inputs(inputs[part], descent.best))
             progress(len(labels[part]))
         return np.concatenate(crafted)
 
-    def _attack(
-        self, attack: str, descent: Descent, settings: AttackSettings, grid: StepGrid
-    ) -> None:
+    def _pgd_step(self, settings: AttackSettings) -> float:
+        """Of each iteration, in int8 steps: of whole ones a quarter, unless it was given."""
+        grid = self.grid(settings)
+        if settings.step is None:
+            return grid.steps(settings.epsilon) / 4
+        return settings.step / grid.quantization.scale
+
+    def _members(
+        self, attack: str, settings: AttackSettings
+    ) -> dict[str, Callable[[Descent], None]]:
+        """What an attack runs one after another, by its name in reports."""
         if attack == "fgsm":
-            descent.fgsm()
-            return
+            return {"FGSM on cross entropy": Descent.fgsm}
         if attack == "pgd":
-            step = settings.step
-            steps = descent.steps / 4 if step is None else step / grid.quantization.scale
-            for _restart in range(settings.restarts):
-                for loss in (cross_entropy, margin):
-                    descent.pgd(loss, steps, settings.iterations)
-            return
-        iterations, classes = settings.autoattack_iterations, self._oracle.classes
-        descent.apgd(cross_entropy, iterations)
-        if classes >= _TARGETED_CLASSES and attack == "autoattack":
-            for rank in range(min(_TARGETS, classes - 1)):
-                descent.apgd(targeted_ratio, iterations, rank)
-        elif classes >= _RATIO_CLASSES:
-            descent.apgd(logits_ratio, iterations)
-        if attack == "autoattack" or classes < _RATIO_CLASSES:
-            descent.apgd(margin, iterations)
-        if attack == "autoattack":
-            self._square(descent, settings, grid)
+            return {
+                "PGD on cross entropy": self._restarted(cross_entropy, settings),
+                "PGD on the margin": self._restarted(margin, settings),
+            }
 
-    def _members(self, attack: str) -> list[str]:
-        """What ``_attack`` runs one after another."""
-        classes = self._oracle.classes
-        members = ["APGD on cross entropy"]
-        if classes >= _TARGETED_CLASSES and attack == "autoattack":
+        def auto(loss: Loss, ranks: Sequence[int | None] = (None,)) -> Callable[[Descent], None]:
+            def run(descent: Descent) -> None:
+                for rank in ranks:
+                    descent.apgd(loss, settings.autoattack_iterations, rank)
+
+            return run
+
+        classes, ensemble = self._oracle.classes, attack == "autoattack"
+        members = {"APGD on cross entropy": auto(cross_entropy)}
+        if ensemble and classes >= _TARGETED_CLASSES:
             targets = min(_TARGETS, classes - 1)
-            members.append(f"APGD on the ratio of logits towards {targets} classes")
+            name = f"APGD on the ratio of logits towards {targets} classes"
+            members[name] = auto(targeted_ratio, range(targets))
         elif classes >= _RATIO_CLASSES:
-            members.append("APGD on the ratio of logits")
-        if attack == "autoattack" or classes < _RATIO_CLASSES:
-            members.append("APGD on the margin")
-        return [*members, "Square"] if attack == "autoattack" else members
+            members["APGD on the ratio of logits"] = auto(logits_ratio)
+        if ensemble or classes < _RATIO_CLASSES:
+            members["APGD on the margin"] = auto(margin)
+        if ensemble:
+            members["Square"] = lambda descent: self._square(descent, settings)
+        return members
 
-    def _square(self, descent: Descent, settings: AttackSettings, grid: StepGrid) -> None:
+    def _restarted(self, loss: Loss, settings: AttackSettings) -> Callable[[Descent], None]:
+        def run(descent: Descent) -> None:
+            for _restart in range(settings.restarts):
+                descent.pgd(loss, self._pgd_step(settings), settings.iterations)
+
+        return run
+
+    def _square(self, descent: Descent, settings: AttackSettings) -> None:
         """Square on the grid: each value stays, or moves by all steps that are allowed."""
         which = descent.right
         if not len(which):
             return
+        grid = self.grid(settings)
         quantization = grid.quantization
 
         def predict(x: NDArray[Any], **_: Any) -> Float32:
