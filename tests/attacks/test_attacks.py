@@ -203,7 +203,8 @@ def test_inputs_need_not_be_images(outputs: int, tmp_path: Path) -> None:
     settings = AttackSettings(**budget)
     for suite in craft_suites(path, clean, names, settings, 10, QUIET)[1:]:
         assert suite.float_logits is not None
-        assert ("left_out" in suite.settings) == (suite.name == "autoattack" and outputs <= 2)
+        ratio_is_missing = suite.name in ("apgd", "autoattack") and outputs <= 2
+        assert ("left_out" in suite.settings) == ratio_is_missing
         assert suite.float_logits.shape == (10, outputs)
         assert suite.inputs.shape == x.shape
         left = accuracy(suite.float_logits, suite.labels)
