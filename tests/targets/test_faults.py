@@ -18,7 +18,7 @@ from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
 from tinyedge.errors import FirmwareFaultError, LinkError
 from tinyedge.exporters import converted
-from tinyedge.exporters.c.export import CModel, CodeOptions, export_c
+from tinyedge.exporters.c import CModel, CodeOptions, export_c
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.functions import function_at
 from tinyedge.firmware.project import Firmware, build_project, harness_files
