@@ -53,12 +53,6 @@ ATTACKS = {
 """All attacks by name."""
 
 
-def epsilon_number(text: str) -> float:
-    """Of ``0.1`` or ``8/255``; raises ValueError or ZeroDivisionError where it is neither."""
-    numerator, slash, denominator = text.partition("/")
-    return float(numerator) / (float(denominator) if slash else 1)
-
-
 def checked_epsilons(values: Sequence[float]) -> tuple[float, ...]:
     """Epsilons from the smallest to the largest.
 
