@@ -78,12 +78,13 @@ def _remarks(record: dict[str, Any], folder: Path) -> list[str]:
     kept = record.get("adversarial") or {}
     if kept.get("stopped_after") is None:
         return []
+    epochs = record["config"]["training"]["epochs"]
     return [
+        f"{folder}: stopped after {kept['stopped_after']} of {epochs} epochs",
         (
-            f"{folder}: stopped after {kept['stopped_after']} of "
-            f"{record['config']['training']['epochs']} epochs: robust accuracy fell to under half of "
-            f"the best (catastrophic overfitting); the weights of epoch {kept['best_epoch']} are kept"
-        )
+            "robust accuracy fell to under half of the best (catastrophic overfitting); weights of "
+            f"epoch {kept['best_epoch']} are kept"
+        ),
     ]
 
 
