@@ -104,10 +104,10 @@ def test_an_interrupted_attack_goes_on_to_the_same_bytes(
             raise KeyboardInterrupt
         return timed(self, attack, *arguments)
 
-    from tinyedge.attacks import judgement
+    from tinyedge.commands import attack as command
 
     masking = {"believable": True, "findings": []}
-    monkeypatch.setattr(judgement, "judge", lambda *_: {"suites": [], "masking": masking})
+    monkeypatch.setattr(command, "judge", lambda *_: {"suites": [], "masking": masking})
     monkeypatch.setattr(FloatCrafter, "craft", timed)
     run_json(capsys, *attack, tmp_path / "whole.npz")
     assert not (tmp_path / "whole.npz.journal").exists()

@@ -511,7 +511,7 @@ def test_the_command_line(
     assert "no journal" in failure(capsys, 2, *on_twin)["message"]
     new_journal(journal, "0" * 64).__exit__(None, None, None)
     error = failure(capsys, 3, *on_twin, "--resume")
-    assert "answers of model 000000000000" in error["message"]
+    assert "answers of model '000000000000'" in error["message"]
     code, _, err = run_cli(capsys, *on_twin)
     assert code == 0, err
     assert not journal.exists()

@@ -243,14 +243,3 @@ def test_only_our_own_link_and_runtime_are_watched(
     arguments = ("build", demo_model.folder, "-b", "netduinoplus2", "--observe", *with_option)
     error = failure(capsys, 2, *arguments)
     assert f"--observe does not go with {' '.join(with_option)}" in error["message"]
-
-
-def test_model_of_an_earlier_conversion_is_refused(
-    models: dict[str, ConvertedModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = write_converted(models["ds_cnn"].graph, tmp_path, "test")
-    source = tmp_path / "model.c"
-    kept = [line for line in source.read_text().splitlines(True) if "TE_OBSERVE(" not in line]
-    source.write_text("".join(kept))
-    error = failure(capsys, 3, "run", model.folder, "--on", "twin", "--profile")
-    assert "convert the model again" in error["hint"]

@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,12 @@ from tests.conftest import require
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
 from tinyedge.errors import FirmwareFaultError, LinkError
+from tinyedge.exporters import converted
+from tinyedge.exporters.c import CModel, CodeOptions, export_c
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.functions import function_at
 from tinyedge.firmware.project import Firmware, build_project, harness_files
+from tinyedge.graph.graph import Graph
 from tinyedge.link.client import Client
 from tinyedge.link.faults import Fault
 from tinyedge.names import COMPILERS, CompilerName
@@ -121,17 +125,21 @@ def test_a_stack_that_has_overflowed_is_reported(name: str, tmp_path: Path) -> N
 
 
 def test_the_command_line_names_the_fault_and_its_function(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require(available_compilers(), "gcc")
     require(available_emulators(load_board("mps2-an385")), "qemu")
+
+    def faulty(graph: Graph, options: CodeOptions | None = None) -> CModel:
+        exported = export_c(graph, options)
+        text, start = exported.files["model.c"], "void tinyedge_model_invoke(void)\n{\n"
+        assert start in text
+        changed = text.replace(start, f'{start}    __asm volatile(".short 0xde00");\n')
+        return replace(exported, files=exported.files | {"model.c": changed})
+
+    monkeypatch.setattr(converted, "export_c", faulty)
     built = RandomGraph(1)
     write_converted(built.graph, tmp_path / "m", "test")
-    source = tmp_path / "m" / "model.c"
-    text = source.read_text()
-    planted = "void tinyedge_model_invoke(void)\n{\n"
-    assert planted in text
-    source.write_text(text.replace(planted, f'{planted}    __asm volatile(".short 0xde00");\n'))
     np.save(tmp_path / "x.npy", built.inputs(4))
     command = ["run", tmp_path / "m", "--on", "emulator", "--data", tmp_path / "x.npy"]
     command += ["--logits", tmp_path / "y.npy", "--board", "mps2-an385"]

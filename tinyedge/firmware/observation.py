@@ -11,7 +11,6 @@ from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import Compiler
 
 _FLAG = "-DTE_OBSERVED"
-_HOOK = "TE_OBSERVE("
 _RECORD_BYTES = 16
 
 
@@ -40,7 +39,7 @@ def observed_layers(model: ConvertedModel) -> list[ObservedLayer]:
     """The layers that are computed, in their order; views of others' outputs are not among them.
 
     Raises:
-        ModelError: there is none, or the C code lacks what they are watched by.
+        ModelError: there is none.
     """
     layers = []
     for record, operator in zip(model.manifest["layers"], model.graph.operators, strict=True):
@@ -56,12 +55,6 @@ def observed_layers(model: ConvertedModel) -> list[ObservedLayer]:
                     size=tensor.size,
                 )
             )
-    source = model.folder / "model.c"
-    if source.read_text(encoding="utf-8").count(_HOOK) != len(layers):
-        raise ModelError(
-            f"{source}: made before layers could be watched",
-            hint="convert the model again with this version of tinyedge",
-        )
     if not layers:
         raise ModelError(f"{model.folder}: the model has no layer that is computed")
     return layers

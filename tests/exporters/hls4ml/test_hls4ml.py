@@ -16,10 +16,12 @@ from tests.exporters.hls4ml import networks
 from tests.importers import keras_models as km
 from tinyedge.errors import ModelError, ToolchainError, UsageError
 from tinyedge.evaluation.witnesses import Comparison, Subject, compare, open_witness, random_inputs
+from tinyedge.exporters.converted import write_converted
 from tinyedge.exporters.hls4ml.project import Project, read_project, write_project
 from tinyedge.exporters.hls4ml.reports import read_vendor_report
 from tinyedge.exporters.hls4ml.resources import estimate_resources
 from tinyedge.graph import operators as ops
+from tinyedge.graph.graph import Graph
 from tinyedge.importers import ImportResult, import_model
 from tinyedge.keras.environment import qkeras, tf_keras
 from tinyedge.naming import in_markdown
@@ -170,10 +172,9 @@ def test_check_names_the_layer_of_a_changed_graph(
     position = operators.index("FullyConnected")
     codes = arrays[f"{position}/codes"].copy()
     codes[0, 0] = -codes[0, 0]
-    np.savez(folder / "graph.npz", **arrays | {f"{position}/codes": codes})
-    manifest = json.loads((folder / "model.json").read_text())
-    manifest["hash"] = import_model(folder).graph.hash
-    (folder / "model.json").write_text(json.dumps(manifest))
+    changed = tmp_path / "graph.npz"
+    np.savez(changed, **arrays | {f"{position}/codes": codes})
+    write_converted(Graph.load(changed), folder, "test")
     name = imported.graph.operators[position].output
     common = ("--converted", folder, "--samples", "20", "--json")
     for witness in (("hls4ml", "--project", project.folder), ("qkeras",)):
