@@ -7,7 +7,8 @@
 Every ``experiments/DATASET/NAME.toml`` becomes a run in ``experiments/DATASET/NAME``: ``model.h5``,
 ``run.json``, and ``attacks.json``, what ``tinyedge attack --json`` printed. Every float network is
 also quantized without training, with and without new statistics of batch normalization. A run that
-was interrupted goes on where it was. ``tools/write_results.py`` makes ``docs/results.md`` of it.
+was interrupted goes on where it was; one that begins with another, or has it as its teacher, waits
+for that. ``tools/write_results.py`` makes ``docs/results.md`` of it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from tinyedge.files import write_atomically
@@ -47,6 +49,27 @@ def attack(folder: Path, name: str, *options: object) -> None:
     found = json.loads(tinyedge("attack", folder.relative_to(ROOT), *common, *options))
     suites.unlink()
     write_atomically(target, json.dumps(found, indent=1) + "\n")
+
+
+def needed(name: str) -> list[str]:
+    """The experiments that a run's configuration names: what it begins with, and its teacher."""
+    path = EXPERIMENTS / f"{name}.toml"
+    if not path.is_file():
+        return []  # quantized from the float network beside it
+    config = tomllib.loads(path.read_text(encoding="utf-8"))
+    named = [
+        config["training"].get("initial"),
+        config.get("distillation", {}).get("teacher"),
+    ]
+    return [str((ROOT / each).relative_to(EXPERIMENTS)) for each in named if each]
+
+
+def in_order(names: list[str]) -> list[str]:
+    """Each experiment once, behind those that it needs."""
+    ordered: dict[str, None] = {}
+    for name in names:
+        ordered |= dict.fromkeys([*in_order(needed(name)), name])
+    return list(ordered)
 
 
 def run(name: str) -> None:
@@ -85,10 +108,9 @@ def main() -> None:
             for path in EXPERIMENTS.glob("*/*.toml")
         )
         floats = [name for name in found if name.endswith("/float")]
-        teachers = [name for name in found if name.endswith("/float-t50")]
         controls = [name.replace("/float", f"/{each}") for name in floats for each in CONTROLS]
-        names = list(dict.fromkeys([*floats, *teachers, *found, *controls]))
-    for name in names:
+        names = list(dict.fromkeys([*floats, *found, *controls]))
+    for name in in_order(names):
         run(name)
 
 

@@ -62,3 +62,18 @@ def test_a_whole_number_is_a_number_too(tmp_path: Path) -> None:
     path.write_text(write_config(config))
     assert read_config(path) == config
     assert RunConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(EXPERIMENTS.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_experiments_begin_with_networks_of_the_same_layers(path: Path) -> None:
+    config = read_config(path)
+    if config.training.initial:
+        initial = read_config(EXPERIMENTS.parent / f"{config.training.initial}.toml")
+        assert initial.data == config.data
+        assert initial.model == config.model
+        assert not initial.adversarial

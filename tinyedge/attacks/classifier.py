@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -14,14 +13,9 @@ from numpy.typing import NDArray
 
 from tinyedge.attacks.environment import TensorFlowV2Classifier
 from tinyedge.evaluation.metrics import class_logits
-from tinyedge.keras.environment import qkeras
+from tinyedge.keras.activations import lean_activations
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.load import load_keras_model, logits_model
-from tinyedge.keras.quantizers import (
-    ACTIVATION_QUANTIZERS,
-    activation_grid,
-    quantizer_name,
-)
 from tinyedge.models.kernels import quantized_kernels, replaced_quantizers
 from tinyedge.training.kernels import deterministic
 
@@ -73,7 +67,7 @@ class FloatModel:
             return model(x, training=False)
 
         def frozen(x: Any) -> Any:
-            with _frozen_kernels(model), _lean_activations(model):
+            with _frozen_kernels(model), lean_activations(model):
                 logits = model(x, training=False)
             return logits if outputs > 1 else tf.pad(logits, [[0, 0], [1, 0]])
 
@@ -112,45 +106,6 @@ def _frozen_kernels(model: Any) -> AbstractContextManager[None]:
 
 def _constant(value: Float32, _kernel: Any) -> Any:
     return tf.constant(value)
-
-
-@contextlib.contextmanager
-def _lean_activations(model: Any) -> Iterator[None]:
-    """Replaces QKeras' activation quantizers by few operators with the same values and gradient."""
-    put = object.__setattr__
-    replaced = []
-    try:
-        for layer in model.layers:
-            if not isinstance(layer, qkeras.QActivation):
-                continue
-            if quantizer_name(layer.quantizer) in ACTIVATION_QUANTIZERS:
-                replaced.append((layer, layer.quantizer))
-                put(layer, "quantizer", _lean(layer))
-        yield
-    finally:
-        for layer, quantizer in replaced:
-            put(layer, "quantizer", quantizer)
-
-
-def _lean(layer: Any) -> Callable[[Any], Any]:
-    """Rounding to the grid of a ``QActivation``, halves to even as QKeras does."""
-    quantizer = layer.quantizer
-    grid = activation_grid(layer.name, quantizer)
-    step, (low, high) = grid.quantization.scale, np.array(grid.clamp) - grid.quantization.zero_point
-    rectified = quantizer_name(quantizer) == "quantized_relu"
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def rounded(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-        def gradient(upstream: Any) -> Any:
-            if not rectified:
-                return upstream  # QKeras lets it through outside of the range, too
-            inside = tf.logical_and(x > 0.0, x <= high * step)
-            return tf.where(inside, upstream, 0.0)
-
-        return tf.clip_by_value(tf.round(x / step), low, high) * step, gradient
-
-    function: Callable[[Any], Any] = rounded
-    return function
 
 
 class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]

@@ -57,12 +57,6 @@ INTEGER_ATTACKS = ("fgsm", "pgd", "apgd", "autoattack")
 """White-box attacks that there are on a converted model too, by whole int8 steps of its input."""
 
 
-def epsilon_number(text: str) -> float:
-    """Of ``0.1`` or ``8/255``; raises ValueError or ZeroDivisionError where it is neither."""
-    numerator, slash, denominator = text.partition("/")
-    return float(numerator) / (float(denominator) if slash else 1)
-
-
 def checked_epsilons(values: Sequence[float]) -> tuple[float, ...]:
     """Epsilons from the smallest to the largest.
 

@@ -21,8 +21,9 @@ def epsilons(
     _context: click.Context, _parameter: click.Parameter, text: str | None
 ) -> tuple[float, ...] | None:
     """The epsilons that numbers and fractions, separated by commas, stand for."""
-    from tinyedge.attacks.settings import checked_epsilons, epsilon_number
+    from tinyedge.attacks.settings import checked_epsilons
     from tinyedge.errors import UsageError
+    from tinyedge.samples.scaling import epsilon_number
 
     if text is None:
         return None

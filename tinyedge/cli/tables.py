@@ -76,11 +76,25 @@ def run_lines(record: dict[str, Any], folder: Path) -> list[str]:
     """What a trained network came to."""
     test, jacobian = record["test"], record["jacobian"]
     low, high = (100 * end for end in test["interval"])
+    kept = record.get("adversarial")
+    robust = (
+        [
+            (
+                f"robust accuracy {percent(kept['robust_accuracy'])} under PGD within "
+                f"{kept['epsilon']:.4g}, on {kept['held_out']} held-out training samples (clean "
+                f"{percent(kept['held_out_accuracy'])}); epoch {kept['best_epoch']} of "
+                f"{len(record['epochs'])} is kept"
+            )
+        ]
+        if kept
+        else []
+    )
     return [
         (
             f"accuracy {percent(test['accuracy'])} ({low:.2f} to {high:.2f}, 95 % interval) on "
             f"{test['samples']:,} samples: {test['source']}"
         ),
+        *robust,
         (
             f"Jacobian of the logits: Frobenius norm {jacobian['frobenius_mean']:.3g}, mean over "
             f"{jacobian['samples']} test samples"

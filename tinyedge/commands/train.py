@@ -61,7 +61,9 @@ def train(
             samples = load_data(chosen, place)
         each = config.model_copy(update={"data": chosen})
         target = folder / fold_folder(number) if cross_validate else folder
-        records.append(run.train(each, samples, target, resume=resume, progress=listener.progress))
+        record = run.train(each, samples, target, resume=resume, progress=listener.progress)
+        listener.remark(*_remarks(record, target))
+        records.append(record)
     summary: dict[str, Any] = {"folder": str(folder), "runs": records}
     if cross_validate:
         accuracies = [record["test"]["accuracy"] for record in records]
@@ -69,6 +71,21 @@ def train(
         summary["standard_deviation"] = float(np.std(accuracies, ddof=1))
         write_atomically(folder / FOLDS_FILE, json_text(summary))
     return summary
+
+
+def _remarks(record: dict[str, Any], folder: Path) -> list[str]:
+    """What is worth knowing of how a training went."""
+    kept = record.get("adversarial") or {}
+    if kept.get("stopped_after") is None:
+        return []
+    epochs = record["config"]["training"]["epochs"]
+    return [
+        f"{folder}: stopped after {kept['stopped_after']} of {epochs} epochs",
+        (
+            "robust accuracy fell to under half of the best (catastrophic overfitting); weights of "
+            f"epoch {kept['best_epoch']} are kept"
+        ),
+    ]
 
 
 def fold_folder(fold: int) -> str:

@@ -52,13 +52,34 @@ class Jacobian(Part):
 
 
 class TrainedEpoch(Part):
-    """One epoch: loss and accuracy on the training samples."""
+    """One epoch: loss and accuracy on the training samples, as crafted where they are."""
 
     loss: float
     accuracy: Share
     jacobian_squared: float | None = None
     portion: float | None = None
     seconds: NonNegativeFloat
+    epsilon: NonNegativeFloat | None = Field(
+        None, description="at the end of the epoch, in parts of the input range"
+    )
+    held_out_accuracy: Share | None = None
+    robust_accuracy: Share | None = Field(
+        None, description="of the held-out samples, under PGD by margins"
+    )
+
+
+class Adversarial(Part):
+    """What adversarial training kept, judged on training samples that were held out."""
+
+    held_out: PositiveInt = Field(description="samples")
+    epsilon: NonNegativeFloat = Field(description="largest change of an input value")
+    best_epoch: PositiveInt = Field(description="whose weights are kept, from 1")
+    held_out_accuracy: Share
+    robust_accuracy: Share
+    interval: Interval = Field(description="of the robust accuracy")
+    stopped_after: PositiveInt | None = Field(
+        description="epochs, where robust accuracy fell to under half of the best"
+    )
 
 
 class Training(Part):
@@ -75,6 +96,7 @@ class Training(Part):
     epochs: Rows[TrainedEpoch]
     seconds: NonNegativeFloat | Count
     versions: dict[str, Name]
+    adversarial: Adversarial | None = None
     post_training: Settings | None = None
 
 

@@ -191,6 +191,12 @@ def checked_values(where: Path | str, x: NDArray[Any], *, batched: bool = True) 
     )
 
 
+def epsilon_number(text: str) -> float:
+    """Of ``0.1`` or ``8/255``; raises ValueError or ZeroDivisionError where it is neither."""
+    numerator, slash, denominator = text.partition("/")
+    return float(numerator) / (float(denominator) if slash else 1)
+
+
 def wide_epsilon(epsilon: float, clip: Range) -> str:
     """A warning of a change that may lead from one end of the range to the other; else empty."""
     low, high = clip

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from tinyedge.errors import ConfigError
 from tinyedge.files import json_text
 from tinyedge.names import DatasetName
-from tinyedge.schema import Section, read_toml
+from tinyedge.samples.scaling import epsilon_number
+from tinyedge.schema import Fault, Section, read_toml, refuse
 
 MOST = 10_000_000
 """Samples: more than any data set here has."""
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _of_the_range(value: Any) -> Any:
+    """Text of a fraction as its number; what is none is left for the message to show."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return epsilon_number(value)
+    except (ValueError, ZeroDivisionError):
+        refuse([Fault("", value, "a number above 0 to 1, or a fraction as '8/255'")])
+
+
+Change = Annotated[float, Field(gt=0, le=1), BeforeValidator(_of_the_range)]
+"""Of an input value, in parts of the input range."""
 
 
 class DataConfig(Section):
@@ -62,6 +77,10 @@ class TrainingConfig(Section):
             quantizes all.
         learning_rate: at its highest; it falls as a half cosine to 0.
         warm_up_epochs: in which it rises.
+        averaging: decay of an exponential average of the weights, which is what is saved; 0 saves
+            the last weights.
+        initial: a run's folder or a model file of the same layers, whose weights to begin with;
+            without it they are random.
     """
 
     epochs: Annotated[int, Field(ge=1, le=100_000)]
@@ -73,6 +92,8 @@ class TrainingConfig(Section):
     label_smoothing: Share = 0.05
     scheme: Literal["deterministic", "sampling", "portion"] = "sampling"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    initial: Annotated[Path, Field(strict=False)] | None = None
 
 
 class AugmentationConfig(Section):
@@ -103,6 +124,53 @@ class DistillationConfig(Section):
     teacher: Annotated[Path, Field(strict=False)]
 
 
+class AdversarialConfig(Section):
+    """Training on samples that are crafted against the network in every step.
+
+    Attributes:
+        method: ``fgsm`` takes one step from a random start, ``pgd`` several; ``trades`` trains on
+            the samples as they are, and pulls the answers to crafted ones towards those.
+        epsilon: largest change of an input value, in parts of the input range.
+        step: of the method, likewise; 1.25 epsilon of ``fgsm``, else epsilon/4. While epsilon grows
+            it is as much smaller.
+        steps: 1 of ``fgsm``, else 10.
+        warmup: share of all training steps in which epsilon grows linearly from a quarter.
+        beta: weight of the answers to crafted samples; of ``trades``, 6.
+    """
+
+    method: Literal["fgsm", "pgd", "trades"]
+    epsilon: Change
+    step: Change | None = None
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    warmup: Share = 0.3
+    beta: Annotated[float, Field(gt=0, le=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_the_method(self) -> AdversarialConfig:
+        faults = []
+        if self.method == "fgsm" and self.steps not in (None, 1):
+            faults.append(Fault("steps", self.steps, "1 with method 'fgsm'; or choose 'pgd'"))
+        if self.method != "trades" and self.beta is not None:
+            faults.append(Fault("beta", self.beta, f"nothing with method '{self.method}'"))
+        refuse(faults)
+        return self
+
+    @property
+    def step_size(self) -> float:
+        """The step, or the method's own, in parts of the input range."""
+        return self.step or self.epsilon * (1.25 if self.method == "fgsm" else 0.25)
+
+    @property
+    def step_count(self) -> int:
+        """The number of steps, or the method's own."""
+        return self.steps or (1 if self.method == "fgsm" else 10)
+
+    @property
+    def weight(self) -> float:
+        """``beta``, or its default."""
+        return self.beta or 6.0
+
+
 class RunConfig(Section):
     """A training run, complete."""
 
@@ -112,6 +180,7 @@ class RunConfig(Section):
     augmentation: AugmentationConfig = AugmentationConfig()
     jacobian: JacobianConfig = JacobianConfig()
     distillation: DistillationConfig | None = None
+    adversarial: AdversarialConfig | None = None
 
     @model_validator(mode="after")
     def _quantizers_fit(self) -> RunConfig:

@@ -18,7 +18,7 @@ import numpy as np
 from tinyedge.keras.environment import qkeras
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.quantizers import weight_codes
-from tinyedge.models.kernels import QuantizedKernel, quantized_kernels, replaced_quantizers
+from tinyedge.models.kernels import quantized_kernels, replaced_quantizers
 
 Scheme = Literal["deterministic", "sampling", "portion"]
 
@@ -141,10 +141,19 @@ def training_kernels(model: Any, kernel: TrainingKernel, seed: Any) -> Iterator[
         kernel: replaces the quantizers.
         seed: int32 (2,); each kernel gets its own, derived from it.
     """
+    # Once for the block, in which the model may be called several times.
     replacements = [
         (
             site,
-            partial(_apply, kernel, site, tf.random.experimental.stateless_fold_in(seed, number)),
+            partial(
+                _given,
+                kernel(
+                    site.quantizer,
+                    tf.convert_to_tensor(site.variable),
+                    site.axis,
+                    tf.random.experimental.stateless_fold_in(seed, number),
+                ),
+            ),
         )
         for number, site in enumerate(quantized_kernels(model))
     ]
@@ -152,8 +161,8 @@ def training_kernels(model: Any, kernel: TrainingKernel, seed: Any) -> Iterator[
         yield
 
 
-def _apply(kernel: TrainingKernel, site: QuantizedKernel, seed: Any, value: Any) -> Any:
-    return kernel(site.quantizer, tf.convert_to_tensor(value), site.axis, seed)
+def _given(quantized: Any, _kernel: Any) -> Any:
+    return quantized
 
 
 def write_quantized(model: Any) -> None:

@@ -12,6 +12,7 @@ from tinyedge.keras.environment import tf_keras
 from tinyedge.training.kernels import deterministic, training_kernels
 from tinyedge.training.trainer import as_floats
 
+RECALIBRATION_SAMPLES = 5000
 _BATCH = 250
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tinyedge.errors import ModelError, UsageError
+from tinyedge.errors import UsageError
 from tinyedge.keras.load import load_keras_model
 from tinyedge.names import Precision
 from tinyedge.training.config import RunConfig
 from tinyedge.training.data import TrainAndTest
-from tinyedge.training.normalization import recalibrate_normalization, subset
-from tinyedge.training.run import MODEL, RECALIBRATION_SAMPLES, build, finish, new_folder
+from tinyedge.training.normalization import (
+    RECALIBRATION_SAMPLES,
+    recalibrate_normalization,
+    subset,
+)
+from tinyedge.training.run import MODEL, build, finish, new_folder
+from tinyedge.training.weights import transfer_weights
 
 
 def quantize_after_training(
@@ -59,21 +64,3 @@ def quantize_after_training(
     chosen = config.model.model_copy(update={"precision": precision})
     about = {"post_training": {"from": run.name, "recalibrated": recalibrate}}
     return finish(config.model_copy(update={"model": chosen}), model, data, [], folder, about)
-
-
-def transfer_weights(source: Any, target: Any) -> None:
-    """Copies weights between siblings, layer by layer, by name.
-
-    Raises:
-        ModelError: a layer of the target has weights that the source lacks.
-    """
-    for layer in target.layers:
-        if not layer.weights:
-            continue
-        try:
-            layer.set_weights(source.get_layer(layer.name).get_weights())
-        except ValueError as error:
-            raise ModelError(
-                f"layer '{layer.name}': no such weights in the model to quantize ({error})",
-                hint="both have to be siblings, as 'tinyedge train' makes them",
-            ) from error

@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tinyedge
-from tinyedge.errors import DataError, DivergedError, FileError, ModelError, UsageError
+from tinyedge.errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    FileError,
+    ModelError,
+    UsageError,
+)
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.files import json_text, write_atomically
@@ -37,14 +44,21 @@ from tinyedge.records.training import (
     TrainedOn,
     Training,
 )
-from tinyedge.training.checkpoint import CHECKPOINT, restore_checkpoint, save_checkpoint
-from tinyedge.training.config import RunConfig, write_config
+from tinyedge.training.adversarial import ball
+from tinyedge.training.checkpoint import CHECKPOINT, Begun, Checkpoints, Standing
+from tinyedge.training.config import RunConfig, read_config, write_config
 from tinyedge.training.data import TrainAndTest
+from tinyedge.training.held_out import Selection, hold_out
 from tinyedge.training.jacobian import frobenius_norms
 from tinyedge.training.kernels import write_quantized
-from tinyedge.training.normalization import recalibrate_normalization, subset
+from tinyedge.training.normalization import (
+    RECALIBRATION_SAMPLES,
+    recalibrate_normalization,
+    subset,
+)
 from tinyedge.training.record import RECORD, read_record
 from tinyedge.training.trainer import Trainer, as_floats, predict
+from tinyedge.training.weights import transfer_weights
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -53,7 +67,6 @@ MODEL = "model.h5"
 CALIBRATION = "calibration.npz"
 _LOCK = "lock"
 _VERSION: Literal[1] = 1
-RECALIBRATION_SAMPLES = 5000
 _CALIBRATION_SAMPLES = 64
 _JACOBIAN_SAMPLES = 200
 
@@ -101,14 +114,15 @@ def train(
 
     Raises:
         UsageError: the folder holds another run, or this one and ``resume`` is not set.
-        ModelError: the teacher cannot be read, or does not fit; the record or the checkpoint to go
-            on from is damaged.
+        ModelError: the teacher or the model to begin with cannot be read, or does not fit; the
+            record or the checkpoint to go on from is damaged.
         DivergedError: the loss or a weight is NaN or infinite; the checkpoint of the last epoch
             that ended well stays.
         FileError: another training writes to the folder.
         OSError: a file cannot be written, as where the disk is full; the checkpoint stays.
     """
     teacher = _teacher(config, data.train.x.shape[1:], len(data.train.classes))
+    initial = _initial(config)
     folder.mkdir(parents=True, exist_ok=True)
     busy = FileError(
         f"{folder}: another training writes to this folder",
@@ -118,7 +132,7 @@ def train(
         _claim(folder, config, resume=resume)
         if resume and (folder / RECORD).exists():
             return read_record(folder)
-        return _train(config, data, folder, teacher, progress, stop_after)
+        return _train(config, data, folder, teacher, initial, progress, stop_after)
 
 
 def _train(
@@ -126,35 +140,79 @@ def _train(
     data: TrainAndTest,
     folder: Path,
     teacher: Callable[[Any], Any] | None,
+    initial: Any,
     progress: ProgressBar,
     stop_after: int | None,
 ) -> dict[str, Any]:
     """Trains from the checkpoint on, if there is one; see ``train``."""
+    held_out = None
+    if config.adversarial:
+        learned, held_out = hold_out(data.train)
+        data = TrainAndTest(learned, data.test)
     shape, classes = data.train.x.shape[1:], len(data.train.classes)
     tf_keras.utils.set_random_seed(config.training.seed)
     model = build(config, shape, classes)
-    trainer = Trainer(model, config, data.train, teacher)
-    history = restore_checkpoint(folder, trainer.variables)
+    if initial is not None:
+        transfer_weights(initial, model)
+    input_range = _input_range(data.train.x)
+    trainer, selection = Trainer(model, config, data.train, teacher, input_range), None
+    if config.adversarial and held_out:
+        selection = Selection(trainer, held_out, ball(config.adversarial, input_range))
+    checkpoints = Checkpoints(
+        folder, [*trainer.variables, *(selection.variables if selection else ())]
+    )
+    standing = checkpoints.restore()
     epochs = config.training.epochs
     with progress(f"training {folder.name}", epochs * trainer.steps) as advance:
-        advance(len(history) * trainer.steps)
-        for number in range(len(history), epochs):
-            start = time.monotonic()
-            try:
-                epoch = dataclasses.asdict(trainer.epoch(number, advance))
-            except DivergedError as error:
-                raise DivergedError(f"{folder}: {error}", _after_divergence(folder)) from error
-            history.append(epoch | {"seconds": time.monotonic() - start})
-            save_checkpoint(folder, trainer.variables, history)
-            if len(history) == stop_after:
+        begun = standing.begun.steps if standing.begun else 0
+        advance(len(standing.epochs) * trainer.steps + begun)
+        while len(standing.epochs) < epochs:
+            if selection and selection.overfitted(standing.epochs):
+                break
+            standing = _next_epoch(trainer, selection, standing, checkpoints, advance)
+            checkpoints.save(standing)
+            if len(standing.epochs) == stop_after:
                 return {}
 
+    if selection:
+        selection.put_back()
+    else:
+        trainer.use_averages()
     if config.training.scheme == "portion":
         write_quantized(model)
     recalibrate_normalization(model, subset(data.train.x, RECALIBRATION_SAMPLES, 0))
-    record = finish(config, model, data, history, folder)
+    about = {"adversarial": dumped(selection.summary(standing.epochs))} if selection else {}
+    record = finish(config, model, data, standing.epochs, folder, about)
     (folder / CHECKPOINT).unlink()
     return record
+
+
+def _next_epoch(
+    trainer: Trainer,
+    selection: Selection | None,
+    standing: Standing,
+    checkpoints: Checkpoints,
+    advance: Callable[[int], None],
+) -> Standing:
+    """Trains for one epoch, or for what is left of it; says where the training stands then."""
+    begun = standing.begun or Begun()
+    start = time.monotonic() - begun.seconds
+
+    def pause(now: Begun) -> None:
+        if checkpoints.due:
+            now = now.model_copy(update={"seconds": time.monotonic() - start})
+            checkpoints.save(Standing(standing.epochs, now))
+
+    try:
+        epoch = trainer.epoch(len(standing.epochs), advance, begun, pause)
+    except DivergedError as error:
+        folder = checkpoints.folder
+        raise DivergedError(f"{folder}: {error}", _after_divergence(folder)) from error
+    epochs = [*standing.epochs, dataclasses.asdict(epoch)]
+    if selection:
+        selection.judge(epochs)
+    epochs[-1]["seconds"] = time.monotonic() - start
+    return Standing(epochs)
 
 
 def _after_divergence(folder: Path) -> str:
@@ -229,10 +287,9 @@ def _calibration(x: NDArray[Any]) -> NDArray[Any]:
 
 def _claim(folder: Path, config: RunConfig, *, resume: bool) -> None:
     """Makes an empty folder this run's, or finds that it is."""
-    text = write_config(config)
     path = folder / CONFIG
     if path.is_file():
-        if path.read_bytes() != text.encode():
+        if not _holds(path, config):
             raise UsageError(
                 f"{folder}: holds a run with other settings", hint="name another folder with -o"
             )
@@ -243,7 +300,15 @@ def _claim(folder: Path, config: RunConfig, *, resume: bool) -> None:
         return
     if any(entry.name != _LOCK for entry in folder.iterdir()):
         raise _not_empty(folder)
-    write_atomically(path, text.encode())
+    write_atomically(path, write_config(config).encode())
+
+
+def _holds(path: Path, config: RunConfig) -> bool:
+    """Whether a file is a configuration's, be it of an earlier tinyedge that knew fewer keys."""
+    try:
+        return read_config(path) == config
+    except ConfigError:
+        return False
 
 
 def new_folder(folder: Path) -> None:
@@ -261,13 +326,23 @@ def _not_empty(folder: Path) -> UsageError:
     return UsageError(f"{folder}: is not empty", hint="name a new folder")
 
 
+def _initial(config: RunConfig) -> Any:
+    """The model to begin with; None where the weights are random."""
+    path = config.training.initial
+    return None if path is None else load_keras_model(_model_file(path))
+
+
+def _model_file(path: Path) -> Path:
+    """That of a run's folder, or the file itself."""
+    return path / MODEL if path.is_dir() else path
+
+
 def _teacher(
     config: RunConfig, shape: tuple[int, ...], classes: int
 ) -> Callable[[Any], Any] | None:
     if config.distillation is None:
         return None
-    path = config.distillation.teacher
-    path = path / MODEL if path.is_dir() else path
+    path = _model_file(config.distillation.teacher)
     model = logits_model(load_keras_model(path))
     if tuple(model.input_shape[1:]) != shape or model.output_shape[-1] != classes:
         raise ModelError(
