@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from tinyedge.commands.check import check
     from tinyedge.commands.devices import devices
     from tinyedge.commands.doctor import doctor
+    from tinyedge.commands.emulate import Emulation, emulate
     from tinyedge.commands.export import export
     from tinyedge.commands.flash import flash
     from tinyedge.commands.footprint import footprint
+    from tinyedge.commands.monitor import monitor
     from tinyedge.commands.quantize import quantize
     from tinyedge.commands.report import report
     from tinyedge.commands.resources import resources
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from tinyedge.evaluation.suites import Suite, load_suites
 
 _HOMES = {
+    "Emulation": "tinyedge.commands.emulate",
     "Firmware": "tinyedge.api",
     "Footprint": "tinyedge.api",
     "Model": "tinyedge.api",
@@ -51,12 +54,14 @@ _HOMES = {
     "convert_to_hls4ml": "tinyedge.api",
     "devices": "tinyedge.commands.devices",
     "doctor": "tinyedge.commands.doctor",
+    "emulate": "tinyedge.commands.emulate",
     "export": "tinyedge.commands.export",
     "flash": "tinyedge.commands.flash",
     "footprint": "tinyedge.commands.footprint",
     "list_boards": "tinyedge.commands.boards",
     "load": "tinyedge.api",
     "load_suites": "tinyedge.evaluation.suites",
+    "monitor": "tinyedge.commands.monitor",
     "quantize": "tinyedge.commands.quantize",
     "report": "tinyedge.commands.report",
     "resources": "tinyedge.commands.resources",
@@ -67,6 +72,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Emulation",
     "Firmware",
     "Footprint",
     "Model",
@@ -80,12 +86,14 @@ __all__ = [
     "convert_to_hls4ml",
     "devices",
     "doctor",
+    "emulate",
     "export",
     "flash",
     "footprint",
     "list_boards",
     "load",
     "load_suites",
+    "monitor",
     "quantize",
     "report",
     "resources",

@@ -26,9 +26,10 @@ from tinyedge.boards import DEFAULT_BOARD, Board
 from tinyedge.commands.arguments import AnyPath, above_zero, board_of, one_of, optional_path, whole
 from tinyedge.commands.conversion import imported_model
 from tinyedge.commands.notes import noted
+from tinyedge.commands.run import run_suites
 from tinyedge.errors import ModelError, UsageError
-from tinyedge.evaluation.compare import evaluate_suite, reconstruction_error
-from tinyedge.evaluation.executors import Int8, Progress, Run
+from tinyedge.evaluation.compare import reconstruction_error
+from tinyedge.evaluation.executors import Int8, Progress
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.suites import (
     Suite,
@@ -73,7 +74,6 @@ from tinyedge.reports import notebook
 from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
 from tinyedge.reports.record import (
     difference,
-    evaluation_record,
     printed,
     save_run,
 )
@@ -568,7 +568,7 @@ class Model:
         if named := [name for name, value in options.items() if value]:
             raise UsageError(f"{', '.join(named)}: goes with on='emulator' or 'board'")
         with open_place(self.converted, PlaceSpec(on)) as place:
-            return _run(self.converted, samples, on, place, progress, pixels)
+            return _run(self.converted, samples, place, progress, pixels)
 
     def __repr__(self) -> str:
         manifest = self.converted.manifest
@@ -670,7 +670,7 @@ class Firmware:
             timeout_s=timeout_s,
         )
         with open_place(self.model.converted, spec) as place:
-            return _run(self.model.converted, samples, on, place, progress, pixels)
+            return _run(self.model.converted, samples, place, progress, pixels)
 
     def __repr__(self) -> str:
         return (
@@ -876,45 +876,52 @@ def _suites(samples: Samples) -> list[Suite]:
 def _run(
     model: ConvertedModel,
     samples: Samples,
-    on: str,
     opened: OpenPlace,
     progress: Progress | None,
     pixels: tuple[float, float] | None,
 ) -> Result:
-    """Runs samples on an executor that is open, and compares."""
-    execute, about, finish = opened
+    """Runs samples where a place is open, and compares."""
     takes = ModelInput.of(model.graph, None if pixels is None else _range("pixels", pixels))
     if isinstance(samples, np.ndarray):
         return _run_array(model, samples, opened, progress, takes)
-    runs: list[Run] = []
-
-    def kept(samples: Int8, progress: Progress | None = None) -> Run:
-        runs.append(execute(samples, progress))
-        return runs[-1]
-
     suites = _suites(samples)
     if len({suite.name for suite in suites}) < len(suites):
         raise UsageError("two suites have the same name")
     suites = [suite.fitted(takes) for suite in suites]
     for remark in suite_remarks(suites, takes):
         warnings.warn(remark, stacklevel=4)
-    results = [evaluate_suite(model, suite, kept, progress) for suite in suites]
-    record = evaluation_record(model, results, {"on": on, **about, **finish()})
+    record, results = run_suites(
+        model, suites, contextlib.nullcontext(opened), _Counting(progress or (lambda _: None))
+    )
     return Result(
         printed(record),
         {
             suite.name: SuiteResult(
                 suite.name,
-                run.logits,
+                result.run.logits,
                 suite.labels,
                 found.accuracy.device,
                 wilson_interval(found.accuracy.device, found.samples),
                 found.mismatched_logits,
             )
-            for suite, run, found in zip(suites, runs, record.suites, strict=True)
+            for suite, result, found in zip(suites, results, record.suites, strict=True)
         },
         record,
     )
+
+
+@dataclass(frozen=True)
+class _Counting:
+    """A listener that passes on how many samples are done."""
+
+    advance: Progress
+
+    remark = staticmethod(NOBODY.remark)
+    step = staticmethod(NOBODY.step)
+
+    @contextlib.contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Progress]:  # noqa: ARG002
+        yield self.advance
 
 
 def _run_array(

@@ -360,7 +360,7 @@ def test_one_file_of_suites_is_a_curve(
         *("--square-queries", 20, "--simba-iterations", 10),
     )
     assert code == 0, err
-    for epsilon in ("0.0314", "0.06", "0.15"):
+    for epsilon in ("8/255", "0.06", "0.15"):
         assert f"square@{epsilon}" in out
     device = ("run", model.folder, "--on", "twin", "--data", suites, "-o", run)
     found = {suite["name"]: suite for suite in run_json(capsys, *device)["suites"]}
@@ -375,7 +375,7 @@ def test_one_file_of_suites_is_a_curve(
         (epsilon, found[name]["accuracy"]["device"])
         for name, epsilon in (
             ("clean", 0.0),
-            ("square@0.0314", 8 / 255),
+            ("square@8/255", 8 / 255),
             ("square@0.06", 0.06),
             ("square@0.15", 0.15),
         )

@@ -116,7 +116,7 @@ def ended_by(name: str, command: str, moment: str) -> tuple[subprocess.Popen[str
         ("run", "tinyedge.link.client:Client.hello", 130),
         ("run", "tinyedge.link.journal:Journal.record", 130),
         ("emulate", "tinyedge.targets:require_emulator", 130),
-        ("emulate", "tinyedge.targets.terminal:bridge", 0),  # how it is meant to end
+        ("emulate", "tinyedge.commands.emulate:Emulation.wait", 0),  # how it is meant to end
         ("attack", "tinyedge.attacks.float_craft:FloatCrafter.craft", 130),
         ("attack", "tinyedge.attacks.judgement:judge", 130),
         ("train", "tinyedge.training.trainer:Trainer.epoch", 130),

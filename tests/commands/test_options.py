@@ -17,17 +17,19 @@ FUNCTIONS = (
     "check",
     "devices",
     "doctor",
+    "emulate",
     "export",
     "flash",
     "footprint",
+    "monitor",
     "quantize",
     "report",
     "resources",
     "run",
     "train",
 )
-BESIDES = {"command", "listener"}
-"""What functions take besides: the command line for their record, and who is told."""
+BESIDES = {"command", "listener", "show"}
+"""What functions take besides: the command line for their record, and who is told or shown."""
 SHOWN = {"json", "verbose", "quiet", "top"}
 """Options that only say what a terminal is shown."""
 

@@ -429,12 +429,13 @@ def test_without_files_a_suite_belongs_to_the_nearest_samples(model: ConvertedMo
     assert of == [None, None, "one", "two"]
 
 
+@pytest.mark.parametrize("older", [False, True])
 @pytest.mark.parametrize("typed", ["pgd@2/255", "pgd@0.00784", "a:pgd@2/255"])
 def test_a_gate_takes_epsilon_as_it_was_typed(
-    typed: str, model: ConvertedModel, tmp_path: Path
+    typed: str, *, older: bool, model: ConvertedModel, tmp_path: Path
 ) -> None:
     clean = clean_suite(model, 20)
-    name = typed.replace("2/255", "0.00784")
+    name = typed.replace("2/255", "0.00784") if older else typed.replace("0.00784", "2/255")
     attacked = replace(attacked_suite(model, clean, "pgd", 2 / 255), name=name)
     path = write_run(tmp_path / "run.json", model, [clean, attacked])
     (run,) = load_report([path], thresholds={typed: 0.0}).runs

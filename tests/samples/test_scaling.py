@@ -6,7 +6,13 @@ from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import Suite, suite_of
 from tinyedge.graph.tensors import Quantization
-from tinyedge.samples.scaling import ModelInput, checked_values, wide_epsilon
+from tinyedge.samples.scaling import (
+    ModelInput,
+    checked_values,
+    epsilon_number,
+    epsilon_text,
+    wide_epsilon,
+)
 
 BYTES = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
 SHAPE = (16, 16, 1)
@@ -116,3 +122,16 @@ def test_an_epsilon_of_pixels_is_warned_of(clip: tuple[float, float]) -> None:
 def test_int8_samples_are_refused_by_a_float_model() -> None:
     with pytest.raises(DataError, match="the model takes floats"):
         ModelInput().real(BYTES.view(np.int8))
+
+
+@pytest.mark.parametrize(
+    "typed", ["8/255", "2/255", "1/255", "0.1", "0.2", "0.0314", "1", "16/255"]
+)
+def test_an_epsilon_is_shown_as_it_was_typed(typed: str) -> None:
+    assert epsilon_text(epsilon_number(typed)) == typed
+
+
+def test_other_epsilons_are_shown_with_three_digits() -> None:
+    assert epsilon_text(0.123456) == "0.123"
+    assert epsilon_text(float(np.float32(8 / 255))) == "8/255"
+    assert epsilon_text(1e-9) == "1e-09"

@@ -12,6 +12,7 @@ from tinyedge.evaluation.compare import SuiteResult
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.perturbation import Perturbation
+from tinyedge.samples.scaling import epsilon_text
 
 Pair = tuple[SuiteResult, SuiteResult | None]
 """The result of a suite, and of the samples before the attack, where there are both."""
@@ -100,7 +101,7 @@ def _findings(result: SuiteResult, clean: SuiteResult | None) -> Iterator[dict[s
     name, settings = result.suite.name, result.suite.settings
     step, many, epsilon = (settings.get(key) for key in ("step", "iterations", "epsilon"))
     if step and many and epsilon and step * many < epsilon:
-        text = f"{name}: {many} steps of {step:.3g} do not reach epsilon, {epsilon:.3g}"
+        text = f"{name}: {many} steps of {step:.3g} do not reach epsilon, {epsilon_text(epsilon)}"
         yield remark("short", text, name)
     if clean and epsilon and settings.get("norm") == "Linf":
         change = Perturbation.between(clean.suite.inputs, result.suite.inputs)

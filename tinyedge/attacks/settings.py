@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from tinyedge.errors import UsageError
+from tinyedge.samples.scaling import epsilon_text, same_epsilon
 
 Kind = Literal["white-box", "black-box", "transfer", "control"]
 Norm = Literal["Linf", "L2"]
@@ -71,17 +72,14 @@ def checked_epsilons(values: Sequence[float]) -> tuple[float, ...]:
     for epsilon in epsilons:
         if not 0 < epsilon < math.inf:
             raise UsageError(f"epsilon is {epsilon:g}, allowed: above 0, and finite", hint)
-    shown = [_shown(epsilon) for epsilon in epsilons]
-    for first, second in pairwise(shown):
-        if first == second:
+    for first, second in pairwise(epsilons):
+        if same_epsilon(first, second):
             raise UsageError(
-                f"epsilon is {second} twice, allowed: values that differ in three digits", hint
+                f"epsilon is {epsilon_text(second)} twice, allowed: values that differ in three "
+                "digits",
+                hint,
             )
     return epsilons
-
-
-def _shown(epsilon: float) -> str:
-    return f"{epsilon:.3g}"
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class AttackSettings:
         if not self.epsilons or ATTACKS[attack].norm == "L2":
             return {attack: self}
         return {
-            f"{attack}@{_shown(epsilon)}": replace(self, epsilon=epsilon, epsilons=())
+            f"{attack}@{epsilon_text(epsilon)}": replace(self, epsilon=epsilon, epsilons=())
             for epsilon in self.epsilons
         }
 

@@ -163,6 +163,7 @@ def _tables(found: dict[str, Any]) -> list[Any]:
     from rich.table import Table
 
     from tinyedge.cli.tables import percent
+    from tinyedge.samples.scaling import epsilon_text
 
     table = Table(title="Accuracy of the float model", title_justify="left")
     headings = ("suite", "samples", "accuracy", "95 % interval", "inputs int8", "within budget")
@@ -179,7 +180,7 @@ def _tables(found: dict[str, Any]) -> list[Any]:
             f"{100 * low:.1f} to {100 * high:.1f}",
             percent(shares["input_quantized"]),
             percent(shares.get("within_epsilon")),
-            f"{settings['norm']} {settings['epsilon']:.4g}" if "norm" in settings else "",
+            f"{settings['norm']} {epsilon_text(settings['epsilon'])}" if "norm" in settings else "",
             "" if median is None else f"{median:.3f}",
         )
     masking = found["masking"]

@@ -19,6 +19,7 @@ from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 from tinyedge.reports.report import Curve
 from tinyedge.reports.text import norm
+from tinyedge.samples.scaling import epsilon_text
 
 _VEGA_LITE = "5.20"
 _WIDTH = 380
@@ -216,8 +217,8 @@ def robustness_figure(curves: Sequence[Curve]) -> Figure:
     }
     ends = [
         f"{_curve_name(curve)}, {curve.of}: {100 * curve.points[0].accuracy:.1f} % at "
-        f"{curve.points[0].epsilon:.3g} to {100 * curve.points[-1].accuracy:.1f} % at "
-        f"{curve.points[-1].epsilon:.3g}"
+        f"{epsilon_text(curve.points[0].epsilon)} to {100 * curve.points[-1].accuracy:.1f} % at "
+        f"{epsilon_text(curve.points[-1].epsilon)}"
         for curve in curves
     ]
     if swept:

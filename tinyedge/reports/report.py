@@ -21,6 +21,7 @@ from tinyedge.evaluation.perturbation import withstood
 from tinyedge.graph.tensors import Quantization
 from tinyedge.records.run import Run, Suite, SuiteArrays, load_profile, load_run
 from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, gate_line
+from tinyedge.samples.scaling import epsilon_number, same_epsilon
 
 _CURVE_POINTS = 24
 """Of a curve over the lengths that an L2 attack needed."""
@@ -392,10 +393,7 @@ def load_report(
         for stem, path in zip(stems, paths, strict=True)
     ]
     known = {suite.name for run in runs for suite in run.suites}
-    thresholds = {
-        name if name in known else _suite_name(name): share
-        for name, share in (thresholds or {}).items()
-    }
+    thresholds = {_suite_name(name, known): share for name, share in (thresholds or {}).items()}
     for name in thresholds:
         if name not in known:
             raise UsageError(
@@ -431,14 +429,24 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _suite_name(typed: str) -> str:
-    """The name of a suite whose epsilon was typed as a fraction, as ``--epsilon`` takes it."""
-    attack, _, epsilon = typed.rpartition("@")
-    numerator, slash, denominator = epsilon.partition("/")
-    try:
-        return f"{attack}@{float(numerator) / float(denominator):.3g}" if slash else typed
-    except (ValueError, ZeroDivisionError):
+def _suite_name(typed: str, known: Iterable[str]) -> str:
+    """The suite that was named, its epsilon as a number or as a fraction."""
+    if typed in known or (asked := _attack_at(typed)) is None:
         return typed
+    for name in known:
+        there = _attack_at(name)
+        if there and there[0] == asked[0] and same_epsilon(there[1], asked[1]):
+            return name
+    return typed
+
+
+def _attack_at(name: str) -> tuple[str, float] | None:
+    """The attack and the epsilon in the name of a suite; None where it holds none."""
+    attack, _, epsilon = name.rpartition("@")
+    try:
+        return attack, epsilon_number(epsilon)
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _check_same_firmware(run: Run, footprint: dict[str, Any]) -> None:

@@ -1,0 +1,83 @@
+"""What a serial port sends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tinyedge.commands.arguments import AnyPath, above_zero, board_of
+from tinyedge.commands.notes import noted
+from tinyedge.errors import DeviceError, UsageError
+from tinyedge.link.line import open_line
+from tinyedge.link.monitor import FORMATS
+from tinyedge.progress import NOBODY, Listener
+from tinyedge.targets.attached import describe_ports
+
+_POLL_S = 0.2
+_BAUD = 115200
+
+
+@noted()
+def monitor(
+    *,
+    port: str | None = None,
+    board: AnyPath | None = None,
+    baud: int | None = None,
+    hex: bool = False,  # noqa: A002 - as the option is called
+    frames: bool = False,
+    seconds: float | None = None,
+    show: Callable[[str], None] | None = None,
+    listener: Listener = NOBODY,
+) -> dict[str, Any]:
+    """Reads what a serial port sends, until the time is over or ``KeyboardInterrupt`` comes.
+
+    Args:
+        port: serial port, or ``socket://HOST:PORT``.
+        board: whose speed it has.
+        baud: bits per second; the board's by default, else 115,200.
+        hex: give bytes, 16 a line, in place of text.
+        frames: give the frames of tinyedge's link, one a line.
+        seconds: how long; without end by default.
+        show: called with the text as it comes.
+        listener: told that it has begun.
+
+    Returns:
+        ``port``, ``baud``, the number of ``bytes``, and the ``text``, which is empty where ``show``
+        took it.
+
+    Raises:
+        BoardError: the board is unknown.
+        DeviceError: the port is not named, cannot be opened, or has gone.
+        UsageError: arguments that do not go together.
+    """
+    above_zero(baud=baud, seconds=seconds)
+    if hex and frames:
+        raise UsageError("--hex and --frames exclude each other")
+    known = None if board is None else board_of(board)
+    if not port:
+        raise DeviceError(
+            "the serial port has to be named",
+            hint=f"-p PORT; this machine has: {describe_ports(known)}",
+        )
+    speed = baud or (known.uart.baud if known else _BAUD)
+    shown = FORMATS["hex" if hex else "frames" if frames else "text"]()
+    kept: list[str] = []
+    told, count = show or kept.append, 0
+    line = open_line(port, speed)
+    listener.remark(f"{port} at {speed} baud; Ctrl-C ends it")
+    end = None if seconds is None else time.monotonic() + seconds
+    try:
+        while end is None or time.monotonic() < end:
+            received = line.read(_POLL_S)
+            count += len(received)
+            told(shown.feed(received))
+    except KeyboardInterrupt:
+        pass  # how it is meant to end
+    except OSError as error:
+        told(shown.end())
+        raise DeviceError(f"{port}: has gone: {error}", hint="plug it in again") from error
+    finally:
+        line.close()
+    told(shown.end())
+    return {"port": port, "baud": speed, "bytes": count, "text": "".join(kept)}
