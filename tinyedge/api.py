@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from tinyedge.commands.conversion import imported_model
 from tinyedge.commands.notes import noted
 from tinyedge.commands.run import run_suites
 from tinyedge.errors import ModelError, UsageError
-from tinyedge.evaluation.compare import reconstruction_error
+from tinyedge.evaluation.compare import reconstruction_error, target_error
 from tinyedge.evaluation.executors import Int8, Progress
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.suites import (
@@ -77,11 +77,12 @@ from tinyedge.reports.record import (
     printed,
     save_run,
 )
+from tinyedge.samples.labels import are_targets, checked_targets
 from tinyedge.samples.reading import array_samples
 from tinyedge.samples.scaling import ModelInput
 
 Samples = AnyPath | Suite | Sequence[Suite] | NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
-"""A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels."""
+"""A file of suites, suites, or arrays: ``x``, or ``(x, y)`` with labels or targets."""
 
 _noted = noted({"timeout": "timeout_s", "suite": "samples", "data": "samples"})
 """Arguments of these classes have other names than the commands' options."""
@@ -883,7 +884,10 @@ def _run(
     """Runs samples where a place is open, and compares."""
     takes = ModelInput.of(model.graph, None if pixels is None else _range("pixels", pixels))
     if isinstance(samples, np.ndarray):
-        return _run_array(model, samples, opened, progress, takes)
+        return _run_array(model, samples, None, opened, progress, takes)
+    if _with_targets(samples):
+        x, y = samples
+        return _run_array(model, np.asarray(x), np.asarray(y), opened, progress, takes)
     suites = _suites(samples)
     if len({suite.name for suite in suites}) < len(suites):
         raise UsageError("two suites have the same name")
@@ -924,16 +928,29 @@ class _Counting:
         yield self.advance
 
 
+def _with_targets(samples: Samples) -> TypeGuard[tuple[NDArray[Any], NDArray[Any]]]:
+    """Whether samples come with targets of a regression."""
+    return (
+        isinstance(samples, tuple)
+        and len(samples) == 2
+        and not isinstance(samples[0], Suite)
+        and are_targets(np.asarray(samples[1]))
+    )
+
+
 def _run_array(
     model: ConvertedModel,
     x: NDArray[Any],
+    y: NDArray[Any] | None,
     opened: OpenPlace,
     progress: Progress | None,
     takes: ModelInput,
 ) -> Result:
-    """The same of samples without labels."""
+    """The same of samples without labels, or with targets."""
     execute, about, finish = opened
     inputs, remarks = array_samples(x, takes)
+    outputs = model.graph.output_tensor.size
+    targets = None if y is None else checked_targets("samples", y, len(inputs), outputs)
     for remark in remarks:
         warnings.warn(remark, stacklevel=5)
     run = execute(inputs, progress)
@@ -941,6 +958,8 @@ def _run_array(
     record = {**about, "samples": len(inputs), "mismatched_logits": differing, **finish()}
     if error := reconstruction_error(model, inputs, run.logits):
         record["reconstruction"] = dataclasses.asdict(error)
+    if targets is not None:
+        record["targets"] = dataclasses.asdict(target_error(model, run.logits, targets))
     return Result(
         record, {"samples": SuiteResult("samples", run.logits, None, None, None, differing)}
     )

@@ -91,6 +91,48 @@ def test_a_few_classes_may_be_as_many_as_features(tmp_path: Path) -> None:
     assert result.accuracy is not None
 
 
+def test_outputs_are_compared_with_targets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The layer halves its inputs; the targets are a tenth beside that."""
+    folder = square(tmp_path / "m", 4).folder
+    x = X[:, :4]
+    y = x / 2 + 0.1
+    np.savez(tmp_path / "s.npz", x=x, y=y)
+    arguments = ("run", str(folder), "--on", "numpy", "--data", str(tmp_path / "s.npz"))
+    record = run_json(capsys, *arguments)
+    assert record["targets"]["mae"] == pytest.approx(0.1, abs=0.01)
+    assert record["logits"] is None
+    assert "suites" not in record
+    first = run_json(capsys, *arguments, "--samples", "3")
+    assert (record["samples"], first["samples"]) == (7, 3)
+    model = tinyedge.load(folder)
+    result = model.run((x, y), "numpy")
+    assert (result.record["targets"], result.accuracy) == (record["targets"], None)
+    one = model.run((x, y.astype(np.float64).reshape(7, 2, 2)), "numpy")
+    assert one.record["targets"] == record["targets"]
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (np.full((6, 4), 0.5), "7 samples, but targets of 6"),
+        (np.full((7, 3), 0.5), "3 targets a sample, but the model gives 4 values"),
+        (np.full(7, 0.5), "1 targets a sample"),
+        (np.where(np.eye(7, 4) > 0, np.nan, 0.5), "a target of sample 0 is nan"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused(
+    y: np.ndarray, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, path = square(tmp_path / "m", 4).folder, tmp_path / "s.npz"
+    np.savez(path, x=X[:, :4], y=y)
+    error = failure(capsys, 3, "run", str(folder), "--on", "numpy", "--data", str(path))
+    assert said in error["message"]
+    with pytest.raises(DataError, match=said):
+        tinyedge.load(folder).run((X[:, :4], y), "numpy")
+
+
 @pytest.mark.parametrize("y", [np.full(7, 0.5), np.full((7, 3), 0.25)])
 def test_targets_of_a_regression_are_named(y: np.ndarray) -> None:
     with pytest.raises(DataError, match="one integer a sample") as refused:

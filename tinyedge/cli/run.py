@@ -165,8 +165,10 @@ def _logits_line(path: Path) -> str:
 
 
 def _more_text(record: dict[str, Any]) -> list[RenderableType]:
-    """What is said of samples that a model reconstructs."""
-    error = record.get("reconstruction")
-    if not error:
-        return []
-    return [f"outputs against inputs: RMSE {error['rmse']:.4g}, MAE {error['mae']:.4g}"]
+    """What is said of outputs that are values and no classes."""
+    return [
+        f"outputs against {them}: RMSE {record[key]['rmse']:.4g}, MAE {record[key]['mae']:.4g}, "
+        f"largest error {record[key]['largest']:.4g}"
+        for key, them in (("reconstruction", "inputs"), ("targets", "targets"))
+        if key in record
+    ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD
 from tinyedge.commands.arguments import (
@@ -31,6 +32,7 @@ from tinyedge.evaluation.compare import (
     evaluate_suite,
     quantized_samples,
     reconstruction_error,
+    target_error,
 )
 from tinyedge.evaluation.executors import Int8
 from tinyedge.evaluation.suites import (
@@ -64,9 +66,10 @@ from tinyedge.reports.record import (
     save_run,
     side_by_side,
 )
-from tinyedge.samples.reading import input_samples
+from tinyedge.samples.reading import ArrayFile, input_samples, input_targets
 from tinyedge.samples.scaling import ModelInput
 
+Float32 = NDArray[np.float32]
 Range = tuple[float, float]
 
 
@@ -193,7 +196,7 @@ def run(
         kept = Journalled(all_inputs, optional_path(journal), resume, discard)
         return open_place(model, spec, kept if on in DEVICES else None, listener.remark)
 
-    if inputs and logits_file:
+    if inputs:
         return _run_inputs(model, given, inputs, logits_file, opened, listener)
     suites = given.suites(model, listener)
     everything = opened([quantized_samples(model, suite) for suite in suites])
@@ -281,18 +284,21 @@ class _Given:
         listener.remark(*suite_remarks(suites, takes))
         return suites
 
-    def inputs(self, model: ConvertedModel, path: Path, listener: Listener) -> Int8:
-        """Samples without labels, as a device receives them."""
+    def inputs(
+        self, model: ConvertedModel, path: Path, listener: Listener
+    ) -> tuple[Int8, Float32 | None]:
+        """Samples without labels, as a device receives them, and their targets, if there are."""
         inputs, remarks = input_samples(path, ModelInput.of(model.graph, self.pixels))
+        targets = input_targets(path, len(inputs), model.graph.output_tensor.size)
         listener.remark(*remarks)
-        return inputs[: self.count]
+        return inputs[: self.count], None if targets is None else targets[: self.count]
 
     def all_inputs(
         self, model: ConvertedModel, unlabelled: Path | None, listener: Listener
     ) -> Int8 | None:
         """All samples, as a device receives them; None where none were named."""
         if unlabelled:
-            return self.inputs(model, unlabelled, listener)
+            return self.inputs(model, unlabelled, listener)[0]
         if not self.sources:
             return None
         suites = self.suites(model, listener)
@@ -347,7 +353,7 @@ def _check_files(inputs: Path | None, logits_file: Path | None, record_file: Pat
             f"-o keeps a run on labelled samples, and {inputs} holds no labels y; raw logits go to "
             "--logits"
         )
-    if inputs and not logits_file:
+    if inputs and not logits_file and "y" not in ArrayFile(inputs):
         raise UsageError(
             f"{inputs} holds no labels y: there is only --logits FILE to write",
             hint="name it for the raw logits, or add labels y for accuracies and a comparison",
@@ -367,24 +373,28 @@ def _run_inputs(
     model: ConvertedModel,
     given: _Given,
     inputs: Path,
-    logits_file: Path,
+    logits_file: Path | None,
     opened: Callable[[list[Int8]], AbstractContextManager[OpenPlace]],
     listener: Listener,
 ) -> dict[str, Any]:
-    samples = given.inputs(model, inputs, listener)
+    samples, targets = given.inputs(model, inputs, listener)
     with (
         opened([samples]) as (execute, about, finish),
         listener.progress(f"running on {about['on']}", len(samples)) as advance,
     ):
         run = execute(samples, advance)
         cost = finish()
-    _keep_logits(logits_file, run.logits)
+    if logits_file:
+        _keep_logits(logits_file, run.logits)
     cost |= {
         "instructions": None if run.instructions is None else float(run.instructions.mean()),
         "seconds": None if run.seconds is None else float(run.seconds.mean()),
     }
-    kept = dict.fromkeys(("logits", "outputs"), str(logits_file))  # the latter was its name before
+    file = str(logits_file) if logits_file else None
+    kept = dict.fromkeys(("logits", "outputs"), file)  # the latter was its name before
     record = {**about, "samples": len(samples), **kept, **cost}
+    if targets is not None:
+        record["targets"] = asdict(target_error(model, run.logits, targets))
     if error := reconstruction_error(model, samples, run.logits):
         record["reconstruction"] = asdict(error)
     return record

@@ -101,6 +101,18 @@ def reconstruction_error(model: ConvertedModel, inputs: Int8, outputs: Int8) -> 
     )
 
 
+def target_error(model: ConvertedModel, outputs: Int8, targets: NDArray[np.float32]) -> LogitError:
+    """How far outputs are from targets, in their real unit.
+
+    Args:
+        model: the converted model.
+        outputs: int8 (n, *output shape), what it gave.
+        targets: float32 (n, outputs).
+    """
+    real = model.graph.output_tensor.quantization.dequantize(outputs)
+    return LogitError.of(real.reshape(len(real), -1), targets)
+
+
 def quantized_samples(model: ConvertedModel, suite: Suite) -> Int8:
     """A suite's samples as a device receives them, int8 (n, *input shape).
 

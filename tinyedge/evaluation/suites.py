@@ -22,7 +22,7 @@ from tinyedge.naming import check_name
 from tinyedge.records.parts import Name, Part, Rows, Settings, as_model, dumped, parsed_record
 from tinyedge.records.run import settings_faults
 from tinyedge.samples.labels import checked_labels
-from tinyedge.samples.reading import ArrayFile, read_samples
+from tinyedge.samples.reading import ArrayFile, read_samples, target_values
 from tinyedge.samples.scaling import ModelInput, checked_values
 from tinyedge.schema import refuse
 
@@ -261,13 +261,13 @@ def load_suites(path: Path, takes: ModelInput | None = None) -> list[Suite]:
 
 
 def holds_labels(path: Path) -> bool:
-    """Whether a file holds labelled samples or suites, or else samples alone; reads no data.
+    """Whether a file holds labelled samples or suites, or else samples alone or with targets.
 
     Raises:
         DataError: it is missing, damaged, or neither ``.npy`` nor ``.npz``.
     """
     arrays = ArrayFile(path)
-    return "y" in arrays or "suites" in arrays
+    return "suites" in arrays or ("y" in arrays and target_values(arrays) is None)
 
 
 def holds_pixels(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Labels that fit their samples and the model's classes."""
+"""Labels that fit their samples and the model's classes, and targets that fit its outputs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
 
+Float32 = NDArray[np.float32]
+
 _LARGEST = 2**31 - 1
 """Label that is taken where the classes are not known."""
-_TARGETS = (
-    "targets of a regression are no labels: run x alone (--data and --logits; in Python an "
-    "array x), and compare what the model gives"
-)
+_TARGETS = "targets of a regression are no labels: 'tinyedge run' alone takes them"
 
 
 def checked_labels(
@@ -68,8 +67,47 @@ def checked_labels(
     return y.astype(np.int64)
 
 
+def are_targets(y: NDArray[Any]) -> bool:
+    """Whether values are real numbers that outputs are to meet, and no labels."""
+    if not np.issubdtype(y.dtype, np.floating) or not y.ndim:
+        return False
+    of_each = y.reshape(len(y), -1)
+    return _fractions(y) if of_each.shape[1] <= 1 else not _one_hot(of_each)
+
+
+def checked_targets(where: Path | str, y: NDArray[Any], samples: int, outputs: int) -> Float32:
+    """Targets as float32 (n, outputs).
+
+    Args:
+        where: file and key, for messages.
+        y: floats, (n,) or (n, ...).
+        samples: how many there are.
+        outputs: values that the model gives for each.
+
+    Raises:
+        DataError: they are not finite, or more or fewer than samples and outputs.
+    """
+    if len(y) != samples:
+        raise DataError(f"{where}: {samples} samples, but targets of {len(y)}")
+    of_each = y.reshape(len(y), -1)
+    if of_each.shape[1] != outputs:
+        raise DataError(
+            f"{where}: {of_each.shape[1]} targets a sample, but the model gives {outputs} values"
+        )
+    if not np.isfinite(of_each).all():
+        sample, value = np.argwhere(~np.isfinite(of_each))[0]
+        raise DataError(
+            f"{where}: a target of sample {sample} is {of_each[sample, value]}; finite floats are "
+            "taken"
+        )
+    return of_each.astype(np.float32)
+
+
 def _fractions(y: NDArray[Any]) -> bool:
-    return bool(np.issubdtype(y.dtype, np.floating) and (y != np.rint(y)).any())
+    if not np.issubdtype(y.dtype, np.floating):
+        return False
+    finite = y[np.isfinite(y)]
+    return bool((finite != np.rint(finite)).any())
 
 
 def _one_hot(y: NDArray[Any]) -> bool:

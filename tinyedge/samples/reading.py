@@ -15,6 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
+from tinyedge.samples.labels import are_targets, checked_targets
 from tinyedge.samples.scaling import ModelInput, check_type, checked_values
 
 _UNPACKED = 2**28
@@ -207,6 +208,30 @@ def read_samples(
         takes.batch(np.broadcast_to(np.zeros((), np.int8), header.shape), where)
     x = arrays.read(key)
     return checked_values(where, takes.batch(x, where) if takes else x)
+
+
+def target_values(arrays: ArrayFile) -> NDArray[Any] | None:
+    """The array ``y`` of a file where it holds targets of a regression; else None.
+
+    Raises:
+        DataError: its data are damaged.
+    """
+    header = arrays.headers.get("y")
+    if header is None or not np.issubdtype(header.dtype, np.floating):
+        return None
+    y = arrays.read("y")
+    return y if are_targets(y) else None
+
+
+def input_targets(path: Path, samples: int, outputs: int) -> NDArray[np.float32] | None:
+    """Reads the targets of all samples of a file, float32 (n, outputs); None where it has none.
+
+    Raises:
+        DataError: they do not fit the samples or the model's outputs.
+    """
+    arrays = ArrayFile(path)
+    y = target_values(arrays)
+    return None if y is None else checked_targets(f"{path}: y", y, samples, outputs)
 
 
 def input_samples(path: Path, takes: ModelInput) -> tuple[NDArray[np.int8], list[str]]:
