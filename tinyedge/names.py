@@ -63,6 +63,16 @@ NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
 
 QUANTIZED_PRECISIONS: tuple[Precision, ...] = tuple(p for p in PRECISIONS if p != "float")
 
+Channels = Literal["grey", "rgb"]
+Features = Literal["mfcc", "logmel"]
+Optimizer = Literal["adam", "sgd"]
+
+Scheme = Literal["deterministic", "sampling", "portion"]
+"""How ternary and binary kernels are made of real ones in training."""
+
+AdversarialMethod = Literal["fgsm", "pgd", "trades"]
+"""How samples to train on are crafted."""
+
 Objective = Literal["speed", "size"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 """What kernels are chosen for."""

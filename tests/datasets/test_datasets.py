@@ -15,7 +15,6 @@ from PIL import Image
 from scipy.io import savemat
 
 from tinyedge.datasets import (
-    Channels,
     LabelledSamples,
     Split,
     cifar10,
@@ -26,7 +25,7 @@ from tinyedge.datasets import (
 from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import suite_of
 from tinyedge.graph.tensors import Quantization
-from tinyedge.names import DATASETS, DatasetName
+from tinyedge.names import DATASETS, Channels, DatasetName
 from tinyedge.samples.scaling import ModelInput, pixel_range
 
 SPLITS: tuple[Split, ...] = ("train", "test")

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinyedge.datasets import Features, LabelledSamples, Split, load, load_test_set, speech_commands
+from tinyedge.datasets import LabelledSamples, Split, load, load_test_set, speech_commands
 from tinyedge.datasets.features import log_mel, mfcc
 from tinyedge.datasets.speech_commands import CLASSES, FEATURES_FILE, WORDS
 from tinyedge.errors import DataError
+from tinyedge.names import Features
 
 DATA = Path(os.environ.get("TINYEDGE_DATA", "/nonexistent"))
 SPLITS: tuple[Split, ...] = ("train", "test")

@@ -10,14 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.names import DatasetName
+from tinyedge.names import Channels, DatasetName, Features
 
 Split = Literal["train", "test"]
 SPLITS: dict[Split, str] = {"train": "training set", "test": "test set"}
 """What a split is called in ``LabelledSamples.source``."""
-
-Channels = Literal["grey", "rgb"]
-Features = Literal["mfcc", "logmel"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.datasets import SPLITS, Channels, LabelledSamples, Split
+from tinyedge.datasets import SPLITS, LabelledSamples, Split
 from tinyedge.datasets.folders import Published, find, find_or_download
 from tinyedge.datasets.images import grey
 from tinyedge.distribution import install_hint
 from tinyedge.errors import DataError, MissingDependencyError
 from tinyedge.files import read_arrays
+from tinyedge.names import Channels
 
 JPEG_FILE = "cifar10-jpeg.npz"
 ARCHIVE = Published(

@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.datasets import SPLITS, Features, LabelledSamples, Split
+from tinyedge.datasets import SPLITS, LabelledSamples, Split
 from tinyedge.datasets.features import SAMPLE_RATE, log_mel, mfcc
 from tinyedge.datasets.folders import Published, cache, find, find_or_download
 from tinyedge.errors import DataError
 from tinyedge.files import read_arrays, write_atomically
+from tinyedge.names import Features
 
 FEATURES_FILE = "gsc12-testset-features.npz"
 ARCHIVE = Published(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.datasets import SPLITS, Channels, LabelledSamples, Split
+from tinyedge.datasets import SPLITS, LabelledSamples, Split
 from tinyedge.datasets.folders import Published, find_or_download
 from tinyedge.datasets.images import grey
 from tinyedge.distribution import install_hint
 from tinyedge.errors import DataError, MissingDependencyError
+from tinyedge.names import Channels
 
 _URL = "http://ufldl.stanford.edu/housenumbers/"
 FILES = {

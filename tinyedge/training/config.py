@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from tinyedge.errors import ConfigError
 from tinyedge.files import json_text
-from tinyedge.names import DatasetName
+from tinyedge.names import (
+    AdversarialMethod,
+    Channels,
+    DatasetName,
+    Features,
+    NetworkName,
+    Optimizer,
+    Precision,
+    Scheme,
+)
 from tinyedge.samples.scaling import epsilon_number
 from tinyedge.schema import Fault, Section, read_toml, refuse
 
@@ -46,8 +55,8 @@ class DataConfig(Section):
     """
 
     name: DatasetName
-    channels: Literal["grey", "rgb"] = "grey"
-    features: Literal["mfcc", "logmel"] = "mfcc"
+    channels: Channels = "grey"
+    features: Features = "mfcc"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     fold: Annotated[int, Field(ge=0, lt=20)] | None = None
     limit: Annotated[int, Field(ge=1, le=MOST)] | None = None
@@ -62,8 +71,8 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Which network; see ``tinyedge.models``."""
 
-    name: Literal["stq", "resnet8", "ds_cnn", "mobilenet_v2"]
-    precision: Literal["float", "int8", "binary", "ternary", "stq"] = "stq"
+    name: NetworkName
+    precision: Precision = "stq"
     width: Annotated[float, Field(gt=0, le=4)] = 1.0
     temperature: Annotated[float, Field(ge=1, le=1000)] = 1.0
 
@@ -85,12 +94,12 @@ class TrainingConfig(Section):
 
     epochs: Annotated[int, Field(ge=1, le=100_000)]
     batch: Annotated[int, Field(ge=1, le=MOST)] = 128
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Optimizer = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 3e-3
     warm_up_epochs: Annotated[float, Field(ge=0, le=100_000)] = 1.0
     weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.0
     label_smoothing: Share = 0.05
-    scheme: Literal["deterministic", "sampling", "portion"] = "sampling"
+    scheme: Scheme = "sampling"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
     initial: Annotated[Path, Field(strict=False)] | None = None
@@ -138,7 +147,7 @@ class AdversarialConfig(Section):
         beta: weight of the answers to crafted samples; of ``trades``, 6.
     """
 
-    method: Literal["fgsm", "pgd", "trades"]
+    method: AdversarialMethod
     epsilon: Change
     step: Change | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,8 +19,6 @@ from tinyedge.keras.environment import qkeras
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.quantizers import weight_codes
 from tinyedge.models.kernels import quantized_kernels, replaced_quantizers
-
-Scheme = Literal["deterministic", "sampling", "portion"]
 
 PORTIONS = (0.5, 0.75, 0.875, 1.0)
 """Shares of quantized filters, in order (Dong et al. 2017, arXiv 1708.01001)."""

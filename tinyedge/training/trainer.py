@@ -16,13 +16,13 @@ from tinyedge.keras.activations import lean_activations
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.environment import tf_keras
 from tinyedge.keras.load import logits_model
+from tinyedge.names import Scheme
 from tinyedge.training import augmentation, jacobian
 from tinyedge.training.adversarial import ball, warmed_up
 from tinyedge.training.checkpoint import Begun
 from tinyedge.training.config import AugmentationConfig, RunConfig
 from tinyedge.training.kernels import (
     PORTIONS,
-    Scheme,
     TrainingKernel,
     deterministic,
     partly_quantized,
