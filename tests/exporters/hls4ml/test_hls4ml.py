@@ -215,6 +215,8 @@ def test_the_record_is_read_as_it_was_written(project: Project, imported: Import
         ('{"version": 1, "layers": ' + "[" * 40 + "]" * 40 + "}", "32 levels"),
         ('{"version": 1, "notes": ["\\u001b[2J"]}', "control characters"),
         ('{"version": 1, "resources": [{"name": "a", "weights": "7"}]}', "resources.0.weights"),
+        ('{"version": 1, "settings": {"backend": "gpu"}}', "settings.backend"),
+        ('{"version": 1, "settings": {"reuse_factor": 0}}', "settings.reuse_factor"),
         ("{}", "another version"),
     ],
 )

@@ -124,7 +124,7 @@ def _codes(project: Project, layer: LayerRecord, operator: ops.Weighted) -> Floa
     codes = _read(project, constants)
     if constants.binary:
         codes = 2 * codes - 1
-    if project.settings["reuse_factor"] == 1:  # else hls4ml has the output channel first
+    if project.settings.reuse_factor == 1:  # else hls4ml has the output channel first
         codes = np.moveaxis(codes, -1, 0)
     if isinstance(operator, ops.DepthwiseConv2D):
         # (1, rows, columns, channels), or (channels, rows, columns, in) with one input for each

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 import tinyedge
 from tinyedge.errors import ModelError
@@ -79,13 +79,31 @@ class LayerRecord:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What a project was written for.
+
+    Attributes:
+        backend, io_type, arithmetic, reuse_factor: see ``write_project``.
+        clock_period_ns: of the FPGA.
+        part: its number.
+    """
+
+    backend: Backend
+    io_type: IOType
+    arithmetic: Arithmetic
+    reuse_factor: Annotated[int, Field(ge=1)]
+    clock_period_ns: Annotated[float, Field(gt=0)]
+    part: str
+
+
+@dataclass(frozen=True)
 class Project:
     """An hls4ml project that ``write_project`` wrote.
 
     Attributes:
         folder: where it lies.
         model: the file name of the model and the hash of its integer graph.
-        settings: backend, part, clock period in ns, I/O type, reuse factor.
+        settings: what it was written for.
         input_shape, output_shape: without the batch.
         layers: in order.
         resources: estimates; see ``estimate_resources``.
@@ -95,7 +113,7 @@ class Project:
 
     folder: Path
     model: dict[str, str]
-    settings: dict[str, Any]
+    settings: Settings
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     layers: tuple[LayerRecord, ...]
@@ -143,22 +161,15 @@ def write_project(
         rewritten = rewrite(
             model, imported.graph, imported.origins, arithmetic, stream=io_type == "stream"
         )
-    settings: dict[str, Any] = {
-        "backend": backend,
-        "io_type": io_type,
-        "arithmetic": arithmetic,
-        "reuse_factor": reuse_factor,
-        "clock_period_ns": clock_period,
-    }
+    settings = Settings(backend, io_type, arithmetic, reuse_factor, clock_period, part or "")
     with folder_aside(folder) as aside:
         with silence():
-            graph = _model_graph(rewritten, aside, settings, part)
+            graph = _model_graph(rewritten, aside, settings)
             graph.write()
-        settings["part"] = graph.config.config["Part"]
         project = Project(
             folder,
             {"file": path.name, "hash": imported.graph.hash},
-            settings,
+            replace(settings, part=graph.config.config["Part"]),
             tuple(imported.graph.input_tensor.shape),
             tuple(imported.graph.output_tensor.shape),
             tuple(_layer_records(graph, rewritten)),
@@ -189,26 +200,24 @@ def _size_notes(graph: Graph, io_type: IOType) -> list[str]:
     return [note]
 
 
-def _model_graph(
-    rewritten: Rewritten, folder: Path, settings: dict[str, Any], part: str | None
-) -> Any:
+def _model_graph(rewritten: Rewritten, folder: Path, settings: Settings) -> Any:
     """hls4ml's graph of a rewritten model; raises ModelError where it refuses one."""
     model = rewritten.model
     config = hls4ml.utils.config.create_config(
         output_dir=str(folder),
         project_name=TOP,
-        backend=_BACKEND_NAMES[settings["backend"]],
-        io_type=f"io_{settings['io_type']}",
-        part=part,
-        clock_period=settings["clock_period_ns"],
+        backend=_BACKEND_NAMES[settings.backend],
+        io_type=f"io_{settings.io_type}",
+        part=settings.part or None,
+        clock_period=settings.clock_period_ns,
     )
-    reuse = {"ReuseFactor": settings["reuse_factor"]}
+    reuse = {"ReuseFactor": settings.reuse_factor}
     try:
         layers, inputs, outputs = read_layers(model)
         config["HLSConfig"] = {
             "Model": {
                 "Precision": _UNUSED_PRECISION,
-                "Strategy": "Latency" if settings["reuse_factor"] == 1 else "Resource",
+                "Strategy": "Latency" if settings.reuse_factor == 1 else "Resource",
                 **reuse,
             },
             "LayerName": {
