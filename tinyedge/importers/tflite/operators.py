@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from tinyedge.graph.graph import METADATA_NAME, Graph
 from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.result import ImportResult, file_hash
+from tinyedge.importers.tflite.blockers import SECTION, Blockers
 from tinyedge.importers.tflite.builder import Builder
 from tinyedge.importers.tflite.reader import (
     TfliteModel,
     TfliteOperator,
+    TfliteTensor,
     reading,
 )
 from tinyedge.naming import clean_name
@@ -51,44 +53,77 @@ def build_graph(model: TfliteModel, path: Path) -> ImportResult:
     """Makes the integer graph of a file that has been read.
 
     Raises:
-        ModelError: as ``import_tflite``.
+        ModelError: as ``import_tflite``; all that blocks the file, each kind once.
     """
+    blockers = Blockers()
+    if model.subgraphs != 1:
+        blockers.add(
+            ModelError(f"{model.subgraphs} subgraphs", "supported: one, without control flow")
+        )
     for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
         if len(tensors) != 1:
-            raise ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
+            blockers.add(
+                ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
+            )
     builder = Builder()
-    builder.begin(model)
+    if model.inputs:
+        with blockers.collecting():
+            builder.begin(model.inputs[0])
+    _go_on(builder, blockers, model.inputs[1:])
+    results = {tensor.index for tensor in model.outputs}
     for operator in model.operators:
-        _add(builder, operator)
+        if _only_shapes(operator, results):
+            continue
+        with blockers.collecting(operator):
+            _add(builder, operator, blockers)
+        _go_on(builder, blockers, operator.outputs)
+    blockers.refuse()
     graph = simplify(builder.graph(path.stem, model.outputs[0]))
     return ImportResult(_with_source(graph, model, path), tuple(builder.notes))
 
 
-def _add(builder: Builder, operator: TfliteOperator) -> None:
+def _go_on(builder: Builder, blockers: Blockers, tensors: Sequence[TfliteTensor]) -> None:
+    """Has what reads tensors that a refused operator should have written judged all the same."""
+    for tensor in tensors:
+        if tensor.index not in builder.names:
+            try:
+                builder.names[tensor.index] = builder.tensor(tensor)
+            except ModelError:
+                blockers.lost.add(tensor.index)
+
+
+def _only_shapes(operator: TfliteOperator, results: set[int]) -> bool:
+    """Whether this computes shapes, all of which are known already, and no result of the model."""
+    return bool(operator.outputs) and all(
+        tensor.type in _INTEGER_TYPES and tensor.index not in results for tensor in operator.outputs
+    )
+
+
+def _add(builder: Builder, operator: TfliteOperator, blockers: Blockers) -> None:
     """Adds what an operator of the file becomes."""
-    if operator.outputs and all(tensor.type in _INTEGER_TYPES for tensor in operator.outputs):
-        return  # shapes that are computed; every shape is known already
-    if operator.name in ("QUANTIZE", "DEQUANTIZE") and builder.at_the_ends(operator):
+    lost = any(tensor and tensor.index in blockers.lost for tensor in operator.inputs)
+    if operator.name in ("QUANTIZE", "DEQUANTIZE") and (lost or builder.at_the_ends(operator)):
         return
+    handler = _HANDLERS.get(operator.name)
+    if handler is None:
+        raise ModelError(
+            f"{operator}: this operator (version {operator.version}) is not supported",
+            hint=f"supported: {', '.join(sorted(_HANDLERS))} ({SECTION})",
+        )
     for tensor in (*operator.inputs, *operator.outputs):
         if tensor and tensor.type in ("FLOAT32", "FLOAT16", "INT16", "UINT8"):
             raise ModelError(
                 f"{operator}: {tensor}",
                 hint="only fully int8 models can be imported: convert with full integer "
-                "quantization, int8 weights and activations",
+                f"quantization, int8 weights and activations ({SECTION})",
             )
-    handler = _HANDLERS.get(operator.name)
-    if handler is None:
-        raise ModelError(
-            f"{operator}: this operator is not supported",
-            hint=f"supported: {', '.join(sorted(_HANDLERS))}",
-        )
     if len(operator.outputs) != 1 or not operator.inputs:
         raise ModelError(
             f"{operator}: {len(operator.inputs)} inputs, {len(operator.outputs)} outputs"
         )
-    with reading(str(operator)):
-        handler(builder, operator)
+    if not lost:
+        with reading(str(operator)):
+            handler(builder, operator)
 
 
 def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
