@@ -119,6 +119,7 @@ def convert(
     core: CoreName | None = None,
     board: AnyPath | None = None,
     optimize: Objective = "speed",
+    keep_constant_channels: bool = False,
     folder: AnyPath | None = None,
     listener: Listener = NOBODY,
     command: str = "",
@@ -137,6 +138,8 @@ def convert(
             ``cortex-m4``.
         board: name or ``.toml`` file of the board that it is for, in place of ``core``.
         optimize: for ``speed``, or for the ``size`` of the flash image.
+        keep_constant_channels: of a ``.tflite`` file, keeps channels that never change; by default
+            they are taken out, which changes no result.
         folder: to write into, as ``--output``; a temporary one by default.
         listener: told how far it is, and what ``Model.notes`` and ``Model.agreement`` hold.
         command: what the files say that they were made by; this function and the model's name by
@@ -156,7 +159,9 @@ def convert(
     if board is not None:
         core = board_of(board).core
     options = CodeOptions(core or CodeOptions.core, optimize)
-    with _imported(model, calibration, input_range, listener) as (path, imported):
+    with _imported(
+        model, calibration, input_range, listener, keep_constant_channels=keep_constant_channels
+    ) as (path, imported):
         kept = _Folder(folder)
         made_by = command or f"tinyedge.convert {path.name}"
         converted = write_converted(imported.graph, kept.path, made_by, imported.notes, options)
@@ -240,6 +245,8 @@ def _imported(
     calibration: NDArray[Any] | AnyPath | None,
     input_range: tuple[float, float] | None,
     listener: Listener,
+    *,
+    keep_constant_channels: bool = False,
 ) -> Iterator[tuple[Path, ImportResult]]:
     """The file of a model, and what was imported from it."""
     if input_range is not None:
@@ -249,7 +256,9 @@ def _imported(
         calibration = np.asarray(calibration)
     with _model_file(model) as path:
         with listener.step(f"reading {path.name}"):
-            imported = imported_model(path, calibration, input_range)
+            imported = imported_model(
+                path, calibration, input_range, keep_constant_channels=keep_constant_channels
+            )
         yield path, imported
 
 

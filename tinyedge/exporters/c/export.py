@@ -16,6 +16,7 @@ from tinyedge.graph.fixed_point import INT32_MAX
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.memory import MemoryPlan, plan_memory
 from tinyedge.graph.operators import Operator, Weighted
+from tinyedge.graph.pruning import removed_channels
 from tinyedge.templates import render_template
 
 _LINE = 96
@@ -35,6 +36,7 @@ class LayerReport:
         packing: how weights are stored, or None.
         weight_bytes: packed.
         kernel: the C function that computes it, or None where no code is needed.
+        removed: channels of its output that never change and were taken out.
     """
 
     name: str
@@ -46,6 +48,7 @@ class LayerReport:
     packing: str | None
     weight_bytes: int
     kernel: str | None
+    removed: int
 
 
 @dataclass(frozen=True)
@@ -245,14 +248,16 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
         runtime_sources=tuple(sorted(sources)),
         plan=plan,
         layers=tuple(
-            _layer_report(graph, operator, kernels.get(operator.name))
-            for operator in graph.operators
+            _layer_report(graph, operator, kernels.get(operator.name), removed)
+            for operator, removed in zip(graph.operators, removed_channels(graph), strict=True)
         ),
         options=options,
     )
 
 
-def _layer_report(graph: Graph, operator: Operator, kernel: Kernel | None) -> LayerReport:
+def _layer_report(
+    graph: Graph, operator: Operator, kernel: Kernel | None, removed: int
+) -> LayerReport:
     codes = operator.weights.codes if isinstance(operator, Weighted) else np.empty(0, dtype=np.int8)
     return LayerReport(
         name=operator.name,
@@ -264,4 +269,5 @@ def _layer_report(graph: Graph, operator: Operator, kernel: Kernel | None) -> La
         packing=kernel.packing if kernel else None,
         weight_bytes=kernel.weight_bytes if kernel else 0,
         kernel=kernel.function if kernel else None,
+        removed=removed,
     )

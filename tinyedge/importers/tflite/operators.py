@@ -17,6 +17,7 @@ from tinyedge.errors import ModelError
 from tinyedge.graph import operators as ops
 from tinyedge.graph.activations import FUSED, clamp_of
 from tinyedge.graph.graph import METADATA_NAME, Graph
+from tinyedge.graph.pruning import CONSTANT_CHANNELS, without_constant_channels
 from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.result import ImportResult, file_hash
@@ -49,8 +50,13 @@ def _handles(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def build_graph(model: TfliteModel, path: Path) -> ImportResult:
+def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> ImportResult:
     """Makes the integer graph of a file that has been read.
+
+    Args:
+        model: the file.
+        path: of it.
+        keep: whether channels stay that never change.
 
     Raises:
         ModelError: as ``import_tflite``; all that blocks the file, each kind once.
@@ -79,7 +85,13 @@ def build_graph(model: TfliteModel, path: Path) -> ImportResult:
         _go_on(builder, blockers, operator.outputs)
     blockers.refuse()
     graph = simplify(builder.graph(path.stem, model.outputs[0]))
-    return ImportResult(_with_source(graph, model, path), tuple(builder.notes))
+    if (ours := _exported(graph, model)) is not None:
+        return ImportResult(ours, tuple(builder.notes))
+    source = _source(model, path)
+    if not keep:
+        graph, removed = without_constant_channels(graph)
+        source |= {CONSTANT_CHANNELS: " ".join(map(str, removed))} if any(removed) else {}
+    return ImportResult(replace(graph, source=source), tuple(builder.notes))
 
 
 def _go_on(builder: Builder, blockers: Blockers, tensors: Sequence[TfliteTensor]) -> None:
@@ -126,8 +138,8 @@ def _add(builder: Builder, operator: TfliteOperator, blockers: Blockers) -> None
             handler(builder, operator)
 
 
-def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
-    """The graph with its name and source: of the file, or those from which tinyedge exported it."""
+def _exported(graph: Graph, model: TfliteModel) -> Graph | None:
+    """The graph with the name and source of the one that it was exported from by tinyedge."""
     try:
         metadata = json.loads(model.metadata.get(METADATA_NAME, b"{}"))
         if metadata["graph_sha256"] == graph.hash:
@@ -136,11 +148,16 @@ def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
             )
     except (ValueError, KeyError, TypeError, RecursionError):
         pass  # another producer's, or edited since
+    return None
+
+
+def _source(model: TfliteModel, path: Path) -> dict[str, Any]:
+    """The source of a graph that another producer's file holds."""
     producer = model.description or "unknown"
     source = {"file": path.name, "sha256": file_hash(path), "producer": producer}
     if model.inputs[0].type == "UINT8":
         source["input_type"] = "uint8"  # a byte of a sample is the input itself
-    return replace(graph, source=source)
+    return source
 
 
 def _options(operator: TfliteOperator, kind: str) -> Any:
