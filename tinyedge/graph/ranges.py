@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,10 @@ from tinyedge.graph.fixed_point import (
     Int64,
     multiply_by_quantized_multiplier,
 )
-from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor
+
+if TYPE_CHECKING:
+    from tinyedge.graph.graph import Graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,11 @@ class Range:
 
 
 def ranges_of(graph: Graph) -> dict[str, Range]:
-    """The bounds of every tensor, by name."""
+    """The bounds of every tensor, by name.
+
+    Raises:
+        ModelError: accumulators of an operator, which it names, can overflow 32 bits.
+    """
     found = {graph.input: Range.whole(graph.input_tensor.shape[-1])}
     for name, values in graph.constants.items():
         rows = values.reshape(-1, values.shape[-1]).astype(np.int64)
@@ -98,27 +105,35 @@ def weighted_range(
         source: bounds of the input's channels.
         grid: quantization of the input.
         target: quantization of the output.
+
+    Raises:
+        ModelError: accumulators can overflow 32 bits: the sum, the sum with the bias, or that
+            shifted to the left by the multiplier.
     """
     if isinstance(operator, ops.Windowed) and any(operator.padding):
         source = source.holding(grid.zero_point)
     low, high = source.low - grid.zero_point, source.high - grid.zero_point
+    largest = np.maximum(np.abs(low), np.abs(high))
     taps = _taps(operator, len(low))
     positive, negative = np.maximum(taps, 0).sum(axis=1), np.maximum(-taps, 0).sum(axis=1)
     if isinstance(operator, ops.DepthwiseConv2D):
         each = np.arange(len(taps)) // (len(taps) // len(low))
         least = positive * low[each] - negative * high[each]
         most = positive * high[each] - negative * low[each]
+        partial = (positive + negative) * largest[each]
     else:
         least, most = positive @ low - negative @ high, positive @ high - negative @ low
+        partial = (positive + negative) @ largest
     bias = operator.bias.astype(np.int64)
     mantissas, shifts = operator.multipliers(grid, target)
     ends = np.stack([least + bias, most + bias])
-    fits = np.abs(ends).max(axis=0) << np.maximum(shifts.astype(np.int64), 0) <= INT32_MAX
-    scaled = multiply_by_quantized_multiplier(np.where(fits, ends, 0), mantissas, shifts)
-    scaled = np.clip(scaled + target.zero_point, *operator.clamp)
-    return Range(
-        np.where(fits, scaled[0], operator.clamp[0]), np.where(fits, scaled[1], operator.clamp[1])
-    )
+    shifted = np.abs(ends).max(axis=0) << np.maximum(shifts.astype(np.int64), 0)
+    bound = np.maximum(shifted, partial)
+    if np.any(bound > INT32_MAX):
+        raise operator.fail(f"accumulators of channel {int(bound.argmax())} can overflow 32 bits")
+    scaled = multiply_by_quantized_multiplier(ends, mantissas, shifts) + target.zero_point
+    low, high = np.clip(scaled, *operator.clamp)
+    return Range(low, high)
 
 
 @output_range.register

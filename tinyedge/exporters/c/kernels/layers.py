@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.errors import ModelError
 from tinyedge.exporters.c.kernels.kernel import Array, Fields
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN, INT32_MAX
@@ -111,7 +112,10 @@ def scale_array(
     value = np.zeros_like(left)
     if wide.any():
         any_input = Range.whole(source.shape[-1])
-        found = weighted_range(operator, any_input, source.quantization, output.quantization)
+        try:
+            found = weighted_range(operator, any_input, source.quantization, output.quantization)
+        except ModelError:  # what the input can be in this graph keeps 32 bits from overflowing
+            return None
         if not found.constant[wide].all():
             return None
         value = found.low
