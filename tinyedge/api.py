@@ -137,7 +137,9 @@ def convert(
         core: whose instructions the kernels are chosen by; ``board``'s by default, else
             ``cortex-m4``.
         board: name or ``.toml`` file of the board that it is for, in place of ``core``.
-        optimize: for ``speed``, or for the ``size`` of the flash image.
+        optimize: for ``speed``, with no larger an arena than TFLite-Micro's where weights have 8
+            bits; ``fastest``, whatever scratch that takes; for the ``size`` of the flash image; or
+            for the least ``ram``.
         keep_constant_channels: of a ``.tflite`` file, keeps channels that never change; by default
             they are taken out, which changes no result.
         folder: to write into, as ``--output``; a temporary one by default.

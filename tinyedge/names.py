@@ -63,7 +63,7 @@ NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
 
 QUANTIZED_PRECISIONS: tuple[Precision, ...] = tuple(p for p in PRECISIONS if p != "float")
 
-Objective = Literal["speed", "size"]
+Objective = Literal["speed", "size", "ram", "fastest"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 """What kernels are chosen for."""
 

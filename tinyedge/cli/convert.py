@@ -80,7 +80,9 @@ def hls4ml_options(command: Command) -> Command:
     type=click.Choice(OBJECTIVES),
     default="speed",
     show_default=True,
-    help="Choose kernels and packings for speed, or for the size of the flash image.",
+    help="Choose kernels and packings for speed, with no larger an arena than TFLite-Micro's where "
+    "weights have 8 bits; for speed whatever scratch it takes (fastest); for the size of the flash "
+    "image; or for the least RAM.",
 )
 @hls4ml_options
 @output_options

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import tinyedge
-from tinyedge.exporters.c.kernels import Array, CodeOptions, Kernel, select_kernel
+from tinyedge.exporters.c.kernels import Array, CodeOptions, Kernel, select_kernels
 from tinyedge.exporters.c.kernels.kernel import Fields
 from tinyedge.graph.fixed_point import INT32_MAX
 from tinyedge.graph.graph import Graph
@@ -177,11 +177,7 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
     # A constant may be called as an operator is: its key is another.
     identifiers = c_identifiers([*names, *(f"{name} constant" for name in graph.constants)])
     constants = {name: identifiers[f"{name} constant"] for name in graph.constants}
-    kernels = {
-        operator.name: kernel
-        for operator in graph.operators
-        if (kernel := select_kernel(graph, operator, identifiers[operator.name], options))
-    }
+    kernels = select_kernels(graph, identifiers, options)
     plan = plan_memory(
         graph,
         {name: kernel.scratch or 0 for name, kernel in kernels.items()},
