@@ -120,6 +120,7 @@ def convert(
     core: CoreName | None = None,
     board: AnyPath | None = None,
     optimize: Objective = "speed",
+    keep_constant_channels: bool = False,
     folder: AnyPath | None = None,
     listener: Listener = NOBODY,
     command: str = "",
@@ -137,7 +138,11 @@ def convert(
         core: whose instructions the kernels are chosen by; ``board``'s by default, else
             ``cortex-m4``.
         board: name or ``.toml`` file of the board that it is for, in place of ``core``.
-        optimize: for ``speed``, or for the ``size`` of the flash image.
+        optimize: for ``speed``, with no larger an arena than TFLite-Micro's where weights have 8
+            bits; ``fastest``, whatever scratch that takes; for the ``size`` of the flash image; or
+            for the least ``ram``.
+        keep_constant_channels: of a ``.tflite`` file, keeps channels that never change; by default
+            they are taken out, which changes no result.
         folder: to write into, as ``--output``; a temporary one by default.
         listener: told how far it is, and what ``Model.notes`` and ``Model.agreement`` hold.
         command: what the files say that they were made by; this function and the model's name by
@@ -157,7 +162,9 @@ def convert(
     if board is not None:
         core = board_of(board).core
     options = CodeOptions(core or CodeOptions.core, optimize)
-    with _imported(model, calibration, input_range, listener) as (path, imported):
+    with _imported(
+        model, calibration, input_range, listener, keep_constant_channels=keep_constant_channels
+    ) as (path, imported):
         kept = _Folder(folder)
         made_by = command or f"tinyedge.convert {path.name}"
         converted = write_converted(imported.graph, kept.path, made_by, imported.notes, options)
@@ -241,6 +248,8 @@ def _imported(
     calibration: NDArray[Any] | AnyPath | None,
     input_range: tuple[float, float] | None,
     listener: Listener,
+    *,
+    keep_constant_channels: bool = False,
 ) -> Iterator[tuple[Path, ImportResult]]:
     """The file of a model, and what was imported from it."""
     if input_range is not None:
@@ -250,7 +259,9 @@ def _imported(
         calibration = np.asarray(calibration)
     with _model_file(model) as path:
         with listener.step(f"reading {path.name}"):
-            imported = imported_model(path, calibration, input_range)
+            imported = imported_model(
+                path, calibration, input_range, keep_constant_channels=keep_constant_channels
+            )
         yield path, imported
 
 

@@ -73,7 +73,7 @@ Scheme = Literal["deterministic", "sampling", "portion"]
 AdversarialMethod = Literal["fgsm", "pgd", "trades"]
 """How samples to train on are crafted."""
 
-Objective = Literal["speed", "size"]
+Objective = Literal["speed", "size", "ram", "fastest"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 """What kernels are chosen for."""
 

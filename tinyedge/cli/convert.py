@@ -80,7 +80,9 @@ def hls4ml_options(command: Command) -> Command:
     type=click.Choice(OBJECTIVES),
     default="speed",
     show_default=True,
-    help="Choose kernels and packings for speed, or for the size of the flash image.",
+    help="Choose kernels and packings for speed, with no larger an arena than TFLite-Micro's where "
+    "weights have 8 bits; for speed whatever scratch it takes (fastest); for the size of the flash "
+    "image; or for the least RAM.",
 )
 @hls4ml_options
 @output_options
@@ -93,6 +95,7 @@ def command(
     target: str,
     calibration: Path | None,
     input_range: tuple[float, float] | None,
+    keep_constant_channels: bool,  # noqa: FBT001 - click passes it by its name
     core: CoreName | None,
     board_name: str | None,
     optimize: Objective,
@@ -111,6 +114,8 @@ def command(
 
     given = {name: value for name, value in hls4ml.items() if value is not None}
     if target == "hls4ml":
+        if keep_constant_channels:
+            raise UsageError("--keep-constant-channels goes with .tflite files")
         if core or board_name or optimize != "speed":
             raise UsageError("--core, --board and --optimize go with --to c")
         _convert_to_hls4ml(output, model, folder, calibration, input_range, given)
@@ -121,6 +126,7 @@ def command(
     made_by = ["tinyedge convert", model.name]
     made_by += ["--calibration", calibration.name] if calibration else []
     made_by += ["--input-range", *map(str, input_range)] if input_range else []
+    made_by += ["--keep-constant-channels"] if keep_constant_channels else []
     chosen = load_board(board_name).core if board_name and not core else core
     made_by += ["--core", chosen] if chosen and chosen != CodeOptions.core else []
     made_by += ["--optimize", optimize] if optimize != CodeOptions.optimize else []
@@ -131,15 +137,18 @@ def command(
         core=core,
         board=board_name,
         optimize=optimize,
+        keep_constant_channels=keep_constant_channels,
         folder=folder,
         listener=output,
         command=" ".join(made_by),
     )
     manifest = converted.record["model"]
+    gone = sum(layer["removed"] for layer in manifest["layers"])
+    constant = f", {gone:,} channels that never change taken out" if gone else ""
     summary = (
         f"{manifest['parameters']:,} parameters, {manifest['weight_bytes']:,} bytes of packed "
         f"weights, {manifest['macs']:,} MACs, arena {manifest['arena']['bytes']:,} bytes "
-        f"(lower bound {manifest['arena']['lower_bound']:,})\nwritten to {folder}"
+        f"(lower bound {manifest['arena']['lower_bound']:,}){constant}\nwritten to {folder}"
     )
     output.result(converted.record, layer_table(manifest["layers"]), summary)
 

@@ -200,8 +200,14 @@ def data_folder_option(command: Command) -> Command:
 
 
 def conversion_options(command: Command) -> Command:
-    """--calibration and --input-range."""
+    """--calibration, --input-range and --keep-constant-channels."""
     for decorate in (
+        click.option(
+            "--keep-constant-channels",
+            is_flag=True,
+            help="Of a .tflite file, keep channels that never change. By default they are taken "
+            "out, which changes no result.",
+        ),
         click.option(
             "--input-range",
             type=float,

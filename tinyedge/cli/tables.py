@@ -18,6 +18,8 @@ def layer_table(layers: list[dict[str, Any]]) -> Table:
     for heading in ("layer", "operator"):
         table.add_column(heading)
     table.add_column("output", justify="right")
+    if constant := any(layer["removed"] for layer in layers):
+        table.add_column("constant", justify="right")
     table.add_column("MACs", justify="right")
     table.add_column("weights", justify="right")
     table.add_column("bits", justify="right")
@@ -30,6 +32,7 @@ def layer_table(layers: list[dict[str, Any]]) -> Table:
             layer["name"],
             layer["kind"],
             "x".join(map(str, layer["shape"])),
+            *([f"{layer['removed']:,}" if layer["removed"] else ""] if constant else []),
             f"{layer['macs']:,}" if layer["macs"] else "",
             f"{layer['weights']:,}" if weighted else "",
             str(layer["bits"]) if weighted else "",

@@ -42,6 +42,7 @@ def check(
     project: AnyPath | None = None,
     calibration: Samples | None = None,
     input_range: tuple[float, float] | None = None,
+    keep_constant_channels: bool = False,
     listener: Listener = NOBODY,
 ) -> dict[str, Any]:
     """Compares the numpy reference of a model with another implementation, byte by byte.
@@ -61,6 +62,7 @@ def check(
         project: the folder of an hls4ml project that is compiled as it is, with ``hls4ml``.
         calibration: real inputs, or a file of such, for activations without a quantizer.
         input_range: smallest and largest input value.
+        keep_constant_channels: of a ``.tflite`` file, see ``convert``.
         listener: told how far it is.
 
     Returns:
@@ -85,7 +87,9 @@ def check(
     if project and with_ != "hls4ml":
         raise UsageError("--project goes with --with hls4ml")
     with listener.step(f"reading {path.name}"):
-        imported = imported_model(path, calibration, input_range)
+        imported = imported_model(
+            path, calibration, input_range, keep_constant_channels=keep_constant_channels
+        )
     graph = load_converted(Path(converted)).graph if converted else imported.graph
     if set(graph.tensors) != set(imported.graph.tensors):
         raise UsageError(f"--converted {converted}: of another model than {path}")

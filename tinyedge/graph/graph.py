@@ -19,6 +19,7 @@ from tinyedge.errors import ModelError
 from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.description import check_description, check_operator_count
 from tinyedge.graph.operators import OPERATORS, Operator, Weighted
+from tinyedge.graph.ranges import ranges_of
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
 FORMAT_VERSION = 2
@@ -115,6 +116,7 @@ class Graph:
             written.add(operator.output)
         if self.output not in written:
             raise ModelError(f"graph '{self.name}': nothing writes the output '{self.output}'")
+        ranges_of(self)
 
     def _check_constants(self) -> None:
         for name, values in self.constants.items():

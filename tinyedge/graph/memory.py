@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tinyedge.graph.graph import Graph
-from tinyedge.graph.operators import Reshape
+from tinyedge.graph.operators import Operator, Reshape
 
 ALIGNMENT = 4
 """Bytes; every buffer starts on a word so that kernels may read words."""
@@ -63,6 +63,37 @@ class MemoryPlan:
 
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+class Demand:
+    """What the arena takes while an operator runs, by what its kernel needs.
+
+    Args:
+        graph: the graph.
+
+    Attributes:
+        activations: bytes of the fullest moment where no output overwrites an input.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._owner, self._buffers = _activations(graph)
+        self._by_name = {buffer.name: buffer for buffer in self._buffers}
+        self._positions = {operator.name: i for i, operator in enumerate(graph.operators)}
+        moments = range(len(graph.operators) + 1)
+        self.activations = max(_needed(moment, self._buffers, {}) for moment in moments)
+
+    def of(self, operator: Operator, scratch: int, leads: Sequence[int | None]) -> int:
+        """Bytes that have to exist while an operator runs.
+
+        Args:
+            operator: of the graph.
+            scratch: bytes that its kernel takes.
+            leads: of its kernel, as ``plan_memory`` takes them.
+        """
+        moment = self._positions[operator.name]
+        allowed = _allowed(self._graph, self._owner, self._by_name, {operator.name: leads})
+        return _needed(moment, self._buffers, allowed) + _aligned(scratch)
 
 
 def plan_memory(

@@ -37,6 +37,8 @@ def import_model(
     path: Path,
     calibration: NDArray[Any] | None = None,
     input_range: tuple[float, float] | None = None,
+    *,
+    keep_constant_channels: bool = False,
 ) -> ImportResult:
     """Imports a model file of any supported kind.
 
@@ -45,6 +47,7 @@ def import_model(
             ``import_tflite``), a saved graph, or a folder that holds one.
         calibration: see ``import_qkeras``; of use for QKeras models only.
         input_range: see ``import_qkeras``; of use for QKeras models only.
+        keep_constant_channels: see ``import_tflite``; of use for ``.tflite`` files only.
 
     Raises:
         ModelError: the file is missing, damaged, of an unknown kind, or not supported. Models of
@@ -65,7 +68,7 @@ def import_model(
         read_contents(path)  # what cannot be read is refused before TensorFlow takes its seconds
         return import_qkeras(path, calibration, input_range)
     if is_tflite_model(path):
-        return import_tflite(path)
+        return import_tflite(path, keep_constant_channels=keep_constant_channels)
     if path.is_dir() and (path / GRAPH_FILE).is_file():
         path = path / GRAPH_FILE
     if path.suffix == ".npz":

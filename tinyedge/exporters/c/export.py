@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 import tinyedge
-from tinyedge.exporters.c.kernels import Array, CodeOptions, Kernel, select_kernel
+from tinyedge.exporters.c.kernels import Array, CodeOptions, Kernel, select_kernels
 from tinyedge.exporters.c.kernels.kernel import Fields
 from tinyedge.graph.fixed_point import INT32_MAX
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.memory import MemoryPlan, plan_memory
 from tinyedge.graph.operators import Operator, Weighted
+from tinyedge.graph.pruning import removed_channels
 from tinyedge.templates import render_template
 
 _LINE = 96
@@ -35,6 +36,7 @@ class LayerReport:
         packing: how weights are stored, or None.
         weight_bytes: packed.
         kernel: the C function that computes it, or None where no code is needed.
+        removed: channels of its output that never change and were taken out.
     """
 
     name: str
@@ -46,6 +48,7 @@ class LayerReport:
     packing: str | None
     weight_bytes: int
     kernel: str | None
+    removed: int
 
 
 @dataclass(frozen=True)
@@ -174,11 +177,7 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
     # A constant may be called as an operator is: its key is another.
     identifiers = c_identifiers([*names, *(f"{name} constant" for name in graph.constants)])
     constants = {name: identifiers[f"{name} constant"] for name in graph.constants}
-    kernels = {
-        operator.name: kernel
-        for operator in graph.operators
-        if (kernel := select_kernel(graph, operator, identifiers[operator.name], options))
-    }
+    kernels = select_kernels(graph, identifiers, options)
     plan = plan_memory(
         graph,
         {name: kernel.scratch or 0 for name, kernel in kernels.items()},
@@ -245,14 +244,16 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
         runtime_sources=tuple(sorted(sources)),
         plan=plan,
         layers=tuple(
-            _layer_report(graph, operator, kernels.get(operator.name))
-            for operator in graph.operators
+            _layer_report(graph, operator, kernels.get(operator.name), removed)
+            for operator, removed in zip(graph.operators, removed_channels(graph), strict=True)
         ),
         options=options,
     )
 
 
-def _layer_report(graph: Graph, operator: Operator, kernel: Kernel | None) -> LayerReport:
+def _layer_report(
+    graph: Graph, operator: Operator, kernel: Kernel | None, removed: int
+) -> LayerReport:
     codes = operator.weights.codes if isinstance(operator, Weighted) else np.empty(0, dtype=np.int8)
     return LayerReport(
         name=operator.name,
@@ -264,4 +265,5 @@ def _layer_report(graph: Graph, operator: Operator, kernel: Kernel | None) -> La
         packing=kernel.packing if kernel else None,
         weight_bytes=kernel.weight_bytes if kernel else 0,
         kernel=kernel.function if kernel else None,
+        removed=removed,
     )

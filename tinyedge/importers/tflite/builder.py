@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.graph import operators as ops
+from tinyedge.graph.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor
-from tinyedge.importers.tflite.reader import TfliteModel, TfliteOperator, TfliteTensor
+from tinyedge.importers.tflite.reader import TfliteOperator, TfliteTensor
 from tinyedge.naming import clean_name
 
 
@@ -37,9 +38,8 @@ class Builder:
     _external: int = -1
     _constant_names: dict[tuple[int, tuple[int, ...]], str] = field(default_factory=dict)
 
-    def begin(self, model: TfliteModel) -> None:
+    def begin(self, given: TfliteTensor) -> None:
         """Makes the input; one that is not int8 waits for its QUANTIZE."""
-        given = model.inputs[0]
         if given.type == "INT8":
             self.input = self.names[given.index] = self.tensor(given)
         else:
@@ -197,7 +197,21 @@ def quantization_of(tensor: TfliteTensor) -> Quantization:
 
 
 def _check_uint8(operator: TfliteOperator, outside: TfliteTensor, inside: TfliteTensor) -> None:
-    """Refuses a uint8 tensor that is not the int8 one plus 128."""
-    same = outside.scales.size == 1 and np.array_equal(outside.scales, inside.scales)
-    if not same or not np.array_equal(outside.zero_points, inside.zero_points + 128):
-        raise ModelError(f"{operator}: {outside} is not {inside} plus 128")
+    """Refuses a uint8 tensor whose values TFLite-Micro does not turn into the int8 ones plus 128.
+
+    Scales may differ in their last bits, which no value feels.
+    """
+    if outside.scales.size == inside.scales.size == 1:
+        ends = [(outside, np.arange(256)), (inside, np.arange(256) - 128)]
+        if operator.inputs[0] is inside:
+            ends.reverse()
+        (source, values), (target, expected) = ends
+        with np.errstate(all="ignore"):
+            ratio = float(np.float64(source.scales[0]) / np.float64(target.scales[0]))
+        if 0.5 < ratio < 2.0:
+            centred = values - source.zero_points[0]
+            scaled = multiply_by_quantized_multiplier(centred, *quantize_multiplier(ratio))
+            limited = np.clip(scaled + target.zero_points[0], expected.min(), expected.max())
+            if np.array_equal(limited, expected):
+                return
+    raise ModelError(f"{operator}: {outside} is not {inside} plus 128")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from tinyedge.errors import ModelError
 from tinyedge.graph import operators as ops
 from tinyedge.graph.activations import FUSED, clamp_of
 from tinyedge.graph.graph import METADATA_NAME, Graph
+from tinyedge.graph.pruning import CONSTANT_CHANNELS, without_constant_channels
 from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.result import ImportResult, file_hash
+from tinyedge.importers.tflite.blockers import SECTION, Blockers
 from tinyedge.importers.tflite.builder import Builder
 from tinyedge.importers.tflite.reader import (
     TfliteModel,
     TfliteOperator,
+    TfliteTensor,
     reading,
 )
 from tinyedge.naming import clean_name
@@ -47,52 +50,96 @@ def _handles(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def build_graph(model: TfliteModel, path: Path) -> ImportResult:
+def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> ImportResult:
     """Makes the integer graph of a file that has been read.
 
+    Args:
+        model: the file.
+        path: of it.
+        keep: whether channels stay that never change.
+
     Raises:
-        ModelError: as ``import_tflite``.
+        ModelError: as ``import_tflite``; all that blocks the file, each kind once.
     """
+    blockers = Blockers()
+    if model.subgraphs != 1:
+        blockers.add(
+            ModelError(f"{model.subgraphs} subgraphs", "supported: one, without control flow")
+        )
     for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
         if len(tensors) != 1:
-            raise ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
+            blockers.add(
+                ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
+            )
     builder = Builder()
-    builder.begin(model)
+    if model.inputs:
+        with blockers.collecting():
+            builder.begin(model.inputs[0])
+    _go_on(builder, blockers, model.inputs[1:])
+    results = {tensor.index for tensor in model.outputs}
     for operator in model.operators:
-        _add(builder, operator)
+        if _only_shapes(operator, results):
+            continue
+        with blockers.collecting(operator):
+            _add(builder, operator, blockers)
+        _go_on(builder, blockers, operator.outputs)
+    blockers.refuse()
     graph = simplify(builder.graph(path.stem, model.outputs[0]))
-    return ImportResult(_with_source(graph, model, path), tuple(builder.notes))
+    if (ours := _exported(graph, model)) is not None:
+        return ImportResult(ours, tuple(builder.notes))
+    source = _source(model, path)
+    if not keep:
+        graph, removed = without_constant_channels(graph)
+        source |= {CONSTANT_CHANNELS: " ".join(map(str, removed))} if any(removed) else {}
+    return ImportResult(replace(graph, source=source), tuple(builder.notes))
 
 
-def _add(builder: Builder, operator: TfliteOperator) -> None:
+def _go_on(builder: Builder, blockers: Blockers, tensors: Sequence[TfliteTensor]) -> None:
+    """Has what reads tensors that a refused operator should have written judged all the same."""
+    for tensor in tensors:
+        if tensor.index not in builder.names:
+            try:
+                builder.names[tensor.index] = builder.tensor(tensor)
+            except ModelError:
+                blockers.lost.add(tensor.index)
+
+
+def _only_shapes(operator: TfliteOperator, results: set[int]) -> bool:
+    """Whether this computes shapes, all of which are known already, and no result of the model."""
+    return bool(operator.outputs) and all(
+        tensor.type in _INTEGER_TYPES and tensor.index not in results for tensor in operator.outputs
+    )
+
+
+def _add(builder: Builder, operator: TfliteOperator, blockers: Blockers) -> None:
     """Adds what an operator of the file becomes."""
-    if operator.outputs and all(tensor.type in _INTEGER_TYPES for tensor in operator.outputs):
-        return  # shapes that are computed; every shape is known already
-    if operator.name in ("QUANTIZE", "DEQUANTIZE") and builder.at_the_ends(operator):
+    lost = any(tensor and tensor.index in blockers.lost for tensor in operator.inputs)
+    if operator.name in ("QUANTIZE", "DEQUANTIZE") and (lost or builder.at_the_ends(operator)):
         return
+    handler = _HANDLERS.get(operator.name)
+    if handler is None:
+        raise ModelError(
+            f"{operator}: this operator (version {operator.version}) is not supported",
+            hint=f"supported: {', '.join(sorted(_HANDLERS))} ({SECTION})",
+        )
     for tensor in (*operator.inputs, *operator.outputs):
         if tensor and tensor.type in ("FLOAT32", "FLOAT16", "INT16", "UINT8"):
             raise ModelError(
                 f"{operator}: {tensor}",
                 hint="only fully int8 models can be imported: convert with full integer "
-                "quantization, int8 weights and activations",
+                f"quantization, int8 weights and activations ({SECTION})",
             )
-    handler = _HANDLERS.get(operator.name)
-    if handler is None:
-        raise ModelError(
-            f"{operator}: this operator is not supported",
-            hint=f"supported: {', '.join(sorted(_HANDLERS))}",
-        )
     if len(operator.outputs) != 1 or not operator.inputs:
         raise ModelError(
             f"{operator}: {len(operator.inputs)} inputs, {len(operator.outputs)} outputs"
         )
-    with reading(str(operator)):
-        handler(builder, operator)
+    if not lost:
+        with reading(str(operator)):
+            handler(builder, operator)
 
 
-def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
-    """The graph with its name and source: of the file, or those from which tinyedge exported it."""
+def _exported(graph: Graph, model: TfliteModel) -> Graph | None:
+    """The graph with the name and source of the one that it was exported from by tinyedge."""
     try:
         metadata = json.loads(model.metadata.get(METADATA_NAME, b"{}"))
         if metadata["graph_sha256"] == graph.hash:
@@ -101,11 +148,16 @@ def _with_source(graph: Graph, model: TfliteModel, path: Path) -> Graph:
             )
     except (ValueError, KeyError, TypeError, RecursionError):
         pass  # another producer's, or edited since
+    return None
+
+
+def _source(model: TfliteModel, path: Path) -> dict[str, Any]:
+    """The source of a graph that another producer's file holds."""
     producer = model.description or "unknown"
     source = {"file": path.name, "sha256": file_hash(path), "producer": producer}
     if model.inputs[0].type == "UINT8":
         source["input_type"] = "uint8"  # a byte of a sample is the input itself
-    return replace(graph, source=source)
+    return source
 
 
 def _options(operator: TfliteOperator, kind: str) -> Any:

@@ -7,6 +7,7 @@ shape is checked before it is used, and nothing is read that no operator refers 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -20,13 +21,17 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.graph.description import check_operator_count
+from tinyedge.naming import clean_name
 
 FILE_IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
 _LONGEST_NAME = 1024
+"""Bytes. Of a longer name, as TensorFlow's converter joins them, so many and a hash are kept."""
 _MOST_AXES = 8
 _MOST_SHARING = 16
-"""How often the bytes of a file may be read as constants; tensors may share a buffer."""
+"""How often the bytes of a file may be read as constants, or names; tensors may share a buffer."""
+_NPU_OPERATORS = ("ethos-u", "edgetpu", "vela", "neutron", "tidl")
+"""What the names of custom operators begin with that compilers for NPUs leave, in small letters."""
 
 TENSOR_TYPES: dict[int, str] = {
     value: name for name, value in vars(tflite.TensorType).items() if isinstance(value, int)
@@ -87,6 +92,7 @@ class TfliteOperator:
     Attributes:
         index: in its subgraph.
         name: of the builtin operator, ``CONV_2D``, or of the custom one.
+        version: of the operator's meaning.
         inputs: its tensors; None where an optional one is left out.
         outputs: its tensors.
         options_type: of the schema's union, 0 without options.
@@ -95,6 +101,7 @@ class TfliteOperator:
 
     index: int
     name: str
+    version: int
     inputs: tuple[TfliteTensor | None, ...]
     outputs: tuple[TfliteTensor, ...]
     options_type: int
@@ -107,10 +114,11 @@ class TfliteOperator:
 
 @dataclass(frozen=True, eq=False)
 class TfliteModel:
-    """The only subgraph of a file.
+    """The first subgraph of a file.
 
     Attributes:
         description: what the producer wrote of itself.
+        subgraphs: how many the file has.
         operators: in the order they run.
         inputs: of the subgraph.
         outputs: of the subgraph.
@@ -118,6 +126,7 @@ class TfliteModel:
     """
 
     description: str
+    subgraphs: int
     operators: tuple[TfliteOperator, ...]
     inputs: tuple[TfliteTensor, ...]
     outputs: tuple[TfliteTensor, ...]
@@ -139,8 +148,8 @@ def read_tflite(path: Path) -> TfliteModel:
     """Reads a file.
 
     Raises:
-        ModelError: it cannot be read, is damaged, of another kind or version, or has several
-            subgraphs.
+        ModelError: it cannot be read, is damaged, of another kind or version, or compiled for an
+            NPU.
     """
     try:
         data = path.read_bytes()
@@ -162,15 +171,15 @@ class _Reader:
         self._tensors: dict[int, TfliteTensor] = {}
         self._inputs = 0
         self._constant_bytes = 0
+        self._name_bytes = 0
 
     def model(self) -> TfliteModel:
         if self._model.Version() != _SCHEMA_VERSION:
             raise ModelError(f"schema version {self._model.Version()}, not {_SCHEMA_VERSION}")
-        if self._model.SubgraphsLength() != 1:
-            raise ModelError(
-                f"{self._model.SubgraphsLength()} subgraphs",
-                hint="supported: one, without control flow",
-            )
+        subgraphs = self._length(self._model.SubgraphsLength)
+        if not subgraphs:
+            raise ModelError("0 subgraphs", hint="copy or export it again")
+        self._refuse_npu()
         self._graph = self._model.Subgraphs(0)
         count = self._length(self._graph.OperatorsLength)
         check_operator_count(count)
@@ -179,12 +188,24 @@ class _Reader:
             with reading(f"operator {index}"):
                 operators.append(self._operator(index))
         return TfliteModel(
-            description=_text(self._model.Description()),
+            description=self._text(self._model.Description()),
+            subgraphs=subgraphs,
             operators=tuple(operators),
             inputs=tuple(map(self._tensor, _integers(self._graph.InputsAsNumpy()))),
             outputs=tuple(map(self._tensor, _integers(self._graph.OutputsAsNumpy()))),
             metadata=dict(self._metadata()),
         )
+
+    def _refuse_npu(self) -> None:
+        """Refuses a file whose operators a compiler has turned into an NPU's commands."""
+        for index in range(self._length(self._model.OperatorCodesLength)):
+            name = self._text(self._model.OperatorCodes(index).CustomCode())
+            if name.lower().startswith(_NPU_OPERATORS):
+                raise ModelError(
+                    f"compiled for an NPU: it holds the custom operator '{clean_name(name)}'",
+                    hint="take the int8 file that the NPU's compiler (vela, edgetpu_compiler, …) "
+                    "was given",
+                )
 
     def _length(self, length: Callable[[], int]) -> int:
         """The length of a vector of tables, each of which takes at least four bytes."""
@@ -202,7 +223,7 @@ class _Reader:
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         name = BUILTIN_OPERATORS.get(builtin, f"builtin {builtin}")
         if builtin == tflite.BuiltinOperator.CUSTOM:
-            name = f"custom '{_text(code.CustomCode())}'"
+            name = f"custom '{self._text(code.CustomCode())}'"
         inputs = _integers(operator.InputsAsNumpy())
         self._inputs += len(inputs)
         if self._inputs > len(self._data) // 4:  # vectors that share their bytes
@@ -210,6 +231,7 @@ class _Reader:
         return TfliteOperator(
             index=index,
             name=name,
+            version=code.Version(),
             inputs=tuple(None if i == -1 else self._tensor(i) for i in inputs),
             outputs=tuple(map(self._tensor, _integers(operator.OutputsAsNumpy()))),
             options_type=operator.BuiltinOptionsType(),
@@ -225,7 +247,7 @@ class _Reader:
         return self._tensors[index]
 
     def _read_tensor(self, index: int, tensor: Any) -> TfliteTensor:
-        name = _text(tensor.Name()) or f"tensor {index}"
+        name = self._text(tensor.Name()) or f"tensor {index}"
         shape = tuple(_integers(tensor.ShapeAsNumpy()))
         if len(shape) > _MOST_AXES or any(size < 0 for size in shape):
             raise ModelError(f"tensor '{name}': shape {shape}")
@@ -266,19 +288,24 @@ class _Reader:
         data = _array(self._model.Buffers(index).DataAsNumpy(), np.uint8)
         return data if data.size else None
 
+    def _text(self, value: bytes | None) -> str:
+        """A text of the file; of a long one the beginning, and a hash of all of it."""
+        if value is None:
+            return ""
+        self._name_bytes += len(value)
+        if self._name_bytes > _MOST_SHARING * len(self._data):
+            raise ValueError(f"{self._name_bytes} bytes of names")
+        text = value.decode()
+        if len(value) <= _LONGEST_NAME:
+            return text
+        kept = value[:_LONGEST_NAME].decode(errors="ignore")
+        return f"{kept}…{hashlib.sha256(value).hexdigest()[:16]}"
+
     def _metadata(self) -> Iterable[tuple[str, bytes]]:
         for i in range(self._length(self._model.MetadataLength)):
             entry = self._model.Metadata(i)
             data = self._buffer("metadata", entry.Buffer())
-            yield _text(entry.Name()), b"" if data is None else data.tobytes()
-
-
-def _text(value: bytes | None) -> str:
-    if value is None:
-        return ""
-    if len(value) > _LONGEST_NAME:
-        raise ValueError(f"a name of {len(value)} bytes")
-    return value.decode()
+            yield self._text(entry.Name()), b"" if data is None else data.tobytes()
 
 
 def _array(values: Any, kind: type[np.generic]) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """Which C kernel computes an operator, and with which constants."""
 
 from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Kernel
-from tinyedge.exporters.c.kernels.select import select_kernel
+from tinyedge.exporters.c.kernels.select import select_kernels
 
-__all__ = ["Array", "CodeOptions", "Kernel", "select_kernel"]
+__all__ = ["Array", "CodeOptions", "Kernel", "select_kernels"]

@@ -22,7 +22,9 @@ class CodeOptions:
     Attributes:
         core: whose instructions the kernels are chosen by. The code runs on every core, and gives
             the same bytes; on others it may be slower.
-        optimize: for ``speed``, or for the ``size`` of the flash image.
+        optimize: for ``speed``, with no larger an arena than TFLite-Micro's where weights have 8
+            bits; ``fastest``, whatever scratch that takes; for the ``size`` of the flash image; or
+            for the least ``ram``.
     """
 
     core: CoreName = "cortex-m4"

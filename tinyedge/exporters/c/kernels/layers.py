@@ -8,15 +8,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.errors import ModelError
 from tinyedge.exporters.c.kernels.kernel import Array, Fields
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN, INT32_MAX
+from tinyedge.graph.ranges import Range, weighted_range
 from tinyedge.graph.tensors import Tensor
 
 INT16_MAX = 2**15 - 1
 
 LARGEST_RIGHT_SHIFT = 22
 """With which the output's zero point, shifted to the left, leaves room in 32 bits."""
+
+_ROUNDING = 2
+"""The column of ``te_scale`` that holds what is added before the shift."""
 
 
 def shape(tensor: Tensor) -> Fields:
@@ -89,6 +94,8 @@ def scale_array(
 ) -> Array | None:
     """``te_scale`` of every output channel, or None where a number of it does not fit.
 
+    Where they do not fit, but the channel has one value for any input, only that value stays.
+
     Args:
         operator: the layer.
         source: its input.
@@ -101,12 +108,24 @@ def scale_array(
     steps = operator.weights.steps
     step = (np.ones_like(left) if steps is None else steps.astype(np.int64)) << left
     bound = operator.accumulator_bound(source.quantization) << left
-    if bound.max() > INT32_MAX or step.max() > INT16_MAX or right.max() > LARGEST_RIGHT_SHIFT:
-        return None
+    wide = (bound > INT32_MAX) | (step > INT16_MAX) | (right > LARGEST_RIGHT_SHIFT)
+    value = np.zeros_like(left)
+    if wide.any():
+        any_input = Range.whole(source.shape[-1])
+        try:
+            found = weighted_range(operator, any_input, source.quantization, output.quantization)
+        except ModelError:  # what the input can be in this graph keeps 32 bits from overflowing
+            return None
+        if not found.constant[wide].all():
+            return None
+        value = found.low
     shifted = (operator.bias if bias is None else bias).astype(np.int64) << left
     rounding = ((1 << right) >> 1) + (np.int64(output.quantization.zero_point) << right)
     columns = (wrapped(shifted), mantissas, rounding, step, right, -(right > 0).astype(np.int64))
-    return Array("scale", "te_scale", np.stack([c.astype(np.int64) for c in columns], axis=1))
+    values = np.stack([c.astype(np.int64) for c in columns], axis=1)
+    values[wide] = 0
+    values[wide, _ROUNDING] = value[wide]  # which is added behind the multiplication by zero
+    return Array("scale", "te_scale", values)
 
 
 def repeat_last(array: Array) -> Array:

@@ -1,40 +1,99 @@
-"""The choice of a kernel, by the core's instructions and by what is to be optimized."""
+"""The choice of kernels, by the core's instructions and by what is to be optimized."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from tinyedge.exporters.c.kernels import depthwise, dsp, lut, patch, quad
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.plain import plain_kernel
 from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import Graph
+from tinyedge.graph.memory import Demand
 
 _CANDIDATES: dict[type[ops.Operator], tuple[Callable[..., Kernel | None], ...]] = {
     ops.Conv2D: (quad.conv1x1, lut.conv2d, dsp.conv2d, patch.conv2d),
     ops.FullyConnected: (quad.fully_connected, dsp.fully_connected),
     ops.DepthwiseConv2D: (depthwise.depthwise_conv2d,),
 }
-"""Fast kernels, the first that applies is taken; what none computes is left to the plain ones."""
+"""Fast kernels, the fastest first; what none computes is left to the plain ones."""
+
+_FULL_BITS = 8
+
+# What TFLite-Micro takes at least beside activations, in bytes on a 64-bit machine.
+_FIXED = 700
+_TENSOR = 24
+_OPERATOR = 64
+_CHANNEL = 8
 
 
-def select_kernel(
-    graph: Graph, operator: ops.Operator, identifier: str, options: CodeOptions
-) -> Kernel | None:
-    """The kernel for an operator, or None for one that needs no code.
+def select_kernels(
+    graph: Graph, identifiers: Mapping[str, str], options: CodeOptions
+) -> dict[str, Kernel]:
+    """The kernels of a graph's operators, by name; operators that need no code have none.
+
+    Of weights with 8 bits a kernel may take scratch as long as the arena stays within what
+    TFLite-Micro takes at least; where the fastest one would take more, the next is chosen. For
+    ``fastest`` no kernel is asked what it takes, for ``ram`` all are kept to the least arena.
 
     Args:
-        graph: that the operator is in.
-        operator: the operator.
-        identifier: prefix of the layer's arrays in C.
+        graph: the graph.
+        identifiers: prefix of each operator's arrays in C, by its name.
         options: what the code is made for.
     """
+    demand = Demand(graph)
+    found: dict[str, list[Kernel]] = {}
+    needs: dict[str, list[int]] = {}
+    for operator in graph.operators:
+        kernels = list(_candidates(graph, operator, identifiers[operator.name], options))
+        if kernels:
+            found[operator.name] = kernels
+            needs[operator.name] = [
+                demand.of(operator, each.scratch or 0, each.leads) for each in kernels
+            ]
+    least = max((min(each) for each in needs.values()), default=0)
+    budget = demand.activations + _overhead(graph)
+    chosen: dict[str, Kernel] = {}
+    for operator in graph.operators:
+        if operator.name not in found:
+            continue
+        kernels, bytes_of = found[operator.name], needs[operator.name]
+        full = isinstance(operator, ops.Weighted) and operator.weights.bits == _FULL_BITS
+        limit = least if options.optimize == "ram" else budget
+        index = 0
+        if options.optimize == "ram" or (full and options.optimize != "fastest"):
+            limit = max(limit, min(bytes_of))
+            index = next(at for at, need in enumerate(bytes_of) if need <= limit)
+        chosen[operator.name] = kernels[index]
+    return chosen
+
+
+def _candidates(
+    graph: Graph, operator: ops.Operator, identifier: str, options: CodeOptions
+) -> Iterator[Kernel]:
+    """The kernels that can compute an operator, the one to prefer first."""
     inputs, output = graph.inputs_of(operator), graph.tensors[operator.output]
-    if options.features.flash_apart:
-        return plain_kernel(operator, inputs, output, identifier, options)
-    for kind, candidates in _CANDIDATES.items():
-        if isinstance(operator, kind):
-            for candidate in candidates:
-                if kernel := candidate(operator, inputs[0], output, identifier, options):
-                    return kernel
-    return plain_kernel(operator, inputs, output, identifier, options)
+    if not options.features.flash_apart:
+        for kind, candidates in _CANDIDATES.items():
+            if isinstance(operator, kind):
+                for candidate in candidates:
+                    if kernel := candidate(operator, inputs[0], output, identifier, options):
+                        yield kernel
+    if kernel := plain_kernel(operator, inputs, output, identifier, options):
+        yield kernel
+
+
+def _overhead(graph: Graph) -> int:
+    """What TFLite-Micro takes at least beside activations, in bytes.
+
+    Weights and biases are tensors too. It keeps the multipliers of all channels, but of matrix
+    products with one scale.
+    """
+    weighted = [each for each in graph.operators if isinstance(each, ops.Weighted)]
+    channels = sum(
+        len(each.bias)
+        for each in weighted
+        if isinstance(each, ops.Windowed) or len(set(each.weights.scales.tolist())) > 1
+    )
+    tensors = len(graph.tensors) + 2 * len(weighted)
+    return _FIXED + _TENSOR * tensors + _OPERATOR * len(graph.operators) + _CHANNEL * channels

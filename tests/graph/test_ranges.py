@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.graph.random_graphs import RandomGraph
+from tinyedge.errors import ModelError
+from tinyedge.exporters.c import export_c
+from tinyedge.exporters.tflite import export_tflite
+from tinyedge.graph import operators as ops
+from tinyedge.graph import reference
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.ranges import ranges_of
+from tinyedge.graph.tensors import Quantization, Tensor, Weights
+from tinyedge.tflm.interpreter import Interpreter
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_no_value_leaves_its_range(seed: int) -> None:
+    built = RandomGraph(seed)
+    found = ranges_of(built.graph)
+
+    def tap(name: str, values: reference.Int8) -> None:
+        rows = values.reshape(-1, values.shape[-1])
+        assert np.all(found[name].low <= rows.min(axis=0))
+        assert np.all(found[name].high >= rows.max(axis=0))
+
+    reference.run(built.graph, built.inputs(20), tap=tap)
+
+
+def behind_relu6(bias: int) -> Graph:
+    """A layer whose bias, at the ends of int8, would overflow, but not for what a RELU6 leaves.
+
+    Args:
+        bias: of the only channel.
+    """
+    names, grid = ("x", "a", "b"), Quantization(1.0, -128)
+    shapes = ((2, 2, 1), (2, 2, 1), (2, 2, 1))
+    tensors = {name: Tensor(name, shape, grid) for name, shape in zip(names, shapes, strict=True)}
+    weights = Weights(np.full((1, 1, 1, 1), 127, np.int8), 8, np.full(1, 2.0**12, np.float32))
+    bound = ops.Requantize(name="a", inputs=("x",), output="a", clamp=(-128, -122))
+    layer = ops.Conv2D(
+        name="b",
+        inputs=("a",),
+        output="b",
+        stride=(1, 1),
+        weights=weights,
+        bias=np.array([bias], np.int32),
+    )
+    return Graph("near", tensors, (bound, layer), "x", "b")
+
+
+def test_overflow_is_judged_by_what_can_happen() -> None:
+    """2**31 / 2**13 is the largest accumulator, 262,143; 261,000 leaves room for 1,143."""
+    graph = behind_relu6(261_000)
+    samples = np.arange(-128, 128, dtype=np.int16).astype(np.int8).reshape(-1, 2, 2, 1)
+    assert np.all(reference.run(graph, samples) == 127)
+    assert np.all(Interpreter(export_tflite(graph)).run(samples)[0] == 127)
+    assert [layer.kernel for layer in export_c(graph).layers][1] == "te_conv2d_s8"
+    with pytest.raises(ModelError, match="channel 0 can overflow 32 bits"):
+        behind_relu6(261_900)
