@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyedge.commands.arguments import Samples
 from tinyedge.errors import UsageError
-from tinyedge.importers import ImportResult, import_model, is_keras_model
+from tinyedge.importers import ImportResult, import_model, is_keras_model, is_onnx_model
 from tinyedge.samples.reading import calibration_inputs, read_calibration
 
 
@@ -20,14 +20,15 @@ def imported_model(
     """Imports a model as ``--calibration`` and ``--input-range`` say.
 
     Raises:
-        UsageError: the options go with a QKeras model, or the range is empty.
+        UsageError: the options go with a QKeras or an ONNX model, or the range is empty.
         ModelError, DataError: as ``import_model`` and ``read_calibration``.
     """
     if input_range and not input_range[0] < input_range[1]:
         raise UsageError("--input-range: LOW has to be below HIGH")
     given = calibration is not None
-    if (given or input_range) and model.exists() and not is_keras_model(model):
-        raise UsageError("--calibration and --input-range go with QKeras models")
+    takes = is_keras_model(model) or is_onnx_model(model)
+    if (given or input_range) and model.exists() and not takes:
+        raise UsageError("--calibration and --input-range go with QKeras and ONNX models")
     samples = None
     if isinstance(calibration, np.ndarray):
         samples = calibration_inputs("calibration", calibration)
