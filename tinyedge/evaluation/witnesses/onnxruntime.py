@@ -116,6 +116,6 @@ def _onnxruntime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
-            f"this needs ONNX Runtime ({error})", hint=install_hint("onnx")
+            f"this needs ONNX Runtime ({error})", hint=install_hint("onnxruntime")
         ) from error
     return onnxruntime
