@@ -20,6 +20,7 @@ from tinyedge.importers.onnx.tracing import (
     Quantized,
     Tracer,
     Value,
+    checks,
     grid_of,
     handles,
 )
@@ -87,6 +88,11 @@ def weights_of(each: OnnxNode, value: Value | None) -> Quantized:
     if value.codes.size and (value.codes.min() < -128 or value.codes.max() > 127):
         raise ModelError(f"{each}: its weights are not of 8 bits or fewer")
     return value
+
+
+@checks("Conv", "Gemm", "MatMul")
+def _check_weights(tracer: Tracer, each: OnnxNode) -> None:
+    weights_of(each, tracer.optional(each, 1))
 
 
 def channel_scales(each: OnnxNode, weights: Quantized, axis: int) -> Float64:

@@ -17,6 +17,7 @@ from tinyedge.importers.onnx.tracing import (
     Quantized,
     Tracer,
     Value,
+    checks,
     folds,
     grid_of,
     handles,
@@ -69,6 +70,11 @@ def grid_of_inputs(tracer: Tracer, each: OnnxNode, scale: int, zero_point: int) 
 def _quantize(tracer: Tracer, each: OnnxNode) -> Value:
     flow = tracer.flow_of(each)
     return tracer.quantized(each, flow, grid_of_inputs(tracer, each, 1, 2), integer=True)
+
+
+@checks("QuantizeLinear")
+def _check_grid(tracer: Tracer, each: OnnxNode) -> None:
+    grid_of_inputs(tracer, each, 1, 2)
 
 
 @handles("DequantizeLinear")
@@ -194,18 +200,20 @@ def _bipolar(tracer: Tracer, each: OnnxNode) -> Value:
 @handles("qonnx.Quant", "qonnx.IntQuant")
 def _quant(tracer: Tracer, each: OnnxNode) -> Value:
     flow = tracer.flow_of(each)
+    return tracer.quantized(each, flow, _quant_grid(tracer, each), integer=False)
+
+
+@checks("qonnx.Quant", "qonnx.IntQuant")
+def _quant_grid(tracer: Tracer, each: OnnxNode) -> Grid:
+    """The grid of an activation."""
     bits = _bits_of(tracer, each)
-    if (mode := str(each.attributes.get("rounding_mode", "ROUND")).upper()) not in (
-        "ROUND",
-        "HALF_EVEN",
-    ):
+    mode = str(each.attributes.get("rounding_mode", "ROUND")).upper()
+    if mode not in ("ROUND", "HALF_EVEN"):
         raise ModelError(f"{each}: an activation with rounding_mode {mode}, allowed: ROUND")
     zero_point = tracer.scalar(each, 2)
     if zero_point != int(zero_point):
         raise ModelError(f"{each}: a zero point of {zero_point}")
-    limits = _limits(each, bits)
-    grid = grid_for(each, tracer.scalar(each, 1), int(zero_point), *limits)
-    return tracer.quantized(each, flow, grid, integer=False)
+    return grid_for(each, tracer.scalar(each, 1), int(zero_point), *_limits(each, bits))
 
 
 @handles("qonnx.Trunc")

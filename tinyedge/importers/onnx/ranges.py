@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,10 @@ _SPREAD = 6.0
 """Standard deviations of a normalized channel that its range takes in."""
 _BATCH = 16
 _MOST_SAMPLES = 256
+_PATCHES = 2**23
+"""Elements of a convolution's windows that are copied at once."""
+_SYNTHETIC_ELEMENTS = 2**22
+"""Of all synthetic inputs together."""
 _LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -127,12 +132,13 @@ def _synthetic(source: n.Node) -> Float32:
     assert source.grid
     low, high = source.grid.quantization.dequantize([-128, 127])
     random = np.random.default_rng(0)
-    unit = [random.random(source.shape) for _ in range(_SYNTHETIC)]
+    count = int(np.clip(_SYNTHETIC_ELEMENTS // (3 * math.prod(source.shape)), 1, _SYNTHETIC))
+    unit = [random.random(source.shape) for _ in range(count)]
     if len(source.shape) == 3:
         height, width, channels = source.shape
         rows = np.arange(height) * 4 // height
         columns = np.arange(width) * 4 // width
-        for _ in range(_SYNTHETIC):
+        for _ in range(count):
             coarse = random.random((4, 4, channels))
             unit.append(coarse[rows][:, columns])
             unit.append(np.round(unit[-1]))
@@ -144,8 +150,10 @@ def _synthetic(source: n.Node) -> Float32:
 def _observe(nodes: list[n.Node], samples: Float32) -> dict[int, Range]:
     """Smallest and largest value of every node, before its own quantization."""
     ranges: dict[int, Range] = {}
-    for start in range(0, len(samples), _BATCH):
-        for node, value in evaluate(nodes, samples[start : start + _BATCH]):
+    largest = max(math.prod(node.shape) for node in nodes)
+    batch = int(np.clip(_PATCHES // (8 * largest), 1, _BATCH))
+    for start in range(0, len(samples), batch):
+        for node, value in evaluate(nodes, samples[start : start + batch]):
             low, high = float(value.min()), float(value.max())
             seen = ranges.get(id(node), (low, high))
             ranges[id(node)] = (min(seen[0], low), max(seen[1], high))
@@ -234,10 +242,18 @@ def _linear(node: n.Linear, value: Float32) -> Float32:
     if node.kind == "depthwise":
         value = np.repeat(value, len(kernel) // value.shape[3], axis=3)
         windows = _windows(value, (height, width), node.stride, node.dilation)
-        return np.asarray(np.einsum("nrcohw,ohw->nrco", windows, kernel)) + bias
+        total = np.zeros(windows.shape[:4], np.float32)
+        for row, column in np.ndindex(height, width):
+            total += windows[..., row, column] * kernel[:, row, column]
+        return total + bias
     windows = _windows(value, (height, width), node.stride, node.dilation)
-    rows = windows.reshape(*windows.shape[:3], -1)
-    return np.asarray(rows @ kernel.transpose(0, 3, 1, 2).reshape(len(kernel), -1).T) + bias
+    flat = kernel.transpose(0, 3, 1, 2).reshape(len(kernel), -1).T
+    result = np.empty((*windows.shape[:3], len(kernel)), np.float32)
+    at_once = max(1, _PATCHES // (windows[:, :1].size or 1))
+    for row in range(0, windows.shape[1], at_once):
+        part = windows[:, row : row + at_once]
+        result[:, row : row + at_once] = part.reshape(*part.shape[:3], -1) @ flat
+    return result + bias
 
 
 def _pooled(node: n.Pool, value: Float32) -> Float32:

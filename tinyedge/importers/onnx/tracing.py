@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ Places = NDArray[np.int32]
 
 LARGEST_CONSTANT = 2**24
 """Elements of a constant that is computed."""
+_LARGEST_ACTIVATION = 2**22
 _MOST_ELEMENTS = 2**26
 """Of all activations together, and of all constants that are computed."""
 
@@ -75,8 +76,12 @@ class Flow:
 
 Value = Array | Quantized | Flow
 Handler = Callable[["Tracer", OnnxNode], Value]
+Check = Callable[["Tracer", OnnxNode], object]
+AnyCheck = TypeVar("AnyCheck", bound=Check)
 HANDLERS: dict[str, Handler] = {}
 """What imports an operator, by its kind."""
+CHECKS: dict[str, Check] = {}
+"""What refuses an operator by its constants alone, where its input is refused already."""
 FOLDERS: dict[str, Handler] = {}
 """What computes an operator on constants, by its kind."""
 
@@ -86,6 +91,16 @@ def handles(*kinds: str) -> Callable[[Handler], Handler]:
 
     def register(handler: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(kinds, handler))
+        return handler
+
+    return register
+
+
+def checks(*kinds: str) -> Callable[[AnyCheck], AnyCheck]:
+    """Registers what refuses operators of these kinds by their constants alone."""
+
+    def register(handler: AnyCheck) -> AnyCheck:
+        CHECKS.update(dict.fromkeys(kinds, handler))
         return handler
 
     return register
@@ -152,12 +167,14 @@ class Tracer:
         hints: list[str] = []
         skipped: set[str] = set()
         for each in self.model.nodes:
-            if skipped.intersection(each.inputs):
-                skipped.update(each.outputs)
-                continue
+            skip = bool(skipped.intersection(each.inputs))
+            skipped.update(each.outputs if skip else ())
             try:
                 with reading(str(each)), np.errstate(all="ignore"):
-                    self._follow(each)
+                    if not skip:
+                        self._follow(each)
+                    elif each.kind in CHECKS and skipped.isdisjoint(each.inputs[1:]):
+                        CHECKS[each.kind](self, each)
             except ModelError as error:
                 reasons.append(str(error))
                 hints.append(error.hint)
@@ -292,6 +309,7 @@ class Tracer:
     def in_order(self, shape: tuple[int, ...]) -> Places:
         """The places of what lies as the file has it: (1, *shape)."""
         if shape not in self._orders:
+            self._count_activation(shape)
             places = np.arange(math.prod(shape), dtype=np.int32).reshape(1, *shape)
             places.flags.writeable = False
             self._orders[shape] = places
@@ -327,14 +345,19 @@ class Tracer:
         """The value of a node, which joins the others."""
         if id(node) not in self._known:
             self._known.add(id(node))
-            self._elements += math.prod(node.shape)
-            if self._elements > _MOST_ELEMENTS:
-                raise ModelError(
-                    f"activations of more than {_MOST_ELEMENTS:,} elements",
-                    hint="a network for a microcontroller takes a thousandth",
-                )
+            self._count_activation(node.shape)
             self.nodes.append(node)
         return Flow(node, places, integer)
+
+    def _count_activation(self, shape: tuple[int, ...]) -> None:
+        size = math.prod(shape)
+        self._elements += size
+        if size > _LARGEST_ACTIVATION or self._elements > _MOST_ELEMENTS:
+            raise ModelError(
+                f"an activation of {size:,} elements, all together {self._elements:,}; allowed: "
+                f"{_LARGEST_ACTIVATION:,}, all together {_MOST_ELEMENTS:,}",
+                hint="a network for a microcontroller takes a thousandth",
+            )
 
     def misplacement(self, where: object) -> ModelError:
         """An error for elements that lie in another order than is needed."""
