@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -40,6 +41,13 @@ def require(available: Sequence[str], needed: str) -> None:
     if ON_CI:
         pytest.fail(message)
     pytest.skip(message)
+
+
+def require_packages(*names: str) -> None:
+    """Skips a whole module where a package is missing; on CI that is a failure."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing and not ON_CI:
+        pytest.skip(f"{missing[0]} is not installed", allow_module_level=True)
 
 
 KERAS_FIXTURES = {"demo_model", "demo_suites", "demo_samples", "prepared", "workplace"}

@@ -50,7 +50,13 @@ RuntimeName = Literal["tinyedge", "tflm"]
 RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 
 WitnessName = Literal[
-    "twin", "tflite-micro", "litert-reference", "litert-optimized", "qkeras", "hls4ml"
+    "twin",
+    "tflite-micro",
+    "litert-reference",
+    "litert-optimized",
+    "qkeras",
+    "hls4ml",
+    "onnxruntime",
 ]
 WITNESSES: tuple[WitnessName, ...] = get_args(WitnessName)
 

@@ -108,7 +108,7 @@ def ended_by(name: str, command: str, moment: str) -> tuple[subprocess.Popen[str
     ("command", "moment", "code"),
     [
         ("convert", "tinyedge.importers:import_model", 130),
-        ("convert", "tinyedge.importers.qkeras.lowering:lower", 130),
+        ("convert", "tinyedge.importers.lowering:lower", 130),
         ("convert", "tinyedge.exporters.converted:export_tflite", 130),
         ("build", "tinyedge.firmware.project:compile_firmware", 130),
         ("build", "tinyedge.firmware.project:_flash_image", 130),

@@ -268,7 +268,6 @@ FOREIGN: dict[str, tuple[Callable[[Path], None], str]] = {
     "b.pt": (_pytorch, "PyTorch"),
     "c.keras": (_pytorch, "PyTorch"),
     "d.pth": (_bytes, "PyTorch"),
-    "e.onnx": (_bytes, "ONNX"),
 }
 
 

@@ -19,7 +19,7 @@ from tinyedge.evaluation import witnesses
 from tinyedge.evaluation.suites import suite_of
 from tinyedge.exporters.converted import load_converted
 from tinyedge.graph.graph import Graph
-from tinyedge.importers import is_keras_model, is_tflite_model
+from tinyedge.importers import is_keras_model, is_onnx_model, is_tflite_model
 from tinyedge.names import DATASETS, WITNESSES, DatasetName, WitnessName
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.samples.scaling import ModelInput
@@ -56,7 +56,8 @@ def check(
         data: samples (n, *input shape), or a file of such, instead of random ones.
         dataset: or the test set of a data set.
         data_folder: where the data set's files lie; ``$TINYEDGE_DATA`` by default.
-        layers: compares the output of every layer; ``qkeras`` and ``hls4ml`` always do.
+        layers: compares the output of every layer; ``qkeras``, ``hls4ml`` and ``onnxruntime``
+            always do.
         converted: the folder that ``tinyedge convert`` wrote, whose graph is compared instead of
             one that is made of ``model`` anew.
         project: the folder of an hls4ml project that is compiled as it is, with ``hls4ml``.
@@ -112,12 +113,13 @@ def check(
         imported.origins,
         original,
         Path(project) if project else None,
+        path if is_onnx_model(path) else None,
     )
     with tempfile.TemporaryDirectory() as folder:
         with listener.step(f"making {with_} ready"):
             opened = witnesses.open_witness(with_, subject, Path(folder))
         with listener.progress(f"running on {with_}", len(given)) as advance:
-            layers = layers or with_ in ("qkeras", "hls4ml")
+            layers = layers or with_ in ("qkeras", "hls4ml", "onnxruntime")
             found = witnesses.compare(opened, given, layers=layers, progress=advance)
     record = {
         "with": with_,

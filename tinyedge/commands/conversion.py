@@ -8,7 +8,13 @@ import numpy as np
 
 from tinyedge.commands.arguments import Samples
 from tinyedge.errors import UsageError
-from tinyedge.importers import ImportResult, import_model, is_keras_model, is_tflite_model
+from tinyedge.importers import (
+    ImportResult,
+    import_model,
+    is_keras_model,
+    is_onnx_model,
+    is_tflite_model,
+)
 from tinyedge.samples.reading import calibration_inputs, read_calibration
 
 
@@ -28,8 +34,9 @@ def imported_model(
     if input_range and not input_range[0] < input_range[1]:
         raise UsageError("--input-range: LOW has to be below HIGH")
     given = calibration is not None
-    if (given or input_range) and model.exists() and not is_keras_model(model):
-        raise UsageError("--calibration and --input-range go with QKeras models")
+    takes = is_keras_model(model) or is_onnx_model(model)
+    if (given or input_range) and model.exists() and not takes:
+        raise UsageError("--calibration and --input-range go with QKeras and ONNX models")
     if keep_constant_channels and model.exists() and not is_tflite_model(model):
         raise UsageError("--keep-constant-channels goes with .tflite files")
     samples = None

@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.graph.graph import GRAPH_FILE, Graph
+from tinyedge.importers.onnx import SUFFIX as ONNX_SUFFIX
+from tinyedge.importers.onnx import import_onnx
 from tinyedge.importers.qkeras import SUFFIXES, import_qkeras
 from tinyedge.importers.result import ImportResult
 from tinyedge.importers.tflite import SUFFIX, import_tflite
 from tinyedge.keras.contents import pytorch_error, read_contents
 
 _SUPPORTED = (
-    f"supported: {', '.join((*SUFFIXES, SUFFIX))}, a SavedModel folder, or a saved graph "
-    f"({GRAPH_FILE})"
+    f"supported: {', '.join((*SUFFIXES, SUFFIX, ONNX_SUFFIX))}, a SavedModel folder, or a saved "
+    f"graph ({GRAPH_FILE})"
 )
 
-_ONNX_SUFFIX = ".onnx"
 _PYTORCH_SUFFIXES = (".pt", ".pth", ".pt2")
 
 
@@ -33,6 +34,11 @@ def is_tflite_model(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX
 
 
+def is_onnx_model(path: Path) -> bool:
+    """Whether a path is an ``.onnx`` file by its name."""
+    return path.suffix.lower() == ONNX_SUFFIX
+
+
 def import_model(
     path: Path,
     calibration: NDArray[Any] | None = None,
@@ -44,26 +50,23 @@ def import_model(
 
     Args:
         path: a QKeras model (see ``import_qkeras``), an int8 ``.tflite`` file (see
-            ``import_tflite``), a saved graph, or a folder that holds one.
-        calibration: see ``import_qkeras``; of use for QKeras models only.
-        input_range: see ``import_qkeras``; of use for QKeras models only.
+            ``import_tflite``), a quantized ``.onnx`` file (see ``import_onnx``), a saved graph, or
+            a folder that holds one.
+        calibration: see ``import_qkeras``; of use for QKeras and ONNX models only.
+        input_range: see ``import_qkeras``; of use for QKeras and ONNX models only.
         keep_constant_channels: see ``import_tflite``; of use for ``.tflite`` files only.
 
     Raises:
         ModelError: the file is missing, damaged, of an unknown kind, or not supported. Models of
-            Keras 3, ONNX and PyTorch and files of weights alone are named as such, with the way
+            Keras 3 and PyTorch and files of weights alone are named as such, with the way
             out.
     """
     if not path.exists():
         raise ModelError(f"{path}: no such file", hint=_SUPPORTED)
     if path.suffix.lower() in _PYTORCH_SUFFIXES:
         raise pytorch_error(path)
-    if path.suffix.lower() == _ONNX_SUFFIX:
-        raise ModelError(
-            f"{path}: an ONNX model, not a kind of model that can be read",
-            hint="convert it to an int8 .tflite file (onnx2tf -oiqt), or train it with QKeras and "
-            "save it as .h5 or .keras",
-        )
+    if is_onnx_model(path):
+        return import_onnx(path, calibration, input_range)
     if is_keras_model(path):
         read_contents(path)  # what cannot be read is refused before TensorFlow takes its seconds
         return import_qkeras(path, calibration, input_range)

@@ -1,7 +1,8 @@
 """Witnesses: other implementations of a model, which the integer graph is compared with.
 
 ``witness`` says what one is, ``compare`` runs one beside the numpy reference; each other file is
-one: the C code on this machine, TensorFlow Lite's interpreters, the QKeras model itself, hls4ml.
+one: the C code on this machine, TensorFlow Lite's interpreters, the QKeras model itself, hls4ml,
+ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ def open_witness(name: WitnessName, subject: Subject, folder: Path) -> Witness:
             from tinyedge.evaluation.witnesses.hls4ml import Hls4mlWitness
 
             return Hls4mlWitness(subject, folder)
+        case "onnxruntime":
+            from tinyedge.evaluation.witnesses.onnxruntime import OnnxRuntimeWitness
+
+            return OnnxRuntimeWitness(subject)
         case "tflite-micro":
             from tinyedge.evaluation.witnesses.tflite import MicroWitness
 

@@ -33,10 +33,11 @@ class Subject:
     Attributes:
         graph: the integer graph.
         model: the file of the QKeras model that it came from, if any.
-        origins: of the graph's tensors in that model.
+        origins: of the graph's tensors in the model.
         original: the ``.tflite`` file that the graph came from, if TFLite-Micro can take int8
             samples with it; its output is compared instead of the export's.
         project: a folder with an hls4ml project to compile, instead of a new one.
+        onnx: the ``.onnx`` file that the graph came from, if any.
     """
 
     graph: Graph
@@ -44,6 +45,7 @@ class Subject:
     origins: dict[str, Origin] = field(default_factory=dict)
     original: bytes | None = None
     project: Path | None = None
+    onnx: Path | None = None
 
     def keras_file(self, witness: str) -> Path:
         """The QKeras model's file.

@@ -47,9 +47,9 @@ def import_qkeras(
         ModelError: the file is missing or damaged, or holds a layer, an activation or a quantizer
             that is not supported.
     """
-    from tinyedge.importers.qkeras.fusion import fuse, refine_averages
+    from tinyedge.importers.fusion import fuse, refine_averages
+    from tinyedge.importers.lowering import lower
     from tinyedge.importers.qkeras.layers import trace
-    from tinyedge.importers.qkeras.lowering import lower
     from tinyedge.importers.qkeras.ranges import assign_grids, expected_pixels
     from tinyedge.keras.load import load_keras_model
 

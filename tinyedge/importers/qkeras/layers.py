@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyedge.errors import ModelError
 from tinyedge.graph.operators import Padding, Pair, same_padding
-from tinyedge.importers.qkeras import nodes as n
+from tinyedge.importers import nodes as n
 from tinyedge.keras.grids import Float64
 from tinyedge.keras.load import ends_in_softmax, is_softmax
 from tinyedge.keras.quantizers import activation_grid, quantizer_name, weight_codes

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
 from tinyedge.graph.tensors import Quantization, as_batch
-from tinyedge.importers.qkeras import nodes as n
-from tinyedge.importers.qkeras.fusion import clamp_of
+from tinyedge.importers import nodes as n
+from tinyedge.importers.fusion import clamp_of
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.grids import Grid
 from tinyedge.samples.scaling import CLIPPED, pixel_range, scaled_pixels

@@ -1,4 +1,4 @@
-"""Float nodes with integer weights: what a Keras model becomes before it is quantized throughout.
+"""Float nodes with integer weights: what a model becomes before it is quantized throughout.
 
 Each node stands for one integer operator, or is folded into another by ``fusion``. Shapes are
 without the batch. Values are real numbers; ``grid`` is the int8 grid that the value lies on, as far
@@ -22,12 +22,12 @@ class Node:
     """Base of all nodes.
 
     Attributes:
-        name: unique; the Keras layer's, with a suffix where a layer becomes several nodes.
+        name: unique; the layer's in the model, with a suffix where one becomes several nodes.
         inputs: the nodes whose values it takes.
         shape: of its value.
         grid: of its value; None until ``ranges`` assigns one, unless a quantizer set it.
         bounds: limits of a ReLU without a quantizer; infinite by default.
-        layers: the Keras layers whose work it does, in order; a layer that becomes several nodes
+        layers: the model's layers whose work it does, in order; a layer that becomes several nodes
             has parts ``layer/part``.
         value_of: the one of them whose value it is; None where the model has no such value.
     """
@@ -58,6 +58,7 @@ class Linear(Node):
         stride, dilation, padding: of the window; unused for dense.
         spread: (out,) mean and standard deviation of the value over the training data, where batch
             normalization has told them.
+        finer: whether few bits a weight may get a finer unit; else scales and bias stay as given.
     """
 
     kind: Literal["conv2d", "depthwise", "dense"]
@@ -68,6 +69,7 @@ class Linear(Node):
     dilation: Pair = (1, 1)
     padding: Padding = (0, 0, 0, 0)
     spread: tuple[Float64, Float64] | None = None
+    finer: bool = True
 
 
 @dataclass(eq=False, kw_only=True)
@@ -90,8 +92,43 @@ class Activation(Node):
 
 
 @dataclass(eq=False, kw_only=True)
-class Add(Node):
+class Elementwise(Node):
+    """An operator on pairs of elements; an axis of one is repeated."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Add(Elementwise):
     """Element-wise sum of two values."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Sub(Elementwise):
+    """Element-wise difference, the first less the second."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Mul(Elementwise):
+    """Element-wise product."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Concatenation(Node):
+    """Values one behind the other along ``axis``; each is put on the grid of the whole."""
+
+    axis: int
+
+
+@dataclass(eq=False, kw_only=True)
+class Function(Node):
+    """A function that TFLite computes by a table, or softmax over the last axis.
+
+    Attributes:
+        kind: which one. All but ``leaky_relu`` have a grid of their own.
+        alpha: slope of ``leaky_relu`` below zero.
+    """
+
+    kind: Literal["leaky_relu", "logistic", "softmax", "tanh"]
+    alpha: float = 0.0
 
 
 @dataclass(eq=False, kw_only=True)
@@ -111,9 +148,15 @@ class Mean(Node):
 
 @dataclass(eq=False, kw_only=True)
 class Pad(Node):
-    """Zeros around the value."""
+    """Zeros around the value.
+
+    Attributes:
+        padding: rows and columns.
+        lowest: the smallest int8 in place of zeros, which no maximum heeds.
+    """
 
     padding: Padding
+    lowest: bool = False
 
 
 @dataclass(eq=False, kw_only=True)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from tinyedge.graph.tensors import Quantization
-from tinyedge.importers.qkeras import nodes as n
+from tinyedge.importers import nodes as n
 from tinyedge.keras.grids import Grid
+
+_BOUNDED = n.Linear | n.Affine | n.Elementwise | n.Concatenation | n.Activation
+"""Nodes whose operator limits its result, so that an activation behind it becomes part of it."""
 
 
 def fuse(nodes: list[n.Node]) -> list[n.Node]:
     """Folds until nothing more can be folded; the order and the last value stay."""
     nodes = list(nodes)
-    while any(step(nodes) for step in (_fold_affine, _hoist_activation, _fold_activation)):
+    steps = (_fold_affine, _hoist_activation, _fold_activation, _share_grid)
+    while any(step(nodes) for step in steps):
         pass
     return nodes
 
@@ -135,16 +139,29 @@ def _fold_activation(nodes: list[n.Node]) -> bool:
         if isinstance(source, n.Input) and node.grid:
             source.grid = Grid(node.grid.quantization)
             return True
-        if isinstance(source, n.Mean) and node.grid and node.grid.clamp == (-128, 127):
-            source.grid = node.grid  # a mean has a scale of its own, and saturates as int8 does
+        plain = node.grid is not None and node.grid.clamp == (-128, 127)
+        if isinstance(source, n.Mean | n.Function) and plain:
+            source.grid = node.grid  # it has a scale of its own, and saturates as int8 does
             _merge(nodes, node, source)
             return True
-        if isinstance(source, n.Linear | n.Affine | n.Add | n.Activation):
+        if isinstance(source, _BOUNDED):
             low, high = zip(source.bounds, node.bounds, strict=True)
             source.bounds = (max(low), min(high))
             source.grid = _bounded(node.grid, source.bounds) if node.grid else None
             _merge(nodes, node, source)
             return True
+    return False
+
+
+def _share_grid(nodes: list[n.Node]) -> bool:
+    """The grid of a concatenation for what nothing else uses and no quantizer has put on one."""
+    consumers = n.Consumers.of(nodes)
+    for node in nodes:
+        if isinstance(node, n.Concatenation) and node.grid:
+            for source in node.inputs:
+                if consumers.single(source) and not source.grid and isinstance(source, _BOUNDED):
+                    source.grid = _bounded(node.grid, source.bounds)
+                    return True
     return False
 
 

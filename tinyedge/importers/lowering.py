@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.graph import operators as ops
-from tinyedge.graph.fixed_point import INT8_MAX
+from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.simplify import simplify
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
-from tinyedge.importers.qkeras import nodes as n
+from tinyedge.importers import nodes as n
 from tinyedge.importers.result import Origin
-from tinyedge.keras.grids import Float64
+from tinyedge.keras.grids import Float64, Grid
 from tinyedge.naming import clean_name
 
 _BIAS_LIMIT = 2**30
@@ -23,6 +23,18 @@ _CONSTANT_RESOLUTION = 2.0**-10
 """Step of the bias of a channel without weights, in steps of the output."""
 _BIAS_RESOLUTION = 2.0**-10
 """Largest step of a bias, in steps of the output, where the weights leave room for a finer one."""
+
+_ELEMENTWISE: dict[type[n.Node], type[ops.Elementwise]] = {
+    n.Add: ops.Add,
+    n.Sub: ops.Sub,
+    n.Mul: ops.Mul,
+}
+FIXED_GRID: dict[str, type[ops.Sigmoidal | ops.Softmax]] = {
+    "logistic": ops.Logistic,
+    "softmax": ops.Softmax,
+    "tanh": ops.Tanh,
+}
+"""Functions whose result lies on one grid, whatever their input's may be."""
 
 
 @dataclass
@@ -101,6 +113,9 @@ def _lower(builder: _Builder, node: n.Node) -> None:
     if isinstance(node, n.Affine):
         _lower_affine(builder, node, inputs[0])
         return
+    if isinstance(node, n.Function):
+        _lower_function(builder, node, inputs[0])
+        return
     name = output = builder.output(node)
     clamp = node.grid.clamp
     operator: ops.Operator
@@ -111,11 +126,15 @@ def _lower(builder: _Builder, node: n.Node) -> None:
             operator = _linear(builder, node, name, inputs)
         case n.Activation():
             operator = ops.Requantize(name=name, inputs=inputs, output=output, clamp=clamp)
-        case n.Add():
-            operator = ops.Add(name=name, inputs=inputs, output=output, clamp=clamp)
+        case n.Elementwise():
+            kind = _ELEMENTWISE[type(node)]
+            operator = kind(name=name, inputs=inputs, output=output, clamp=clamp)
+        case n.Concatenation():
+            inputs = tuple(_on_grid(builder, node, source) for source in inputs)
+            operator = ops.Concatenation(name=name, inputs=inputs, output=output, axis=node.axis)
         case n.Pool():
-            kind = ops.MaxPool2D if node.kind == "max" else ops.AveragePool2D
-            operator = kind(
+            pool = ops.MaxPool2D if node.kind == "max" else ops.AveragePool2D
+            operator = pool(
                 name=name,
                 inputs=inputs,
                 output=output,
@@ -126,12 +145,51 @@ def _lower(builder: _Builder, node: n.Node) -> None:
         case n.Mean():
             operator = ops.Mean(name=name, inputs=inputs, output=output)
         case n.Pad():
-            operator = ops.Pad(name=name, inputs=inputs, output=output, padding=node.padding)
+            value = INT8_MIN if node.lowest else None
+            operator = ops.Pad(
+                name=name, inputs=inputs, output=output, padding=node.padding, value=value
+            )
         case n.Reshape():
             operator = ops.Reshape(name=name, inputs=inputs, output=output, shape=node.shape)
         case _:
             raise NotImplementedError(type(node).__name__)
     builder.operators.append(operator)
+
+
+def _lower_function(builder: _Builder, node: n.Function, source: str) -> None:
+    """A function whose grid is fixed is brought to the node's behind it, where they differ."""
+    assert node.grid
+    if node.kind == "leaky_relu":
+        name = builder.output(node)
+        builder.operators.append(
+            ops.LeakyRelu(name=name, inputs=(source,), output=name, alpha=node.alpha)
+        )
+        return
+    kind = FIXED_GRID[node.kind]
+    fixed = kind.output_quantization
+    if node.grid == Grid(fixed):
+        name = builder.output(node)
+    else:
+        name = builder.tensor(f"{node.name}/{node.kind}", node.shape, fixed)
+    builder.operators.append(kind(name=name, inputs=(source,), output=name))
+    if node.grid != Grid(fixed):
+        output = builder.output(node)
+        builder.operators.append(
+            ops.Requantize(name=output, inputs=(name,), output=output, clamp=node.grid.clamp)
+        )
+
+
+def _on_grid(builder: _Builder, node: n.Concatenation, source: str) -> str:
+    """An input of a concatenation on the grid of the whole."""
+    assert node.grid
+    tensor = builder.tensors[source]
+    if tensor.quantization == node.grid.quantization and node.grid.clamp == ops.FULL_RANGE:
+        return source
+    name = builder.tensor(f"{source}/requantized", tensor.shape, node.grid.quantization)
+    builder.operators.append(
+        ops.Requantize(name=name, inputs=(source,), output=name, clamp=node.grid.clamp)
+    )
+    return name
 
 
 def _linear(builder: _Builder, node: n.Linear, name: str, inputs: tuple[str, ...]) -> ops.Weighted:
@@ -144,6 +202,7 @@ def _linear(builder: _Builder, node: n.Linear, name: str, inputs: tuple[str, ...
         node.bias,
         builder.tensors[inputs[0]].quantization,
         node.grid.quantization,
+        finer=node.finer,
     )
     common: dict[str, Any] = {
         "name": name,
@@ -213,13 +272,16 @@ def _quantized(
     bias: Float64,
     source: Quantization,
     target: Quantization,
+    *,
+    finer: bool = True,
 ) -> tuple[Weights, NDArray[np.int32]]:
     """Weights with positive scales and an int32 bias.
 
     A negative scale (batch normalization with a negative gamma) goes into the codes. A channel that
     nothing but its bias reaches gets weights of zero and a fine scale of its own. The unit of a
     bias is that of the products; where this is coarse, as few bits a weight make it, the weights
-    become multiples of a power of two (``Weights.steps``), and the unit is as much finer.
+    become multiples of a power of two (``Weights.steps``), and the unit is as much finer, unless
+    the model's own integers are to stay (``finer``).
     """
     per_channel = (-1, *[1] * (codes.ndim - 1))
     signed = np.where(scales.reshape(per_channel) < 0, -codes, codes)
@@ -239,9 +301,10 @@ def _quantized(
     signed[constant] = 0
     magnitude = np.where(constant, target.scale * _CONSTANT_RESOLUTION / source.scale, magnitude)
 
-    finer = _finer(signed, source.scale * magnitude / target.scale)
-    signed *= finer.reshape(per_channel)
-    magnitude /= finer
+    if finer:
+        factors = _finer(signed, source.scale * magnitude / target.scale)
+        signed *= factors.reshape(per_channel)
+        magnitude /= factors
     float_scales = magnitude.astype(np.float32)
     quantized_bias = np.rint(bias / (source.scale * float_scales.astype(np.float64)))
     limited = np.clip(quantized_bias, -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)
