@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from tinyedge.attacks.boundary import BatchedBoundary
 from tinyedge.attacks.environment import BlackBoxClassifierNeuralNetwork, SimBA, ZooAttack
 from tinyedge.attacks.hopskipjump import SeededHopSkipJump
+from tinyedge.attacks.margins import margins
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
-from tinyedge.attacks.square import BatchedSquare
+from tinyedge.attacks.square import Square
 
 Float32 = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Method = Callable[[Float32, Labels, slice], Float32]
 """From inputs, their labels, and which of the attacked samples they are, to adversarial ones."""
 
-_SQUARE_SHARE = 0.8
 _ZOO_STEP = 0.2
 """Of ZOO's numerical derivatives, as a share of the input's range: a small one vanishes in the
 quantization of the input."""
@@ -149,7 +149,8 @@ class Crafter(ABC):
         method: Any
         match attack:
             case "square":
-                method = self._square(random)
+                square = self._square(random)
+                return lambda x, y, _at: square.search(x, y)
             case "refine":
                 return self._refining(random)
             case "boundary":
@@ -190,23 +191,24 @@ class Crafter(ABC):
                 raise ValueError(attack)
         return lambda x, y, _at: method.generate(x=x, y=y)
 
-    def _square(self, random: np.random.Generator, restarts: int | None = None) -> BatchedSquare:
-        settings = self.settings
-        square = BatchedSquare(
-            self._classifier,
-            eps=settings.epsilon,
-            max_iter=settings.square_queries,
-            p_init=_SQUARE_SHARE,
-            nb_restarts=restarts or settings.restarts,
-            batch_size=settings.batch,
-            verbose=False,
+    def _square(self, random: np.random.Generator) -> Square:
+        settings, classifier = self.settings, self._classifier
+
+        def lead(x: Float32, labels: Labels) -> Float32:
+            return margins(classifier.predict(x), labels)
+
+        return Square(
+            lead,
+            settings.epsilon,
+            settings.clip,
+            settings.square_queries,
+            settings.restarts,
+            random,
         )
-        square.random = random
-        return square
 
     def _refining(self, random: np.random.Generator) -> Method:
         square = self._square(random)
-        return lambda x, y, at: square.generate(x, y, transferred=self.starts(x, at))
+        return lambda x, y, at: square.search(x, y, self.starts(x, at))
 
     def _simba(self) -> Method:
         """SimBA, one value at a time: it takes images of 4 dimensions, and asks for softmaxes."""

@@ -14,12 +14,8 @@ try:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from art.attacks.evasion import (
-            AutoAttack,
-            AutoProjectedGradientDescent,
             BoundaryAttack,
             CarliniL2Method,
-            DeepFool,
-            FastGradientMethod,
             HopSkipJump,
             ProjectedGradientDescent,
             SimBA,
@@ -38,13 +34,9 @@ except ImportError as error:
     ) from error
 
 __all__ = [
-    "AutoAttack",
-    "AutoProjectedGradientDescent",
     "BlackBoxClassifierNeuralNetwork",
     "BoundaryAttack",
     "CarliniL2Method",
-    "DeepFool",
-    "FastGradientMethod",
     "HopSkipJump",
     "ProjectedGradientDescent",
     "SimBA",

@@ -8,26 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.attacks.classifier import (
-    FloatModel,
-    FrozenClassifier,
-    cross_entropy,
-    logits_ratio,
-)
+from tinyedge.attacks.classifier import FloatModel, FrozenClassifier
 from tinyedge.attacks.craft import Crafter, Float32, Labels, Method
-from tinyedge.attacks.environment import (
-    AutoAttack,
-    AutoProjectedGradientDescent,
-    CarliniL2Method,
-    DeepFool,
-    FastGradientMethod,
-)
-from tinyedge.attacks.pgd import CompiledPGD
-from tinyedge.attacks.settings import ATTACKS, AttackSettings
+from tinyedge.attacks.descent import Descent
+from tinyedge.attacks.environment import CarliniL2Method
+from tinyedge.attacks.float_gradients import DifferentiableFloat
+from tinyedge.attacks.margins import margins
+from tinyedge.attacks.members import Member, members
+from tinyedge.attacks.settings import ATTACKS, DESCENTS, AttackSettings
+from tinyedge.attacks.starts import generators
 from tinyedge.keras.environment import tensorflow as tf
 
-_RATIO_CLASSES = 3
-"""That the loss ``logits_ratio`` takes at least."""
 _STRETCHES = tuple(np.float32(1 + 0.005 * 2**step) for step in range(7))
 
 
@@ -51,6 +42,7 @@ class FloatCrafter(Crafter):
         classifier = FrozenClassifier(model, settings.clip, temperature=settings.temperature)
         super().__init__(model, classifier, settings, surrogate, transferred)
         self._float_model = model
+        self._differentiable = DifferentiableFloat(model, settings.temperature)
         self._seconds = 0.0
 
     def craft(
@@ -67,8 +59,8 @@ class FloatCrafter(Crafter):
 
     def details(self, attack: str) -> dict[str, Any]:
         timed: dict[str, Any] = {"crafting_seconds": round(self._seconds, 3)}
-        if attack in ("apgd", "autoattack") and self.model.classes < _RATIO_CLASSES:
-            timed["left_out"] = "APGD on the ratio of logits, which takes three classes"
+        if attack in DESCENTS:
+            return timed | {"members": list(self._members(attack))}
         if ATTACKS[attack].kind != "black-box":
             return timed
         return timed | {"queries": self._classifier.queries}
@@ -89,7 +81,8 @@ class FloatCrafter(Crafter):
         result = np.clip(np.concatenate(crafted), *self.settings.clip).astype(np.float32)
         # A gradient that is NaN leads nowhere: judging names it, the sample stays as it was.
         result = np.where(np.isfinite(result), result, inputs)
-        return self._confirmed(inputs, result) if ATTACKS[attack].norm == "L2" else result
+        smallest = ATTACKS[attack].norm == "L2" and attack not in DESCENTS
+        return self._confirmed(inputs, result) if smallest else result
 
     def _confirmed(self, inputs: Float32, crafted: Float32) -> Float32:
         """Goes on a little where a smallest change does not quite change the model's verdict.
@@ -113,72 +106,39 @@ class FloatCrafter(Crafter):
     def _method(
         self, attack: str, random: np.random.Generator, others: tuple[Float32, Labels]
     ) -> Method:
-        settings, classifier = self.settings, self._classifier
-        common: dict[str, Any] = {"batch_size": settings.batch}
-        linf = common | {"eps": settings.epsilon}
-        method: Any
-        match attack:
-            case "fgsm":
-                method = FastGradientMethod(classifier, **linf)
-            case "pgd":
-                method = CompiledPGD(
-                    classifier,
-                    eps_step=settings.pgd_step,
-                    max_iter=settings.iterations,
-                    num_random_init=settings.restarts,
-                    verbose=False,
-                    **linf,
-                )
-                method.random = random
-            case "cw":
-                method = CarliniL2Method(
-                    classifier,
-                    max_iter=settings.cw_iterations,
-                    binary_search_steps=settings.cw_searches,
-                    learning_rate=0.1,
-                    initial_const=1.0,
-                    verbose=False,
-                    **common,
-                )
-            case "apgd":
-                method = self._one_after_another(self._descents())
-            case "autoattack":
-                method = self._autoattack(random)
-            case _:
-                return super()._method(attack, random, others)
+        if attack in DESCENTS:
+            return lambda x, y, at: self._descend(attack, x, y, at)
+        if attack != "cw":
+            return super()._method(attack, random, others)
+        settings = self.settings
+        method = CarliniL2Method(
+            self._classifier,
+            max_iter=settings.cw_iterations,
+            binary_search_steps=settings.cw_searches,
+            learning_rate=0.1,
+            initial_const=1.0,
+            batch_size=settings.batch,
+            verbose=False,
+        )
         return lambda x, y, _at: method.generate(x=x, y=y)
 
-    def _autoattack(self, random: np.random.Generator) -> AutoAttack:
-        """ART's AutoAttack: APGD on two losses, DeepFool, and Square, one after another."""
-        settings = self.settings
-        deep = DeepFool(self._classifier, max_iter=50, batch_size=settings.batch, verbose=False)
-        return self._one_after_another([*self._descents(), deep, self._square(random, restarts=1)])
+    def _members(self, attack: str) -> dict[str, Member]:
+        step = self.settings.step_of(attack, int(np.prod(self.model.shape)))
+        return members(attack, self.settings, self.model.classes, step, whole_steps=False)
 
-    def _one_after_another(self, attacks: list[Any]) -> AutoAttack:
-        """Attacks each of which takes the samples that those before it have left."""
-        return AutoAttack(
-            self._classifier,
-            eps=self.settings.epsilon,
-            eps_step=2 * self.settings.epsilon,
-            batch_size=self.settings.batch,
-            attacks=attacks,
+    def _descend(self, attack: str, x: Float32, y: Labels, at: slice) -> Float32:
+        """An attack by gradients; what the model file itself gets right is not done with."""
+        settings, norm = self.settings, ATTACKS[attack].norm
+        values = int(np.prod(self.model.shape))
+        radius = settings.epsilon if norm == "Linf" else settings.l2_budget(values)
+        randoms = generators(settings.seed, at.start, len(x))
+        descent = Descent(
+            self._differentiable, x, y, radius, settings.clip, randoms, norm, goes_on=True
         )
-
-    def _descents(self) -> list[Any]:
-        """APGD on cross entropy, and on the ratio of logits, which takes three classes."""
-        settings = self.settings
-        losses = [cross_entropy]
-        if self.model.classes >= _RATIO_CLASSES:
-            losses.append(logits_ratio)
-        return [
-            AutoProjectedGradientDescent(
-                FrozenClassifier(self._float_model, settings.clip, loss, settings.temperature),
-                eps=settings.epsilon,
-                eps_step=2 * settings.epsilon,
-                max_iter=settings.autoattack_iterations,
-                nb_random_init=5,
-                batch_size=settings.batch,
-                verbose=False,
-            )
-            for loss in losses
-        ]
+        for member in self._members(attack).values():
+            member(descent)
+            # What was compiled for attacks may disagree by a rounding.
+            logits = self.model.logits(descent.best) / np.float32(settings.temperature)
+            descent.lead = margins(logits, y)
+        found: Float32 = descent.best
+        return found

@@ -255,12 +255,13 @@ def _gradients(model: Any, clean: Suite, settings: AttackSettings) -> tuple[floa
         The share of right samples at which it is 0 in every value; the share of all samples at
         which a value of it, or a logit, is NaN or infinite.
     """
-    from tinyedge.attacks.classifier import FrozenClassifier
+    from tinyedge.attacks.float_gradients import DifferentiableFloat
+    from tinyedge.attacks.losses import cross_entropy
 
     assert clean.float_logits is not None
-    classifier = FrozenClassifier(model, settings.clip, temperature=settings.temperature)
-    labels = np.eye(model.classes, dtype=np.float32)[clean.labels]
-    gradients = classifier.loss_gradient(clean.inputs, labels).reshape(len(labels), -1)
+    differentiable = DifferentiableFloat(model, settings.temperature)
+    gradients = differentiable.gradients(clean.inputs, clean.labels, cross_entropy)[1]
+    gradients = gradients.reshape(len(clean.labels), -1)
     finite = np.isfinite(gradients).all(axis=1) & np.isfinite(clean.float_logits).all(axis=1)
     right = _right(clean)
     zero = (gradients[right] == 0).all(axis=1)

@@ -38,6 +38,7 @@ ATTACKS = {
     for attack in (
         Attack("fgsm", "FGSM (arXiv 1412.6572)", "white-box", "Linf"),
         Attack("pgd", "PGD (arXiv 1706.06083)", "white-box", "Linf"),
+        Attack("pgd-l2", "PGD in L2 (arXiv 1706.06083)", "white-box", "L2"),
         Attack("apgd", "Auto-PGD (arXiv 2003.01690)", "white-box", "Linf"),
         Attack("cw", "C&W L2 (arXiv 1608.04644)", "white-box", "L2"),
         Attack("square", "Square (arXiv 1912.00049)", "black-box", "Linf"),
@@ -53,6 +54,9 @@ ATTACKS = {
     )
 }
 """All attacks by name."""
+
+DESCENTS = ("fgsm", "pgd", "pgd-l2", "apgd", "autoattack")
+"""White-box attacks that are one implementation for float models and integer graphs."""
 
 INTEGER_ATTACKS = ("fgsm", "pgd", "apgd", "autoattack")
 """White-box attacks that there are on a converted model too, by whole int8 steps of its input."""
@@ -91,7 +95,8 @@ class AttackSettings:
         epsilons: all of several, from the smallest to the largest; empty if there is one.
         step: of each PGD iteration; a quarter of its epsilon by default.
         iterations: of PGD.
-        restarts: random starts of PGD, and of Square.
+        restarts: random starts of each of PGD's losses, in both norms, and of Square.
+        pgd_l2_iterations: of PGD in L2, in steps of 2.5 times its budget over their number.
         epsilon_l2: length of the change (L2) up to which an L2 attack counts as successful; by
             default that of a change of half epsilon, of several the largest, in every value.
         cw_iterations, cw_searches: of C&W: descent steps, and steps of the search for the constant.
@@ -100,9 +105,9 @@ class AttackSettings:
         zoo_iterations: of ZOO; each takes 256 queries a sample.
         hopskipjump_iterations: of HopSkipJump; the k-th takes some 100 * sqrt(k) queries a sample.
         simba_iterations: of SimBA; each takes 2 queries a sample.
-        autoattack_iterations: of each APGD, alone and in AutoAttack, with 5 restarts on a float
-            model and one start for every loss and target on a converted one; Square has its own
-            number.
+        autoattack_iterations: of each Auto-PGD, alone and in AutoAttack, from one start for every
+            loss and target, and of FAB for every target.
+        autoattack_queries: of Square in AutoAttack, a sample.
         temperature: that attacks divide the logits by. At that which the model was trained with,
             its softmax does not saturate, and C&W's constant weighs what it does elsewhere.
         seed: of everything random.
@@ -114,6 +119,7 @@ class AttackSettings:
     step: float | None = None
     iterations: int = 20
     restarts: int = 1
+    pgd_l2_iterations: int = 60
     epsilon_l2: float | None = None
     cw_iterations: int = 30
     cw_searches: int = 6
@@ -123,6 +129,7 @@ class AttackSettings:
     hopskipjump_iterations: int = 10
     simba_iterations: int = 1000
     autoattack_iterations: int = 100
+    autoattack_queries: int = 5000
     temperature: float = 1.0
     seed: int = 0
     batch: int = 100
@@ -162,6 +169,12 @@ class AttackSettings:
         """Step of each PGD iteration."""
         return self.epsilon / 4 if self.step is None else self.step
 
+    def step_of(self, attack: str, values: int) -> float:
+        """Step of each iteration of PGD in its own norm, for inputs of so many values."""
+        if ATTACKS[attack].norm == "Linf":
+            return self.pgd_step
+        return 2.5 * self.l2_budget(values) / self.pgd_l2_iterations
+
     def l2_budget(self, values: int) -> float:
         """Length up to which an L2 attack's change counts, for inputs of so many values."""
         half = 0.5 * self.epsilon * float(values) ** 0.5
@@ -185,6 +198,11 @@ class AttackSettings:
             described["temperature"] = self.temperature
         return described | {
             "pgd": self._pgd(),
+            "pgd-l2": {
+                "step": self.step_of("pgd-l2", values),
+                "iterations": self.pgd_l2_iterations,
+                "restarts": self.restarts,
+            },
             "transfer-pgd": self._pgd(),
             "cw": {"iterations": self.cw_iterations, "searches": self.cw_searches},
             "square": {"square_queries": self.square_queries, "restarts": self.restarts},
@@ -193,11 +211,11 @@ class AttackSettings:
             "hopskipjump": {"iterations": self.hopskipjump_iterations},
             "simba": {"iterations": self.simba_iterations, "temperature": self.temperature},
             "refine": {"square_queries": self.square_queries, "restarts": self.restarts},
-            "apgd": {"iterations": self.autoattack_iterations, "restarts": 5},
+            "apgd": {"iterations": self.autoattack_iterations, "restarts": 1},
             "autoattack": {
                 "iterations": self.autoattack_iterations,
-                "restarts": 5,
-                "queries": self.square_queries,
+                "restarts": 1,
+                "queries": self.autoattack_queries,
             },
         }.get(name, {})
 

@@ -2,96 +2,131 @@
 
 from __future__ import annotations
 
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.attacks.classifier import Float32
-from tinyedge.attacks.environment import SquareAttack, check_and_transform_label_format
-from tinyedge.attacks.margins import margins
+Float32 = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+_SHARE = 0.8
+"""Of the image that the first squares cover."""
+_HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+"""Shares of the queries after which squares have half of their area."""
+_DRAWS = 20
+"""Of a proposal, until one changes anything."""
 
 
-class BatchedSquare(SquareAttack):  # type: ignore[misc]
-    """ART's Square attack in the L-infinity norm, with a third of its queries.
+@dataclass
+class Square:
+    """Random squares at the corners of the ball (arXiv 1912.00049), in the L-infinity norm.
 
-    As in the paper (Andriushchenko et al. 2020, arXiv 1912.00049), every sample has a square of
-    its own; ART draws one for all samples of a batch. Logits of the best samples so far are kept
-    instead of being asked for again, and samples that are misclassified take no further part.
+    Every sample has a square of its own. A proposal that changes nothing is drawn again, as in the
+    authors' implementation, and samples that are misclassified take no further part.
 
     The search begins at stripes; or, after a transfer, at adversarial samples of another model, as
     in Suya et al. 2020 (arXiv 1908.07000). Those that fool this one too are kept as they are.
 
     Attributes:
+        margins: gives by how much the verdicts on samples with labels are right, see ``margins``.
+        epsilon: largest change of a value.
+        clip: the lowest and the highest value.
+        queries: a sample and restart, that of the start not counted.
+        restarts: of the search.
         random: draws the squares.
     """
 
+    margins: Callable[[Float32, Labels], Float32]
+    epsilon: float
+    clip: tuple[float, float]
+    queries: int
+    restarts: int
     random: np.random.Generator
 
-    def generate(
-        self, x: Float32, y: Any = None, transferred: Float32 | None = None, **_: Any
-    ) -> Float32:
-        labels = check_and_transform_label_format(
-            y, nb_classes=self.estimator.nb_classes, return_one_hot=False
-        ).ravel()
-        original_shape = x.shape
-        if x.ndim != 4:  # any other input is an image of one row
-            x = x.reshape(len(x), 1, -1, 1)
-        best = (x if transferred is None else transferred.reshape(x.shape)).astype(np.float32)
-        lead = self._margins(best, labels)
-        for _restart in range(self.nb_restarts):
+    def search(self, x: Float32, labels: Labels, start: Float32 | None = None) -> Float32:
+        """Samples with smaller margins than those given, float32 (n, *shape).
+
+        Args:
+            x: samples (n, *shape).
+            labels: their classes (n,).
+            start: where to begin, within epsilon of ``x``; stripes by default.
+        """
+        # Any other input is an image of one row.
+        images = x if x.ndim == 4 else x.reshape(len(x), 1, -1, 1)
+        shape = x.shape[1:]
+
+        def margins(tried: Float32, own: Labels) -> Float32:
+            return self.margins(tried.reshape(len(tried), *shape), own)
+
+        best = (images if start is None else start.reshape(images.shape)).astype(np.float32)
+        lead = margins(best, labels)
+        for _restart in range(self.restarts):
             robust = np.flatnonzero(lead > 0)
             if not len(robust):
                 break
-            origin, own = x[robust], labels[robust]
-            if transferred is None:
-                start = self._stripes(origin)
-                found, left = self._search(origin, own, start, self._margins(start, own))
+            origin, own = images[robust], labels[robust]
+            if start is None:
+                striped = self._stripes(origin)
+                found, left = self._descend(margins, origin, own, striped, margins(striped, own))
             else:
-                found, left = self._search(origin, own, best[robust], lead[robust])
+                found, left = self._descend(margins, origin, own, best[robust], lead[robust])
             fooled = left <= 0
             best[robust[fooled]], lead[robust[fooled]] = found[fooled], left[fooled]
-        return best.reshape(original_shape)
+        return best.reshape(x.shape)
 
     def _stripes(self, x: Float32) -> Float32:
         count, _height, width, channels = x.shape
-        low, high = self.estimator.clip_values
-        stripes = self.random.choice([-self.eps, self.eps], (count, 1, width, channels))
-        striped: Float32 = np.clip(x + stripes, low, high).astype(np.float32)
+        stripes = self.random.choice([-self.epsilon, self.epsilon], (count, 1, width, channels))
+        striped: Float32 = np.clip(x + stripes, *self.clip).astype(np.float32)
         return striped
 
-    def _search(
-        self, x: Float32, labels: NDArray[np.int64], best: Float32, lead: Float32
+    def _descend(
+        self,
+        margins: Callable[[Float32, Labels], Float32],
+        x: Float32,
+        labels: Labels,
+        best: Float32,
+        lead: Float32,
     ) -> tuple[Float32, Float32]:
         """Searches from points with these margins ahead; gives the best ones, and their margins."""
-        _count, height, width, channels = x.shape
-        low, high = self.estimator.clip_values
         best, lead = best.copy(), lead.copy()
-        for iteration in range(self.max_iter):
+        for query in range(self.queries):
             active = np.flatnonzero(lead > 0)
             if not len(active):
                 break
-            share = self._get_percentage_of_elements(iteration)
-            side = max(round(np.sqrt(share * height * width)), 1)
-            tall, wide = min(side, height), min(side, width)
-            top = self.random.integers(0, height - tall + 1, (len(active), 1))
-            left = self.random.integers(0, width - wide + 1, (len(active), 1))
-            rows, columns = np.arange(height), np.arange(width)
-            in_rows = (rows >= top) & (rows < top + tall)
-            in_columns = (columns >= left) & (columns < left + wide)
-            square = (in_rows[:, :, None] & in_columns[:, None, :])[..., None]
-            # As in ART: the change flips sign, or stays, within the ball.
-            signs = self.random.choice([-1.0, 1.0], (len(active), 1, 1, channels))
-            origin = x[active]
-            tried = best[active] + square * signs * 2 * self.eps
-            tried = np.clip(tried, origin - self.eps, origin + self.eps)
-            tried = np.clip(tried, low, high).astype(np.float32)
-            found = self._margins(tried, labels[active])
+            share = _SHARE / 2 ** bisect_left(_HALVINGS, query / self.queries)
+            tried = self._proposals(x[active], best[active], share)
+            found = margins(tried, labels[active])
             better = found < lead[active]
             best[active[better]] = tried[better]
             lead[active[better]] = found[better]
         return best, lead
 
-    def _margins(self, x: Float32, labels: NDArray[np.int64]) -> Float32:
-        logits = self.estimator.predict(x.reshape(len(x), *self.estimator.input_shape))
-        return margins(logits, labels)
+    def _proposals(self, x: Float32, best: Float32, share: float) -> Float32:
+        """A square of each sample moved to another corner of the ball, covering such a share."""
+        _count, height, width, channels = x.shape
+        side = max(round(np.sqrt(share * height * width)), 1)
+        tall, wide = min(side, height), min(side, width)
+        rows, columns = np.arange(height), np.arange(width)
+        proposals, pending = best.copy(), np.arange(len(x))
+        for _draw in range(_DRAWS):
+            count = len(pending)
+            top = self.random.integers(0, height - tall + 1, (count, 1))
+            left = self.random.integers(0, width - wide + 1, (count, 1))
+            in_rows = (rows >= top) & (rows < top + tall)
+            in_columns = (columns >= left) & (columns < left + wide)
+            square = (in_rows[:, :, None] & in_columns[:, None, :])[..., None]
+            # As in AutoAttack: the change flips sign, or stays, within the ball.
+            signs = self.random.choice([-1.0, 1.0], (count, 1, 1, channels))
+            origin = x[pending]
+            tried = best[pending] + square * signs * 2 * self.epsilon
+            tried = np.clip(tried, origin - self.epsilon, origin + self.epsilon)
+            proposals[pending] = np.clip(tried, *self.clip).astype(np.float32)
+            same = proposals[pending] == best[pending]
+            pending = pending[same.reshape(count, -1).all(axis=1)]
+            if not len(pending):
+                break
+        return proposals

@@ -1,4 +1,4 @@
-"""Where attacks that look for the smallest change start."""
+"""Where attacks start, and the generators that they draw from."""
 
 from __future__ import annotations
 
@@ -12,6 +12,18 @@ Labels = NDArray[np.int64]
 
 _TRIALS = 10
 """Of noise, and of other samples."""
+
+
+def generators(seed: int, first: int, count: int) -> list[np.random.Generator]:
+    """A generator for each of so many samples, which depends on the sample's number alone.
+
+    Args:
+        seed: of the attack.
+        first: number of the first sample.
+        count: of samples.
+    """
+    numbers = range(first, first + count)
+    return [np.random.default_rng(np.random.SeedSequence([seed, number])) for number in numbers]
 
 
 def starting_points(

@@ -41,9 +41,9 @@ def epsilons(
 @click.option(
     "--attacks",
     shell_complete=complete_attacks,
-    help="Names, separated by commas: fgsm, pgd, apgd, cw, square, boundary, zoo, hopskipjump, "
-    "simba, refine, autoattack, transfer-fgsm, transfer-pgd, noise; or all that there are the "
-    "means for. Default: fgsm,pgd; for a converted model square.",
+    help="Names, separated by commas: fgsm, pgd, pgd-l2, apgd, cw, square, boundary, zoo, "
+    "hopskipjump, simba, refine, autoattack, transfer-fgsm, transfer-pgd, noise; or all that there "
+    "are the means for. Default: fgsm,pgd; for a converted model square.",
 )
 @click.option("-o", "--output", "suite_file", type=PATH, required=True, help="The .npz to write.")
 @data_option(
@@ -84,6 +84,7 @@ def epsilons(
 @click.option(
     "--restarts", type=click.IntRange(1), default=1, show_default=True, help="Of PGD and Square."
 )
+@click.option("--pgd-l2-iterations", type=click.IntRange(1), default=60, show_default=True)
 @click.option("--cw-iterations", type=click.IntRange(1), default=30, show_default=True)
 @click.option("--cw-searches", type=click.IntRange(1), default=6, show_default=True)
 @click.option(
@@ -94,6 +95,13 @@ def epsilons(
 @click.option("--hopskipjump-iterations", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--simba-iterations", type=click.IntRange(1), default=1000, show_default=True)
 @click.option("--autoattack-iterations", type=click.IntRange(1), default=100, show_default=True)
+@click.option(
+    "--autoattack-queries",
+    type=click.IntRange(1),
+    default=5000,
+    show_default=True,
+    help="Of Square in AutoAttack, a sample.",
+)
 @click.option(
     "--temperature",
     type=click.FloatRange(0, min_open=True),
