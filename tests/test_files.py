@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinyedge.files import folder_aside, read_arrays, write_atomically
+from tinyedge.files import check_writable, folder_aside, read_arrays, write_atomically
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "compressed"])
@@ -70,3 +71,47 @@ def test_a_member_that_is_no_array_is_named(member: str, tmp_path: Path) -> None
         archive.writestr(member, "text")
     with pytest.raises(ValueError, match=f"'{member}' is no .npy file"):
         read_arrays(path)
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_atomically(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    broken = tmp_path / "broken"
+    broken.symlink_to(tmp_path / "to" / "come")
+    write_atomically(broken, "there")
+    assert (tmp_path / "to" / "come").read_text() == "there"
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(pipe, "through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "x" * 255])
+def test_a_long_name_is_written(name: str, tmp_path: Path) -> None:
+    write_atomically(tmp_path / name, "content")
+    assert (tmp_path / name).read_text() == "content"
+
+
+@pytest.mark.parametrize("path", ["/proc/new", "/dev/full", "x" * 256])
+def test_what_cannot_be_written_is_named(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError) as failed:  # noqa: PT011 - of which kind, the system says
+        write_atomically(Path(path), "content")
+    assert failed.value.filename == path
+    if path != "/dev/full":  # which takes files, but has no room
+        with pytest.raises(OSError):  # noqa: PT011
+            check_writable(Path(path))
+    assert list(tmp_path.iterdir()) == []

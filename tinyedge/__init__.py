@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         convert,
         convert_to_hls4ml,
         load,
+        load_suites,
     )
     from tinyedge.commands.arena import arena
     from tinyedge.commands.boards import list_boards, show_board, validate_boards
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from tinyedge.commands.resources import resources
     from tinyedge.commands.run import run
     from tinyedge.commands.train import train
-    from tinyedge.evaluation.suites import Suite, load_suites
+    from tinyedge.evaluation.suites import Suite
 
 _HOMES = {
     "Emulation": "tinyedge.commands.emulate",
@@ -60,7 +61,7 @@ _HOMES = {
     "footprint": "tinyedge.commands.footprint",
     "list_boards": "tinyedge.commands.boards",
     "load": "tinyedge.api",
-    "load_suites": "tinyedge.evaluation.suites",
+    "load_suites": "tinyedge.api",
     "monitor": "tinyedge.commands.monitor",
     "quantize": "tinyedge.commands.quantize",
     "report": "tinyedge.commands.report",

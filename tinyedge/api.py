@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from os import PathLike
@@ -31,12 +31,8 @@ from tinyedge.errors import ModelError, UsageError
 from tinyedge.evaluation.compare import reconstruction_error, target_error
 from tinyedge.evaluation.executors import Int8, Progress
 from tinyedge.evaluation.intervals import wilson_interval
-from tinyedge.evaluation.suites import (
-    Suite,
-    load_suites,
-    suite_of_arrays,
-    suite_remarks,
-)
+from tinyedge.evaluation.suites import Suite, suite_of_arrays, suite_remarks
+from tinyedge.evaluation.suites import load_suites as suites_of
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
 from tinyedge.firmware import project
@@ -275,6 +271,16 @@ def load(folder: AnyPath) -> Model:
     return Model(load_converted(Path(folder)), _Folder(folder))
 
 
+@_noted
+def load_suites(path: AnyPath) -> list[Suite]:
+    """Reads a file of suites, or of samples ``x`` with labels ``y``.
+
+    Raises:
+        DataError: it is missing, damaged or holds none.
+    """
+    return suites_of(Path(path))
+
+
 class Crafted(list[Suite]):
     """Suites that ``attack`` has crafted: the clean one, and those of the attacks.
 
@@ -491,7 +497,7 @@ class Model:
     @_noted
     def build(
         self,
-        board: str = DEFAULT_BOARD,
+        board: AnyPath = DEFAULT_BOARD,
         *,
         compiler: CompilerName | None = None,
         folder: AnyPath | None = None,
@@ -515,7 +521,7 @@ class Model:
 
     @_noted
     def footprint(
-        self, board: str = DEFAULT_BOARD, *, compiler: CompilerName | None = None
+        self, board: AnyPath = DEFAULT_BOARD, *, compiler: CompilerName | None = None
     ) -> Footprint:
         """Builds for a board, and says what takes its flash and RAM; raises as ``build``."""
         return self.build(board, compiler=compiler).footprint
@@ -526,7 +532,7 @@ class Model:
         samples: Samples,
         on: PlaceName = "numpy",
         *,
-        board: str = DEFAULT_BOARD,
+        board: AnyPath = DEFAULT_BOARD,
         compiler: CompilerName | None = None,
         port: str | Sequence[str] = (),
         emulator: EmulatorName | None = None,
@@ -766,7 +772,7 @@ class Result:
 
     @_noted
     def __getitem__(self, name: str) -> SuiteResult:
-        if name not in self.suites:
+        if not isinstance(name, str) or name not in self.suites:
             raise UsageError(f"no suite {name!r}: one of {', '.join(self.suites)}")
         return self.suites[name]
 
@@ -873,13 +879,13 @@ def _model_file(model: Any) -> Iterator[Path]:
 def _suites(samples: Samples) -> list[Suite]:
     """Labelled samples as suites."""
     if isinstance(samples, str | PathLike):
-        return load_suites(Path(samples))
+        return suites_of(Path(samples))
     if isinstance(samples, Suite):
         return [samples]
     if isinstance(samples, tuple) and len(samples) == 2 and not isinstance(samples[0], Suite):
         x, y = samples
         return [suite_of_arrays(np.asarray(x), np.asarray(y))]
-    suites = list(samples)
+    suites = list(samples) if isinstance(samples, Iterable) else []
     if not suites or not all(isinstance(suite, Suite) for suite in suites):
         raise UsageError("samples have to be a file of suites, suites, or arrays (x, y)")
     return suites

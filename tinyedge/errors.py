@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends the same work as Ctrl-C in the same way."""
+
+
 class TinyEdgeError(Exception):
     """Base of all errors that are the fault of an input, an option or the surroundings.
 
@@ -52,6 +56,12 @@ class FileError(TinyEdgeError):
     exit_code = 2
     code = "file"
     default_hint = "name a file or folder you may write"
+
+    @classmethod
+    def of(cls, error: OSError) -> FileError:
+        """What the system says, behind the file that it says it of."""
+        where = f"{error.filename}: " if error.filename else ""
+        return cls(f"{where}{error.strerror or error}")
 
 
 class UsageError(TinyEdgeError):

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_ASIDE = 100
+"""Characters of a file's name in that of the file aside, which has to be no longer than allowed."""
+
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Reads a ``.npz`` file, or a ``.npy`` file as one array named ``x``.
@@ -54,23 +57,40 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a file aside, flushes it to disk, and renames it into place."""
+    """Writes a file aside, flushes it to disk, and renames it into place.
+
+    A link stays one: what it leads to is written. A pipe or a device is written to as it is.
+    """
     check_writable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    target = path.resolve()
+    with _naming(path):
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:_ASIDE]}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(aside).chmod(0o644)
+            Path(aside).replace(target)
+        except BaseException:
+            Path(aside).unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Has errors of files beside ``path`` name ``path``."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
-    except BaseException as error:
-        Path(aside).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno:
-            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
-        raise
+        yield
+    except OSError as error:
+        if not error.errno:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def json_text(content: object, indent: int | None = None) -> str:
@@ -103,11 +123,16 @@ def check_writable(path: Path) -> None:
     """Raises OSError, naming the path, where a file could not be written; changes nothing."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    target = path.resolve()
+    existing = next(parent for parent in target.parents if parent.exists())
     if not existing.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
-    if not os.access(existing, os.W_OK):
+    special = target.exists() and not target.is_file()
+    if not os.access(target if special else existing, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
+    if not special:
+        with _naming(path), tempfile.TemporaryFile(dir=existing):
+            pass  # some folders let nobody make a file, whatever their mode says
 
 
 def cache_folder(name: str) -> Path:

@@ -45,3 +45,20 @@ def test_arguments_that_do_not_go_together_are_refused() -> None:
         tinyedge.monitor(port="socket://127.0.0.1:1", hex=True, frames=True)
     with pytest.raises(DeviceError, match="has to be named"):
         tinyedge.monitor()
+
+
+def test_whoever_reads_may_go(port: str) -> None:
+    """The port is still there: a pipe that is closed is not its fault."""
+
+    def closed(text: str) -> None:
+        raise BrokenPipeError(text)
+
+    for _ in range(2):
+        with pytest.raises(BrokenPipeError):
+            tinyedge.monitor(port=port, seconds=5, show=closed)
+
+
+@pytest.mark.parametrize("baud", [1.5, True, 0])
+def test_a_speed_that_is_none_is_refused(baud: object) -> None:
+    with pytest.raises(UsageError, match="^baud="):
+        tinyedge.monitor(port="socket://127.0.0.1:1", baud=baud)  # type: ignore[arg-type]

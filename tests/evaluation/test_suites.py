@@ -1,9 +1,11 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import Suite, load_suite_files, load_suites, save_suites
@@ -61,7 +63,9 @@ def test_suites_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_logits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = own_format(tmp_path / "s.npz", float_logits=np.zeros((4, 3), np.float32))
-    with pytest.raises(DataError, match="clean/float_logits: 4 logits of 5 samples"):
+    with pytest.raises(
+        DataError, match=r"clean/float_logits: logits of shape \(4, 3\), allowed: \(5, classes\)"
+    ):
         load_suites(path)
 
 
@@ -117,3 +121,44 @@ def test_a_description_that_is_none_is_refused(description: Any, said: str, tmp_
     path = described(tmp_path / "s.npz", description)
     with pytest.raises(DataError, match=f"s.npz: suites: .*{said}"):
         load_suites(path)
+
+
+@pytest.mark.parametrize("shape", [(6, 20), (6, 3), (6, 0), (5, 10), (6,), ()])
+def test_logits_of_another_shape_are_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    takes = ModelInput(shape=(4,), classes=10)
+    x, y = np.zeros((6, 4), np.float32), np.arange(6)
+    logits = np.zeros(shape, np.float32)
+    with pytest.raises(DataError, match=rf"float_logits.*{re.escape(str(shape))}"):
+        Suite("clean", x, y, logits).fitted(takes)
+    arrays: dict[str, Any] = {"clean/x": x, "clean/y": y, "clean/float_logits": logits}
+    path = described(tmp_path / "s.npz", {"version": 1, "suites": [SUITE]})
+    with np.load(path) as file:
+        np.savez(path, suites=file["suites"], **arrays)
+    with pytest.raises(DataError, match=r"float_logits|single number"):
+        load_suites(path, takes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (np.array("abc"), "classes: <U3 of shape"),
+        (np.arange(10), "classes: int64"),
+        (np.array([["a"]]), "of shape"),
+        (np.array(["a", "b\x1b[31m"]), "classes: a name .*U\\+001B"),
+        (np.array(["a", "b", "c"]), "3 names of classes, but the model has 10"),
+    ],
+)
+def test_names_of_classes_are_checked_at_the_door(
+    classes: NDArray[Any], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.npz"
+    np.savez(path, x=np.zeros((6, 4), np.float32), y=np.arange(6), classes=classes)
+    with pytest.raises(DataError, match=said):
+        load_suites(path, ModelInput(shape=(4,), classes=10))
+
+
+def test_a_suite_s_own_name_is_checked() -> None:
+    takes = ModelInput(shape=(4,), classes=10)
+    for name in ("a\n", 5):
+        with pytest.raises(DataError, match="the name of a suite"):
+            Suite(name, np.zeros((6, 4), np.float32), np.arange(6)).fitted(takes)  # type: ignore[arg-type]

@@ -192,7 +192,7 @@ def test_reading_a_record_back_changes_nothing(run_file: Path, record: dict[str,
         assert dumped[key] == value, key
 
 
-@pytest.mark.parametrize("kind", ["old", "printed"])
+@pytest.mark.parametrize("kind", ["old", "printed", "without agreement"])
 def test_records_of_earlier_releases_and_printed_ones_still_make_reports(
     kind: str, record: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,6 +201,10 @@ def test_records_of_earlier_releases_and_printed_ones_still_make_reports(
         path = tmp_path / "printed.json"
         shown = printed(Run.model_validate(record))
         path.write_text(json.dumps({"version": 1, "status": "ok"} | shown))
+    if kind == "without agreement":
+        path = tmp_path / "without.json"
+        suites = [{**suite, "agreement": None} for suite in record["suites"]]
+        path.write_text(json.dumps(record | {"suites": suites}))
     run_json(capsys, "report", path, "-o", tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<svg" in page

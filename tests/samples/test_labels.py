@@ -1,9 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
-from tinyedge.samples.labels import checked_labels
+from tinyedge.samples.labels import are_targets, checked_labels, checked_targets
 
 TEN = np.arange(10)
 
@@ -45,3 +47,28 @@ def test_labels_counted_from_one_are_said_to_be() -> None:
     with pytest.raises(DataError) as refused:
         checked_labels("y", TEN + 1, 10, 10)
     assert refused.value.hint == "classes are counted from 0: give y - 1"
+
+
+@pytest.mark.parametrize(
+    ("y", "targets"),
+    [
+        (np.array([[3.0], [5.0], [2.0]]), True),
+        (np.array([3.5, 5.0]), True),
+        (np.ones((3, 2, 2)), True),
+        (np.array([3.0, 5.0]), False),
+        (np.array([[1.0], [0.0]]), False),
+        (np.eye(3), False),
+        (np.array([[3], [5]]), False),
+        (np.zeros((0, 10)), False),
+        (np.zeros(0), False),
+        (np.float64(3.5), False),
+    ],
+)
+def test_targets_are_told_from_labels(y: NDArray[Any], targets: bool) -> None:  # noqa: FBT001
+    assert are_targets(y) == targets
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e39])
+def test_targets_are_numbers_of_float32(value: float) -> None:
+    with pytest.raises(DataError, match="y: a target of sample 1 is"):
+        checked_targets("y", np.array([[0.5, 1], [value, 2]]), 2, 2)

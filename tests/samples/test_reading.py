@@ -83,3 +83,13 @@ def test_a_member_in_place_of_the_array_is_refused(tmp_path: Path) -> None:
         archive.writestr("x", "text")
     with pytest.raises(DataError, match=r"'x' is no \.npy file"):
         input_samples(path, TAKES)
+
+
+@pytest.mark.parametrize("shape", ["(True, 8, 8, 1)", "(1.0, 8)", f"({'1, ' * 100})", "(-1, 4)"])
+def test_a_header_of_no_shape_is_refused(shape: str, tmp_path: Path) -> None:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(501) + "\n"
+    path = tmp_path / "x.npy"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+    path.write_bytes(content + bytes(1024))
+    with pytest.raises(DataError, match=r"x\.npy: not a readable"):
+        ArrayFile(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tinyedge.cli.options import (
     toolchain_options,
 )
 from tinyedge.cli.output import Output
+from tinyedge.errors import Terminated
 
 
 @click.command("emulate")
@@ -47,7 +47,6 @@ def command(
     """
     from tinyedge.commands.emulate import emulate
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the emulator has to end with us
     with emulate(
         folder,
         board=board_name,
@@ -62,5 +61,7 @@ def command(
             output.result(record, f"{name} at {link or emulation.port}; Ctrl-C ends it")
             sys.stdout.flush()
             emulation.wait()
+        except Terminated:
+            raise
         except KeyboardInterrupt:
             return  # how it is meant to end

@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -26,6 +27,7 @@ from tinyedge.errors import (
     BugError,
     FileError,
     InterruptedByUserError,
+    Terminated,
     TerminatedError,
     TinyEdgeError,
     UsageError,
@@ -88,6 +90,9 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; gives the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started us has closed it
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until we end
     output = Output(json="--json" in given, command=["tinyedge", *given])
     received: list[int] = []
     try:
@@ -110,8 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return output.failed(FileError(f"{where}{error.strerror or error}"))
+        return output.failed(FileError.of(error))
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback for users
         if output.verbosity > 0:
             traceback.print_exc()
@@ -133,7 +137,7 @@ def _termination_as_interruption(received: list[int]) -> Iterator[None]:
 
     def interrupt(number: int, _: FrameType | None) -> None:
         received.append(number)
-        raise KeyboardInterrupt
+        raise Terminated
 
     signal.signal(signal.SIGTERM, interrupt)
     try:

@@ -64,10 +64,12 @@ class Output:
             text: what people read instead; of a ``Text`` no line is broken.
             failure: what is wrong with the result; raised once it has been printed.
         """
-        self._printed = True
         if self.json:
-            print(json.dumps(_envelope(failure) | content))
+            printed = json.dumps(_envelope(failure) | content, allow_nan=False)
+            self._printed = True
+            print(printed)
         else:
+            self._printed = True
             from rich.text import Text
 
             for part in text:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 
 from tinyedge.boards import Board, load_board
 from tinyedge.errors import UsageError
+from tinyedge.exporters.converted import CONVERTED_FILES
+from tinyedge.files import check_writable
 from tinyedge.samples.reading import array_samples, input_samples
 from tinyedge.samples.scaling import ModelInput
 
@@ -63,10 +67,81 @@ def whole(name: str, value: object, low: int, high: int | None = None) -> None:
 
 
 def above_zero(**given: float | None) -> None:
-    """Raises UsageError where an argument is neither None nor a number above 0."""
+    """Raises UsageError where an argument is neither None nor a finite number above 0."""
     for name, value in given.items():
-        if value is not None and not (isinstance(value, int | float) and value > 0):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and 0 < value < math.inf):
             raise UsageError(f"{name}={value!r}: a number above 0")
+
+
+def check_outputs(
+    outputs: Mapping[str, Path | None], inputs: Iterable[tuple[str, Path | None]] = ()
+) -> None:
+    """Refuses files to write that cannot be written, or would replace what was named beside them.
+
+    Args:
+        outputs: by the option that names them.
+        inputs: files that are read, or a converted folder, each behind what it is called.
+
+    Raises:
+        UsageError: two options name the same file, or one names a file of the converted folder.
+        OSError: a file cannot be written.
+    """
+    named: dict[Path, str] = {}
+    for option, path in inputs:
+        if path and path.is_dir():
+            named |= {(path / name).resolve(): f"{option}'s {name}" for name in CONVERTED_FILES}
+        elif path:
+            named[path.resolve()] = option
+    for option, path in outputs.items():
+        if not path:
+            continue
+        check_writable(path)
+        if other := named.get(path.resolve()):
+            raise UsageError(f"{path}: {option} would replace {other}", hint="name another file")
+        if path.resolve().exists() and not path.resolve().is_file():
+            continue  # a pipe or a device takes several
+        named[path.resolve()] = option
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str | PathLike) and bool(fspath(value)) and "\0" not in str(value)
+
+
+def _are_paths(value: object) -> bool:
+    return _is_path(value) or (
+        isinstance(value, Iterable)
+        and not isinstance(value, str | PathLike)
+        and all(map(_is_path, value))
+    )
+
+
+def _is_number(value: object, kind: type = Real) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _are_two_numbers(value: object) -> bool:
+    return len(np.shape(value)) == 1 and len(value) == 2 and all(map(_is_number, value))  # type: ignore[arg-type, call-overload]
+
+
+_PATHS = (_are_paths, "a path, or several")
+_TEXTS = (
+    lambda value: isinstance(value, Iterable) and all(isinstance(each, str) for each in value),
+    "a text, or several",
+)
+KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "AnyPath": (_is_path, "a path"),
+    "AnyPath | Sequence[AnyPath]": _PATHS,
+    "Paths": _PATHS,
+    "bool": (lambda value: isinstance(value, bool), "True or False"),
+    "float": (_is_number, "a number"),
+    "int": (lambda value: _is_number(value, Integral), "a whole number"),
+    "Mapping[str, float]": (lambda value: isinstance(value, Mapping), "numbers by name"),
+    "Range": (_are_two_numbers, "two numbers"),
+    "str": (lambda value: isinstance(value, str), "a text"),
+    "str | Sequence[str]": _TEXTS,
+}
+"""By what a parameter is annotated with: whether a value fits, and what is allowed."""
 
 
 def paths(given: Paths) -> tuple[Path, ...]:

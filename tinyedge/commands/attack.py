@@ -7,20 +7,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinyedge.attacks import AttackSettings
 from tinyedge.attacks.finished import FinishedSuites, identity, start_identity
 from tinyedge.attacks.judgement import judge
 from tinyedge.attacks.suites import Means, attack_names, craft_suites
+from tinyedge.commands.arguments import check_outputs
 from tinyedge.commands.attack_data import clean_samples, model_file, start_suite
 from tinyedge.commands.attack_oracle import OracleOptions, attack_converted
 from tinyedge.errors import DataError, UsageError
 from tinyedge.evaluation.suites import Suite, holds_pixels, save_suites
 from tinyedge.exporters.converted import MANIFEST_FILE, load_converted
-from tinyedge.files import check_writable
 from tinyedge.importers.result import file_hash
 from tinyedge.names import GRADIENT_PLACES, DatasetName
 from tinyedge.progress import Listener
 from tinyedge.samples.scaling import ModelInput, wide_epsilon
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Subject(NamedTuple):
@@ -92,8 +96,8 @@ def craft(
     takes = ModelInput.of(converted.graph, clip) if converted else ModelInput()
     pixels = bool(subject.dataset) or (isinstance(data, Path) and holds_pixels(data))
     low, high = clip or _range(takes, run if data is None else None, pixels=pixels)
-    if not low < high:
-        raise UsageError("--clip: LOW has to be below HIGH")
+    if not -_LARGEST < low < high < _LARGEST:
+        raise UsageError("--clip: LOW has to be below HIGH, and both numbers of a float32")
     trained_with = run["config"]["model"]["temperature"] if run else 1.0
     settings = AttackSettings.at(
         epsilons or [8 / 255 * (high - low)],
@@ -121,8 +125,10 @@ def craft(
         clean = clean.drawn(count, settings.seed)
     clean = clean.first(count)
     named = bool(data is not None or subject.dataset or run)
-    if suite_file:
-        check_writable(suite_file)
+    check_outputs(
+        {"--output": suite_file, "the journal": options.journal_beside(suite_file)},
+        [("MODEL", model), ("--data", data if isinstance(data, Path) else None)],
+    )
     if converted:
         with _hint_at_data(named):
             return attack_converted(

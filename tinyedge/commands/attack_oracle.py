@@ -55,7 +55,8 @@ class OracleOptions:
         one_of("compiler", self.compiler, COMPILERS)
         one_of("emulator", self.emulator, EMULATORS)
         whole("query_budget", self.query_budget, 1)
-        above_zero(baud=self.baud, timeout=self.timeout_s)
+        whole("baud", self.baud, 1)
+        above_zero(timeout=self.timeout_s)
         asking = dataclasses.replace(self, journal=None, resume=False, discard=False)
         if model is None and any(dataclasses.astuple(asking)):
             raise UsageError(

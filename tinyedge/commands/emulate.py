@@ -6,7 +6,7 @@ import contextlib
 import socket
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from tinyedge.boards import DEFAULT_BOARD
@@ -39,9 +39,16 @@ class Emulation(AbstractContextManager["Emulation"]):
         self.record = record
         self.port: str = record["port"]
         self._line = line
+        self._terminal = terminal
         self._opened = opened
-        self._bridge = Thread(target=bridge, args=(line, terminal), daemon=True)
-        self._bridge.start()
+        self._ended = Event()
+        Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        try:
+            bridge(self._line, self._terminal)
+        finally:
+            self._ended.set()
 
     def wait(self) -> None:
         """Waits as long as the emulator runs.
@@ -49,14 +56,14 @@ class Emulation(AbstractContextManager["Emulation"]):
         Raises:
             ToolchainError: it has ended by itself.
         """
-        self._bridge.join()
+        self._ended.wait()
         raise ToolchainError(f"{self.record['emulator']} has ended")
 
     def close(self) -> None:
         """Ends the emulator, and removes its port and the link to it."""
         with contextlib.suppress(OSError):  # the emulator has ended already
             self._line.shutdown(socket.SHUT_RDWR)
-        self._bridge.join()
+        self._ended.wait()  # and no join, which an interruption can cut short
         self._opened.close()
 
     def __exit__(self, *_: object) -> None:

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tinyedge.commands.arguments import AnyPath
+from tinyedge.commands.arguments import AnyPath, check_outputs, optional_path
 from tinyedge.commands.builds import BuildOptions
 from tinyedge.commands.notes import noted
 from tinyedge.errors import UsageError
-from tinyedge.files import check_writable, write_atomically
+from tinyedge.files import write_atomically
 from tinyedge.names import CompilerName
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.records.parts import VERSION
@@ -72,8 +72,9 @@ def footprint(
     options = BuildOptions.of(board, compiler, compare, max_flash, max_ram, max_regression)
     if target and target.suffix not in _FORMS:
         raise UsageError(f"--output {target}: the name has to end in {', '.join(_FORMS)}")
-    if target:
-        check_writable(target)
+    check_outputs(
+        {"--output": target}, [("PATH", Path(path)), ("--compare", optional_path(compare))]
+    )
     record = options.read(listener, Path(path))
     if measured:
         peak = load_stack_peak(Path(measured), record["board"], record["flash"]["total"])

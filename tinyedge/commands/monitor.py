@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tinyedge.commands.arguments import AnyPath, above_zero, board_of
+from tinyedge.commands.arguments import AnyPath, above_zero, board_of, whole
 from tinyedge.commands.notes import noted
-from tinyedge.errors import DeviceError, UsageError
+from tinyedge.errors import DeviceError, Terminated, UsageError
 from tinyedge.link.line import open_line
 from tinyedge.link.monitor import FORMATS
 from tinyedge.progress import NOBODY, Listener
@@ -51,7 +51,8 @@ def monitor(
         DeviceError: the port is not named, cannot be opened, or has gone.
         UsageError: arguments that do not go together.
     """
-    above_zero(baud=baud, seconds=seconds)
+    whole("baud", baud, 1)
+    above_zero(seconds=seconds)
     if hex and frames:
         raise UsageError("--hex and --frames exclude each other")
     known = None if board is None else board_of(board)
@@ -69,14 +70,18 @@ def monitor(
     end = None if seconds is None else time.monotonic() + seconds
     try:
         while end is None or time.monotonic() < end:
-            received = line.read(_POLL_S)
+            try:
+                received = line.read(_POLL_S)
+            except OSError as error:
+                told(shown.end())
+                hint = "plug it in again"
+                raise DeviceError(f"{port}: has gone: {error}", hint=hint) from error
             count += len(received)
             told(shown.feed(received))
+    except Terminated:
+        raise
     except KeyboardInterrupt:
         pass  # how it is meant to end
-    except OSError as error:
-        told(shown.end())
-        raise DeviceError(f"{port}: has gone: {error}", hint="plug it in again") from error
     finally:
         line.close()
     told(shown.end())

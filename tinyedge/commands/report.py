@@ -7,11 +7,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tinyedge.commands.arguments import AnyPath
+from tinyedge.commands.arguments import AnyPath, check_outputs, optional_path
 from tinyedge.commands.builds import BuildOptions
 from tinyedge.commands.notes import noted
 from tinyedge.errors import UsageError
-from tinyedge.files import check_writable, write_atomically
+from tinyedge.files import write_atomically
 from tinyedge.names import CompilerName
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.records.parts import read_record
@@ -84,8 +84,14 @@ def report(
         folder = Path(output)
         page, text = page or folder / HTML_FILE, text or folder / MARKDOWN_FILE
         cases = cases or folder / JUNIT_FILE
-    for path in filter(None, (page, text, cases)):
-        check_writable(path)
+    check_outputs(
+        {"--html": page, "--markdown": text, "--junit": cases},
+        [
+            *(("a run", path) for path in paths),
+            ("--footprint", optional_path(footprint)),
+            ("--profile", optional_path(profile)),
+        ],
+    )
     costs = None if profile is None else Path(profile)
     if any(map(_is_build, paths)):
         if len(paths) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -18,9 +19,11 @@ from tinyedge.commands.arguments import (
     Paths,
     above_zero,
     board_of,
+    check_outputs,
     one_of,
     optional_path,
     paths,
+    whole,
 )
 from tinyedge.commands.firmware import Runtime
 from tinyedge.commands.notes import noted
@@ -43,7 +46,7 @@ from tinyedge.evaluation.suites import (
     suite_remarks,
 )
 from tinyedge.exporters.converted import ConvertedModel, load_converted
-from tinyedge.files import check_writable, write_atomically
+from tinyedge.files import write_atomically
 from tinyedge.names import (
     COMPILERS,
     DATASETS,
@@ -153,7 +156,7 @@ def run(
     one_of("compiler", compiler, COMPILERS)
     one_of("emulator", emulator, EMULATORS)
     one_of("dataset", dataset, DATASETS)
-    above_zero(baud=baud, timeout=timeout, samples=samples)
+    whole("samples", samples, 1)
     ports = (port,) if isinstance(port, str) else tuple(port)
     given = _Given(paths(data), dataset, optional_path(data_folder), samples, pixels or None)
     watching = profile or trace
@@ -168,9 +171,7 @@ def run(
         check_options(on, ports, others, given.sources)
     elif given.sources != 1:
         raise UsageError("give either --data or --dataset")
-    _check_link(on, ports, baud, (resume, discard, journal, timeout))
-    if resume and discard:
-        raise UsageError("--resume and --discard exclude each other")
+    _check_link(on, ports, baud, timeout, (resume, discard, journal))
     given.check()
     chosen = Runtime.of(runtime, tflm_include, tflm_lib, tflm_arena)
     inputs = _unlabelled(given.files)
@@ -179,7 +180,13 @@ def run(
             raise UsageError("--runtime tflm goes with --on emulator and labelled samples")
         chosen.require_tflm()
     logits_file, record_file = optional_path(logits), optional_path(output)
-    _check_files(None if watching else inputs, logits_file, record_file)
+    written = {
+        "--output": record_file,
+        "--logits": logits_file,
+        "--journal": optional_path(journal),
+    }
+    read = [("DIR", Path(folder)), *(("--data", file) for file in given.files)]
+    _check_files(None if watching else inputs, written, read)
     model = load_converted(Path(folder))
     target = board_of(board or DEFAULT_BOARD)
     spec = PlaceSpec(on, target, ports, emulator, compiler, baud=baud, timeout_s=timeout)
@@ -259,9 +266,9 @@ class _Given:
     pixels: Range | None
 
     def check(self) -> None:
-        """Raises UsageError for pixels of an empty range."""
-        if self.pixels and not self.pixels[0] < self.pixels[1]:
-            raise UsageError("--pixels: LOW has to be below HIGH")
+        """Raises UsageError for pixels of a range that is none."""
+        if self.pixels and not -math.inf < self.pixels[0] < self.pixels[1] < math.inf:
+            raise UsageError("--pixels: LOW has to be below HIGH, and both finite")
 
     @property
     def sources(self) -> int:
@@ -306,17 +313,26 @@ class _Given:
 
 
 def _check_link(
-    on: PlaceName, ports: tuple[str, ...], baud: int | None, of_devices: tuple[object, ...]
+    on: PlaceName,
+    ports: tuple[str, ...],
+    baud: int | None,
+    timeout: float | None,
+    of_journal: tuple[bool, bool, AnyPath | None],
 ) -> None:
     """Raises UsageError for what was said of a link that does not go with the place."""
+    whole("baud", baud, 1)
+    above_zero(timeout=timeout)
     if (ports or baud) and on != "board":
         raise UsageError("--port and --baud go with --on board")
     if len(set(ports)) < len(ports):
         raise UsageError("--port: the same port is named twice")
-    if any(of_devices) and on not in DEVICES:
+    resume, discard, journal = of_journal
+    if (resume or discard or journal or timeout) and on not in DEVICES:
         raise UsageError(
             "--resume, --discard, --journal and --timeout go with --on emulator or board"
         )
+    if resume and discard:
+        raise UsageError("--resume and --discard exclude each other")
 
 
 def _unlabelled(data_files: tuple[Path, ...]) -> Path | None:
@@ -337,30 +353,30 @@ def _unlabelled(data_files: tuple[Path, ...]) -> Path | None:
     return None
 
 
-def _check_files(inputs: Path | None, logits_file: Path | None, record_file: Path | None) -> None:
+def _check_files(
+    inputs: Path | None, written: dict[str, Path | None], read: list[tuple[str, Path]]
+) -> None:
     """Refuses files to write that cannot be written, or that samples do not go with.
 
     Args:
         inputs: samples without labels.
-        logits_file: of ``--logits``.
-        record_file: of ``-o``.
+        written: files to write, by their option.
+        read: files and folders to read, each behind its option.
 
     Raises:
         UsageError: says what to give instead.
     """
-    if inputs and record_file:
+    if inputs and written["--output"]:
         raise UsageError(
-            f"-o keeps a run on labelled samples, and {inputs} holds no labels y; raw logits go to "
+            f"-o keeps a run on labelled samples, and {inputs} holds no labels; raw logits go to "
             "--logits"
         )
-    if inputs and not logits_file and "y" not in ArrayFile(inputs):
+    if inputs and not written["--logits"] and "y" not in ArrayFile(inputs):
         raise UsageError(
             f"{inputs} holds no labels y: there is only --logits FILE to write",
             hint="name it for the raw logits, or add labels y for accuracies and a comparison",
         )
-    for path in (record_file, logits_file):
-        if path:
-            check_writable(path)
+    check_outputs(written, read)
 
 
 def _keep_logits(path: Path, logits: Int8) -> None:

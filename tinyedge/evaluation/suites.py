@@ -112,11 +112,19 @@ class Suite:
         Raises:
             DataError: it is empty, or samples or labels do not fit the model.
         """
-        what = f"suite '{self.name}'"
+        what = f"suite '{check_name(self.name, 'the name of a suite', DataError)}'"
         if not len(self.labels):
             raise DataError(f"{what} is empty")
         takes.check_classes(what)
         labels = checked_labels(what, self.labels, len(self.inputs), takes.classes)
+        if self.float_logits is not None:
+            _check_logits(f"{what}: float_logits", self.float_logits, len(labels), takes.classes)
+        if self.classes and takes.classes and len(self.classes) != takes.classes:
+            raise DataError(
+                f"{what}: {len(self.classes)} names of classes, but the model has {takes.classes}"
+            )
+        for name in self.classes:
+            check_name(name, f"{what}: the name of a class", DataError)
         x = checked_values(what, takes.batch(self.inputs, f"{what}: samples"))
         settings = self.settings
         if x.dtype == np.uint8 and not takes.bytes_are_input:
@@ -253,8 +261,7 @@ def load_suites(path: Path, takes: ModelInput | None = None) -> list[Suite]:
             if name not in arrays:
                 raise _no_suites(path, f"lacks an array '{name}'")
         x, y = _samples_and_labels(arrays, "", takes)
-        classes = tuple(map(str, arrays.read("classes"))) if "classes" in arrays else ()
-        suites = [Suite("clean", x, y, classes=classes, file=file)]
+        suites = [Suite("clean", x, y, classes=_class_names(arrays), file=file)]
     else:
         suites = _described(arrays, file, takes)
     return [suite.fitted(takes) for suite in suites] if takes else suites
@@ -301,8 +308,7 @@ def _described(arrays: ArrayFile, file: SuiteFile, takes: ModelInput | None) -> 
         logits = None
         if (key := f"{name}/float_logits") in arrays:
             logits = checked_values(f"{arrays.path}: {key}", arrays.read(key))
-            if len(logits) != len(x):
-                raise DataError(f"{arrays.path}: {key}: {len(logits)} logits of {len(x)} samples")
+            _check_logits(f"{arrays.path}: {key}", logits, len(x), None)
         quantization = record.input_quantization
         suites.append(
             Suite(
@@ -317,6 +323,29 @@ def _described(arrays: ArrayFile, file: SuiteFile, takes: ModelInput | None) -> 
             )
         )
     return suites
+
+
+def _check_logits(what: str, logits: NDArray[Any], samples: int, classes: int | None) -> None:
+    """Raises DataError unless there is a row a sample, of a logit a class, or one for two."""
+    allowed = {classes, 1} if classes == 2 else {classes}
+    columns = logits.shape[1] if logits.ndim == 2 else 0
+    if not columns or len(logits) != samples or (classes and columns not in allowed):
+        raise DataError(
+            f"{what}: logits of shape {logits.shape}, allowed: ({samples}, {classes or 'classes'})"
+        )
+
+
+def _class_names(arrays: ArrayFile) -> tuple[str, ...]:
+    """The names of the classes; none where the file has none."""
+    if "classes" not in arrays:
+        return ()
+    where, names = f"{arrays.path}: classes", arrays.read("classes")
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise DataError(
+            f"{where}: {names.dtype} of shape {names.shape}; one text a class is taken",
+            hint="give numpy.array of the names, in the order of the labels",
+        )
+    return tuple(check_name(str(name), f"{where}: a name", DataError) for name in names)
 
 
 def _samples_and_labels(

@@ -22,6 +22,8 @@ MANIFEST_FILE = "model.json"
 TFLITE_FILE = "model.tflite"
 ARENA_FILE = "arena.svg"
 SOURCE_FILES = ("model.c", "model.h")
+CONVERTED_FILES = (GRAPH_FILE, MANIFEST_FILE, TFLITE_FILE, *SOURCE_FILES, ARENA_FILE)
+"""What a converted folder holds."""
 _VERSION = 1
 _LARGEST_MANIFEST = 1 << 26
 """Bytes; that of a network of a thousand layers takes a hundredth."""
@@ -165,7 +167,7 @@ def load_converted(folder: Path) -> ConvertedModel:
     hint = "write it with 'tinyedge convert MODEL -o DIR'"
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder", hint=hint)
-    for name in (GRAPH_FILE, MANIFEST_FILE, TFLITE_FILE, *SOURCE_FILES, ARENA_FILE):
+    for name in CONVERTED_FILES:
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: lacks {name}", hint=hint)
     graph = Graph.load(folder / GRAPH_FILE)

@@ -48,7 +48,7 @@ def open_line(port: str, baud: int, deadline_s: float = _OPEN_DEADLINE_S) -> Lin
     while True:
         try:
             return _SocketLine(port) if port.startswith("socket://") else _SerialLine(port, baud)
-        except (ValueError, OSError) as error:
+        except (ValueError, OverflowError, OSError) as error:
             if port.startswith("socket://") and time.monotonic() < deadline:
                 time.sleep(0.01)
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ Float32 = NDArray[np.float32]
 
 _LARGEST = 2**31 - 1
 """Label that is taken where the classes are not known."""
-_TARGETS = "targets of a regression are no labels: 'tinyedge run' alone takes them"
+_TARGETS = "targets of a regression are taken by 'tinyedge run' alone, as floats (n, outputs)"
 
 
 def checked_labels(
@@ -51,7 +52,7 @@ def checked_labels(
     if not np.issubdtype(y.dtype, np.integer):
         raise DataError(
             f"{where}: labels are {y.dtype}; one integer a sample is taken",
-            hint=_TARGETS if _fractions(y) else "give y.astype(numpy.int64)",
+            hint=_TARGETS if _fractions(y) else f"give y.astype(numpy.int64); {_TARGETS}",
         )
     if len(y) != samples:
         raise DataError(f"{where}: {samples} samples, but {len(y)} labels")
@@ -68,11 +69,18 @@ def checked_labels(
 
 
 def are_targets(y: NDArray[Any]) -> bool:
-    """Whether values are real numbers that outputs are to meet, and no labels."""
+    """Whether values are real numbers that outputs are to meet, and no labels.
+
+    These are floats (n, ...) that are neither one-hot nor all 0 or 1; floats (n,) may be labels of
+    the wrong type, and are targets only where one has a fraction.
+    """
     if not np.issubdtype(y.dtype, np.floating) or not y.ndim:
         return False
-    of_each = y.reshape(len(y), -1)
-    return _fractions(y) if of_each.shape[1] <= 1 else not _one_hot(of_each)
+    if y.ndim == 1:
+        return _fractions(y)
+    of_each = _of_each(y)
+    truths = of_each.shape[1] == 1 and ((of_each == 0) | (of_each == 1)).all()
+    return bool(of_each.size) and not truths and not _one_hot(of_each)
 
 
 def checked_targets(where: Path | str, y: NDArray[Any], samples: int, outputs: int) -> Float32:
@@ -89,18 +97,25 @@ def checked_targets(where: Path | str, y: NDArray[Any], samples: int, outputs: i
     """
     if len(y) != samples:
         raise DataError(f"{where}: {samples} samples, but targets of {len(y)}")
-    of_each = y.reshape(len(y), -1)
+    of_each = _of_each(y)
     if of_each.shape[1] != outputs:
         raise DataError(
             f"{where}: {of_each.shape[1]} targets a sample, but the model gives {outputs} values"
         )
-    if not np.isfinite(of_each).all():
-        sample, value = np.argwhere(~np.isfinite(of_each))[0]
+    with np.errstate(over="ignore"):
+        targets = of_each.astype(np.float32)
+    if not np.isfinite(targets).all():
+        sample, value = np.argwhere(~np.isfinite(targets))[0]
         raise DataError(
             f"{where}: a target of sample {sample} is {of_each[sample, value]}; finite floats are "
             "taken"
         )
-    return of_each.astype(np.float32)
+    return targets
+
+
+def _of_each(y: NDArray[Any]) -> NDArray[Any]:
+    """The values of each sample in a row, also where there is no sample."""
+    return y.reshape(len(y), math.prod(y.shape[1:]))
 
 
 def _fractions(y: NDArray[Any]) -> bool:

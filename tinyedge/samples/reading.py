@@ -23,6 +23,9 @@ _UNPACKED = 2**28
 _RATIO = 64
 """Bytes that each byte of a larger file may unpack to: real samples compress far less."""
 
+_MOST_AXES = 32
+"""Of any array: what every version of numpy can hold."""
+
 _DAMAGE = (
     EOFError,
     KeyError,
@@ -173,8 +176,8 @@ def _header(file: IO[bytes]) -> Header:
         shape, _, dtype = npy.read_array_header_2_0(file)
     else:
         raise ValueError(f"version {version} of the format")
-    if any(length < 0 for length in shape):
-        raise ValueError(f"shape {shape}")
+    if len(shape) > _MOST_AXES or any(type(length) is not int or length < 0 for length in shape):
+        raise ValueError(f"shape {shape!s:.80}")
     return Header(shape, dtype)
 
 
