@@ -96,7 +96,10 @@ def test_both_refuse_the_same(
     output = tmp_path / "o.npz"
     cases: list[tuple[tuple[object, ...], dict[str, Any]]] = [
         ((), {}),
-        (("--on", "numpy", "--resume", "--discard"), {"on": "numpy", "resume": 1, "discard": 1}),
+        (
+            ("--on", "numpy", "--resume", "--discard"),
+            {"on": "numpy", "resume": True, "discard": True},
+        ),
         (("--on", "numpy", "-p", "p"), {"on": "numpy", "port": "p"}),
         (("--on", "emulator", "--attacks", "pgd"), {"on": "emulator", "attacks": "pgd"}),
         (("--on", "numpy", "--clip", "1", "0"), {"on": "numpy", "clip": (1, 0)}),

@@ -60,5 +60,5 @@ def test_whoever_reads_may_go(port: str) -> None:
 
 @pytest.mark.parametrize("baud", [1.5, True, 0])
 def test_a_speed_that_is_none_is_refused(baud: object) -> None:
-    with pytest.raises(UsageError, match="^baud="):
+    with pytest.raises(UsageError, match=r"^baud="):
         tinyedge.monitor(port="socket://127.0.0.1:1", baud=baud)  # type: ignore[arg-type]

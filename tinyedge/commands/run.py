@@ -156,7 +156,7 @@ def run(
     one_of("compiler", compiler, COMPILERS)
     one_of("emulator", emulator, EMULATORS)
     one_of("dataset", dataset, DATASETS)
-    whole("samples", samples, 1)
+    whole("baud", baud, 1)
     ports = (port,) if isinstance(port, str) else tuple(port)
     given = _Given(paths(data), dataset, optional_path(data_folder), samples, pixels or None)
     watching = profile or trace
@@ -266,7 +266,8 @@ class _Given:
     pixels: Range | None
 
     def check(self) -> None:
-        """Raises UsageError for pixels of a range that is none."""
+        """Raises UsageError for no samples, and for pixels of a range that is none."""
+        whole("samples", self.count, 1)
         if self.pixels and not -math.inf < self.pixels[0] < self.pixels[1] < math.inf:
             raise UsageError("--pixels: LOW has to be below HIGH, and both finite")
 
@@ -320,7 +321,6 @@ def _check_link(
     of_journal: tuple[bool, bool, AnyPath | None],
 ) -> None:
     """Raises UsageError for what was said of a link that does not go with the place."""
-    whole("baud", baud, 1)
     above_zero(timeout=timeout)
     if (ports or baud) and on != "board":
         raise UsageError("--port and --baud go with --on board")
