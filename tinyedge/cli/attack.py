@@ -170,11 +170,12 @@ def _tables(found: dict[str, Any]) -> list[Any]:
     """What people read."""
     from rich.table import Table
 
+    from tinyedge.attacks.worst_case import worst_of
     from tinyedge.cli.tables import percent
 
     table = Table(title="Accuracy of the float model", title_justify="left")
     headings = ("suite", "samples", "accuracy", "95 % interval", "inputs int8", "within budget")
-    for heading in (*headings, "budget", "median L2"):
+    for heading in (*headings, "budget", "worst case", "median L2"):
         table.add_column(heading, justify="left" if heading == "suite" else "right")
     for record in found["suites"]:
         shares, settings = record["accuracy"], record["settings"]
@@ -188,6 +189,7 @@ def _tables(found: dict[str, Any]) -> list[Any]:
             percent(shares["input_quantized"]),
             percent(shares.get("within_epsilon")),
             f"{settings['norm']} {settings['epsilon']:.4g}" if "norm" in settings else "",
+            percent(worst_of(found["worst_cases"], settings)),
             "" if median is None else f"{median:.3f}",
         )
     masking = found["masking"]
