@@ -70,7 +70,7 @@ def worst_cases(
                 "epsilon": epsilon,
                 "samples": len(left),
                 "accuracy": share,
-                "interval": wilson_interval(share, len(left)),
+                "interval": list(wilson_interval(share, len(left))),
                 "suites": fooling,
             }
         )
