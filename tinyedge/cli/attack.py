@@ -85,7 +85,7 @@ def epsilons(
     "--restarts", type=click.IntRange(1), default=1, show_default=True, help="Of PGD and Square."
 )
 @click.option("--pgd-l2-iterations", type=click.IntRange(1), default=60, show_default=True)
-@click.option("--cw-iterations", type=click.IntRange(1), default=30, show_default=True)
+@click.option("--cw-iterations", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--cw-searches", type=click.IntRange(1), default=6, show_default=True)
 @click.option(
     "--square-queries", type=click.IntRange(1), default=1000, show_default=True, help="A sample."
