@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.attacks import ATTACKS as KNOWN
+from tinyedge.attacks.rows import compare_records
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
-LATER = ("hopskipjump", "simba", "refine")
+LATER = ("pgd-l2", "apgd", "hopskipjump", "simba", "refine")
 ATTACKS = {name: attack for name, attack in KNOWN.items() if name not in LATER}
 """Of the experiments: those in ``run_experiments.py``."""
 
@@ -49,6 +50,9 @@ PAPER = {
     ("speech_commands", "stq-t50"): 0.8885,
 }
 """Clean accuracies that are certain from the paper's abstract and summary (arXiv 2503.08973)."""
+
+SIGNIFICANT = 0.05
+"""Below it a paired test tells two networks apart."""
 
 Run = dict[str, Any]
 
@@ -198,17 +202,23 @@ def compare(runs: dict[str, Run], first: str, second: str) -> list[str]:
         assert mine is not None
         assert theirs is not None
         text = f"{attack} ({percent(mine)} against {percent(theirs)})"
-        if overlap(one, other):
+        paired = compare_records(runs[first]["attacks"], runs[second]["attacks"], attack)
+        if paired:
+            text = f"{text[:-1]}, p = {paired.p_value:.2g})"
+        if overlap(one, other) if paired is None else paired.p_value >= SIGNIFICANT:
             even.append(text)
         else:
             (better if mine > theirs else worse).append(text)
+    # Older records keep no verdicts of single samples.
+    kept = all("labels" in runs[name]["attacks"] for name in (first, second))
+    how = "McNemar's exact test, 5 %" if kept else "intervals overlap"
     parts = []
     if better:
         parts.append(f"keeps more under {', '.join(better)}")
     if worse:
         parts.append(f"keeps less under {', '.join(worse)}")
     if even:
-        parts.append(f"cannot be told apart (intervals overlap) under {', '.join(even)}")
+        parts.append(f"cannot be told apart ({how}) under {', '.join(even)}")
     return [f"- {TITLES[first]} against {TITLES[second]}: {'; '.join(parts)}."]
 
 

@@ -36,7 +36,7 @@ START = dataclasses.replace(FIRST, name="stripes", inputs=np.clip(STRIPES, 0, 1)
 MEANS = Means(surrogate=demo.MODEL, start=START)
 CHEAP = {
     "iterations": 10,
-    "cw_iterations": 10,
+    "cw_iterations": 40,
     "cw_searches": 3,
     "square_queries": 100,
     "boundary_iterations": 15,
@@ -124,16 +124,6 @@ def test_what_is_attacked_is_the_model_file() -> None:
         np.linalg.norm(gradient, axis=1) * np.linalg.norm(expected, axis=1)
     )
     assert np.median(cosines) > 0.999
-
-
-def test_gradients_of_single_logits_are_rows_of_the_jacobian() -> None:
-    classifier = FrozenClassifier(FloatModel(demo.MODEL), (0.0, 1.0))
-    x, labels = FIRST.inputs[:5], np.array([3, 1, 4, 1, 5])
-    whole = classifier.class_gradient(x)
-    assert whole.shape == (5, 10, 28, 28, 1)
-    own = classifier.class_gradient(x, label=labels)
-    np.testing.assert_allclose(own[:, 0], whole[np.arange(5), labels], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(classifier.class_gradient(x, label=7)[:, 0], whole[:, 7], atol=1e-5)
 
 
 def test_suites_survive_their_file(tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def test_each_epsilon_of_several_is_compared_by_itself(model: ConvertedModel, cl
     ("change", "kind", "rule"),
     [
         (lambda s: s.settings.update(step=0.001), "findings", "short"),
+        (lambda s: s.settings.update(step=8 / 255, iterations=1), "findings", "weak"),
         (lambda s: s.settings.update(epsilon=4 / 255, step=0.01), "findings", "budget"),
         (lambda s: s.settings.update(budget_reached=7), "cautions", "queries"),
         (lambda _: None, "cautions", "unjudged"),
@@ -160,7 +161,18 @@ def test_what_the_grid_swallows_is_no_attack(model: ConvertedModel, clean: Suite
     suite = attacked_suite(model, clean, "pgd", epsilon=1e-4)
     (caution, *_) = judged(model, clean, [(suite, 95)])["cautions"]
     assert caution["rule"] == "unchanged"
-    assert "100 % of the samples reach the device unchanged" in caution["text"]
+    assert "100 % of the samples that were right reach the device unchanged" in caution["text"]
+
+
+def test_what_was_wrong_before_need_not_change(model: ConvertedModel, clean: Suite) -> None:
+    suite = attacked_suite(model, clean, "pgd")
+    inputs = suite.inputs.copy()
+    inputs[80:] = clean.inputs[80:]
+    before = result(model, clean, 80)
+    after = result(model, replace(suite, inputs=inputs), 20)
+    found = judge_run([(before, None), (after, before)], model.graph.hash)
+    assert found
+    assert "unchanged" not in [remark["rule"] for remark in found["cautions"]]
 
 
 def test_few_samples_and_missing_ones_are_said(model: ConvertedModel, clean: Suite) -> None:

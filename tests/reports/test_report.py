@@ -138,6 +138,25 @@ def test_an_l2_attack_counts_within_its_budget(model: ConvertedModel) -> None:
     assert shares[1] == after.accuracy.device < shares[0]
 
 
+def test_the_worst_case_is_of_each_sample(model: ConvertedModel) -> None:
+    """Two attacks, each on half of the samples, and a third that is longer than its budget."""
+    clean = clean_suite(model, 50)
+    first, second = (attacked_suite(model, clean, name, epsilon=0.25) for name in ("pgd", "fgsm"))
+    first.inputs[25:], second.inputs[:25] = clean.inputs[25:], clean.inputs[:25]
+    longer = attacked_suite(model, clean, "cw", epsilon=1e-6)
+    results = results_of(model, [clean, first, second, longer])
+    found = evaluation_record(model, results, {})
+    rights = [verdicts(each.run.logits) == clean.labels for each in results]
+    short, linf = sorted(found.worst_cases, key=lambda case: case.epsilon)
+    assert (short.norm, short.accuracy) == ("L2", rights[0].mean())
+    assert (linf.norm, linf.clean, linf.samples) == ("Linf", "clean", 50)
+    assert linf.accuracy == (rights[0] & rights[1] & rights[2]).mean()
+    assert linf.accuracy < min(rights[1].mean(), rights[2].mean())
+    assert linf.suites == ["pgd", "fgsm"]
+    foreign = replace(first, settings=first.settings | {"norm": "L0", "epsilon": -1.0})
+    assert evaluation_record(model, results_of(model, [clean, foreign]), {}).worst_cases == []
+
+
 def test_a_curve_of_one_output_begins_at_the_clean_accuracy(tmp_path: Path) -> None:
     """The device's zero is not the code 0: the first point counts with the output's zero point."""
     builder = NetworkBuilder("one", (4, 4, 1))
@@ -627,7 +646,7 @@ def test_what_is_read_is_what_was_written(run_file: Path, record: dict[str, Any]
     )
     assert list(record) == [
         *("version", "command", "on", "board", "emulator", "compiler", "firmware", "memory"),
-        *("link", "model", "suites", "judgement", "versions", "arrays", "pictures"),
+        *("link", "model", "suites", "judgement", "worst_cases", "versions", "arrays", "pictures"),
     ]
     costs = record["suites"][0]["instructions"]
     assert [type(costs[key]) for key in ("mean", "min", "p95")] == [float, int, int]

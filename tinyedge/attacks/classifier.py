@@ -177,28 +177,14 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
         def losses(x: Any, y: Any) -> Any:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits(x))
 
-        def logit(x: Any, y: Any) -> Any:
-            return tf.gather(logits(x), y, batch_dims=1)
-
-        def gradient_of(value: Callable[[Any, Any], Any]) -> Any:
-            def gradient(x: Any, y: Any) -> Any:
-                with tf.GradientTape() as tape:
-                    tape.watch(x)
-                    total = tf.reduce_sum(value(x, y))
-                return tape.gradient(total, x)
-
-            return tf.function(gradient, input_signature=[inputs, labels], autograph=False)
-
-        def jacobian(x: Any) -> Any:
-            with tf.GradientTape(persistent=True) as tape:
+        def gradient(x: Any, y: Any) -> Any:
+            with tf.GradientTape() as tape:
                 tape.watch(x)
-                columns = tf.unstack(logits(x), num=model.classes, axis=1)
-            return tf.stack([tape.gradient(column, x) for column in columns], axis=1)
+                total = tf.reduce_sum(losses(x, y))
+            return tape.gradient(total, x)
 
         self._logits = tf.function(logits, input_signature=[inputs], autograph=False)
-        self._gradient = gradient_of(losses)
-        self._logit_gradient = gradient_of(logit)
-        self._jacobian = tf.function(jacobian, input_signature=[inputs], autograph=False)
+        self._gradient = tf.function(gradient, input_signature=[inputs, labels], autograph=False)
 
     def predict(self, x: Any, batch_size: int = 128, **_: Any) -> Float32:  # noqa: ARG002
         self.queries += len(x)
@@ -209,10 +195,3 @@ class FrozenClassifier(TensorFlowV2Classifier):  # type: ignore[misc]
         if isinstance(x, tf.Tensor):
             return self._gradient(tf.cast(x, tf.float32), labels)
         return in_batches(self._gradient, np.asarray(x, dtype=np.float32), labels.numpy())
-
-    def class_gradient(self, x: Any, label: Any = None, **_: Any) -> Float32:
-        samples = np.asarray(x, dtype=np.float32)
-        if label is None:
-            return in_batches(self._jacobian, samples)
-        labels = np.broadcast_to(np.asarray(label, dtype=np.int32), (len(samples),))
-        return in_batches(self._logit_gradient, samples, labels)[:, np.newaxis]

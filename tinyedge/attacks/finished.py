@@ -35,7 +35,7 @@ def identity(
     """
     return {
         "model": model_hash,
-        "samples": _digest(attacked.inputs, attacked.labels),
+        "samples": samples_digest(attacked),
         "settings": hashlib.sha256(json_text(dataclasses.asdict(settings)).encode()).hexdigest(),
         **others,
     }
@@ -43,7 +43,7 @@ def identity(
 
 def start_identity(start: Suite | None) -> str | None:
     """A hash of the suite that refining starts from."""
-    return _digest(start.inputs, start.labels) if start else None
+    return samples_digest(start) if start else None
 
 
 class FinishedSuites(AbstractContextManager["FinishedSuites"]):
@@ -153,9 +153,10 @@ def _suite(
     return name, (inputs, settings)
 
 
-def _digest(inputs: NDArray[Any], labels: NDArray[Any]) -> str:
+def samples_digest(suite: Suite) -> str:
+    """A hash of a suite's samples and labels."""
     digest = hashlib.sha256()
-    for array in (inputs, labels):
+    for array in (suite.inputs, suite.labels):
         digest.update(f"{array.dtype} {array.shape[0]}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyedge.attacks.carlini import carlini_wagner
 from tinyedge.attacks.classifier import FloatModel, FrozenClassifier
 from tinyedge.attacks.craft import Crafter, Float32, Labels, Method
 from tinyedge.attacks.descent import Descent
-from tinyedge.attacks.environment import CarliniL2Method
 from tinyedge.attacks.float_gradients import DifferentiableFloat
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.members import Member, members
@@ -111,16 +111,14 @@ class FloatCrafter(Crafter):
         if attack != "cw":
             return super()._method(attack, random, others)
         settings = self.settings
-        method = CarliniL2Method(
-            self._classifier,
-            max_iter=settings.cw_iterations,
-            binary_search_steps=settings.cw_searches,
-            learning_rate=0.1,
-            initial_const=1.0,
-            batch_size=settings.batch,
-            verbose=False,
+        return lambda x, y, _at: carlini_wagner(
+            self._differentiable,
+            x,
+            y,
+            settings.clip,
+            settings.cw_iterations,
+            settings.cw_searches,
         )
-        return lambda x, y, _at: method.generate(x=x, y=y)
 
     def _members(self, attack: str) -> dict[str, Member]:
         step = self.settings.step_of(attack, int(np.prod(self.model.shape)))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,10 +11,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.attacks.finished import samples_digest
+from tinyedge.attacks.rows import packed
 from tinyedge.attacks.settings import ATTACKS, Attack, AttackSettings
+from tinyedge.attacks.worst_case import Tried, worst_cases
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
+from tinyedge.evaluation.paired import Paired
 from tinyedge.evaluation.perturbation import Perturbation, withstood
 from tinyedge.evaluation.suites import Suite
 
@@ -27,6 +30,11 @@ STRONG = ("pgd", "apgd", "autoattack")
 _SIGNIFICANT = 0.05
 _ZERO_GRADIENTS = 0.1
 _REMAINING = 0.1
+_CLEARLY = 0.02
+_UNSTEADY = 0.01
+"""Share of samples whose logits may differ when asked again: what sums in another order may do."""
+_ENOUGH = 40
+"""Steps of PGD, at least, that attacks by gradients are held against."""
 
 
 def judge(model_path: Path, suites: Sequence[Suite], settings: AttackSettings) -> dict[str, Any]:
@@ -38,7 +46,8 @@ def judge(model_path: Path, suites: Sequence[Suite], settings: AttackSettings) -
         settings: that they were crafted with.
 
     Returns:
-        ``suites``: a record a suite; ``masking``: see ``_masking``.
+        ``suites``: a record a suite; ``worst_cases``: see there; ``labels`` and ``samples_sha256``
+        of the samples; ``masking``: see ``_masking``.
     """
     from tinyedge.attacks.classifier import FloatModel
 
@@ -47,11 +56,12 @@ def judge(model_path: Path, suites: Sequence[Suite], settings: AttackSettings) -
     records = []
     for suite in suites:
         assert suite.float_logits is not None
-        record = _measure(suite, clean, "float", _right(suite), _right(clean))
+        record = _measure(suite, clean, "float", verdicts(suite.float_logits), _right(clean))
         quantized = accuracy(model.logits(suite.dequantized()), suite.labels)
         record["accuracy"]["input_quantized"] = quantized
         records.append(record)
-    return {"suites": records, "masking": _masking(model, suites, settings)}
+    found = _of_all(suites, records, [_right(suite) for suite in suites])
+    return found | {"masking": _masking(model, suites, settings)}
 
 
 def judge_oracle(suites: Sequence[Suite], logits: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
@@ -62,23 +72,44 @@ def judge_oracle(suites: Sequence[Suite], logits: Sequence[NDArray[np.float32]])
         logits: of the converted model, float32 (n, classes) of each suite.
 
     Returns:
-        ``suites``: a record a suite.
+        ``suites``: a record a suite; ``worst_cases``, ``labels``, ``samples_sha256``: as ``judge``.
     """
-    rights = [verdicts(found) == suite.labels for suite, found in zip(suites, logits, strict=True)]
+    classes = [verdicts(found) for found in logits]
+    rights = [found == suite.labels for suite, found in zip(suites, classes, strict=True)]
     records = []
-    for suite, right in zip(suites, rights, strict=True):
-        record = _measure(suite, suites[0], "device", right, rights[0])
+    for suite, found in zip(suites, classes, strict=True):
+        record = _measure(suite, suites[0], "device", found, rights[0])
         if suite.float_logits is not None:
             record["accuracy"]["float"] = accuracy(suite.float_logits, suite.labels)
         records.append(record)
-    return {"suites": records}
+    return _of_all(suites, records, rights)
+
+
+def _of_all(
+    suites: Sequence[Suite], records: list[dict[str, Any]], rights: Sequence[NDArray[np.bool_]]
+) -> dict[str, Any]:
+    """The records of suites, and what they come to together."""
+    clean, span = suites[0], 1.0
+    tried = []
+    for suite, right in zip(suites[1:], rights[1:], strict=True):
+        settings = suite.settings
+        low, high = settings["clip"]
+        span = high - low
+        change = Perturbation.between(clean.inputs, suite.inputs)
+        tried.append(Tried(suite.name, settings["norm"], settings["epsilon"], change, right))
+    return {
+        "suites": records,
+        "worst_cases": worst_cases(rights[0], tried, span),
+        "labels": packed(clean.labels),
+        "samples_sha256": samples_digest(clean),
+    }
 
 
 def _measure(
     suite: Suite,
     clean: Suite,
     under: Literal["float", "device"],
-    right: NDArray[np.bool_],
+    found: NDArray[np.int64],
     clean_right: NDArray[np.bool_],
 ) -> dict[str, Any]:
     """What a suite shows of a model.
@@ -87,16 +118,18 @@ def _measure(
         suite: the samples.
         clean: those that they were made of are its first.
         under: the model under attack.
-        right: whether the model's verdict on each is right.
-        clean_right: the same of the clean samples.
+        found: the model's verdicts on them.
+        clean_right: whether those on the clean samples are right.
     """
     count = len(suite.labels)
-    found = float(right.mean())
+    right = found == suite.labels
+    share = float(right.mean())
     record: dict[str, Any] = {
         "name": suite.name,
         "samples": count,
-        "accuracy": {under: found, "interval": wilson_interval(found, count)},
+        "accuracy": {under: share, "interval": wilson_interval(share, count)},
         "settings": suite.settings,
+        "verdicts": packed(found),
     }
     change = Perturbation.between(clean.inputs, suite.inputs)
     record["largest_change"] = float(change.largest.max(initial=0.0))
@@ -111,6 +144,7 @@ def _measure(
     if suite.settings["norm"] == "L2":
         within = withstood(change.lengths, suite.settings["epsilon"], before, right)
         share = float(within.mean())
+        record["withstood"] = packed(within)
         record["accuracy"]["within_epsilon"] = share
         record["accuracy"]["within_epsilon_interval"] = wilson_interval(share, count)
     return record
@@ -134,6 +168,12 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
     """
     findings: list[str] = []
     attacked = min(len(suite.labels) for suite in suites)
+    unsteady = _unsteady(model, suites[0].first(attacked))
+    if unsteady > _UNSTEADY:
+        findings.append(
+            f"the model is random: asked again, it gives other logits for {100 * unsteady:.0f} % "
+            "of the samples, so that attacks meet luck; freeze its noise, or attack its mean"
+        )
     zero, broken = _gradients(model, suites[0].first(attacked), settings)
     if broken:
         findings.append(
@@ -156,7 +196,20 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
     ]
     signs = signs_of_masking(_right(suites[0])[:attacked], attacked_suites)
     findings += [sign["text"] for sign in signs]
-    sweep = _sweep(model, suites[0].first(attacked), settings)
+    findings += [
+        sign["text"]
+        for suite in suites[1:]
+        for sign in signs_of_weakness(suite.name, suite.settings)
+    ]
+    sweep, held_against = _sweep(model, suites[0].first(attacked), settings)
+    findings += [
+        f"{each.name} is too weak: PGD of {max(_ENOUGH, settings.iterations)} steps leaves "
+        f"{100 * held_against.mean():.1f} %, {each.name} {100 * each.right.mean():.1f} %"
+        for each in attacked_suites
+        if each.attack.name in STRONG
+        and each.epsilon == settings.epsilon
+        and _clearly_stronger(held_against, each.right)
+    ]
     if sweep[-1]["accuracy"] > _REMAINING:
         findings.append(
             f"{100 * sweep[-1]['accuracy']:.0f} % are still right under PGD with epsilon "
@@ -225,6 +278,17 @@ def _signs_at_one_epsilon(
         if (other.attack.name == "fgsm" or other.attack.kind != "white-box")
         and _stronger(other.right, strongest.right)
     ]
+    signs += [
+        remark(
+            "ensemble",
+            f"{each.name} is weaker than {strongest.name}: {100 * each.right.mean():.1f} % against "
+            f"{100 * strongest.right.mean():.1f} % accuracy",
+            each.name,
+            strongest.name,
+        )
+        for each in white
+        if each.attack.name == "autoattack" and _clearly_stronger(strongest.right, each.right)
+    ]
     whole = clean.mean() - strongest.right.mean()
     for noise in attacked:
         harm = clean.mean() - noise.right.mean()
@@ -234,6 +298,17 @@ def _signs_at_one_epsilon(
     return signs
 
 
+def signs_of_weakness(name: str, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a suite's settings alone say against its attack; see ``remark``."""
+    step, many, epsilon = (settings.get(key) for key in ("step", "iterations", "epsilon"))
+    if step and many == 1:
+        text = f"{name} is too weak: it takes 1 step, and PGD lives on many"
+        yield remark("weak", text, name)
+    elif step and many and epsilon and step * many < epsilon:
+        text = f"{name}: {many} steps of {step:.3g} do not reach epsilon, {epsilon:.3g}"
+        yield remark("short", text, name)
+
+
 def remark(rule: str, text: str, *suites: str) -> dict[str, Any]:
     """A reason not to believe figures of suites, or to be careful with them."""
     return {"rule": rule, "suites": list(suites), "text": text}
@@ -241,11 +316,12 @@ def remark(rule: str, text: str, *suites: str) -> dict[str, Any]:
 
 def _stronger(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
     """Whether the first breaks significantly more samples: a sign test on those that differ."""
-    only_first = int((~first & second).sum())
-    only_second = int((first & ~second).sum())
-    count = only_first + only_second
-    tail = sum(math.comb(count, k) for k in range(only_first, count + 1)) / 2**count
-    return only_first > only_second and tail < _SIGNIFICANT
+    return Paired.of(second, first).first_is_more < _SIGNIFICANT
+
+
+def _clearly_stronger(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
+    """The same, and by more points than another random start makes."""
+    return _stronger(first, second) and bool(second.mean() - first.mean() > _CLEARLY)
 
 
 def _gradients(model: Any, clean: Suite, settings: AttackSettings) -> tuple[float, float]:
@@ -268,18 +344,45 @@ def _gradients(model: Any, clean: Suite, settings: AttackSettings) -> tuple[floa
     return float(zero.mean()) if right.any() else 0.0, float(1 - finite.mean())
 
 
-def _sweep(model: Any, clean: Suite, settings: AttackSettings) -> list[dict[str, float]]:
-    """Accuracy under PGD, by epsilon up to half of the input's range."""
+def _unsteady(model: Any, clean: Suite) -> float:
+    """The share of samples for which the model gives other logits when it is asked again."""
+    first, again = (model.logits(clean.inputs) for _ in range(2))
+    tolerance = 1e-3 * np.abs(first).max(initial=0.0)
+    differing = np.abs(first - again).max(axis=1) > tolerance
+    return float(differing.mean())
+
+
+def _sweep(
+    model: Any, clean: Suite, settings: AttackSettings
+) -> tuple[list[dict[str, float]], NDArray[np.bool_]]:
+    """Accuracy under PGD, by epsilon up to half of the input's range.
+
+    Returns:
+        A point an epsilon; and which samples are right at that of the settings, under PGD of at
+        least ``_ENOUGH`` steps.
+    """
     from tinyedge.attacks.float_craft import FloatCrafter
 
     largest = (settings.clip[1] - settings.clip[0]) / 2
     epsilons = [epsilon for multiple in SWEEP if (epsilon := settings.epsilon * multiple) < largest]
     crafter = FloatCrafter(model, settings)
-    found = []
-    for epsilon in (*epsilons, largest):
-        tried = crafter.with_settings(replace(settings, epsilon=epsilon, step=None, restarts=1))
-        crafted = tried.craft("pgd", clean.inputs, clean.labels)
-        found.append(
-            {"epsilon": epsilon, "accuracy": accuracy(model.logits(crafted), clean.labels)}
+
+    def right(epsilon: float, iterations: int) -> NDArray[np.bool_]:
+        tried = replace(
+            settings,
+            epsilon=epsilon,
+            epsilons=(),
+            step=None,
+            iterations=iterations,
+            restarts=1,
         )
-    return found
+        crafted = crafter.with_settings(tried).craft("pgd", clean.inputs, clean.labels)
+        found: NDArray[np.bool_] = verdicts(model.logits(crafted)) == clean.labels
+        return found
+
+    own = right(settings.epsilon, max(_ENOUGH, settings.iterations))
+    points = []
+    for epsilon in (*epsilons, largest):
+        left = own if epsilon == settings.epsilon else right(epsilon, settings.iterations)
+        points.append({"epsilon": epsilon, "accuracy": float(left.mean())})
+    return points, own

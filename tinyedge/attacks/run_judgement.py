@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tinyedge.attacks.judgement import Attacked, remark, signs_of_masking
+from tinyedge.attacks.judgement import Attacked, remark, signs_of_masking, signs_of_weakness
 from tinyedge.attacks.settings import ATTACKS
 from tinyedge.evaluation.compare import SuiteResult
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.perturbation import Perturbation
-from tinyedge.samples.scaling import epsilon_text
 
 Pair = tuple[SuiteResult, SuiteResult | None]
 """The result of a suite, and of the samples before the attack, where there are both."""
@@ -99,10 +98,8 @@ def _signs(attacks: Sequence[Pair]) -> list[dict[str, Any]]:
 
 def _findings(result: SuiteResult, clean: SuiteResult | None) -> Iterator[dict[str, Any]]:
     name, settings = result.suite.name, result.suite.settings
-    step, many, epsilon = (settings.get(key) for key in ("step", "iterations", "epsilon"))
-    if step and many and epsilon and step * many < epsilon:
-        text = f"{name}: {many} steps of {step:.3g} do not reach epsilon, {epsilon_text(epsilon)}"
-        yield remark("short", text, name)
+    yield from signs_of_weakness(name, settings)
+    epsilon = settings.get("epsilon")
     if clean and epsilon and settings.get("norm") == "Linf":
         change = Perturbation.between(clean.suite.inputs, result.suite.inputs)
         largest = float(change.largest.max())
@@ -116,11 +113,15 @@ def _cautions(result: SuiteResult, clean: SuiteResult | None) -> Iterator[dict[s
     suite, count = result.suite, result.samples
     name, settings = suite.name, suite.settings
     if clean:
-        same = (result.inputs == clean.inputs[:count]).reshape(count, -1).all(axis=1).mean()
+        # Attacks may leave a sample as it is that is wrong already.
+        before = _right(clean, count)
+        whole = (result.inputs == clean.inputs[:count]).reshape(count, -1).all(axis=1)
+        same = (whole & before).sum() / max(before.sum(), 1)
         if same > _UNCHANGED:
             text = (
-                f"{name}: {100 * same:.0f} % of the samples reach the device unchanged: the attack "
-                "found nothing there, or the grid of the input has swallowed it"
+                f"{name}: {100 * same:.0f} % of the samples that were right reach the device "
+                "unchanged: the attack found nothing there, or the grid of the input has swallowed "
+                "it"
             )
             yield remark("unchanged", text, name)
     else:

@@ -121,7 +121,7 @@ class AttackSettings:
     restarts: int = 1
     pgd_l2_iterations: int = 60
     epsilon_l2: float | None = None
-    cw_iterations: int = 30
+    cw_iterations: int = 200
     cw_searches: int = 6
     square_queries: int = 1000
     boundary_iterations: int = 200

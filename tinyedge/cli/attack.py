@@ -85,7 +85,7 @@ def epsilons(
     "--restarts", type=click.IntRange(1), default=1, show_default=True, help="Of PGD and Square."
 )
 @click.option("--pgd-l2-iterations", type=click.IntRange(1), default=60, show_default=True)
-@click.option("--cw-iterations", type=click.IntRange(1), default=30, show_default=True)
+@click.option("--cw-iterations", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--cw-searches", type=click.IntRange(1), default=6, show_default=True)
 @click.option(
     "--square-queries", type=click.IntRange(1), default=1000, show_default=True, help="A sample."
@@ -170,12 +170,13 @@ def _tables(found: dict[str, Any]) -> list[Any]:
     """What people read."""
     from rich.table import Table
 
+    from tinyedge.attacks.worst_case import worst_of
     from tinyedge.cli.tables import percent
     from tinyedge.samples.scaling import epsilon_text
 
     table = Table(title="Accuracy of the float model", title_justify="left")
     headings = ("suite", "samples", "accuracy", "95 % interval", "inputs int8", "within budget")
-    for heading in (*headings, "budget", "median L2"):
+    for heading in (*headings, "budget", "worst case", "median L2"):
         table.add_column(heading, justify="left" if heading == "suite" else "right")
     for record in found["suites"]:
         shares, settings = record["accuracy"], record["settings"]
@@ -189,6 +190,7 @@ def _tables(found: dict[str, Any]) -> list[Any]:
             percent(shares["input_quantized"]),
             percent(shares.get("within_epsilon")),
             f"{settings['norm']} {epsilon_text(settings['epsilon'])}" if "norm" in settings else "",
+            percent(worst_of(found["worst_cases"], settings)),
             "" if median is None else f"{median:.3f}",
         )
     masking = found["masking"]

@@ -73,11 +73,19 @@ def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
     """What people read."""
     from rich.table import Table
 
+    from tinyedge.attacks.worst_case import worst_of
     from tinyedge.cli.tables import percent
 
     table = Table(title=f"Accuracy on {place}", title_justify="left")
     headings = ("suite", "samples", "accuracy", "95 % interval", "within budget", "budget")
-    for heading in (*headings, "median L2", "queries a sample", "sent", "float model"):
+    for heading in (
+        *headings,
+        "worst case",
+        "median L2",
+        "queries a sample",
+        "sent",
+        "float model",
+    ):
         table.add_column(heading, justify="left" if heading == "suite" else "right")
     remarks = []
     for record in found["suites"]:
@@ -92,6 +100,7 @@ def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
             f"{100 * low:.1f} to {100 * high:.1f}",
             percent(shares.get("within_epsilon")),
             _budget(settings),
+            percent(worst_of(found["worst_cases"], settings)),
             "" if median is None else f"{median:.3f}",
             f"{settings['queries'] / count:,.1f}" if asked else "",
             f"{settings['queries_sent'] / count:,.1f}" if asked else "",

@@ -213,6 +213,18 @@ class Judgement(Part):
     files: Rows[Masking]
 
 
+class WorstCase(Part):
+    """The device's accuracy where every sample meets the attack that is worst for it."""
+
+    clean: Name = Field(description="the suite of the samples before")
+    norm: Literal["Linf", "L2"]
+    epsilon: NonNegativeFloat = Field(description="budget; any suite's change within it counts")
+    samples: PositiveInt = Field(description="that all suites hold")
+    accuracy: Share
+    interval: Interval
+    suites: Rows[Name] = Field(description="that fool the device on any sample within it")
+
+
 class LinkDevice(Part):
     """What happened on the link to one device."""
 
@@ -312,6 +324,7 @@ class Run(Place):
     model: Model
     suites: Annotated[Rows[Suite], Field(min_length=1)]
     judgement: Judgement | None = None
+    worst_cases: Rows[WorstCase] = Field(default=[])
     profile: Profile | None = None
     versions: dict[str, str]
     arrays: Rows[SuiteArrays] = Field(default=[])

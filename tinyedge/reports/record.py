@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 import tinyedge
 from tinyedge.attacks.run_judgement import judge_run
+from tinyedge.attacks.worst_case import Tried, worst_cases
 from tinyedge.errors import ThresholdError
 from tinyedge.evaluation.compare import SuiteResult, accuracy
 from tinyedge.evaluation.intervals import wilson_interval
@@ -46,6 +48,7 @@ from tinyedge.records.run import (
     Suite,
     SuiteArrays,
     Within,
+    WorstCase,
 )
 
 _PICTURES = 4
@@ -95,6 +98,7 @@ def evaluation_record(
             model=_model(model),
             suites=[_suite_record(model, result, clean) for result, clean in pairs],
             judgement=None if judgement is None else Judgement.model_validate(judgement),
+            worst_cases=_worst_cases(results, cleans),
             versions={
                 "tinyedge": tinyedge.__version__,
                 "python": platform.python_version(),
@@ -293,6 +297,40 @@ def _within_epsilon(result: SuiteResult, clean: SuiteResult) -> Within | None:
     lengths = _perturbation(result, clean).lengths
     share = float(withstood(lengths, settings["epsilon"], *_rights(result, clean)).mean())
     return Within(share=share, interval=_interval(share, result.samples))
+
+
+def _worst_cases(results: list[SuiteResult], cleans: list[SuiteResult | None]) -> list[WorstCase]:
+    """Of the attacks on the same samples, on as many of them as all hold."""
+    cases = []
+    for clean in results:
+        attacks = [
+            result
+            for result, before in zip(results, cleans, strict=True)
+            if before is clean and _has_budget(result.suite.settings)
+        ]
+        if not attacks:
+            continue
+        count = min(result.samples for result in attacks)
+        tried = [
+            Tried(
+                result.suite.name,
+                result.suite.settings["norm"],
+                result.suite.settings["epsilon"],
+                Perturbation(_perturbation(result, clean).change[:count]),
+                _rights(result, clean)[1][:count],
+            )
+            for result in attacks
+        ]
+        before = _rights(attacks[0], clean)[0][:count]
+        cases += [
+            WorstCase(clean=clean.suite.name, **case)
+            for case in worst_cases(before, tried, float(np.ptp(clean.suite.inputs)))
+        ]
+    return cases
+
+
+def _has_budget(settings: Mapping[str, Any]) -> bool:
+    return settings.get("norm") in ("Linf", "L2") and 0 <= settings.get("epsilon", -1) < math.inf
 
 
 def _suite_arrays(result: SuiteResult, clean: SuiteResult | None) -> SuiteArrays:
