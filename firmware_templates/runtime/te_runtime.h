@@ -157,6 +157,23 @@ typedef struct {
     int32_t clamp_max;
 } te_mul;
 
+/* The larger of two elements, or the smaller where `largest` is 0. */
+typedef struct {
+    te_elementwise elements;
+    int32_t largest;
+    int32_t clamp_min;
+    int32_t clamp_max;
+} te_extreme;
+
+#define TE_REARRANGE_AXES 4
+
+/* Elements of the input in another order: those of an axis of the output lie `step` apart. */
+typedef struct {
+    int32_t first;
+    int32_t size[TE_REARRANGE_AXES];
+    int32_t step[TE_REARRANGE_AXES];
+} te_rearrange;
+
 #define TE_CONCATENATION_MAX 10
 
 /* `repeats` times, so many bytes of each of `count` inputs in turn. */
@@ -231,6 +248,9 @@ void te_add_lookup_s8(const TE_FLASH te_add *layer, const int8_t *first, const i
                       int8_t *output, int8_t *scratch);
 void te_mul_s8(const TE_FLASH te_mul *layer, const int8_t *first, const int8_t *second,
                int8_t *output);
+void te_extreme_s8(const TE_FLASH te_extreme *layer, const int8_t *first, const int8_t *second,
+                   int8_t *output);
+void te_rearrange_s8(const TE_FLASH te_rearrange *layer, const int8_t *input, int8_t *output);
 void te_concatenation_s8(const TE_FLASH te_concatenation *layer, const int8_t *const *inputs,
                          int8_t *output);
 void te_average_pool2d_s8(const TE_FLASH te_pool2d *layer, const int8_t *input, int8_t *output);

@@ -17,9 +17,15 @@ class RandomGraph:
 
     Every operator but Reshape may follow any other. Output scales are chosen so that results spread
     over the int8 range, with some that saturate and some that vanish.
+
+    Args:
+        seed: of everything.
+        all_kinds: with the operators, too, that only ``.tflite`` files bring; a seed without them
+            gives the graph that it always gave.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, all_kinds: bool = False) -> None:
+        self.all_kinds = all_kinds
         self.random = np.random.default_rng(seed)
         self.tensors: dict[str, Tensor] = {}
         self.constants: dict[str, NDArray[np.int8]] = {}
@@ -67,6 +73,8 @@ class RandomGraph:
     def add_operator(self, source: Tensor) -> Tensor:
         kinds = [self.fully_connected, self.elementwise, self.requantize, self.reshape]
         kinds += [self.lookup, self.softmax, self.concatenation]
+        if self.all_kinds:
+            kinds += [self.extreme, self.transpose, self.slice]
         if len(source.shape) == 3:
             kinds += [self.conv2d, self.conv2d, self.depthwise, self.depthwise]
             kinds += [self.pool, self.mean, self.pad]
@@ -175,6 +183,34 @@ class RandomGraph:
         kind = self.choose(ops.Add, ops.Add, ops.Sub, ops.Mul)
         quantization = self.quantization(largest / 2, largest * 4)
         return self.finish(kind, sources, quantization, clamp=self.clamp())
+
+    def extreme(self, source: Tensor) -> Tensor:
+        """Two tensors of one grid, or a constant whose shape is repeated."""
+        other = self.finish(ops.Requantize, [source], source.quantization, clamp=self.clamp())
+        if self.random.random() < 0.6:
+            other = self.constant(source.shape[-1:], source.quantization)
+        kind = self.choose(ops.Maximum, ops.Minimum)
+        return self.finish(kind, [source, other], source.quantization, clamp=self.clamp())
+
+    def transpose(self, source: Tensor) -> Tensor:
+        axes = tuple(int(axis) for axis in self.random.permutation(len(source.shape)))
+        return self.finish(ops.Transpose, [source], source.quantization, axes=axes)
+
+    def slice(self, source: Tensor) -> Tensor:
+        begin = [int(self.random.integers(n)) for n in source.shape]
+        stride = [int(self.choose(1, 1, 2)) for _ in begin]
+        size = [
+            int(self.random.integers(1, (n - first - 1) // step + 2))
+            for n, first, step in zip(source.shape, begin, stride, strict=True)
+        ]
+        return self.finish(
+            ops.Slice,
+            [source],
+            source.quantization,
+            begin=tuple(begin),
+            size=tuple(size),
+            stride=tuple(stride),
+        )
 
     def concatenation(self, source: Tensor) -> Tensor:
         axis = int(self.random.integers(len(source.shape)))

@@ -495,6 +495,66 @@ def test_softmax_over_many_elements() -> None:
     assert_same_bytes(graph, samples_of(source, seed=0))
 
 
+@pytest.mark.parametrize("kind", [ops.Maximum, ops.Minimum])
+@examples
+@given(shape=shapes_to_repeat, quantization=quantizations, seed=seeds, swapped=st.booleans())
+def test_extreme(
+    kind: type[ops.Extreme],
+    shape: tuple[int, ...],
+    quantization: Quantization,
+    seed: int,
+    *,
+    swapped: bool,
+) -> None:
+    """A constant of any shape that repeats, on either side."""
+    rng = np.random.default_rng(seed)
+    source = Tensor("input", (4, 3, 5), quantization)
+    names = ("constant", "input") if swapped else ("input", "constant")
+    graph = Graph(
+        "test",
+        {
+            "input": source,
+            "constant": Tensor("constant", shape, quantization),
+            "output": Tensor("output", (4, 3, 5), quantization),
+        },
+        (kind(name="operator", inputs=names, output="output", clamp=(-90, 100)),),
+        "input",
+        "output",
+        constants={"constant": rng.integers(-128, 128, shape).astype(np.int8)},
+    )
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
+sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
+
+
+@examples
+@given(shape=sizes, seed=seeds)
+def test_transpose(shape: tuple[int, ...], seed: int) -> None:
+    """Any order of up to four axes."""
+    source = Tensor("input", shape, Quantization(0.5, -3))
+    axes = tuple(np.random.default_rng(seed).permutation(len(shape)).tolist())
+    graph = single(ops.Transpose, source, source.quantization, axes=axes)
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
+@examples
+@given(shape=sizes, data=st.data())
+def test_slice(shape: tuple[int, ...], data: st.DataObject) -> None:
+    """Any part of up to three axes."""
+    shape = shape[:3]
+    source = Tensor("input", shape, Quantization(0.5, -3))
+    begin = tuple(data.draw(st.integers(0, n - 1)) for n in shape)
+    stride = tuple(data.draw(st.integers(1, 3)) for _ in shape)
+    size = tuple(
+        data.draw(st.integers(1, (n - first - 1) // step + 1))
+        for n, first, step in zip(shape, begin, stride, strict=True)
+    )
+    attributes: dict[str, Any] = {"begin": begin, "size": size, "stride": stride}
+    graph = single(ops.Slice, source, source.quantization, **attributes)
+    assert_same_bytes(graph, samples_of(source, seed=0))
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("count", [2, 10])
 def test_concatenation(axis: int, count: int) -> None:

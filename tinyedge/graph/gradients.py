@@ -335,6 +335,21 @@ def _mul(operator: ops.Mul, step: Step, cotangent: Float32) -> list[Float32]:  #
     ]
 
 
+@product_of(ops.Maximum, ops.Minimum)
+def _extreme(operator: ops.Extreme, step: Step, cotangent: Float32) -> list[Float32]:
+    """To the element that is chosen; of equal ones to the first."""
+    axes = len(step.output.shape)
+    first, second = (
+        values.reshape(len(values), *[1] * (axes + 1 - values.ndim), *values.shape[1:])
+        for values in step.arrays
+    )
+    chosen = first >= second if isinstance(operator, ops.Maximum) else first <= second
+    return [
+        _summed(cotangent * chosen, step.inputs[0]),
+        _summed(cotangent * ~chosen, step.inputs[1]),
+    ]
+
+
 @product_of(ops.Concatenation)
 def _concatenation(operator: ops.Concatenation, step: Step, cotangent: Float32) -> list[Float32]:
     ends = np.cumsum([tensor.shape[operator.axis] for tensor in step.inputs])[:-1]
@@ -383,6 +398,19 @@ def _pad(operator: ops.Pad, step: Step, cotangent: Float32) -> list[Float32]:
 @product_of(ops.Reshape)
 def _reshape(operator: ops.Reshape, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
     return [cotangent.reshape(len(cotangent), *step.inputs[0].shape)]
+
+
+@product_of(ops.Transpose)
+def _transpose(operator: ops.Transpose, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
+    back = np.argsort(operator.axes)
+    return [cotangent.transpose(0, *(1 + axis for axis in back))]
+
+
+@product_of(ops.Slice)
+def _slice(operator: ops.Slice, step: Step, cotangent: Float32) -> list[Float32]:
+    found = np.zeros((len(cotangent), *step.inputs[0].shape), np.float32)
+    found[reference.slices(operator)] = cotangent
+    return [found]
 
 
 @product_of(ops.Requantize)

@@ -39,6 +39,8 @@ ADD_LEFT_SHIFT = 20
 """Headroom of Add's rescaled inputs; fixed by TensorFlow Lite for int8."""
 MAXIMUM_CONCATENATED = 10
 """Inputs of one Concatenation, as in TFLite-Micro."""
+MAXIMUM_REARRANGED = 4
+"""Axes of a Rearrangement that a kernel goes along."""
 MAXIMUM_WINDOW = 32767
 """Rows or columns of a window or its padding, which TFLite keeps in 16 bits."""
 MAXIMUM_SOFTMAX = 4095
@@ -324,6 +326,26 @@ class Mul(Elementwise):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Extreme(Elementwise):
+    """The larger or the smaller of two elements; all share one quantization."""
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        super().check(inputs, output)
+        if any(tensor.quantization != output.quantization for tensor in inputs):
+            raise self.fail("inputs and output have to share one quantization")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Maximum(Extreme):
+    """Element-wise maximum."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Minimum(Extreme):
+    """Element-wise minimum."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Concatenation(Operator):
     """Tensors one behind the other along ``axis``; all share one quantization."""
 
@@ -455,6 +477,89 @@ class Reshape(Operator):
     def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
         if inputs[0].quantization != output.quantization:
             raise self.fail("input and output have to share one quantization")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rearrangement(Operator):
+    """Elements of the input in another order; input and output share one quantization."""
+
+    most_axes: ClassVar[int]
+    """With the batch, as many as TFLite-Micro takes."""
+
+    def steps(self, shape: Shape) -> tuple[int, tuple[int, ...]]:
+        """Where the output's elements lie in the input.
+
+        Args:
+            shape: of the input.
+
+        Returns:
+            The place of the first one; and for each axis of the output, how many elements lie from
+            one to the next.
+        """
+        raise NotImplementedError
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        if len(inputs[0].shape) > self.most_axes:
+            raise self.fail(f"{len(inputs[0].shape)} axes, at most {self.most_axes}")
+        if inputs[0].quantization != output.quantization:
+            raise self.fail("input and output have to share one quantization")
+
+
+def _strides(shape: Shape) -> tuple[int, ...]:
+    """How many elements lie from one to the next along each axis."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Transpose(Rearrangement):
+    """The axes in another order.
+
+    Attributes:
+        axes: of the input, in the order that the output has them.
+    """
+
+    most_axes: ClassVar[int] = 4
+    axes: Shape
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if sorted(self.axes) != list(range(len(inputs[0]))):
+            raise self.fail(f"axes {self.axes} of an input of {inputs[0]}")
+        return tuple(inputs[0][axis] for axis in self.axes)
+
+    def steps(self, shape: Shape) -> tuple[int, tuple[int, ...]]:
+        strides = _strides(shape)
+        return 0, tuple(strides[axis] for axis in self.axes)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Slice(Rearrangement):
+    """Every so many elements of each axis, from one on.
+
+    Attributes:
+        begin: the first one of each axis.
+        size: how many.
+        stride: from one to the next, 1 or more.
+    """
+
+    most_axes: ClassVar[int] = 3
+    begin: Shape
+    size: Shape
+    stride: Shape
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = inputs[0]
+        if not len(shape) == len(self.begin) == len(self.size) == len(self.stride):
+            raise self.fail(f"begin {self.begin}, size {self.size}, stride {self.stride}")
+        for axis in zip(shape, self.begin, self.size, self.stride, strict=True):
+            whole, begin, size, stride = axis
+            if min(size, stride) < 1 or not 0 <= begin <= begin + (size - 1) * stride < whole:
+                raise self.fail(f"{size} elements from {begin} on, by {stride}, of {whole}")
+        return self.size
+
+    def steps(self, shape: Shape) -> tuple[int, tuple[int, ...]]:
+        strides = _strides(shape)
+        first = sum(begin * step for begin, step in zip(self.begin, strides, strict=True))
+        return first, tuple(a * b for a, b in zip(self.stride, strides, strict=True))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -647,12 +752,16 @@ OPERATORS: dict[str, type[Operator]] = {
         Add,
         Sub,
         Mul,
+        Maximum,
+        Minimum,
         Concatenation,
         AveragePool2D,
         MaxPool2D,
         Mean,
         Pad,
         Reshape,
+        Transpose,
+        Slice,
         Requantize,
         Relu,
         Relu6,

@@ -220,6 +220,28 @@ def _mul(operator: ops.Mul, arrays: list[Int8], inputs: list[Tensor], output: Te
 
 
 @unclamped.register
+def _maximum(
+    operator: ops.Maximum, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int64:
+    return np.maximum(*_both(arrays, inputs, output))
+
+
+@unclamped.register
+def _minimum(
+    operator: ops.Minimum, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int64:
+    return np.minimum(*_both(arrays, inputs, output))
+
+
+def _both(arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> list[Int64]:
+    """Both inputs as they are, with the output's number of axes."""
+    return [
+        _aligned(array, tensor, len(output.shape)) + tensor.quantization.zero_point
+        for array, tensor in zip(arrays, inputs, strict=True)
+    ]
+
+
+@unclamped.register
 def _concatenation(
     operator: ops.Concatenation, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int8:
@@ -277,6 +299,31 @@ def _reshape(
     operator: ops.Reshape, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int8:
     return arrays[0].reshape(len(arrays[0]), *operator.shape)
+
+
+@unclamped.register
+def _transpose(
+    operator: ops.Transpose, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    return arrays[0].transpose(0, *(1 + axis for axis in operator.axes))
+
+
+@unclamped.register
+def _slice(operator: ops.Slice, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    return arrays[0][slices(operator)]
+
+
+def slices(operator: ops.Slice) -> tuple[slice, ...]:
+    """What a Slice takes of a batch."""
+    return (
+        slice(None),
+        *(
+            slice(begin, begin + (size - 1) * stride + 1, stride)
+            for begin, size, stride in zip(
+                operator.begin, operator.size, operator.stride, strict=True
+            )
+        ),
+    )
 
 
 @unclamped.register

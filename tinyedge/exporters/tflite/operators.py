@@ -197,7 +197,7 @@ def _activation(operator: ops.Clamped, output: Tensor) -> int | None:
     """The fused activation whose clamp is exactly the operator's; None where there is none."""
     if operator.clamp == ops.FULL_RANGE:
         return int(tflite.ActivationFunctionType.NONE)
-    if isinstance(operator, ops.Requantize):
+    if isinstance(operator, ops.Requantize | ops.Extreme):
         return None
     return next(
         (
@@ -293,6 +293,38 @@ def _sub(operator: ops.Sub, model: _Model, inputs: list[Tensor], output: Tensor)
 @_call.register
 def _mul(operator: ops.Mul, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
     return Builtin.MUL, 2, Options("MulOptions", _fused(operator, output)), []
+
+
+@_call.register
+def _maximum(operator: ops.Maximum, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.MAXIMUM, 2, Options("MaximumMinimumOptions"), []
+
+
+@_call.register
+def _minimum(operator: ops.Minimum, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.MINIMUM, 2, Options("MaximumMinimumOptions"), []
+
+
+@_call.register
+def _transpose(
+    operator: ops.Transpose, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    axes = model.numbers(f"{operator.name}/axes", [0, *(1 + axis for axis in operator.axes)])
+    return Builtin.TRANSPOSE, 2, Options("TransposeOptions"), [axes]
+
+
+@_call.register
+def _slice(operator: ops.Slice, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    ends = [
+        begin + (size - 1) * stride + 1
+        for begin, size, stride in zip(operator.begin, operator.size, operator.stride, strict=True)
+    ]
+    numbers = {"begin": operator.begin, "end": ends, "strides": operator.stride}
+    constants = [
+        model.numbers(f"{operator.name}/{name}", [int(name != "begin"), *values])
+        for name, values in numbers.items()
+    ]
+    return Builtin.STRIDED_SLICE, 2, Options("StridedSliceOptions"), constants
 
 
 @_call.register

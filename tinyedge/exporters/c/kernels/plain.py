@@ -180,6 +180,46 @@ def _mul(
 
 
 @plain_kernel.register
+def _extreme(
+    operator: ops.Extreme,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    fields: Fields = {
+        "elements": _elementwise(operator, inputs),
+        "largest": int(isinstance(operator, ops.Maximum)),
+        **layers.clamp_range(operator.clamp),
+    }
+    return Kernel("te_extreme_s8", "te_extreme", fields, leads=_elementwise_leads(operator, inputs))
+
+
+@plain_kernel.register
+def _rearrangement(
+    operator: ops.Rearrangement,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    first, steps = operator.steps(inputs[0].shape)
+    axes: list[tuple[int, int]] = []
+    for size, step in zip(output.shape, steps, strict=True):
+        if size > 1 and axes and axes[-1][1] == size * step:
+            axes[-1] = (axes[-1][0] * size, step)
+        elif size > 1:
+            axes.append((size, step))
+    axes = [(1, 0)] * (ops.MAXIMUM_REARRANGED - len(axes)) + axes
+    fields: Fields = {
+        "first": first,
+        "size": [size for size, _ in axes],
+        "step": [step for _, step in axes],
+    }
+    return Kernel("te_rearrange_s8", "te_rearrange", fields)
+
+
+@plain_kernel.register
 def _concatenation(
     operator: ops.Concatenation,
     inputs: list[Tensor],
