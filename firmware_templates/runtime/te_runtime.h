@@ -165,6 +165,33 @@ typedef struct {
     int32_t clamp_max;
 } te_extreme;
 
+/* The first of two elements where it is positive, else their product. */
+typedef struct {
+    te_elementwise elements;
+    int32_t input_offset[2];
+    int32_t mantissa[2]; /* of the element, of the product */
+    int32_t shift[2];
+    int32_t output_offset;
+    int32_t clamp_min;
+    int32_t clamp_max;
+} te_prelu;
+
+/* What a row or column of the output is made of: two of the input, and how much of the second one, in
+ * 1024ths. */
+typedef struct {
+    uint16_t first;
+    uint16_t second;
+    int16_t share;
+} te_resize_cell;
+
+/* Other numbers of rows and columns. */
+typedef struct {
+    te_shape input;
+    te_shape output;
+    const TE_FLASH te_resize_cell *rows;
+    const TE_FLASH te_resize_cell *columns;
+} te_resize;
+
 #define TE_REARRANGE_AXES 4
 
 /* Elements of the input in another order: those of an axis of the output lie `step` apart. */
@@ -250,6 +277,10 @@ void te_mul_s8(const TE_FLASH te_mul *layer, const int8_t *first, const int8_t *
                int8_t *output);
 void te_extreme_s8(const TE_FLASH te_extreme *layer, const int8_t *first, const int8_t *second,
                    int8_t *output);
+void te_prelu_s8(const TE_FLASH te_prelu *layer, const int8_t *first, const int8_t *second,
+                 int8_t *output);
+void te_resize_nearest_s8(const TE_FLASH te_resize *layer, const int8_t *input, int8_t *output);
+void te_resize_bilinear_s8(const TE_FLASH te_resize *layer, const int8_t *input, int8_t *output);
 void te_rearrange_s8(const TE_FLASH te_rearrange *layer, const int8_t *input, int8_t *output);
 void te_concatenation_s8(const TE_FLASH te_concatenation *layer, const int8_t *const *inputs,
                          int8_t *output);

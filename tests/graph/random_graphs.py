@@ -74,10 +74,11 @@ class RandomGraph:
         kinds = [self.fully_connected, self.elementwise, self.requantize, self.reshape]
         kinds += [self.lookup, self.softmax, self.concatenation]
         if self.all_kinds:
-            kinds += [self.extreme, self.transpose, self.slice]
+            kinds += [self.extreme, self.transpose, self.slice, self.prelu, self.hard_swish]
         if len(source.shape) == 3:
             kinds += [self.conv2d, self.conv2d, self.depthwise, self.depthwise]
             kinds += [self.pool, self.mean, self.pad]
+            kinds += [self.resize] if self.all_kinds else []
         result: Tensor = self.choose(*kinds)(source)
         return result
 
@@ -191,6 +192,27 @@ class RandomGraph:
             other = self.constant(source.shape[-1:], source.quantization)
         kind = self.choose(ops.Maximum, ops.Minimum)
         return self.finish(kind, [source, other], source.quantization, clamp=self.clamp())
+
+    def prelu(self, source: Tensor) -> Tensor:
+        slope = self.constant(source.shape[-1:], self.quantization(0.01, 1.0))
+        scale = source.quantization.scale
+        quantization = self.quantization(scale / 2, scale * 4)
+        return self.finish(ops.Prelu, [source, slope], quantization, clamp=self.clamp())
+
+    def hard_swish(self, source: Tensor) -> Tensor:
+        scale = source.quantization.scale
+        return self.finish(ops.HardSwish, [source], self.quantization(scale / 2, scale * 2))
+
+    def resize(self, source: Tensor) -> Tensor:
+        aligned, half = self.choose((False, False), (True, False), (False, True))
+        return self.finish(
+            self.choose(ops.ResizeNearest, ops.ResizeBilinear),
+            [source],
+            source.quantization,
+            size=tuple(int(n) for n in self.random.integers(1, 12, 2)),
+            align_corners=aligned,
+            half_pixel=half,
+        )
 
     def transpose(self, source: Tensor) -> Tensor:
         axes = tuple(int(axis) for axis in self.random.permutation(len(source.shape)))

@@ -525,6 +525,66 @@ def test_extreme(
     assert_same_bytes(graph, samples_of(source, seed))
 
 
+@pytest.mark.parametrize("corners", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("kind", [ops.ResizeNearest, ops.ResizeBilinear])
+@examples
+@given(size=pairs(9), wanted=pairs(20), seed=seeds)
+def test_resize(
+    kind: type[ops.Resize], corners: tuple[bool, bool], size: ops.Pair, wanted: ops.Pair, seed: int
+) -> None:
+    """Larger and smaller, up to one cell."""
+    source = Tensor("input", (*size, 2), Quantization(0.5, -3))
+    attributes = {"size": wanted, "align_corners": corners[0], "half_pixel": corners[1]}
+    graph = single(kind, source, source.quantization, **attributes)
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
+@examples
+@given(
+    shape=shapes_to_repeat,
+    terms=st.tuples(quantizations, quantizations),
+    target=quantizations,
+    seed=seeds,
+)
+def test_prelu(
+    shape: tuple[int, ...],
+    terms: tuple[Quantization, Quantization],
+    target: Quantization,
+    seed: int,
+) -> None:
+    """Slopes of any shape that repeats."""
+    assume(multiplier_fits(terms, target))
+    source = Tensor("input", (4, 3, 5), terms[0])
+    rng = np.random.default_rng(seed)
+    graph = Graph(
+        "test",
+        {
+            "input": source,
+            "slope": Tensor("slope", shape, terms[1]),
+            "output": Tensor("output", (4, 3, 5), target),
+        },
+        (ops.Prelu(name="operator", inputs=("input", "slope"), output="output"),),
+        "input",
+        "output",
+        constants={"slope": rng.integers(-128, 128, shape).astype(np.int8)},
+    )
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
+@settings(max_examples=400)
+@given(
+    scale=st.floats(-12.0, 3.0).map(np.exp2),
+    zero_point=zero_points,
+    ratio=st.floats(-4.0, 4.0).map(np.exp2),
+    target=zero_points,
+)
+def test_hard_swish(scale: float, zero_point: int, ratio: float, target: int) -> None:
+    """All 256 values."""
+    source = Tensor("input", (256,), Quantization(scale, zero_point))
+    graph = single(ops.HardSwish, source, Quantization(scale * ratio, target))
+    assert_same_bytes(graph, INT8_VALUES[np.newaxis])
+
+
 sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 
 

@@ -61,6 +61,19 @@ def aligned(x: list[Any], output: Tensor) -> list[Any]:
     return [v.reshape(len(v), *[1] * (axes - v.ndim), *v.shape[1:]) for v in x]
 
 
+def prelu(x: Any, slope: Any) -> Any:
+    return np.where(x >= 0, x, x * slope)
+
+
+def resize(op: Any, x: Any, output: Tensor) -> Any:
+    """Along one axis after the other: two cells, and the second one's share."""
+    for axis in (1, 2):
+        first, second, share = op.cells(x.shape[axis], output.shape[axis - 1]).T
+        share = (share / 1024).reshape(-1, *[1] * (3 - axis))
+        x = x.take(first, axis) * (1 - share) + x.take(second, axis) * share
+    return x
+
+
 def in_order(x: list[Any], inputs: list[Tensor], output: Tensor, sign: int) -> list[Any]:
     """Of equal elements the first one is chosen: it is ahead by next to nothing."""
     first, second = aligned(x, output)
@@ -90,6 +103,10 @@ REAL: dict[type[ops.Operator], Callable[..., Any]] = {
     ops.Requantize: lambda _op, x, _i, _o: x[0],
     ops.Transpose: lambda op, x, _i, _o: x[0].transpose(0, *(1 + axis for axis in op.axes)),
     ops.Slice: lambda op, x, _i, _o: x[0][reference.slices(op)],
+    ops.Prelu: lambda _op, x, _i, o: prelu(*aligned(x, o)),
+    ops.HardSwish: lambda _op, x, _i, o: leaky(x[0] * np.clip(x[0] + 3, 0, 6) / 6, 1.0, o),
+    ops.ResizeNearest: lambda op, x, _i, o: resize(op, x[0], o),
+    ops.ResizeBilinear: lambda op, x, _i, o: resize(op, x[0], o),
     ops.Maximum: lambda _op, x, i, o: np.maximum(*in_order(x, i, o, 1)),
     ops.Minimum: lambda _op, x, i, o: np.minimum(*in_order(x, i, o, -1)),
     ops.Concatenation: lambda op, x, _i, _o: concatenated(op, x),
@@ -139,7 +156,9 @@ def tangent(graph: Graph, samples: NDArray[np.int8], direction: Float64) -> Floa
         arrays = [values[name] for name in operator.inputs]
         x = [real(array, tensor.quantization) for array, tensor in zip(arrays, inputs, strict=True)]
         # A kink lies exactly at a value that int8 holds: there one side is taken.
-        nudge = {ops.Relu: -1e-3, ops.Relu6: -1e-3, ops.LeakyRelu: 1e-3}.get(type(operator), 0.0)
+        nudge = {ops.Relu: -1e-3, ops.Relu6: -1e-3, ops.LeakyRelu: 1e-3, ops.Prelu: 1e-3}.get(
+            type(operator), 0.0
+        )
         scale = min(tensor.quantization.scale for tensor in inputs)
         steps = [along[name] for name in operator.inputs]
         h = 1e-4 * scale / max(1e-30, *(float(np.abs(step).max(initial=0)) for step in steps))

@@ -224,6 +224,29 @@ def grouped(channels: int, out: int, each: int) -> bytes:
     return file.bytes(output)
 
 
+def resize(name: str, size: Shape, **options: bool) -> bytes:
+    file = File(4, 5, 3)
+    table = {"RESIZE_BILINEAR": schema.ResizeBilinearOptionsT}
+    kind = table.get(name, schema.ResizeNearestNeighborOptionsT)
+    inputs = [file.input, file.numbers(*size)]
+    (output,) = file.add(name, inputs, [(1, *size, 3)], kind(**options))
+    return file.bytes(output)
+
+
+def prelu(*slopes: int) -> bytes:
+    file = File(4, 5, 3)
+    inputs = [file.input, file.constant(*slopes, grid=(0.01, 9))]
+    (output,) = file.add("PRELU", inputs, [(1, 4, 5, 3)], None, (0.06, -10))
+    return file.bytes(output)
+
+
+def hard_swish() -> bytes:
+    file = File(4, 5, 3)
+    options = schema.HardSwishOptionsT()
+    (output,) = file.add("HARD_SWISH", [file.input], [(1, 4, 5, 3)], options, (0.03, -100))
+    return file.bytes(output)
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "transpose": lambda: transpose((3, 4, 5), (0, 3, 1, 2)),
     "transpose of four axes": lambda: transpose((2, 3, 4, 2), (0, 3, 1, 4, 2)),
@@ -261,6 +284,13 @@ FILES: dict[str, Callable[[], bytes]] = {
     "minimum": lambda: extreme("MINIMUM", constant=False),
     "maximum with constants": lambda: extreme("MAXIMUM", constant=True),
     "minimum with constants": lambda: extreme("MINIMUM", constant=True),
+    "nearest": lambda: resize("RESIZE_NEAREST_NEIGHBOR", (8, 10)),
+    "nearest with corners": lambda: resize("RESIZE_NEAREST_NEIGHBOR", (9, 3), alignCorners=True),
+    "bilinear": lambda: resize("RESIZE_BILINEAR", (8, 10), halfPixelCenters=True),
+    "bilinear with corners": lambda: resize("RESIZE_BILINEAR", (7, 2), alignCorners=True),
+    "prelu": lambda: prelu(1, 1, 3),
+    "prelu of cells": lambda: prelu(4, 5, 3),
+    "hard swish": hard_swish,
     "groups": lambda: grouped(8, 12, 2),
     "many groups": lambda: grouped(24, 24, 2),
     "groups of one channel": lambda: grouped(6, 12, 1),
@@ -294,7 +324,7 @@ def test_operators_give_the_bytes_of_tflite_micro(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.needs_tool
-@pytest.mark.parametrize("name", ["transpose of four axes", "strided slice", "many groups"])
+@pytest.mark.parametrize("name", ["many groups", "bilinear", "prelu", "nearest"])
 def test_their_c_does_too(name: str, tmp_path: Path) -> None:
     graph = check(FILES[name](), tmp_path)
     samples = samples_of(graph, 9)

@@ -350,6 +350,19 @@ def _extreme(operator: ops.Extreme, step: Step, cotangent: Float32) -> list[Floa
     ]
 
 
+@product_of(ops.Prelu)
+def _prelu(operator: ops.Prelu, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
+    axes = len(step.output.shape)
+    x, slope = (
+        values.reshape(len(values), *[1] * (axes + 1 - values.ndim), *values.shape[1:])
+        for values in (step.real(0), step.real(1))
+    )
+    return [
+        _summed(cotangent * np.where(x >= 0, np.float32(1), slope), step.inputs[0]),
+        _summed(cotangent * np.where(x >= 0, np.float32(0), x), step.inputs[1]),
+    ]
+
+
 @product_of(ops.Concatenation)
 def _concatenation(operator: ops.Concatenation, step: Step, cotangent: Float32) -> list[Float32]:
     ends = np.cumsum([tensor.shape[operator.axis] for tensor in step.inputs])[:-1]
@@ -413,6 +426,15 @@ def _slice(operator: ops.Slice, step: Step, cotangent: Float32) -> list[Float32]
     return [found]
 
 
+@product_of(ops.ResizeNearest, ops.ResizeBilinear)
+def _resize(operator: ops.Resize, step: Step, cotangent: Float32) -> list[Float32]:
+    height, width, _ = step.inputs[0].shape
+    rows = operator.weights(height, step.output.shape[0]).astype(np.float32) / 1024
+    columns = operator.weights(width, step.output.shape[1]).astype(np.float32) / 1024
+    found: Float32 = np.einsum("yh,nyxc,xw->nhwc", rows, cotangent, columns, optimize=True)
+    return [found]
+
+
 @product_of(ops.Requantize)
 def _requantize(
     operator: ops.Requantize,  # noqa: ARG001
@@ -460,6 +482,14 @@ def _leaky_relu(operator: ops.LeakyRelu, step: Step, cotangent: Float32) -> list
     x = _table_inputs(step.inputs[0].quantization)
     slope = np.where(x >= 0, 1.0, operator.alpha)
     return _looked_up(step, cotangent, slope * _representable(slope * x, step.output.quantization))
+
+
+@product_of(ops.HardSwish)
+def _hard_swish(operator: ops.HardSwish, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
+    x = _table_inputs(step.inputs[0].quantization)
+    slope = np.where(x < -3, 0.0, np.where(x > 3, 1.0, (2 * x + 3) / 6))
+    value = x * np.clip(x + 3, 0, 6) / 6
+    return _looked_up(step, cotangent, slope * _representable(value, step.output.quantization))
 
 
 def _slope_of_tanh(x: NDArray[np.float64]) -> NDArray[np.float64]:

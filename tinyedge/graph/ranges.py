@@ -218,6 +218,14 @@ def _concatenation(
 
 
 @output_range.register
+def _resize(
+    operator: ops.Resize, sources: Sequence[Range], inputs: Sequence[Tensor], output: Tensor
+) -> Range:
+    """Cells are mixed within a channel, of shares that are one in all."""
+    return sources[0]
+
+
+@output_range.register
 def _transpose(
     operator: ops.Transpose, sources: Sequence[Range], inputs: Sequence[Tensor], output: Tensor
 ) -> Range:

@@ -242,6 +242,21 @@ def _both(arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> list[Int6
 
 
 @unclamped.register
+def _prelu(operator: ops.Prelu, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int64:
+    x, slope = (
+        _aligned(array, tensor, len(output.shape))
+        for array, tensor in zip(arrays, inputs, strict=True)
+    )
+    positive, negative = operator.multipliers(inputs, output)
+    scaled = np.where(
+        x >= 0,
+        multiply_by_quantized_multiplier(x, *positive),
+        multiply_by_quantized_multiplier(x * slope, *negative),
+    )
+    return scaled + output.quantization.zero_point
+
+
+@unclamped.register
 def _concatenation(
     operator: ops.Concatenation, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int8:
@@ -250,7 +265,7 @@ def _concatenation(
     return np.concatenate(whole, axis=1 + operator.axis)
 
 
-def _divided_half_away(total: Int64, count: Int64) -> Int64:
+def _divided_half_away(total: Int64, count: Int64 | np.int64) -> Int64:
     """``round(total / count)``, halves away from zero, as C divides."""
     magnitude = (np.abs(total) + count // 2) // count
     return np.where(total > 0, magnitude, -magnitude)
@@ -324,6 +339,15 @@ def slices(operator: ops.Slice) -> tuple[slice, ...]:
             )
         ),
     )
+
+
+@unclamped.register
+def _resize(operator: ops.Resize, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    height, width, _ = inputs[0].shape
+    rows = operator.weights(height, output.shape[0])
+    columns = operator.weights(width, output.shape[1])
+    mixed = np.einsum("yh,nhwc,xw->nyxc", rows, arrays[0], columns, optimize=True)
+    return _divided_half_away(mixed.astype(np.int64), np.int64(2**20)).astype(np.int8)
 
 
 @unclamped.register

@@ -197,7 +197,7 @@ def _activation(operator: ops.Clamped, output: Tensor) -> int | None:
     """The fused activation whose clamp is exactly the operator's; None where there is none."""
     if operator.clamp == ops.FULL_RANGE:
         return int(tflite.ActivationFunctionType.NONE)
-    if isinstance(operator, ops.Requantize | ops.Extreme):
+    if isinstance(operator, ops.Requantize | ops.Extreme | ops.Prelu):
         return None
     return next(
         (
@@ -306,6 +306,35 @@ def _minimum(operator: ops.Minimum, model: _Model, inputs: list[Tensor], output:
 
 
 @_call.register
+def _prelu(operator: ops.Prelu, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.PRELU, 1, None, []
+
+
+def _resized(
+    operator: ops.Resize, model: _Model, options: str, output: Tensor
+) -> tuple[int, Options, list[int]]:
+    """Version, options and constants."""
+    size = model.numbers(f"{operator.name}/size", output.shape[:2])
+    fields = {"AlignCorners": operator.align_corners, "HalfPixelCenters": operator.half_pixel}
+    return 3 if any(fields.values()) else 2, Options(options, fields), [size]
+
+
+@_call.register
+def _resize_nearest(
+    operator: ops.ResizeNearest, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    rest = _resized(operator, model, "ResizeNearestNeighborOptions", output)
+    return Builtin.RESIZE_NEAREST_NEIGHBOR, *rest
+
+
+@_call.register
+def _resize_bilinear(
+    operator: ops.ResizeBilinear, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.RESIZE_BILINEAR, *_resized(operator, model, "ResizeBilinearOptions", output)
+
+
+@_call.register
 def _transpose(
     operator: ops.Transpose, model: _Model, inputs: list[Tensor], output: Tensor
 ) -> Call:
@@ -404,6 +433,13 @@ def _leaky_relu(
     operator: ops.LeakyRelu, model: _Model, inputs: list[Tensor], output: Tensor
 ) -> Call:
     return Builtin.LEAKY_RELU, 2, Options("LeakyReluOptions", {"Alpha": operator.alpha}), []
+
+
+@_call.register
+def _hard_swish(
+    operator: ops.HardSwish, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.HARD_SWISH, 1, Options("HardSwishOptions"), []
 
 
 @_call.register

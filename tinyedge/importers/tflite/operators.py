@@ -776,6 +776,39 @@ def _leaky_relu(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.LeakyRelu, builder.source(operator).name, alpha=alpha)
 
 
+@_handles("HARD_SWISH")
+def _hard_swish(builder: Builder, operator: TfliteOperator) -> None:
+    builder.finish(operator, ops.HardSwish, builder.source(operator).name)
+
+
+@_handles("PRELU")
+def _prelu(builder: Builder, operator: TfliteOperator) -> None:
+    source, slope = builder.source(operator), builder.operand(operator, 1, strip=True)
+    builder.finish(operator, ops.Prelu, source.name, slope.name)
+
+
+def _resize(kind: type[ops.Resize], table: str) -> Handler:
+    def handler(builder: Builder, operator: TfliteOperator) -> None:
+        options = _options(operator, table)
+        size = _numbers(operator, 1).ravel().tolist()
+        if len(size) != 2:
+            raise ModelError(f"{operator}: a size of {size}")
+        builder.finish(
+            operator,
+            kind,
+            builder.source(operator).name,
+            size=(size[0], size[1]),
+            align_corners=bool(options.AlignCorners()),
+            half_pixel=bool(options.HalfPixelCenters()),
+        )
+
+    return handler
+
+
+_handles("RESIZE_NEAREST_NEIGHBOR")(_resize(ops.ResizeNearest, "ResizeNearestNeighborOptions"))
+_handles("RESIZE_BILINEAR")(_resize(ops.ResizeBilinear, "ResizeBilinearOptions"))
+
+
 @_handles("LOGISTIC")
 def _logistic(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Logistic, builder.source(operator).name)

@@ -196,6 +196,45 @@ def _extreme(
 
 
 @plain_kernel.register
+def _prelu(
+    operator: ops.Prelu, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel:
+    positive, negative = operator.multipliers(inputs, output)
+    fields: Fields = {
+        "elements": _elementwise(operator, inputs),
+        "input_offset": [-tensor.quantization.zero_point for tensor in inputs],
+        "mantissa": [positive[0], negative[0]],
+        "shift": [positive[1], negative[1]],
+        "output_offset": output.quantization.zero_point,
+        **layers.clamp_range(operator.clamp),
+    }
+    return Kernel("te_prelu_s8", "te_prelu", fields, leads=_elementwise_leads(operator, inputs))
+
+
+@plain_kernel.register
+def _resize(
+    operator: ops.Resize,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    names = ("rows", "columns")
+    fields: Fields = {
+        "input": layers.shape(inputs[0]),
+        "output": layers.shape(output),
+        **{name: f"{identifier}_{name}" for name in names},
+    }
+    arrays = tuple(
+        Array(name, "te_resize_cell", operator.cells(inputs[0].shape[axis], output.shape[axis]))
+        for axis, name in enumerate(names)
+    )
+    mixed = isinstance(operator, ops.ResizeBilinear)
+    function = "te_resize_bilinear_s8" if mixed else "te_resize_nearest_s8"
+    return Kernel(function, "te_resize", fields, arrays)
+
+
+@plain_kernel.register
 def _rearrangement(
     operator: ops.Rearrangement,
     inputs: list[Tensor],
