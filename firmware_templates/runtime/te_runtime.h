@@ -262,6 +262,14 @@ typedef struct {
     int32_t smallest;
 } te_softmax;
 
+/* The logarithm of a softmax. The reverse multiplier, with shift <= 0, brings 5 integer bits back to a
+ * difference. */
+typedef struct {
+    te_softmax softmax;
+    int32_t reverse_mantissa;
+    int32_t reverse_shift;
+} te_log_softmax;
+
 void te_conv2d_s8(const TE_FLASH te_conv2d *layer, const int8_t *input, int8_t *output,
                   int8_t *scratch);
 void te_depthwise_conv2d_s8(const TE_FLASH te_depthwise_conv2d *layer, const int8_t *input,
@@ -291,6 +299,7 @@ void te_pad_s8(const TE_FLASH te_pad *layer, const int8_t *input, int8_t *output
 void te_requantize_s8(const TE_FLASH te_requantize *layer, const int8_t *input, int8_t *output);
 void te_lookup_s8(const TE_FLASH te_lookup *layer, const int8_t *input, int8_t *output);
 void te_softmax_s8(const TE_FLASH te_softmax *layer, const int8_t *input, int8_t *output);
+void te_log_softmax_s8(const TE_FLASH te_log_softmax *layer, const int8_t *input, int8_t *output);
 
 /* 8 weights a byte, lowest bit first: 0 is -1, 1 is +1. */
 const int8_t *te_unpack_binary(te_stream *stream, uint32_t count, int8_t *scratch);

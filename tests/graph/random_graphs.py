@@ -75,6 +75,7 @@ class RandomGraph:
         kinds += [self.lookup, self.softmax, self.concatenation]
         if self.all_kinds:
             kinds += [self.extreme, self.transpose, self.slice, self.prelu, self.hard_swish]
+            kinds += [self.log_softmax]
         if len(source.shape) == 3:
             kinds += [self.conv2d, self.conv2d, self.depthwise, self.depthwise]
             kinds += [self.pool, self.mean, self.pad]
@@ -256,6 +257,9 @@ class RandomGraph:
     def softmax(self, source: Tensor) -> Tensor:
         beta = float(self.choose(1.0, 0.1))
         return self.finish(ops.Softmax, [source], ops.Softmax.output_quantization, beta=beta)
+
+    def log_softmax(self, source: Tensor) -> Tensor:
+        return self.finish(ops.LogSoftmax, [source], ops.LogSoftmax.output_quantization)
 
     def pool(self, source: Tensor) -> Tensor:
         height, width = (int(self.random.integers(1, min(n, 4) + 1)) for n in source.shape[:2])

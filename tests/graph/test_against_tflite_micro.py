@@ -488,6 +488,19 @@ def test_softmax(scale: float, shape: tuple[int, ...], beta: float, seed: int) -
     assert_same_bytes(graph, samples_of(source, seed))
 
 
+@settings(max_examples=500)
+@given(
+    scale=small_scales | scales,
+    shape=st.lists(st.integers(1, 40), min_size=1, max_size=2).map(tuple),
+    seed=seeds,
+)
+def test_log_softmax(scale: float, shape: tuple[int, ...], seed: int) -> None:
+    """Over the last axis, close together and far apart."""
+    source = Tensor("input", shape, Quantization(scale, 3))
+    graph = single(ops.LogSoftmax, source, ops.LogSoftmax.output_quantization)
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
 def test_softmax_over_many_elements() -> None:
     """Over 511 almost equal elements; with 512, TFLite-Micro's own check of the sum aborts."""
     source = Tensor("input", (511,), Quantization(2**-20, 0))

@@ -115,6 +115,7 @@ REAL: dict[type[ops.Operator], Callable[..., Any]] = {
     ops.LeakyRelu: lambda op, x, _i, o: leaky(x[0], op.alpha, o),
     ops.Logistic: lambda _op, x, _i, _o: 1 / (1 + np.exp(-x[0])),
     ops.Tanh: lambda _op, x, _i, _o: np.tanh(x[0]),
+    ops.LogSoftmax: lambda _op, x, _i, _o: np.log(softmax(x[0])),
     ops.Softmax: lambda op, x, _i, _o: softmax(op.beta * x[0]),
     ops.Add: lambda _op, x, _i, o: np.add(*aligned(x, o)),
     ops.Sub: lambda _op, x, _i, o: np.subtract(*aligned(x, o)),

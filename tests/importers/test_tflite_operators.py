@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
+from tests.firmware.sanitizers import run_sanitized
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.errors import ModelError
 from tinyedge.exporters.converted import write_converted
@@ -247,6 +248,14 @@ def hard_swish() -> bytes:
     return file.bytes(output)
 
 
+def log_softmax() -> bytes:
+    file = File(2, 9)
+    options = schema.LogSoftmaxOptionsT()
+    grid = (1 / 16, 127)
+    (output,) = file.add("LOG_SOFTMAX", [file.input], [(1, 2, 9)], options, grid)
+    return file.bytes(output)
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "transpose": lambda: transpose((3, 4, 5), (0, 3, 1, 2)),
     "transpose of four axes": lambda: transpose((2, 3, 4, 2), (0, 3, 1, 4, 2)),
@@ -291,6 +300,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "prelu": lambda: prelu(1, 1, 3),
     "prelu of cells": lambda: prelu(4, 5, 3),
     "hard swish": hard_swish,
+    "log softmax": log_softmax,
     "groups": lambda: grouped(8, 12, 2),
     "many groups": lambda: grouped(24, 24, 2),
     "groups of one channel": lambda: grouped(6, 12, 1),
@@ -344,6 +354,15 @@ def test_random_graphs_of_all_kinds(seed: int, tmp_path: Path) -> None:
     with contextlib.suppress(ModelError):  # a padding that the format has not
         found = Interpreter(export_tflite(built.graph)).run(samples)[0]
         np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+@pytest.mark.needs_tool
+@pytest.mark.parametrize("name", ["bilinear", "prelu", "log softmax", "transpose", "strided slice"])
+def test_their_c_is_clean_under_sanitizers(name: str, tmp_path: Path) -> None:
+    graph = check(FILES[name](), tmp_path)
+    model = write_converted(graph, tmp_path / "converted", "test")
+    found = run_sanitized(model, samples_of(graph, 9), tmp_path / "program")
+    np.testing.assert_array_equal(found, reference.run(graph, samples_of(graph, 9)))
 
 
 def test_what_is_one_cell_is_not_moved(tmp_path: Path) -> None:

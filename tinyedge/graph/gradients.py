@@ -509,6 +509,14 @@ def _tanh(operator: ops.Tanh, step: Step, cotangent: Float32) -> list[Float32]: 
     return _looked_up(step, cotangent, _slope_of_tanh(_table_inputs(step.inputs[0].quantization)))
 
 
+@product_of(ops.LogSoftmax)
+def _log_softmax(operator: ops.LogSoftmax, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
+    x = step.real(0)
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    shares = powers / powers.sum(axis=-1, keepdims=True)
+    return [cotangent - shares * cotangent.sum(axis=-1, keepdims=True)]
+
+
 @product_of(ops.Softmax)
 def _softmax(operator: ops.Softmax, step: Step, cotangent: Float32) -> list[Float32]:
     beta = np.float32(operator.beta)

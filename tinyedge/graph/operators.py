@@ -888,6 +888,23 @@ class Softmax(Operator):
             raise self.fail(f"over {inputs[0].shape[-1]} elements, at most {MAXIMUM_SOFTMAX}")
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LogSoftmax(Softmax):
+    """``x - log(sum(exp(x)))`` over the last axis (TFLite's ``log_softmax.h``); beta is one."""
+
+    output_quantization: ClassVar[Quantization] = Quantization(1.0 / 16.0, 127)
+
+    def reverse_multiplier(self, source: Quantization) -> Pair:
+        """(mantissa, shift) that bring 5 integer bits back to a difference; shift in [-31, 0]."""
+        mantissa, shift = self.multiplier(source)
+        return quantize_multiplier(float(1 << (31 - shift)) / mantissa)
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        super().check(inputs, output)
+        if self.beta != 1.0:
+            raise self.fail(f"beta {self.beta} has to be 1")
+
+
 OPERATORS: dict[str, type[Operator]] = {
     kind.__name__: kind
     for kind in (
@@ -918,6 +935,7 @@ OPERATORS: dict[str, type[Operator]] = {
         Logistic,
         Tanh,
         Softmax,
+        LogSoftmax,
     )
 }
 """Every operator by name."""

@@ -17,6 +17,8 @@ from tinyedge.errors import DataError
 from tinyedge.graph import gemmlowp
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import (
+    INT8_MIN,
+    INT32_MIN,
     Int64,
     multiply_by_quantized_multiplier,
     rounding_divide_by_power_of_two,
@@ -369,12 +371,7 @@ def _lookup(operator: ops.Lookup, arrays: list[Int8], inputs: list[Tensor], outp
 def _softmax(
     operator: ops.Softmax, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int64:
-    source = inputs[0].quantization
-    x = arrays[0].astype(np.int64)
-    difference = x - x.max(axis=-1, keepdims=True)
-    counts = difference >= operator.smallest_difference(source)
-    mantissa, shift = operator.multiplier(source)
-    raw = multiply_by_quantized_multiplier(np.where(counts, difference, 0), mantissa, shift)
+    raw, counts = _differences(operator, arrays[0], inputs[0])
     exponentials = np.where(counts, gemmlowp.exp_on_negative_values(raw, 5), 0)
     total = rounding_divide_by_power_of_two(exponentials, 12).sum(axis=-1, keepdims=True)
     # 1 / total: normalized to [1, 2) by its leading zeros, one of which is the sign's.
@@ -384,3 +381,30 @@ def _softmax(
     exponent = 12 - (32 - bits) + 31 - 8
     result = rounding_divide_by_power_of_two(scaled, exponent)
     return result + output.quantization.zero_point
+
+
+def _differences(operator: ops.Softmax, x: Int8, source: Tensor) -> tuple[Int64, NDArray[np.bool_]]:
+    """Differences from the largest element, with 5 integer bits, and which ones count."""
+    difference = x.astype(np.int64) - x.max(axis=-1, keepdims=True).astype(np.int64)
+    counts = difference >= operator.smallest_difference(source.quantization)
+    multiplier = operator.multiplier(source.quantization)
+    return multiply_by_quantized_multiplier(np.where(counts, difference, 0), *multiplier), counts
+
+
+@unclamped.register
+def _log_softmax(
+    operator: ops.LogSoftmax, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int64:
+    raw, counts = _differences(operator, arrays[0], inputs[0])
+    exponentials = np.where(counts, gemmlowp.exp_on_negative_values(raw, 5), 0)
+    total = rounding_divide_by_power_of_two(exponentials, 12).sum(axis=-1, keepdims=True)
+    log = gemmlowp.log_of_at_least_one(total)
+    source = inputs[0].quantization
+    least = np.maximum(
+        operator.smallest_difference(source) - 1,
+        multiply_by_quantized_multiplier(log + INT32_MIN, *operator.reverse_multiplier(source)),
+    )
+    x = arrays[0].astype(np.int64)
+    fits = x - x.max(axis=-1, keepdims=True) > least
+    result = rounding_divide_by_power_of_two(raw - log, 22) + output.quantization.zero_point
+    return np.where(fits, result, INT8_MIN)

@@ -455,3 +455,10 @@ def _tanh(operator: ops.Tanh, model: _Model, inputs: list[Tensor], output: Tenso
 @_call.register
 def _softmax(operator: ops.Softmax, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
     return Builtin.SOFTMAX, 2, Options("SoftmaxOptions", {"Beta": operator.beta}), []
+
+
+@_call.register
+def _log_softmax(
+    operator: ops.LogSoftmax, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.LOG_SOFTMAX, 2, Options("LogSoftmaxOptions"), []

@@ -650,7 +650,10 @@ def _split(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator, int(operator.name == "SPLIT"))
     rank = len(source.shape) + 1
     if operator.name == "UNPACK":
-        axis = _axis(operator, _options(operator, "UnpackOptions").Axis(), rank)
+        options = _options(operator, "UnpackOptions")
+        axis = _axis(operator, options.Axis(), rank)
+        if options.Num() != count:
+            raise ModelError(f"{operator}: {options.Num()} parts into {count} outputs")
     else:
         numbers = _numbers(operator, 0 if operator.name == "SPLIT" else 2).ravel()
         if numbers.size != 1:
@@ -677,9 +680,12 @@ def _split(builder: Builder, operator: TfliteOperator) -> None:
 def _pack(builder: Builder, operator: TfliteOperator) -> None:
     """Tensors behind each other along a new axis."""
     given = operator.outputs[0]
-    axis = _axis(operator, _options(operator, "PackOptions").Axis(), len(given.shape))
+    options = _options(operator, "PackOptions")
+    axis = _axis(operator, options.Axis(), len(given.shape))
     if axis < 0:
         raise ModelError(f"{operator}: along the batch")
+    if options.ValuesCount() != len(operator.inputs):
+        raise ModelError(f"{operator}: {options.ValuesCount()} of {len(operator.inputs)} inputs")
     shape = tuple(1 if at == axis else size for at, size in enumerate(given.shape[1:]))
     names = [
         builder.operand(operator, position, strip=False, shape=shape).name
@@ -823,3 +829,8 @@ def _tanh(builder: Builder, operator: TfliteOperator) -> None:
 def _softmax(builder: Builder, operator: TfliteOperator) -> None:
     beta = float(_options(operator, "SoftmaxOptions").Beta())
     builder.finish(operator, ops.Softmax, builder.source(operator).name, beta=beta)
+
+
+@_handles("LOG_SOFTMAX")
+def _log_softmax(builder: Builder, operator: TfliteOperator) -> None:
+    builder.finish(operator, ops.LogSoftmax, builder.source(operator).name)

@@ -388,13 +388,34 @@ def _softmax(
     identifier: str,
     options: CodeOptions,
 ) -> Kernel:
-    source = inputs[0].quantization
-    mantissa, shift = operator.multiplier(source)
-    fields: Fields = {
+    fields = _softmax_fields(operator, inputs[0], output)
+    return Kernel("te_softmax_s8", "te_softmax", fields)
+
+
+def _softmax_fields(operator: ops.Softmax, source: Tensor, output: Tensor) -> Fields:
+    """``te_softmax``."""
+    mantissa, shift = operator.multiplier(source.quantization)
+    return {
         "rows": math.prod(output.shape[:-1]),
         "depth": output.shape[-1],
         "mantissa": mantissa,
         "shift": shift,
-        "smallest": operator.smallest_difference(source),
+        "smallest": operator.smallest_difference(source.quantization),
     }
-    return Kernel("te_softmax_s8", "te_softmax", fields)
+
+
+@plain_kernel.register
+def _log_softmax(
+    operator: ops.LogSoftmax,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    mantissa, shift = operator.reverse_multiplier(inputs[0].quantization)
+    fields: Fields = {
+        "softmax": _softmax_fields(operator, inputs[0], output),
+        "reverse_mantissa": mantissa,
+        "reverse_shift": shift,
+    }
+    return Kernel("te_log_softmax_s8", "te_log_softmax", fields)
