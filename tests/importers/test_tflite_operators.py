@@ -248,6 +248,24 @@ def hard_swish() -> bytes:
     return file.bytes(output)
 
 
+def transpose_conv(kernel: Shape, stride: Shape, result: Shape, *, same: bool) -> bytes:
+    file = File(4, 5, 3)
+    out = 6
+    weights = file.constant(out, *kernel, 3)
+    scales = file.random.uniform(0.002, 0.004, out).tolist()
+    file.graph.tensors[weights].quantization = schema.QuantizationParametersT(
+        scale=scales, zeroPoint=[0] * out, quantizedDimension=0
+    )
+    bias = file.tensor((out,), None, file.random.integers(-3000, 3000, out).astype(np.int32))
+    shape = (1, *result, out)
+    options = schema.TransposeConvOptionsT(
+        padding=0 if same else 1, strideH=stride[0], strideW=stride[1]
+    )
+    inputs = [file.numbers(*shape), weights, file.input, bias]
+    (output,) = file.add("TRANSPOSE_CONV", inputs, [shape], options, (0.1, -20))
+    return file.bytes(output)
+
+
 def log_softmax() -> bytes:
     file = File(2, 9)
     options = schema.LogSoftmaxOptionsT()
@@ -301,6 +319,10 @@ FILES: dict[str, Callable[[], bytes]] = {
     "prelu of cells": lambda: prelu(4, 5, 3),
     "hard swish": hard_swish,
     "log softmax": log_softmax,
+    "transposed convolution": lambda: transpose_conv((3, 3), (2, 2), (8, 10), same=True),
+    "transposed by one": lambda: transpose_conv((3, 2), (1, 1), (4, 5), same=True),
+    "transposed, odd": lambda: transpose_conv((4, 3), (2, 3), (7, 15), same=True),
+    "transposed, valid": lambda: transpose_conv((3, 4), (2, 3), (9, 16), same=False),
     "groups": lambda: grouped(8, 12, 2),
     "many groups": lambda: grouped(24, 24, 2),
     "groups of one channel": lambda: grouped(6, 12, 1),

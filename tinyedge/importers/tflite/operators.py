@@ -190,14 +190,15 @@ def _numbers(operator: TfliteOperator, position: int) -> NDArray[np.int32]:
 
 
 def _weights(
-    operator: TfliteOperator, axis: int, order: tuple[int, ...]
+    operator: TfliteOperator, axis: int, order: tuple[int, ...], behind: int = 2
 ) -> tuple[Weights, NDArray[np.int32]]:
     """Weights with the output channel, now at ``axis``, in front, and the bias.
 
     Args:
-        operator: input 1 is its weights, input 2 its bias, which may be missing.
+        operator: input 1 is its weights.
         axis: of the output channels in the file.
         order: transposes the file's layout into the graph's; axes left out have a size of one.
+        behind: which input is its bias, which may be missing.
     """
     given = operator.inputs[1] if len(operator.inputs) > 1 else None
     if given is None or given.values is None or given.type not in ("INT8", "INT4"):
@@ -221,7 +222,7 @@ def _weights(
         np.ascontiguousarray(integers, dtype=np.int8),
         np.broadcast_to(given.scales, channels).astype(np.float32),
     )
-    bias = operator.inputs[2] if len(operator.inputs) > 2 else None
+    bias = operator.inputs[behind] if len(operator.inputs) > behind else None
     if bias is None:
         return weights, np.zeros(channels, np.int32)
     if bias.type != "INT32" or (bias.values is None and bias.constant):
@@ -275,6 +276,55 @@ def _convolution(
             builder.finish(operator, kind, source.name, weights=weights, bias=bias, **rest)
 
     return handler
+
+
+@_handles("TRANSPOSE_CONV")
+def _transpose_conv(builder: Builder, operator: TfliteOperator) -> None:
+    """A convolution, with the window turned around, of the input with zeros between its cells."""
+    options = _options(operator, "TransposeConvOptions")
+    if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
+        raise ModelError(f"{operator}: a fused activation, which TFLite-Micro does not heed")
+    source = builder.source(operator, 2)
+    weights, bias = _weights(operator, 0, (0, 1, 2, 3), 3)
+    kernel = (weights.codes.shape[1], weights.codes.shape[2])
+    stride = (options.StrideH(), options.StrideW())
+    given = operator.outputs[0]
+    if len(source.shape) != 3 or len(given.shape) != 4 or not 1 <= min(stride) <= max(stride) <= 16:
+        raise ModelError(f"{operator}: stride {stride} on {source.shape}")
+    same = options.Padding() == tflite.Padding.SAME
+    padding: list[int] = []
+    for count, wanted, size, step in zip(
+        source.shape[:2], given.shape[1:3], kernel, stride, strict=True
+    ):
+        total = (-(-wanted // step) - 1) * step + size - wanted if same else 0
+        before = max(total, 0) // 2
+        padding += [size - 1 - before, wanted + before - count * step]
+    if min(padding) < 0:
+        raise ModelError(f"{operator}: {given} of {source.shape} with windows of {kernel}")
+    builder.finish(
+        operator,
+        ops.Conv2D,
+        _spread(builder, source, stride).name,
+        weights=replace(weights, codes=np.ascontiguousarray(weights.codes[:, ::-1, ::-1])),
+        bias=bias,
+        stride=(1, 1),
+        padding=(padding[0], padding[1], padding[2], padding[3]),
+    )
+
+
+def _spread(builder: Builder, source: Tensor, stride: ops.Pair) -> Tensor:
+    """A tensor with zeros behind each row and column, so that they lie a stride apart."""
+    height, width, channels = source.shape
+    if stride[1] > 1:
+        cells = builder.reshaped(source, (height * width, 1, channels))
+        padding = (0, 0, 0, stride[1] - 1)
+        source = builder.between(source, "spread", ops.Pad, cells.name, padding=padding)
+    width *= stride[1]
+    if stride[0] > 1:
+        rows = builder.reshaped(source, (height, 1, width * channels))
+        padding = (0, 0, 0, stride[0] - 1)
+        source = builder.between(source, "spread", ops.Pad, rows.name, padding=padding)
+    return builder.reshaped(source, (height * stride[0], width, channels))
 
 
 def _groups(operator: TfliteOperator, source: Tensor, weights: Weights) -> int:
