@@ -290,6 +290,9 @@ FILES: dict[str, Callable[[], bytes]] = {
     "strided slice of one row": lambda: strided_slice(
         (0, -1, 0, 0), (1, 0, 6, 4), (1, 1, 1, 1), (1, 6, 4), shrinkAxisMask=2
     ),
+    "strided slice of the first row": lambda: strided_slice(
+        (0, -1, 0, 0), (1, 0, 6, 4), (1, 1, 1, 1), (1, 6, 4), shrinkAxisMask=2, beginMask=2
+    ),
     "split": lambda: split(3, 4, 2),
     "split of rows": lambda: split(1, 2, 1),
     "split by sizes": lambda: split_v((1, 3, 2), 2, 1),
@@ -385,6 +388,32 @@ def test_their_c_is_clean_under_sanitizers(name: str, tmp_path: Path) -> None:
     model = write_converted(graph, tmp_path / "converted", "test")
     found = run_sanitized(model, samples_of(graph, 9), tmp_path / "program")
     np.testing.assert_array_equal(found, reference.run(graph, samples_of(graph, 9)))
+
+
+def _other_axis(file: File) -> list[int]:
+    options = schema.SplitOptionsT(numSplits=2)
+    return file.add("SPLIT", [file.numbers(2), file.input], [(1, 2, 4, 6)] * 2, options)
+
+
+def _other_count(file: File) -> list[int]:
+    options = schema.UnpackOptionsT(num=3, axis=1)
+    return file.add("UNPACK", [file.input], [(1, 4, 6)] * 4, options)
+
+
+def _other_inputs(file: File) -> list[int]:
+    options = schema.PackOptionsT(valuesCount=3, axis=1)
+    return file.add("PACK", [file.input] * 2, [(1, 2, 4, 4, 6)], options)
+
+
+@pytest.mark.parametrize("build", [_other_axis, _other_count, _other_inputs])
+def test_what_contradicts_itself_is_refused(
+    build: Callable[[File], list[int]], tmp_path: Path
+) -> None:
+    """Shapes that do not follow, and counts that are not those of the tensors."""
+    file = File(4, 4, 6)
+    (tmp_path / "model.tflite").write_bytes(file.bytes(build(file)[0]))
+    with pytest.raises(ModelError, match="operator 0"):
+        import_model(tmp_path / "model.tflite")
 
 
 def test_what_is_one_cell_is_not_moved(tmp_path: Path) -> None:

@@ -634,7 +634,8 @@ def _slice(builder: Builder, operator: TfliteOperator) -> None:
         whole - first if count == -1 else count
         for whole, first, count in zip(shape, begin, size, strict=True)
     ]
-    _take(builder, operator, source, begin[1:], sizes[1:], [1] * len(source.shape))
+    fields = (tuple(begin[1:]), tuple(sizes[1:]), (1,) * len(source.shape))
+    _take(builder, operator, source, fields)
 
 
 @_handles("STRIDED_SLICE")
@@ -648,13 +649,16 @@ def _strided_slice(builder: Builder, operator: TfliteOperator) -> None:
     if options.EllipsisMask() or options.NewAxisMask() or options.Offset():
         raise ModelError(f"{operator}: an ellipsis, a new axis or an offset is not supported")
     begins, sizes, strides = [0] * len(shape), list(shape), [1] * len(shape)
+    shrunk: list[int] = []
     for axis, (first, last, step) in enumerate(zip(*numbers, strict=True)):
         bit = 1 << axis
         if step < 1:
             raise ModelError(f"{operator}: a stride of {step}")
         if options.ShrinkAxisMask() & bit:
-            begins[axis] = first + shape[axis] if first < 0 else first
+            start = 0 if options.BeginMask() & bit else first
+            begins[axis] = start + shape[axis] if start < 0 else start
             sizes[axis] = 1
+            shrunk.append(axis - 1)
             continue
         taken = slice(
             None if options.BeginMask() & bit else first,
@@ -663,33 +667,46 @@ def _strided_slice(builder: Builder, operator: TfliteOperator) -> None:
         )
         found = range(*taken.indices(shape[axis]))
         begins[axis], sizes[axis], strides[axis] = found.start, len(found), step
-    if (begins[0], sizes[0]) != (0, 1):
+    if (begins[0], sizes[0]) != (0, 1) or -1 in shrunk:
         raise ModelError(f"{operator}: {sizes} elements from {begins} on, of {shape}")
-    _take(builder, operator, source, begins[1:], sizes[1:], strides[1:])
+    fields = (tuple(begins[1:]), tuple(sizes[1:]), tuple(strides[1:]))
+    _take(builder, operator, source, fields, shrunk)
 
 
 def _take(
     builder: Builder,
     operator: TfliteOperator,
     source: Tensor,
-    begin: Sequence[int],
-    size: Sequence[int],
-    stride: Sequence[int],
+    fields: tuple[ops.Shape, ...],
+    shrunk: Sequence[int] = (),
     position: int = 0,
 ) -> None:
-    """Has an output of the file's be a part of a tensor."""
-    if tuple(size) == source.shape and not any(begin):
+    """Has an output of the file's be a part of a tensor.
+
+    Args:
+        builder: of the graph.
+        operator: of the file.
+        source: the tensor.
+        fields: begin, size and stride of a Slice.
+        shrunk: axes of one element that the output has not.
+        position: of the output.
+    """
+    begin, size, stride = fields
+    given = operator.outputs[position]
+    if given.shape != (1, *(n for axis, n in enumerate(size) if axis not in shrunk)):
+        raise ModelError(f"{operator}: {size} elements from {begin} on cannot become {given}")
+    if size == source.shape and not any(begin):
         builder.renamed(operator, source, position)
         return
     builder.finish_reshaped(
         operator,
-        tuple(size),
+        size,
         ops.Slice,
         source.name,
         position=position,
-        begin=tuple(begin),
-        size=tuple(size),
-        stride=tuple(stride),
+        begin=begin,
+        size=size,
+        stride=stride,
     )
 
 
@@ -721,8 +738,8 @@ def _split(builder: Builder, operator: TfliteOperator) -> None:
         raise ModelError(f"{operator}: parts of {sizes} of {source.shape} along axis {axis + 1}")
     begin = 0
     for position, size in enumerate(sizes):
-        begins, taken, strides = _along(source, axis, begin, size)
-        _take(builder, operator, source, begins, taken, strides, position)
+        shrunk = [axis] if operator.name == "UNPACK" else []
+        _take(builder, operator, source, _along(source, axis, begin, size), shrunk, position)
         begin += size
 
 
