@@ -157,6 +157,50 @@ typedef struct {
     int32_t clamp_max;
 } te_mul;
 
+/* The larger of two elements, or the smaller where `largest` is 0. */
+typedef struct {
+    te_elementwise elements;
+    int32_t largest;
+    int32_t clamp_min;
+    int32_t clamp_max;
+} te_extreme;
+
+/* The first of two elements where it is positive, else their product. */
+typedef struct {
+    te_elementwise elements;
+    int32_t input_offset[2];
+    int32_t mantissa[2]; /* of the element, of the product */
+    int32_t shift[2];
+    int32_t output_offset;
+    int32_t clamp_min;
+    int32_t clamp_max;
+} te_prelu;
+
+/* What a row or column of the output is made of: two of the input, and how much of the second one, in
+ * 1024ths. */
+typedef struct {
+    uint16_t first;
+    uint16_t second;
+    int16_t share;
+} te_resize_cell;
+
+/* Other numbers of rows and columns. */
+typedef struct {
+    te_shape input;
+    te_shape output;
+    const TE_FLASH te_resize_cell *rows;
+    const TE_FLASH te_resize_cell *columns;
+} te_resize;
+
+#define TE_REARRANGE_AXES 4
+
+/* Elements of the input in another order: those of an axis of the output lie `step` apart. */
+typedef struct {
+    int32_t first;
+    int32_t size[TE_REARRANGE_AXES];
+    int32_t step[TE_REARRANGE_AXES];
+} te_rearrange;
+
 #define TE_CONCATENATION_MAX 10
 
 /* `repeats` times, so many bytes of each of `count` inputs in turn. */
@@ -218,6 +262,14 @@ typedef struct {
     int32_t smallest;
 } te_softmax;
 
+/* The logarithm of a softmax. The reverse multiplier, with shift <= 0, brings 5 integer bits back to a
+ * difference. */
+typedef struct {
+    te_softmax softmax;
+    int32_t reverse_mantissa;
+    int32_t reverse_shift;
+} te_log_softmax;
+
 void te_conv2d_s8(const TE_FLASH te_conv2d *layer, const int8_t *input, int8_t *output,
                   int8_t *scratch);
 void te_depthwise_conv2d_s8(const TE_FLASH te_depthwise_conv2d *layer, const int8_t *input,
@@ -231,6 +283,13 @@ void te_add_lookup_s8(const TE_FLASH te_add *layer, const int8_t *first, const i
                       int8_t *output, int8_t *scratch);
 void te_mul_s8(const TE_FLASH te_mul *layer, const int8_t *first, const int8_t *second,
                int8_t *output);
+void te_extreme_s8(const TE_FLASH te_extreme *layer, const int8_t *first, const int8_t *second,
+                   int8_t *output);
+void te_prelu_s8(const TE_FLASH te_prelu *layer, const int8_t *first, const int8_t *second,
+                 int8_t *output);
+void te_resize_nearest_s8(const TE_FLASH te_resize *layer, const int8_t *input, int8_t *output);
+void te_resize_bilinear_s8(const TE_FLASH te_resize *layer, const int8_t *input, int8_t *output);
+void te_rearrange_s8(const TE_FLASH te_rearrange *layer, const int8_t *input, int8_t *output);
 void te_concatenation_s8(const TE_FLASH te_concatenation *layer, const int8_t *const *inputs,
                          int8_t *output);
 void te_average_pool2d_s8(const TE_FLASH te_pool2d *layer, const int8_t *input, int8_t *output);
@@ -240,6 +299,7 @@ void te_pad_s8(const TE_FLASH te_pad *layer, const int8_t *input, int8_t *output
 void te_requantize_s8(const TE_FLASH te_requantize *layer, const int8_t *input, int8_t *output);
 void te_lookup_s8(const TE_FLASH te_lookup *layer, const int8_t *input, int8_t *output);
 void te_softmax_s8(const TE_FLASH te_softmax *layer, const int8_t *input, int8_t *output);
+void te_log_softmax_s8(const TE_FLASH te_log_softmax *layer, const int8_t *input, int8_t *output);
 
 /* 8 weights a byte, lowest bit first: 0 is -1, 1 is +1. */
 const int8_t *te_unpack_binary(te_stream *stream, uint32_t count, int8_t *scratch);

@@ -82,7 +82,7 @@ def samples(graph: Graph, seed: int = 0) -> np.ndarray:
     return values.astype(np.int8)
 
 
-def converted(graph: Graph, folder: Path, optimize: Objective = "speed") -> ConvertedModel:
+def converted(graph: Graph, folder: Path, optimize: Objective = "fastest") -> ConvertedModel:
     return write_converted(graph, folder, "test", options=CodeOptions(optimize=optimize))
 
 

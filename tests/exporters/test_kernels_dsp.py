@@ -126,7 +126,9 @@ def samples_for(graph: Graph, count: int = 5) -> NDArray[np.int8]:
 
 
 def write(graph: Graph, folder: Path, kernel: str, **options: Any) -> ConvertedModel:
-    model = write_converted(graph, folder, "test", options=CodeOptions("cortex-m4", **options))
+    model = write_converted(
+        graph, folder, "test", options=CodeOptions("cortex-m4", **{"optimize": "fastest"} | options)
+    )
     assert [row["kernel"] for row in model.manifest["layers"]] == [kernel]
     return model
 

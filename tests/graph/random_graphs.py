@@ -17,9 +17,15 @@ class RandomGraph:
 
     Every operator but Reshape may follow any other. Output scales are chosen so that results spread
     over the int8 range, with some that saturate and some that vanish.
+
+    Args:
+        seed: of everything.
+        all_kinds: with the operators, too, that only ``.tflite`` files bring; a seed without them
+            gives the graph that it always gave.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, all_kinds: bool = False) -> None:
+        self.all_kinds = all_kinds
         self.random = np.random.default_rng(seed)
         self.tensors: dict[str, Tensor] = {}
         self.constants: dict[str, NDArray[np.int8]] = {}
@@ -67,9 +73,13 @@ class RandomGraph:
     def add_operator(self, source: Tensor) -> Tensor:
         kinds = [self.fully_connected, self.elementwise, self.requantize, self.reshape]
         kinds += [self.lookup, self.softmax, self.concatenation]
+        if self.all_kinds:
+            kinds += [self.extreme, self.transpose, self.slice, self.prelu, self.hard_swish]
+            kinds += [self.log_softmax]
         if len(source.shape) == 3:
             kinds += [self.conv2d, self.conv2d, self.depthwise, self.depthwise]
             kinds += [self.pool, self.mean, self.pad]
+            kinds += [self.resize] if self.all_kinds else []
         result: Tensor = self.choose(*kinds)(source)
         return result
 
@@ -176,6 +186,55 @@ class RandomGraph:
         quantization = self.quantization(largest / 2, largest * 4)
         return self.finish(kind, sources, quantization, clamp=self.clamp())
 
+    def extreme(self, source: Tensor) -> Tensor:
+        """Two tensors of one grid, or a constant whose shape is repeated."""
+        other = self.finish(ops.Requantize, [source], source.quantization, clamp=self.clamp())
+        if self.random.random() < 0.6:
+            other = self.constant(source.shape[-1:], source.quantization)
+        kind = self.choose(ops.Maximum, ops.Minimum)
+        return self.finish(kind, [source, other], source.quantization, clamp=self.clamp())
+
+    def prelu(self, source: Tensor) -> Tensor:
+        slope = self.constant(source.shape[-1:], self.quantization(0.01, 1.0))
+        scale = source.quantization.scale
+        quantization = self.quantization(scale / 2, scale * 4)
+        return self.finish(ops.Prelu, [source, slope], quantization, clamp=self.clamp())
+
+    def hard_swish(self, source: Tensor) -> Tensor:
+        scale = source.quantization.scale
+        return self.finish(ops.HardSwish, [source], self.quantization(scale / 2, scale * 2))
+
+    def resize(self, source: Tensor) -> Tensor:
+        aligned, half = self.choose((False, False), (True, False), (False, True))
+        return self.finish(
+            self.choose(ops.ResizeNearest, ops.ResizeBilinear),
+            [source],
+            source.quantization,
+            size=tuple(int(n) for n in self.random.integers(1, 12, 2)),
+            align_corners=aligned,
+            half_pixel=half,
+        )
+
+    def transpose(self, source: Tensor) -> Tensor:
+        axes = tuple(int(axis) for axis in self.random.permutation(len(source.shape)))
+        return self.finish(ops.Transpose, [source], source.quantization, axes=axes)
+
+    def slice(self, source: Tensor) -> Tensor:
+        begin = [int(self.random.integers(n)) for n in source.shape]
+        stride = [int(self.choose(1, 1, 2)) for _ in begin]
+        size = [
+            int(self.random.integers(1, (n - first - 1) // step + 2))
+            for n, first, step in zip(source.shape, begin, stride, strict=True)
+        ]
+        return self.finish(
+            ops.Slice,
+            [source],
+            source.quantization,
+            begin=tuple(begin),
+            size=tuple(size),
+            stride=tuple(stride),
+        )
+
     def concatenation(self, source: Tensor) -> Tensor:
         axis = int(self.random.integers(len(source.shape)))
         sources = [source]
@@ -198,6 +257,9 @@ class RandomGraph:
     def softmax(self, source: Tensor) -> Tensor:
         beta = float(self.choose(1.0, 0.1))
         return self.finish(ops.Softmax, [source], ops.Softmax.output_quantization, beta=beta)
+
+    def log_softmax(self, source: Tensor) -> Tensor:
+        return self.finish(ops.LogSoftmax, [source], ops.LogSoftmax.output_quantization)
 
     def pool(self, source: Tensor) -> Tensor:
         height, width = (int(self.random.integers(1, min(n, 4) + 1)) for n in source.shape[:2])

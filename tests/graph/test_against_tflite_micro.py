@@ -488,10 +488,143 @@ def test_softmax(scale: float, shape: tuple[int, ...], beta: float, seed: int) -
     assert_same_bytes(graph, samples_of(source, seed))
 
 
+@settings(max_examples=500)
+@given(
+    scale=small_scales | scales,
+    shape=st.lists(st.integers(1, 40), min_size=1, max_size=2).map(tuple),
+    seed=seeds,
+)
+def test_log_softmax(scale: float, shape: tuple[int, ...], seed: int) -> None:
+    """Over the last axis, close together and far apart."""
+    source = Tensor("input", shape, Quantization(scale, 3))
+    graph = single(ops.LogSoftmax, source, ops.LogSoftmax.output_quantization)
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
 def test_softmax_over_many_elements() -> None:
     """Over 511 almost equal elements; with 512, TFLite-Micro's own check of the sum aborts."""
     source = Tensor("input", (511,), Quantization(2**-20, 0))
     graph = single(ops.Softmax, source, ops.Softmax.output_quantization)
+    assert_same_bytes(graph, samples_of(source, seed=0))
+
+
+@pytest.mark.parametrize("kind", [ops.Maximum, ops.Minimum])
+@examples
+@given(shape=shapes_to_repeat, quantization=quantizations, seed=seeds, swapped=st.booleans())
+def test_extreme(
+    kind: type[ops.Extreme],
+    shape: tuple[int, ...],
+    quantization: Quantization,
+    seed: int,
+    *,
+    swapped: bool,
+) -> None:
+    """A constant of any shape that repeats, on either side."""
+    rng = np.random.default_rng(seed)
+    source = Tensor("input", (4, 3, 5), quantization)
+    names = ("constant", "input") if swapped else ("input", "constant")
+    graph = Graph(
+        "test",
+        {
+            "input": source,
+            "constant": Tensor("constant", shape, quantization),
+            "output": Tensor("output", (4, 3, 5), quantization),
+        },
+        (kind(name="operator", inputs=names, output="output", clamp=(-90, 100)),),
+        "input",
+        "output",
+        constants={"constant": rng.integers(-128, 128, shape).astype(np.int8)},
+    )
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
+@pytest.mark.parametrize("corners", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("kind", [ops.ResizeNearest, ops.ResizeBilinear])
+@examples
+@given(size=pairs(9), wanted=pairs(20), seed=seeds)
+def test_resize(
+    kind: type[ops.Resize], corners: tuple[bool, bool], size: ops.Pair, wanted: ops.Pair, seed: int
+) -> None:
+    """Larger and smaller, up to one cell."""
+    source = Tensor("input", (*size, 2), Quantization(0.5, -3))
+    attributes = {"size": wanted, "align_corners": corners[0], "half_pixel": corners[1]}
+    graph = single(kind, source, source.quantization, **attributes)
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
+@examples
+@given(
+    shape=shapes_to_repeat,
+    terms=st.tuples(quantizations, quantizations),
+    target=quantizations,
+    seed=seeds,
+)
+def test_prelu(
+    shape: tuple[int, ...],
+    terms: tuple[Quantization, Quantization],
+    target: Quantization,
+    seed: int,
+) -> None:
+    """Slopes of any shape that repeats."""
+    assume(multiplier_fits(terms, target))
+    source = Tensor("input", (4, 3, 5), terms[0])
+    rng = np.random.default_rng(seed)
+    graph = Graph(
+        "test",
+        {
+            "input": source,
+            "slope": Tensor("slope", shape, terms[1]),
+            "output": Tensor("output", (4, 3, 5), target),
+        },
+        (ops.Prelu(name="operator", inputs=("input", "slope"), output="output"),),
+        "input",
+        "output",
+        constants={"slope": rng.integers(-128, 128, shape).astype(np.int8)},
+    )
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
+@settings(max_examples=400)
+@given(
+    scale=st.floats(-12.0, 3.0).map(np.exp2),
+    zero_point=zero_points,
+    ratio=st.floats(-4.0, 4.0).map(np.exp2),
+    target=zero_points,
+)
+def test_hard_swish(scale: float, zero_point: int, ratio: float, target: int) -> None:
+    """All 256 values."""
+    source = Tensor("input", (256,), Quantization(scale, zero_point))
+    graph = single(ops.HardSwish, source, Quantization(scale * ratio, target))
+    assert_same_bytes(graph, INT8_VALUES[np.newaxis])
+
+
+sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
+
+
+@examples
+@given(shape=sizes, seed=seeds)
+def test_transpose(shape: tuple[int, ...], seed: int) -> None:
+    """Any order of up to four axes."""
+    source = Tensor("input", shape, Quantization(0.5, -3))
+    axes = tuple(np.random.default_rng(seed).permutation(len(shape)).tolist())
+    graph = single(ops.Transpose, source, source.quantization, axes=axes)
+    assert_same_bytes(graph, samples_of(source, seed))
+
+
+@examples
+@given(shape=sizes, data=st.data())
+def test_slice(shape: tuple[int, ...], data: st.DataObject) -> None:
+    """Any part of up to three axes."""
+    shape = shape[:3]
+    source = Tensor("input", shape, Quantization(0.5, -3))
+    begin = tuple(data.draw(st.integers(0, n - 1)) for n in shape)
+    stride = tuple(data.draw(st.integers(1, 3)) for _ in shape)
+    size = tuple(
+        data.draw(st.integers(1, (n - first - 1) // step + 1))
+        for n, first, step in zip(shape, begin, stride, strict=True)
+    )
+    attributes: dict[str, Any] = {"begin": begin, "size": size, "stride": stride}
+    graph = single(ops.Slice, source, source.quantization, **attributes)
     assert_same_bytes(graph, samples_of(source, seed=0))
 
 

@@ -116,6 +116,10 @@ def _is_int_or_null(value: Any) -> bool:
     return value is None or _is_int(value)
 
 
+def _is_bool(value: Any) -> bool:
+    return type(value) is bool
+
+
 def _is_float(value: Any) -> bool:
     return _is_int(value) or (type(value) is float and math.isfinite(value))
 
@@ -152,6 +156,7 @@ _KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "tuple[str, ...]": ("a list of names", _list_of(_is_text, 1, MAXIMUM_TENSORS)),
     "int": ("an integer of 32 bits", _is_int),
     "int | None": ("an integer of 32 bits, or null", _is_int_or_null),
+    "bool": ("true or false", _is_bool),
     "float": ("a finite number", _is_float),
     "Pair": ("two integers", _list_of(_is_int, 2, 2)),
     "Padding": ("four integers", _list_of(_is_int, 4, 4)),

@@ -21,6 +21,11 @@ _EXP_OF_MINUS_EIGHTH = 1895147668
 _ONE_THIRD = 715827883
 EXP_OF_MINUS_POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
 """exp(-2**k) for k from -2 to 4, with no integer bits."""
+_LOG_OF_TWO, _SQRT_HALF, _FOURTH_ROOT_OF_HALF = 1488522236, 1518500250, 1805811301
+_LOG_ABOVE = 117049297
+"""11/240 of the fourth root of two."""
+_LOG_BELOW = (1057819769, 127690142, 638450708)
+"""``2 / r - r``, ``r / 20`` and ``r / 4``, of the fourth root of two."""
 _48_OVER_17, _MINUS_32_OVER_17 = 1515870810, -1010580540
 
 
@@ -78,6 +83,37 @@ def one_over_one_plus(a: ArrayLike) -> Int64:
 
 def _one_minus_over_one_plus(a: Int64) -> Int64:
     return _saturated((_reciprocal_of_half_sum(a) - (1 << 29)) << 2)
+
+
+def log_of_at_least_one(x: ArrayLike) -> Int64:
+    """``log(x)`` for ``x >= 1``: raw numbers with 12 integer bits in, with 5 out.
+
+    The number is brought near one by a power of two, in two ways, of which the one with the smaller
+    remainder counts; a ratio of polynomials has the remainder's logarithm (``log_x_for_x_…`` in
+    TensorFlow Lite's ``common.h``).
+    """
+    values = np.asarray(x, dtype=np.int64)
+    zeros = 32 - _bit_length(values)
+    first = _saturated(multiply(_saturated(values << (zeros - 1)), _SQRT_HALF) << 1)
+    first_power = ((12 - zeros) << 25) + (1 << 23)
+    headroom = 31 - _bit_length(multiply(values, _SQRT_HALF))
+    second = _saturated(values << headroom)
+    second_power = ((12 - headroom) << 25) - (1 << 23)
+    rest = np.minimum(first, second)
+    power = np.maximum(first_power, second_power)
+    half_sum = (rest + _FOURTH_ROOT_OF_HALF + 1) >> 1
+    twice = 2 * (rest - _FOURTH_ROOT_OF_HALF)
+    square = multiply(twice, twice)
+    above = multiply(twice, rest) + multiply(multiply(twice, square), _LOG_ABOVE)
+    below = multiply(half_sum, _LOG_BELOW[0] + twice + multiply(_LOG_BELOW[1], square))
+    below += multiply(_LOG_BELOW[2], twice)
+    ratio = multiply(rounding_divide_by_power_of_two(above, 6), one_over_one_plus(below))
+    return _saturated((multiply(power, _LOG_OF_TWO) + ratio) << 1)
+
+
+def _bit_length(x: Int64) -> Int64:
+    """Of positive numbers below 2**53."""
+    return np.frexp(x.astype(np.float64))[1].astype(np.int64)
 
 
 def logistic(x: ArrayLike, integer_bits: int) -> Int64:

@@ -335,6 +335,34 @@ def _mul(operator: ops.Mul, step: Step, cotangent: Float32) -> list[Float32]:  #
     ]
 
 
+@product_of(ops.Maximum, ops.Minimum)
+def _extreme(operator: ops.Extreme, step: Step, cotangent: Float32) -> list[Float32]:
+    """To the element that is chosen; of equal ones to the first."""
+    axes = len(step.output.shape)
+    first, second = (
+        values.reshape(len(values), *[1] * (axes + 1 - values.ndim), *values.shape[1:])
+        for values in step.arrays
+    )
+    chosen = first >= second if isinstance(operator, ops.Maximum) else first <= second
+    return [
+        _summed(cotangent * chosen, step.inputs[0]),
+        _summed(cotangent * ~chosen, step.inputs[1]),
+    ]
+
+
+@product_of(ops.Prelu)
+def _prelu(operator: ops.Prelu, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
+    axes = len(step.output.shape)
+    x, slope = (
+        values.reshape(len(values), *[1] * (axes + 1 - values.ndim), *values.shape[1:])
+        for values in (step.real(0), step.real(1))
+    )
+    return [
+        _summed(cotangent * np.where(x >= 0, np.float32(1), slope), step.inputs[0]),
+        _summed(cotangent * np.where(x >= 0, np.float32(0), x), step.inputs[1]),
+    ]
+
+
 @product_of(ops.Concatenation)
 def _concatenation(operator: ops.Concatenation, step: Step, cotangent: Float32) -> list[Float32]:
     ends = np.cumsum([tensor.shape[operator.axis] for tensor in step.inputs])[:-1]
@@ -383,6 +411,28 @@ def _pad(operator: ops.Pad, step: Step, cotangent: Float32) -> list[Float32]:
 @product_of(ops.Reshape)
 def _reshape(operator: ops.Reshape, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
     return [cotangent.reshape(len(cotangent), *step.inputs[0].shape)]
+
+
+@product_of(ops.Transpose)
+def _transpose(operator: ops.Transpose, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
+    back = np.argsort(operator.axes)
+    return [cotangent.transpose(0, *(1 + axis for axis in back))]
+
+
+@product_of(ops.Slice)
+def _slice(operator: ops.Slice, step: Step, cotangent: Float32) -> list[Float32]:
+    found = np.zeros((len(cotangent), *step.inputs[0].shape), np.float32)
+    found[reference.slices(operator)] = cotangent
+    return [found]
+
+
+@product_of(ops.ResizeNearest, ops.ResizeBilinear)
+def _resize(operator: ops.Resize, step: Step, cotangent: Float32) -> list[Float32]:
+    height, width, _ = step.inputs[0].shape
+    rows = operator.weights(height, step.output.shape[0]).astype(np.float32) / 1024
+    columns = operator.weights(width, step.output.shape[1]).astype(np.float32) / 1024
+    found: Float32 = np.einsum("yh,nyxc,xw->nhwc", rows, cotangent, columns, optimize=True)
+    return [found]
 
 
 @product_of(ops.Requantize)
@@ -434,6 +484,14 @@ def _leaky_relu(operator: ops.LeakyRelu, step: Step, cotangent: Float32) -> list
     return _looked_up(step, cotangent, slope * _representable(slope * x, step.output.quantization))
 
 
+@product_of(ops.HardSwish)
+def _hard_swish(operator: ops.HardSwish, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
+    x = _table_inputs(step.inputs[0].quantization)
+    slope = np.where(x < -3, 0.0, np.where(x > 3, 1.0, (2 * x + 3) / 6))
+    value = x * np.clip(x + 3, 0, 6) / 6
+    return _looked_up(step, cotangent, slope * _representable(value, step.output.quantization))
+
+
 def _slope_of_tanh(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """``1 / cosh(x)**2``; ``1 - tanh(x)**2`` cancels where the curve is flat."""
     slope: NDArray[np.float64] = np.cosh(np.clip(x, -300, 300)) ** -2.0
@@ -449,6 +507,14 @@ def _logistic(operator: ops.Logistic, step: Step, cotangent: Float32) -> list[Fl
 @product_of(ops.Tanh)
 def _tanh(operator: ops.Tanh, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
     return _looked_up(step, cotangent, _slope_of_tanh(_table_inputs(step.inputs[0].quantization)))
+
+
+@product_of(ops.LogSoftmax)
+def _log_softmax(operator: ops.LogSoftmax, step: Step, cotangent: Float32) -> list[Float32]:  # noqa: ARG001
+    x = step.real(0)
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    shares = powers / powers.sum(axis=-1, keepdims=True)
+    return [cotangent - shares * cotangent.sum(axis=-1, keepdims=True)]
 
 
 @product_of(ops.Softmax)

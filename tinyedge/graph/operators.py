@@ -39,6 +39,10 @@ ADD_LEFT_SHIFT = 20
 """Headroom of Add's rescaled inputs; fixed by TensorFlow Lite for int8."""
 MAXIMUM_CONCATENATED = 10
 """Inputs of one Concatenation, as in TFLite-Micro."""
+MAXIMUM_REARRANGED = 4
+"""Axes of a Rearrangement that a kernel goes along."""
+MAXIMUM_RESIZED = 4096
+"""Rows or columns of a Resize, which its tables hold in 16 bits."""
 MAXIMUM_WINDOW = 32767
 """Rows or columns of a window or its padding, which TFLite keeps in 16 bits."""
 MAXIMUM_SOFTMAX = 4095
@@ -324,6 +328,43 @@ class Mul(Elementwise):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Extreme(Elementwise):
+    """The larger or the smaller of two elements; all share one quantization."""
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        super().check(inputs, output)
+        if any(tensor.quantization != output.quantization for tensor in inputs):
+            raise self.fail("inputs and output have to share one quantization")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Maximum(Extreme):
+    """Element-wise maximum."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Minimum(Extreme):
+    """Element-wise minimum."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Prelu(Elementwise):
+    """The first input where positive, else its product with the second (TFLite's ``prelu.h``)."""
+
+    def multipliers(self, inputs: Sequence[Tensor], output: Tensor) -> tuple[Pair, Pair]:
+        """(mantissa, shift) for positive elements, and for products."""
+        first, second = (tensor.quantization.scale for tensor in inputs)
+        target = output.quantization.scale
+        return quantize_multiplier(first / target), quantize_multiplier(first * second / target)
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        super().check(inputs, output)
+        positive, negative = self.multipliers(inputs, output)
+        if max(255 << max(positive[1], 0), 255 * 255 << max(negative[1], 0)) > INT32_MAX:
+            raise self.fail("the output scale is too small against the input scales")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Concatenation(Operator):
     """Tensors one behind the other along ``axis``; all share one quantization."""
 
@@ -458,6 +499,175 @@ class Reshape(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Rearrangement(Operator):
+    """Elements of the input in another order; input and output share one quantization."""
+
+    most_axes: ClassVar[int]
+    """With the batch, as many as TFLite-Micro takes."""
+
+    def steps(self, shape: Shape) -> tuple[int, tuple[int, ...]]:
+        """Where the output's elements lie in the input.
+
+        Args:
+            shape: of the input.
+
+        Returns:
+            The place of the first one; and for each axis of the output, how many elements lie from
+            one to the next.
+        """
+        raise NotImplementedError
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        if len(inputs[0].shape) > self.most_axes:
+            raise self.fail(f"{len(inputs[0].shape)} axes, at most {self.most_axes}")
+        if inputs[0].quantization != output.quantization:
+            raise self.fail("input and output have to share one quantization")
+
+
+def _strides(shape: Shape) -> tuple[int, ...]:
+    """How many elements lie from one to the next along each axis."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Transpose(Rearrangement):
+    """The axes in another order.
+
+    Attributes:
+        axes: of the input, in the order that the output has them.
+    """
+
+    most_axes: ClassVar[int] = 4
+    axes: Shape
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if sorted(self.axes) != list(range(len(inputs[0]))):
+            raise self.fail(f"axes {self.axes} of an input of {inputs[0]}")
+        return tuple(inputs[0][axis] for axis in self.axes)
+
+    def steps(self, shape: Shape) -> tuple[int, tuple[int, ...]]:
+        strides = _strides(shape)
+        return 0, tuple(strides[axis] for axis in self.axes)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Slice(Rearrangement):
+    """Every so many elements of each axis, from one on.
+
+    Attributes:
+        begin: the first one of each axis.
+        size: how many.
+        stride: from one to the next, 1 or more.
+    """
+
+    most_axes: ClassVar[int] = 3
+    begin: Shape
+    size: Shape
+    stride: Shape
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = inputs[0]
+        if not len(shape) == len(self.begin) == len(self.size) == len(self.stride):
+            raise self.fail(f"begin {self.begin}, size {self.size}, stride {self.stride}")
+        for axis in zip(shape, self.begin, self.size, self.stride, strict=True):
+            whole, begin, size, stride = axis
+            if min(size, stride) < 1 or not 0 <= begin <= begin + (size - 1) * stride < whole:
+                raise self.fail(f"{size} elements from {begin} on, by {stride}, of {whole}")
+        return self.size
+
+    def steps(self, shape: Shape) -> tuple[int, tuple[int, ...]]:
+        strides = _strides(shape)
+        first = sum(begin * step for begin, step in zip(self.begin, strides, strict=True))
+        return first, tuple(a * b for a, b in zip(self.stride, strides, strict=True))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Resize(Operator):
+    """Other numbers of rows and columns, each made of the nearest ones.
+
+    Attributes:
+        size: rows and columns of the output.
+        align_corners: whether the outermost cells stay where they are.
+        half_pixel: whether the middle of a cell is its place, and not its corner.
+    """
+
+    size: Pair
+    align_corners: bool = False
+    half_pixel: bool = False
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if len(inputs[0]) != 3:
+            raise self.fail(f"needs an input of 3 axes (height, width, channels), not {inputs[0]}")
+        if not all(1 <= n <= MAXIMUM_RESIZED for n in (*self.size, *inputs[0][:2])):
+            raise self.fail(f"from {inputs[0][:2]} to {self.size} cells")
+        return (*self.size, inputs[0][2])
+
+    def cells(self, count: int, wanted: int) -> NDArray[np.int64]:
+        """What each of the wanted cells of an axis is made of.
+
+        Args:
+            count: cells of the input.
+            wanted: cells of the output.
+
+        Returns:
+            int64 (wanted, 3): two cells of the input, and how much of the second one, in 1024ths.
+        """
+        raise NotImplementedError
+
+    def weights(self, count: int, wanted: int) -> NDArray[np.float64]:
+        """The same as a matrix, (wanted, count), in 1024ths."""
+        found = np.zeros((wanted, count))
+        lower, upper, share = self.cells(count, wanted).T
+        np.add.at(found, (np.arange(wanted), lower), 1024 - share)
+        np.add.at(found, (np.arange(wanted), upper), share)
+        return found
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        if inputs[0].quantization != output.quantization:
+            raise self.fail("input and output have to share one quantization")
+        if self.align_corners and self.half_pixel:
+            raise self.fail("corners of half pixels cannot be aligned")
+        for count, wanted in zip(inputs[0].shape[:2], self.size, strict=True):
+            cells = self.cells(count, wanted)[:, :2]
+            if cells.min() < 0 or cells.max() >= count:
+                raise self.fail(f"from {count} to {wanted} cells, rounding leaves the input")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ResizeNearest(Resize):
+    """Copies the nearest cell (TFLite's ``resize_nearest_neighbor.h``)."""
+
+    def cells(self, count: int, wanted: int) -> NDArray[np.int64]:
+        aligned = self.align_corners and wanted > 1
+        scale = np.float32(count - 1 if aligned else count)
+        scale /= np.float32(wanted - 1 if aligned else wanted)
+        places = np.arange(wanted, dtype=np.float32) + np.float32(0.5 if self.half_pixel else 0.0)
+        places *= scale
+        nearest = round_half_away(places) if self.align_corners else np.floor(places)
+        chosen = np.minimum(nearest.astype(np.int64), count - 1)
+        return np.stack([chosen, chosen, np.zeros_like(chosen)], axis=1)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ResizeBilinear(Resize):
+    """Mixes the four nearest cells, in 1024ths along each axis (``resize_bilinear.h``)."""
+
+    def cells(self, count: int, wanted: int) -> NDArray[np.int64]:
+        if self.align_corners and wanted > 1:
+            count, wanted_steps = count - 1, wanted - 1
+        else:
+            wanted_steps = wanted
+        scale = (1024 * count + wanted_steps // 2) // wanted_steps
+        places = np.arange(wanted, dtype=np.int64) * scale
+        if self.half_pixel:
+            places += scale // 2 - 512
+        last = count if wanted_steps < wanted else count - 1
+        lower = np.maximum(places // 1024, 0)
+        upper = np.minimum(np.maximum(places + 1023, 0) // 1024, last)
+        return np.stack([lower, upper, places - 1024 * lower], axis=1)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Requantize(Clamped):
     """The same values on another int8 grid (TFLite's QUANTIZE from int8 to int8)."""
 
@@ -545,6 +755,46 @@ class LeakyRelu(Lookup):
         positive = _rescaled(centred, _ratio(source, target))
         negative = _rescaled(centred, _ratio(source, target, self.alpha))
         return _int8(np.where(centred >= 0, positive, negative) + target.zero_point)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HardSwish(Lookup):
+    """``x * min(max(x + 3, 0), 6) / 6`` in 16 bits (TFLite's ``hard_swish.h``)."""
+
+    def table(self, source: Quantization, target: Quantization) -> NDArray[np.int8]:
+        fine = np.float32(source.scale) * np.float32(1.0 / 128.0)
+        scaled = quantize_multiplier(float(fine / np.float32(target.scale)))
+        ramp = quantize_multiplier(float(fine / np.float32(3.0 / 32768.0)))
+        if scaled[1] > 0 or ramp[1] > 30:
+            raise ValueError("the scales of input and output are too far apart")
+        x = (INT8_VALUES - source.zero_point) << 7
+        share = x
+        if ramp[1] > 0:
+            share = _int16(share << (ramp[1] - 1))
+        share = _high_mul_16(share, _mantissa_16(ramp[0]))
+        if ramp[1] > 0:
+            share = _int16(share << 1)
+        share = rounding_divide_by_power_of_two(share, max(-ramp[1], 0))
+        share = (share + 2**15) >> 1
+        product = share * _high_mul_16(x, _mantissa_16(scaled[0]))
+        product = np.sign(product) * (np.abs(product) >> 15)  # rounded towards zero, as C divides
+        result = rounding_divide_by_power_of_two(product, -scaled[1])
+        return _int8(result + target.zero_point)
+
+
+def _int16(values: Int64) -> Int64:
+    return np.clip(values, -(2**15), 2**15 - 1)
+
+
+def _mantissa_16(mantissa: int) -> int:
+    """The upper half of a mantissa, rounded."""
+    return min((mantissa + 2**15) >> 16, 2**15 - 1)
+
+
+def _high_mul_16(values: Int64, mantissa: int) -> Int64:
+    """``round(values * mantissa / 2**15)``, halves up, as gemmlowp's for 16 bits."""
+    product: Int64 = values * mantissa + 2**14
+    return product >> 15
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -638,6 +888,23 @@ class Softmax(Operator):
             raise self.fail(f"over {inputs[0].shape[-1]} elements, at most {MAXIMUM_SOFTMAX}")
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LogSoftmax(Softmax):
+    """``x - log(sum(exp(x)))`` over the last axis (TFLite's ``log_softmax.h``); beta is one."""
+
+    output_quantization: ClassVar[Quantization] = Quantization(1.0 / 16.0, 127)
+
+    def reverse_multiplier(self, source: Quantization) -> Pair:
+        """(mantissa, shift) that bring 5 integer bits back to a difference; shift in [-31, 0]."""
+        mantissa, shift = self.multiplier(source)
+        return quantize_multiplier(float(1 << (31 - shift)) / mantissa)
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        super().check(inputs, output)
+        if self.beta != 1.0:
+            raise self.fail(f"beta {self.beta} has to be 1")
+
+
 OPERATORS: dict[str, type[Operator]] = {
     kind.__name__: kind
     for kind in (
@@ -647,19 +914,28 @@ OPERATORS: dict[str, type[Operator]] = {
         Add,
         Sub,
         Mul,
+        Maximum,
+        Minimum,
+        Prelu,
         Concatenation,
         AveragePool2D,
         MaxPool2D,
         Mean,
         Pad,
         Reshape,
+        Transpose,
+        Slice,
+        ResizeNearest,
+        ResizeBilinear,
         Requantize,
         Relu,
         Relu6,
         LeakyRelu,
+        HardSwish,
         Logistic,
         Tanh,
         Softmax,
+        LogSoftmax,
     )
 }
 """Every operator by name."""

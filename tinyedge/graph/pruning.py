@@ -179,6 +179,7 @@ def _depthwise_conv2d(operator: ops.DepthwiseConv2D, pruning: _Pruning) -> None:
 @restrict.register(ops.Mean)
 @restrict.register(ops.Requantize)
 @restrict.register(ops.Lookup)
+@restrict.register(ops.Resize)
 def _each_channel(operator: ops.Operator, pruning: _Pruning) -> None:
     pruning.tie(operator)
 

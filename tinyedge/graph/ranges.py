@@ -218,6 +218,36 @@ def _concatenation(
 
 
 @output_range.register
+def _resize(
+    operator: ops.Resize, sources: Sequence[Range], inputs: Sequence[Tensor], output: Tensor
+) -> Range:
+    """Cells are mixed within a channel, of shares that are one in all."""
+    return sources[0]
+
+
+@output_range.register
+def _transpose(
+    operator: ops.Transpose, sources: Sequence[Range], inputs: Sequence[Tensor], output: Tensor
+) -> Range:
+    if operator.axes[-1] == len(operator.axes) - 1:
+        return sources[0]
+    return _any_of(sources[0], output)
+
+
+@output_range.register
+def _slice(
+    operator: ops.Slice, sources: Sequence[Range], inputs: Sequence[Tensor], output: Tensor
+) -> Range:
+    taken = operator.begin[-1] + np.arange(operator.size[-1]) * operator.stride[-1]
+    return Range(sources[0].low[taken], sources[0].high[taken])
+
+
+def _any_of(source: Range, output: Tensor) -> Range:
+    """Bounds of elements that may come from any channel."""
+    return Range.whole(output.shape[-1], (int(source.low.min()), int(source.high.max())))
+
+
+@output_range.register
 def _reshape(
     operator: ops.Reshape, sources: Sequence[Range], inputs: Sequence[Tensor], output: Tensor
 ) -> Range:

@@ -17,6 +17,8 @@ from tinyedge.errors import DataError
 from tinyedge.graph import gemmlowp
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import (
+    INT8_MIN,
+    INT32_MIN,
     Int64,
     multiply_by_quantized_multiplier,
     rounding_divide_by_power_of_two,
@@ -220,6 +222,43 @@ def _mul(operator: ops.Mul, arrays: list[Int8], inputs: list[Tensor], output: Te
 
 
 @unclamped.register
+def _maximum(
+    operator: ops.Maximum, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int64:
+    return np.maximum(*_both(arrays, inputs, output))
+
+
+@unclamped.register
+def _minimum(
+    operator: ops.Minimum, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int64:
+    return np.minimum(*_both(arrays, inputs, output))
+
+
+def _both(arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> list[Int64]:
+    """Both inputs as they are, with the output's number of axes."""
+    return [
+        _aligned(array, tensor, len(output.shape)) + tensor.quantization.zero_point
+        for array, tensor in zip(arrays, inputs, strict=True)
+    ]
+
+
+@unclamped.register
+def _prelu(operator: ops.Prelu, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int64:
+    x, slope = (
+        _aligned(array, tensor, len(output.shape))
+        for array, tensor in zip(arrays, inputs, strict=True)
+    )
+    positive, negative = operator.multipliers(inputs, output)
+    scaled = np.where(
+        x >= 0,
+        multiply_by_quantized_multiplier(x, *positive),
+        multiply_by_quantized_multiplier(x * slope, *negative),
+    )
+    return scaled + output.quantization.zero_point
+
+
+@unclamped.register
 def _concatenation(
     operator: ops.Concatenation, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int8:
@@ -228,7 +267,7 @@ def _concatenation(
     return np.concatenate(whole, axis=1 + operator.axis)
 
 
-def _divided_half_away(total: Int64, count: Int64) -> Int64:
+def _divided_half_away(total: Int64, count: Int64 | np.int64) -> Int64:
     """``round(total / count)``, halves away from zero, as C divides."""
     magnitude = (np.abs(total) + count // 2) // count
     return np.where(total > 0, magnitude, -magnitude)
@@ -280,6 +319,40 @@ def _reshape(
 
 
 @unclamped.register
+def _transpose(
+    operator: ops.Transpose, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    return arrays[0].transpose(0, *(1 + axis for axis in operator.axes))
+
+
+@unclamped.register
+def _slice(operator: ops.Slice, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    return arrays[0][slices(operator)]
+
+
+def slices(operator: ops.Slice) -> tuple[slice, ...]:
+    """What a Slice takes of a batch."""
+    return (
+        slice(None),
+        *(
+            slice(begin, begin + (size - 1) * stride + 1, stride)
+            for begin, size, stride in zip(
+                operator.begin, operator.size, operator.stride, strict=True
+            )
+        ),
+    )
+
+
+@unclamped.register
+def _resize(operator: ops.Resize, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    height, width, _ = inputs[0].shape
+    rows = operator.weights(height, output.shape[0])
+    columns = operator.weights(width, output.shape[1])
+    mixed = np.einsum("yh,nhwc,xw->nyxc", rows, arrays[0], columns, optimize=True)
+    return _divided_half_away(mixed.astype(np.int64), np.int64(2**20)).astype(np.int8)
+
+
+@unclamped.register
 def _requantize(
     operator: ops.Requantize, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int64:
@@ -298,12 +371,7 @@ def _lookup(operator: ops.Lookup, arrays: list[Int8], inputs: list[Tensor], outp
 def _softmax(
     operator: ops.Softmax, arrays: list[Int8], inputs: list[Tensor], output: Tensor
 ) -> Int64:
-    source = inputs[0].quantization
-    x = arrays[0].astype(np.int64)
-    difference = x - x.max(axis=-1, keepdims=True)
-    counts = difference >= operator.smallest_difference(source)
-    mantissa, shift = operator.multiplier(source)
-    raw = multiply_by_quantized_multiplier(np.where(counts, difference, 0), mantissa, shift)
+    raw, counts = _differences(operator, arrays[0], inputs[0])
     exponentials = np.where(counts, gemmlowp.exp_on_negative_values(raw, 5), 0)
     total = rounding_divide_by_power_of_two(exponentials, 12).sum(axis=-1, keepdims=True)
     # 1 / total: normalized to [1, 2) by its leading zeros, one of which is the sign's.
@@ -313,3 +381,30 @@ def _softmax(
     exponent = 12 - (32 - bits) + 31 - 8
     result = rounding_divide_by_power_of_two(scaled, exponent)
     return result + output.quantization.zero_point
+
+
+def _differences(operator: ops.Softmax, x: Int8, source: Tensor) -> tuple[Int64, NDArray[np.bool_]]:
+    """Differences from the largest element, with 5 integer bits, and which ones count."""
+    difference = x.astype(np.int64) - x.max(axis=-1, keepdims=True).astype(np.int64)
+    counts = difference >= operator.smallest_difference(source.quantization)
+    multiplier = operator.multiplier(source.quantization)
+    return multiply_by_quantized_multiplier(np.where(counts, difference, 0), *multiplier), counts
+
+
+@unclamped.register
+def _log_softmax(
+    operator: ops.LogSoftmax, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int64:
+    raw, counts = _differences(operator, arrays[0], inputs[0])
+    exponentials = np.where(counts, gemmlowp.exp_on_negative_values(raw, 5), 0)
+    total = rounding_divide_by_power_of_two(exponentials, 12).sum(axis=-1, keepdims=True)
+    log = gemmlowp.log_of_at_least_one(total)
+    source = inputs[0].quantization
+    least = np.maximum(
+        operator.smallest_difference(source) - 1,
+        multiply_by_quantized_multiplier(log + INT32_MIN, *operator.reverse_multiplier(source)),
+    )
+    x = arrays[0].astype(np.int64)
+    fits = x - x.max(axis=-1, keepdims=True) > least
+    result = rounding_divide_by_power_of_two(raw - log, 22) + output.quantization.zero_point
+    return np.where(fits, result, INT8_MIN)

@@ -197,7 +197,7 @@ def _activation(operator: ops.Clamped, output: Tensor) -> int | None:
     """The fused activation whose clamp is exactly the operator's; None where there is none."""
     if operator.clamp == ops.FULL_RANGE:
         return int(tflite.ActivationFunctionType.NONE)
-    if isinstance(operator, ops.Requantize):
+    if isinstance(operator, ops.Requantize | ops.Extreme | ops.Prelu):
         return None
     return next(
         (
@@ -296,6 +296,67 @@ def _mul(operator: ops.Mul, model: _Model, inputs: list[Tensor], output: Tensor)
 
 
 @_call.register
+def _maximum(operator: ops.Maximum, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.MAXIMUM, 2, Options("MaximumMinimumOptions"), []
+
+
+@_call.register
+def _minimum(operator: ops.Minimum, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.MINIMUM, 2, Options("MaximumMinimumOptions"), []
+
+
+@_call.register
+def _prelu(operator: ops.Prelu, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    return Builtin.PRELU, 1, None, []
+
+
+def _resized(
+    operator: ops.Resize, model: _Model, options: str, output: Tensor
+) -> tuple[int, Options, list[int]]:
+    """Version, options and constants."""
+    size = model.numbers(f"{operator.name}/size", output.shape[:2])
+    fields = {"AlignCorners": operator.align_corners, "HalfPixelCenters": operator.half_pixel}
+    return 3 if any(fields.values()) else 2, Options(options, fields), [size]
+
+
+@_call.register
+def _resize_nearest(
+    operator: ops.ResizeNearest, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    rest = _resized(operator, model, "ResizeNearestNeighborOptions", output)
+    return Builtin.RESIZE_NEAREST_NEIGHBOR, *rest
+
+
+@_call.register
+def _resize_bilinear(
+    operator: ops.ResizeBilinear, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.RESIZE_BILINEAR, *_resized(operator, model, "ResizeBilinearOptions", output)
+
+
+@_call.register
+def _transpose(
+    operator: ops.Transpose, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    axes = model.numbers(f"{operator.name}/axes", [0, *(1 + axis for axis in operator.axes)])
+    return Builtin.TRANSPOSE, 2, Options("TransposeOptions"), [axes]
+
+
+@_call.register
+def _slice(operator: ops.Slice, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    ends = [
+        begin + (size - 1) * stride + 1
+        for begin, size, stride in zip(operator.begin, operator.size, operator.stride, strict=True)
+    ]
+    numbers = {"begin": operator.begin, "end": ends, "strides": operator.stride}
+    constants = [
+        model.numbers(f"{operator.name}/{name}", [int(name != "begin"), *values])
+        for name, values in numbers.items()
+    ]
+    return Builtin.STRIDED_SLICE, 2, Options("StridedSliceOptions"), constants
+
+
+@_call.register
 def _concatenation(
     operator: ops.Concatenation, model: _Model, inputs: list[Tensor], output: Tensor
 ) -> Call:
@@ -375,6 +436,13 @@ def _leaky_relu(
 
 
 @_call.register
+def _hard_swish(
+    operator: ops.HardSwish, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.HARD_SWISH, 1, Options("HardSwishOptions"), []
+
+
+@_call.register
 def _logistic(operator: ops.Logistic, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
     return Builtin.LOGISTIC, 2, None, []
 
@@ -387,3 +455,10 @@ def _tanh(operator: ops.Tanh, model: _Model, inputs: list[Tensor], output: Tenso
 @_call.register
 def _softmax(operator: ops.Softmax, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
     return Builtin.SOFTMAX, 2, Options("SoftmaxOptions", {"Beta": operator.beta}), []
+
+
+@_call.register
+def _log_softmax(
+    operator: ops.LogSoftmax, model: _Model, inputs: list[Tensor], output: Tensor
+) -> Call:
+    return Builtin.LOG_SOFTMAX, 2, Options("LogSoftmaxOptions"), []

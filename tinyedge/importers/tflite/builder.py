@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,17 +111,27 @@ class Builder:
             raise ModelError(f"{operator}: input {position}, {given}, has to be computed")
         return self.tensors[self.names[given.index]]
 
-    def operand(self, operator: TfliteOperator, position: int, *, strip: bool) -> Tensor:
+    def operand(
+        self,
+        operator: TfliteOperator,
+        position: int,
+        *,
+        strip: bool,
+        shape: tuple[int, ...] | None = None,
+    ) -> Tensor:
         """An input that is an activation or a constant of int8.
 
         Args:
             operator: whose input it is.
             position: which.
             strip: whether a constant loses all leading axes of one, or only the batch.
+            shape: under which it is wanted; its own by default.
         """
         given = operator.inputs[position] if position < len(operator.inputs) else None
         if given is None or given.index in self.names:
-            return self.source(operator, position)
+            source = self.source(operator, position)
+            return source if shape is None else self.reshaped(source, shape)
+        wanted = shape
         if given.type != "INT8" or given.values is None:
             raise ModelError(f"{operator}: {given} is neither computed nor a constant of int8")
         shape = given.shape[1:]
@@ -130,7 +141,7 @@ class Builder:
                 shape = shape[1:]
         elif given.shape[:1] != (1,):
             raise ModelError(f"{operator}: {given}: the batch has to be one")
-        shape = shape or (1,)
+        shape = wanted or shape or (1,)
         key = (given.index, shape)
         if key not in self._constant_names:
             name = self.add_tensor(_short(given.name), shape, quantization_of(given))
@@ -139,10 +150,15 @@ class Builder:
         return self.tensors[self._constant_names[key]]
 
     def finish(
-        self, operator: TfliteOperator, kind: type[ops.Operator], *inputs: str, **rest: Any
+        self,
+        operator: TfliteOperator,
+        kind: type[ops.Operator],
+        *inputs: str,
+        position: int = 0,
+        **rest: Any,
     ) -> None:
-        """Adds an operator that writes the output of the file's."""
-        given = operator.outputs[0]
+        """Adds an operator that writes an output of the file's, the first one by default."""
+        given = operator.outputs[position]
         name = self.tensor(given)
         self.operators.append(kind(name=name, inputs=inputs, output=name, **rest))
         self.names[given.index] = name
@@ -153,16 +169,56 @@ class Builder:
         shape: tuple[int, ...],
         kind: type[ops.Operator],
         *inputs: str,
+        position: int = 0,
         **rest: Any,
     ) -> None:
         """As ``finish``, for an operator of the graph whose result has another shape."""
-        given = operator.outputs[0]
+        given = operator.outputs[position]
         if given.shape[1:] == shape:
-            self.finish(operator, kind, *inputs, **rest)
+            self.finish(operator, kind, *inputs, position=position, **rest)
             return
         middle = self.add_tensor(f"{_short(given.name)}/cells", shape, quantization_of(given))
         self.operators.append(kind(name=middle, inputs=inputs, output=middle, **rest))
-        self.finish(operator, ops.Reshape, middle, shape=given.shape[1:] or (1,))
+        shape = given.shape[1:] or (1,)
+        self.finish(operator, ops.Reshape, middle, position=position, shape=shape)
+
+    def renamed(self, operator: TfliteOperator, source: Tensor, position: int = 0) -> None:
+        """Has an output of the file's be a tensor, whose elements may have another shape there."""
+        given = operator.outputs[position]
+        if given.shape[1:] == source.shape and source.quantization == quantization_of(given):
+            self.names[given.index] = source.name
+        else:
+            shape = given.shape[1:] or (1,)
+            self.finish(operator, ops.Reshape, source.name, position=position, shape=shape)
+
+    def between(
+        self, like: Tensor, what: str, kind: type[ops.Operator], *inputs: str, **rest: Any
+    ) -> Tensor:
+        """Adds an operator whose output the file does not have, on the grid of a tensor."""
+        shapes = [self.tensors[name].shape for name in inputs]
+        shape = kind(name=like.name, inputs=inputs, output="", **rest).output_shape(shapes)
+        name = self.add_tensor(f"{like.name}/{what}", shape, like.quantization)
+        self.operators.append(kind(name=name, inputs=inputs, output=name, **rest))
+        return self.tensors[name]
+
+    def joined(self, like: Tensor, names: Sequence[str], axis: int) -> list[str]:
+        """Has tensors joined until they are no more than one Concatenation takes."""
+        joined = list(names)
+        most = ops.MAXIMUM_CONCATENATED
+        while len(joined) > most:
+            parts = [joined[first : first + most] for first in range(0, len(joined), most)]
+            joined = [self._joined(like, part, axis) for part in parts]
+        return joined
+
+    def _joined(self, like: Tensor, names: Sequence[str], axis: int) -> str:
+        if len(names) == 1:
+            return names[0]
+        if not all(name in self.constants for name in names):
+            return self.between(like, "joined", ops.Concatenation, *names, axis=axis).name
+        values = np.concatenate([self.constants[name] for name in names], axis=axis)
+        name = self.add_tensor(f"{like.name}/joined", values.shape, like.quantization)
+        self.constants[name] = values
+        return name
 
     def reshaped(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
         """A tensor under another shape."""

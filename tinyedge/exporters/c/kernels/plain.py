@@ -180,6 +180,85 @@ def _mul(
 
 
 @plain_kernel.register
+def _extreme(
+    operator: ops.Extreme,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    fields: Fields = {
+        "elements": _elementwise(operator, inputs),
+        "largest": int(isinstance(operator, ops.Maximum)),
+        **layers.clamp_range(operator.clamp),
+    }
+    return Kernel("te_extreme_s8", "te_extreme", fields, leads=_elementwise_leads(operator, inputs))
+
+
+@plain_kernel.register
+def _prelu(
+    operator: ops.Prelu, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel:
+    positive, negative = operator.multipliers(inputs, output)
+    fields: Fields = {
+        "elements": _elementwise(operator, inputs),
+        "input_offset": [-tensor.quantization.zero_point for tensor in inputs],
+        "mantissa": [positive[0], negative[0]],
+        "shift": [positive[1], negative[1]],
+        "output_offset": output.quantization.zero_point,
+        **layers.clamp_range(operator.clamp),
+    }
+    return Kernel("te_prelu_s8", "te_prelu", fields, leads=_elementwise_leads(operator, inputs))
+
+
+@plain_kernel.register
+def _resize(
+    operator: ops.Resize,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    names = ("rows", "columns")
+    fields: Fields = {
+        "input": layers.shape(inputs[0]),
+        "output": layers.shape(output),
+        **{name: f"{identifier}_{name}" for name in names},
+    }
+    arrays = tuple(
+        Array(name, "te_resize_cell", operator.cells(inputs[0].shape[axis], output.shape[axis]))
+        for axis, name in enumerate(names)
+    )
+    mixed = isinstance(operator, ops.ResizeBilinear)
+    function = "te_resize_bilinear_s8" if mixed else "te_resize_nearest_s8"
+    return Kernel(function, "te_resize", fields, arrays)
+
+
+@plain_kernel.register
+def _rearrangement(
+    operator: ops.Rearrangement,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    first, steps = operator.steps(inputs[0].shape)
+    axes: list[tuple[int, int]] = []
+    for size, step in zip(output.shape, steps, strict=True):
+        if size > 1 and axes and axes[-1][1] == size * step:
+            axes[-1] = (axes[-1][0] * size, step)
+        elif size > 1:
+            axes.append((size, step))
+    axes = [(1, 0)] * (ops.MAXIMUM_REARRANGED - len(axes)) + axes
+    fields: Fields = {
+        "first": first,
+        "size": [size for size, _ in axes],
+        "step": [step for _, step in axes],
+    }
+    return Kernel("te_rearrange_s8", "te_rearrange", fields)
+
+
+@plain_kernel.register
 def _concatenation(
     operator: ops.Concatenation,
     inputs: list[Tensor],
@@ -309,13 +388,34 @@ def _softmax(
     identifier: str,
     options: CodeOptions,
 ) -> Kernel:
-    source = inputs[0].quantization
-    mantissa, shift = operator.multiplier(source)
-    fields: Fields = {
+    fields = _softmax_fields(operator, inputs[0], output)
+    return Kernel("te_softmax_s8", "te_softmax", fields)
+
+
+def _softmax_fields(operator: ops.Softmax, source: Tensor, output: Tensor) -> Fields:
+    """``te_softmax``."""
+    mantissa, shift = operator.multiplier(source.quantization)
+    return {
         "rows": math.prod(output.shape[:-1]),
         "depth": output.shape[-1],
         "mantissa": mantissa,
         "shift": shift,
-        "smallest": operator.smallest_difference(source),
+        "smallest": operator.smallest_difference(source.quantization),
     }
-    return Kernel("te_softmax_s8", "te_softmax", fields)
+
+
+@plain_kernel.register
+def _log_softmax(
+    operator: ops.LogSoftmax,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    mantissa, shift = operator.reverse_multiplier(inputs[0].quantization)
+    fields: Fields = {
+        "softmax": _softmax_fields(operator, inputs[0], output),
+        "reverse_mantissa": mantissa,
+        "reverse_shift": shift,
+    }
+    return Kernel("te_log_softmax_s8", "te_log_softmax", fields)

@@ -24,6 +24,7 @@ _FULL_BITS = 8
 _FIXED = 700
 _TENSOR = 24
 _OPERATOR = 64
+_WEIGHTED = 80
 _CHANNEL = 8
 
 
@@ -96,4 +97,5 @@ def _overhead(graph: Graph) -> int:
         if isinstance(each, ops.Windowed) or len(set(each.weights.scales.tolist())) > 1
     )
     tensors = len(graph.tensors) + 2 * len(weighted)
-    return _FIXED + _TENSOR * tensors + _OPERATOR * len(graph.operators) + _CHANNEL * channels
+    operators = _OPERATOR * len(graph.operators) + _WEIGHTED * len(weighted)
+    return _FIXED + _TENSOR * tensors + operators + _CHANNEL * channels
