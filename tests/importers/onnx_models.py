@@ -309,3 +309,21 @@ def qonnx(bits: int, activation_bits: int = 4) -> bytes:
     weights = w.node("Transpose", qonnx_weights(w, (5, 8), bits), perm=[1, 0])
     x = w.node("Add", w.node("MatMul", x, weights), w.constant(np.linspace(-1, 1, 5, dtype="f")))
     return w.model(x, ["n", 3, 12, 12])
+
+
+def resnet8() -> bytes:
+    """MLPerf Tiny's ResNet8: 12.5 million products."""
+    w = Writer("int8")
+    x = w.relu_conv(w.quantized("x", "unit"), 16, 3, 3)
+    inputs = 16
+    for outputs, stride in ((16, 1), (32, 2), (64, 2)):
+        strides = {"strides": [stride, stride]}
+        y = w.relu_conv(x, outputs, inputs, 3, **strides)
+        y = w.quantized(w.conv(y, outputs, outputs, 3), "plain")
+        if stride > 1:
+            x = w.quantized(w.conv(x, outputs, inputs, 1, **strides), "plain")
+        x = w.quantized(w.node("Relu", w.node("Add", x, y)))
+        inputs = outputs
+    x = w.quantized(w.node("AveragePool", x, kernel_shape=[8, 8]))
+    x = w.quantized(w.gemm(w.node("Flatten", x), 10, 64), "plain")
+    return w.model(w.quantized(w.node("Softmax", x), "unit"), ["batch", 3, 32, 32])

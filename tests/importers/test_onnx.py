@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import random
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -352,3 +354,32 @@ def test_mutated_files_give_errors_only(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_ten_thousand_mutated_files_give_errors_only(tmp_path: Path) -> None:
     assert _mutations(10_000, 1, tmp_path) > 3_000
+
+
+def test_resnet8_is_converted_in_two_seconds_without_a_framework(tmp_path: Path) -> None:
+    """Counted in CPU time, as others may be busy, once the command line has started."""
+    (tmp_path / "resnet8.onnx").write_bytes(om.resnet8())
+    program = (
+        "import sys, time\n"
+        "import tinyedge.api\n"
+        "from tinyedge.cli.main import main\n"
+        "start = time.process_time()\n"
+        "try:\n"
+        "    main(['convert', 'resnet8.onnx', '-o', 'out', '--json'])\n"
+        "except SystemExit as ended:\n"
+        "    assert not ended.code, ended.code\n"
+        "loaded = {name.split('.')[0] for name in sys.modules}\n"
+        "assert not loaded & {'tensorflow', 'tf_keras', 'keras', 'torch', 'onnxruntime'}\n"
+        "print(time.process_time() - start, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "model.c").is_file()
+    assert float(done.stderr.splitlines()[-1]) < 2.0
