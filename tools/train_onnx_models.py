@@ -38,6 +38,7 @@ from torch import nn
 IMAGES, LABELS = "{}-images-idx3-ubyte.gz", "{}-labels-idx1-ubyte.gz"
 OPSET = 17
 CALIBRATION = 256
+NAMES = ("brevitas_qonnx", "torch_qdq", "runtime_mobilenet")
 
 
 def load(folder: Path, split: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,14 +75,14 @@ class Residual(nn.Module):
     def __init__(self, weights: int, activations: int) -> None:
         super().__init__()
         self.input = qnn.QuantIdentity(bit_width=8)
-        self.stem = conv(1, 24, 3, 8, stride=2)
+        self.stem = conv(1, 16, 3, 8, stride=2)
         self.stem_act = qnn.QuantReLU(bit_width=activations)
-        self.expand = conv(24, 24, 3, weights)
+        self.expand = conv(16, 16, 3, weights)
         self.expand_act = qnn.QuantReLU(bit_width=activations)
-        self.depthwise = conv(24, 24, 3, 8, groups=24)
+        self.depthwise = conv(16, 16, 3, 8, groups=16)
         self.depthwise_act = qnn.QuantIdentity(bit_width=8)
         self.sum = qnn.QuantReLU(bit_width=8)
-        self.down = conv(24, 48, 3, weights, stride=2)
+        self.down = conv(16, 48, 3, weights, stride=2)
         self.down_act = qnn.QuantReLU(bit_width=activations)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.pool_act = qnn.QuantIdentity(bit_width=8)
@@ -111,9 +112,9 @@ class MobileNet(nn.Module):
             )
 
         self.features = nn.Sequential(
-            block(1, 16, 3, stride=2),
-            block(16, 16, 3, groups=16),
-            block(16, 32, 1),
+            block(1, 8, 3, stride=2),
+            block(8, 8, 3, groups=8),
+            block(8, 32, 1),
             block(32, 32, 3, groups=32, stride=2),
             block(32, 64, 1),
             block(64, 64, 3, groups=64),
@@ -136,7 +137,8 @@ def train(
     steps = epochs * (len(images) // 128)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     model.train()
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        print(f"epoch {epoch + 1} of {epochs}", flush=True)
         order = torch.randperm(len(images))
         for batch in order[: len(order) // 128 * 128].split(128):
             x = torch.roll(images[batch], tuple(torch.randint(-1, 2, (2,)).tolist()), (2, 3))
@@ -172,16 +174,20 @@ class Reader(CalibrationDataReader):  # type: ignore[misc] # it comes without ty
 def main() -> None:
     """Trains and writes; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=NAMES, action="append", help="by default all")
     parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("-o", "--output", type=Path, default=Path("tests/data"))
     arguments = parser.parse_args()
+    wanted = arguments.only or NAMES
     train_set, test_set = load(arguments.data, "train"), load(arguments.data, "t10k")
     image, names = test_set[0][:1], {"input_names": ["image"], "output_names": ["logits"]}
     options: dict[str, Any] = {"opset_version": OPSET, "dynamo": False, **names}
 
-    for name, weights, activations in (("brevitas_qonnx", 2, 4), ("torch_qdq", 8, 8)):
+    for name, weights, activations in ((NAMES[0], 2, 4), (NAMES[1], 8, 8)):
+        if name not in wanted:
+            continue
         torch.manual_seed(arguments.seed)
         model = Residual(weights, activations)
         train(model, train_set, arguments.epochs, arguments.seed)
@@ -189,6 +195,8 @@ def main() -> None:
         export = export_qonnx if weights == 2 else export_onnx_qcdq
         export(model, args=image, export_path=arguments.output / f"{name}.onnx", **options)
 
+    if NAMES[2] not in wanted:
+        return
     torch.manual_seed(arguments.seed)
     mobile = MobileNet()
     train(mobile, train_set, arguments.epochs, arguments.seed)

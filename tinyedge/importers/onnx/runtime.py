@@ -18,6 +18,8 @@ from tinyedge.naming import one_line
 
 _UNSIGNED = 128
 """What a byte of the file is more than the int8 of the graph."""
+_SMALL = (21, 22, 25, 26)
+"""ONNX's numbers of types of 4 and 2 bits."""
 
 
 class Runtime:
@@ -46,9 +48,15 @@ class Runtime:
         self._runtime = onnxruntime
         self._model = in_real_numbers(parse(read_bytes(path)))
         self._layouts = layouts
-        computed = {name for node in self._model.graph.node for name in node.output}
-        self.values = computed.intersection(layouts)
-        """Names of the values that can be shown."""
+        graph = self._model.graph
+        small = {tensor.name for tensor in graph.initializer if tensor.data_type in _SMALL}
+        self.values = {
+            name
+            for node in graph.node
+            for name in node.output
+            if name in layouts and small.isdisjoint(node.input)
+        }
+        """Names of the values that can be shown; numpy has no integers of fewer than 8 bits."""
 
     def size(self, value: str) -> int:
         """Number of elements of a value."""
