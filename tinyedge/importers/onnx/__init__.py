@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 SUFFIX = ".onnx"
 _COMPARED_SAMPLES = 256
 
-_FLOAT_HINT = (
-    "quantize it first: onnxruntime.quantization.quantize_static(..., "
-    "quant_format=QuantFormat.QDQ) with real inputs, or train it with Brevitas and export QONNX"
-)
-
 
 def import_onnx(
     path: Path,
@@ -84,6 +79,7 @@ def _import(
 ) -> tuple[ImportResult, Trace]:
     from tinyedge.importers.fusion import fuse, refine_averages
     from tinyedge.importers.lowering import lower
+    from tinyedge.importers.onnx.layers import QUANTIZE
     from tinyedge.importers.onnx.operators import KNOWN
     from tinyedge.importers.onnx.ranges import assign_grids
     from tinyedge.importers.onnx.reader import read_onnx, reading
@@ -92,7 +88,7 @@ def _import(
     if not any(
         "Quant" in node.kind or ".Q" in node.kind or "QLinear" in node.kind for node in model.nodes
     ):
-        raise ModelError("a model of floats: nothing in it is quantized", _FLOAT_HINT)
+        raise ModelError("a model of floats: nothing in it is quantized", QUANTIZE)
     with reading("the file"):
         trace = _trace(model)
         nodes = refine_averages(fuse(trace.nodes))
@@ -106,7 +102,7 @@ def _import(
     if calibration is not None and output:
         try:
             agreement = _agreement(path, trace, graph, output, calibration)
-        except MissingDependencyError as error:
+        except (MissingDependencyError, ModelError) as error:
             notes.append(f"agreement with ONNX Runtime is not measured: {error}; {error.hint}")
     return ImportResult(graph, tuple(notes), origins, agreement), trace
 

@@ -28,7 +28,7 @@ from tinyedge.keras.grids import Float64, Grid
 
 QUANTIZE = (
     "quantize the model first: onnxruntime.quantization.quantize_static(..., "
-    "quant_format=QuantFormat.QDQ) with real inputs, or train it with Brevitas"
+    "quant_format=QuantFormat.QDQ) with real inputs, or train it with Brevitas and export QONNX"
 )
 """What to do with a model of floats."""
 
