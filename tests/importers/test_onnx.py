@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import require_packages
+from tests.conftest import require, require_packages
 
 require_packages("onnx", "onnxruntime")
 
 import onnx  # noqa: E402
 
 from tests.importers import onnx_models as om  # noqa: E402
+from tinyedge import demo  # noqa: E402
+from tinyedge.boards import load_board  # noqa: E402
 from tinyedge.errors import ModelError, TinyEdgeError  # noqa: E402
+from tinyedge.evaluation.session import emulated_device  # noqa: E402
 from tinyedge.evaluation.witnesses import Comparison, Subject, compare, random_inputs  # noqa: E402
 from tinyedge.evaluation.witnesses.onnxruntime import OnnxRuntimeWitness  # noqa: E402
 from tinyedge.exporters.converted import write_converted  # noqa: E402
@@ -32,9 +35,13 @@ from tinyedge.graph import reference  # noqa: E402
 from tinyedge.graph.tensors import Quantization  # noqa: E402
 from tinyedge.importers import ImportResult, import_model  # noqa: E402
 from tinyedge.importers.onnx.operators import KNOWN  # noqa: E402
+from tinyedge.samples.reading import read_calibration  # noqa: E402
+from tinyedge.targets import available_emulators  # noqa: E402
 from tinyedge.tflm.interpreter import Interpreter  # noqa: E402
+from tinyedge.toolchains.compilers import available_compilers  # noqa: E402
 
 SAMPLES = 40
+BOARD = load_board("netduinoplus2")
 
 
 def imported(content: bytes, folder: Path) -> tuple[ImportResult, Path]:
@@ -472,3 +479,30 @@ def test_calibration_tells_how_the_runtime_agrees(tmp_path: Path) -> None:
     assert result.agreement.samples == 24
     assert result.agreement.same >= 0.9
     assert not [note for note in result.notes if "estimated" in note]
+
+
+DATA = Path(__file__).parents[1] / "data"
+TRAINED = ("brevitas_qonnx", "torch_qdq")
+"""By tools/train_onnx_models.py."""
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_networks(name: str, tmp_path: Path) -> None:
+    """1,000 images: right, as in ONNX Runtime, and the same bytes wherever they are computed."""
+    path = DATA / f"{name}.onnx"
+    suite = demo.clean_suite()
+    result = import_model(path, read_calibration(demo.CALIBRATION))
+    graph = result.graph
+    samples = graph.input_tensor.quantization.quantize(suite.inputs)
+    logits = reference.run(graph, samples)
+    assert (logits.argmax(axis=1) == suite.labels).mean() >= 0.85
+    found = beside_runtime(result, path, samples)
+    assert found.fault is None
+    assert found.tensors[-1].agreement >= 0.99
+    model = write_converted(graph, tmp_path / "converted", "test")
+    np.testing.assert_array_equal(Twin(model).run(samples), logits)
+    require(available_compilers(), "gcc")
+    require(available_emulators(BOARD), "unicorn")
+    with emulated_device(model, BOARD, "unicorn", "gcc") as emulated:
+        np.testing.assert_array_equal(emulated.device.run(samples[:8]).logits, logits[:8])
