@@ -482,7 +482,7 @@ def test_calibration_tells_how_the_runtime_agrees(tmp_path: Path) -> None:
 
 
 DATA = Path(__file__).parents[1] / "data"
-TRAINED = ("brevitas_qonnx", "torch_qdq")
+TRAINED = ("brevitas_qonnx", "runtime_mobilenet", "torch_qdq")
 """By tools/train_onnx_models.py."""
 
 
