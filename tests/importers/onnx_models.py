@@ -309,3 +309,67 @@ def qonnx(bits: int, activation_bits: int = 4) -> bytes:
     weights = w.node("Transpose", qonnx_weights(w, (5, 8), bits), perm=[1, 0])
     x = w.node("Add", w.node("MatMul", x, weights), w.constant(np.linspace(-1, 1, 5, dtype="f")))
     return w.model(x, ["n", 3, 12, 12])
+
+
+def resnet8() -> bytes:
+    """MLPerf Tiny's ResNet8: 12.5 million products."""
+    w = Writer("int8")
+    x = w.relu_conv(w.quantized("x", "unit"), 16, 3, 3)
+    inputs = 16
+    for outputs, stride in ((16, 1), (32, 2), (64, 2)):
+        strides = {"strides": [stride, stride]}
+        y = w.relu_conv(x, outputs, inputs, 3, **strides)
+        y = w.quantized(w.conv(y, outputs, outputs, 3), "plain")
+        if stride > 1:
+            x = w.quantized(w.conv(x, outputs, inputs, 1, **strides), "plain")
+        x = w.quantized(w.node("Relu", w.node("Add", x, y)))
+        inputs = outputs
+    x = w.quantized(w.node("AveragePool", x, kernel_shape=[8, 8]))
+    x = w.quantized(w.gemm(w.node("Flatten", x), 10, 64), "plain")
+    return w.model(w.quantized(w.node("Softmax", x), "unit"), ["batch", 3, 32, 32])
+
+
+def truncated(newer: int, mode: str) -> bytes:
+    """A mean whose lower bits are cut off, as Brevitas' TruncAvgPool2d does, in two versions."""
+    w = Writer()
+    x = quant(w, "x", 8, 2.0**-8, signed=0)
+    x = quant(w, w.node("Conv", x, qonnx_weights(w, (6, 3, 3, 3), 4)), 8, 2.0**-5, signed=1)
+    x = w.node("AveragePool", w.node("Relu", x), kernel_shape=[2, 2], strides=[2, 2])
+    four = w.node("Mul", x, w.constant(np.float32(4.0)))
+    given = [2.0**-5, 0.0, 10.0, *([2.0**-2] if newer else []), 7.0]
+    numbers = [w.constant(np.asarray(value, np.float32)) for value in given]
+    x = w.node("Trunc", four, *numbers, domain=QONNX, rounding_mode=mode, signed=0)
+    weights = w.node("Transpose", qonnx_weights(w, (5, 6 * 25), 4), perm=[1, 0])
+    x = w.node("MatMul", w.node("Flatten", x), weights)
+    return w.model(quant(w, x, 8, 2.0**-3, signed=1), [1, 3, 12, 12])
+
+
+def pixels() -> bytes:
+    """Bytes that the file itself makes floats of; a sigmoid of one output at the end."""
+    w = Writer("int8")
+    x = w.node("Cast", "x", to=TensorProto.FLOAT)
+    x = w.node("Div", x, w.constant(np.float32(255)))
+    mean = w.constant(np.array([0.4, 0.5, 0.6], np.float32).reshape(1, 3, 1, 1))
+    x = w.quantized(w.node("Sub", x, mean), "sign")
+    x = w.relu_conv(x, 4, 3, 3)
+    x = w.node("Sigmoid", w.gemm(w.node("Flatten", x), 1, 4 * 8 * 8))
+    return w.model(x, [1, 3, 8, 8], TensorProto.UINT8)
+
+
+def four_bits() -> bytes:
+    """Weights and activations of ONNX's own types of 4 bits."""
+    w = Writer("int8")
+    scale, zero = w.constant(np.float32(0.25)), w.name("zero")
+    w.constants.append(helper.make_tensor(zero, TensorProto.UINT4, [], [3]))
+    codes = w.rng.integers(-8, 8, (6, 3, 3, 3))
+    w.constants.append(
+        helper.make_tensor("codes", TensorProto.INT4, codes.shape, codes.ravel().tolist())
+    )
+    scales = w.constant(np.linspace(0.01, 0.02, 6, dtype="f"))
+    x = w.quantized("x", "sign")
+    x = w.node("Conv", x, w.node("DequantizeLinear", "codes", scales, axis=0))
+    x = w.node("QuantizeLinear", w.node("Relu", x), scale, zero)
+    x = w.node("DequantizeLinear", x, scale, zero)
+    w.grids[x] = Grid(scale, zero, 0.25)
+    x = w.quantized(w.gemm(w.node("Flatten", x), 4, 6 * 36), "plain")
+    return w.model(x, [1, 3, 8, 8])

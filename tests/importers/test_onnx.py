@@ -3,22 +3,28 @@ from __future__ import annotations
 import contextlib
 import random
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.conftest import require_packages
+from tests.conftest import require, require_packages
 
 require_packages("onnx", "onnxruntime")
 
 import onnx  # noqa: E402
 
 from tests.importers import onnx_models as om  # noqa: E402
+from tinyedge import demo  # noqa: E402
+from tinyedge.boards import load_board  # noqa: E402
 from tinyedge.errors import ModelError, TinyEdgeError  # noqa: E402
+from tinyedge.evaluation.session import emulated_device  # noqa: E402
 from tinyedge.evaluation.witnesses import Comparison, Subject, compare, random_inputs  # noqa: E402
 from tinyedge.evaluation.witnesses.onnxruntime import OnnxRuntimeWitness  # noqa: E402
 from tinyedge.exporters.converted import write_converted  # noqa: E402
@@ -26,11 +32,16 @@ from tinyedge.exporters.tflite import export_tflite  # noqa: E402
 from tinyedge.firmware.twin import Twin  # noqa: E402
 from tinyedge.graph import operators as ops  # noqa: E402
 from tinyedge.graph import reference  # noqa: E402
+from tinyedge.graph.tensors import Quantization  # noqa: E402
 from tinyedge.importers import ImportResult, import_model  # noqa: E402
 from tinyedge.importers.onnx.operators import KNOWN  # noqa: E402
+from tinyedge.samples.reading import read_calibration  # noqa: E402
+from tinyedge.targets import available_emulators  # noqa: E402
 from tinyedge.tflm.interpreter import Interpreter  # noqa: E402
+from tinyedge.toolchains.compilers import available_compilers  # noqa: E402
 
 SAMPLES = 40
+BOARD = load_board("netduinoplus2")
 
 
 def imported(content: bytes, folder: Path) -> tuple[ImportResult, Path]:
@@ -352,3 +363,146 @@ def test_mutated_files_give_errors_only(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_ten_thousand_mutated_files_give_errors_only(tmp_path: Path) -> None:
     assert _mutations(10_000, 1, tmp_path) > 3_000
+
+
+def test_resnet8_is_converted_in_two_seconds_without_a_framework(tmp_path: Path) -> None:
+    """Counted in CPU time, as others may be busy, once the command line has started."""
+    (tmp_path / "resnet8.onnx").write_bytes(om.resnet8())
+    program = (
+        "import sys, time\n"
+        "import tinyedge.api\n"
+        "from tinyedge.cli.main import main\n"
+        "start = time.process_time()\n"
+        "try:\n"
+        "    main(['convert', 'resnet8.onnx', '-o', 'out', '--json'])\n"
+        "except SystemExit as ended:\n"
+        "    assert not ended.code, ended.code\n"
+        "loaded = {name.split('.')[0] for name in sys.modules}\n"
+        "assert not loaded & {'tensorflow', 'tf_keras', 'keras', 'torch', 'onnxruntime'}\n"
+        "print(time.process_time() - start, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "model.c").is_file()
+    assert float(done.stderr.splitlines()[-1]) < 2.0
+
+
+@pytest.mark.parametrize("newer", [0, 1])
+@pytest.mark.parametrize("mode", ["FLOOR", "ROUND"])
+def test_bits_that_are_cut_off(newer: int, mode: str, tmp_path: Path) -> None:
+    result, path = imported(om.truncated(newer, mode), tmp_path)
+    samples = random_inputs(result.graph, SAMPLES, seed=1)
+    found = beside_runtime(result, path, samples)
+    assert found.fault is None
+    cut = next(tensor for tensor in found.tensors if tensor.kind == "DepthwiseConv2D")
+    # Halves, which a ROUND of sums meets often, are rounded otherwise.
+    assert cut.own_differing is not None
+    assert cut.own_differing <= (0 if mode == "FLOOR" else 0.1) * cut.values
+    assert found.tensors[-1].agreement >= 0.9
+
+
+def test_bytes_that_the_file_scales_itself(tmp_path: Path) -> None:
+    result, path = imported(om.pixels(), tmp_path)
+    graph = result.graph
+    assert graph.source["input_type"] == "uint8"
+    assert graph.input_tensor.quantization == Quantization(1.0, -128)
+    assert "the final logistic is left out: the output is the logits" in result.notes
+    samples = random_inputs(graph, SAMPLES, seed=1)
+    assert_same_bytes(result, tmp_path, samples)
+    found = beside_runtime(result, path, samples)
+    assert found.fault is None
+    assert found.tensors[-1].largest <= 2
+
+
+def test_types_of_four_bits(tmp_path: Path) -> None:
+    result, path = imported(om.four_bits(), tmp_path)
+    convolution = result.graph.operators[0]
+    assert isinstance(convolution, ops.Conv2D)
+    assert convolution.weights.bits == 4
+    found = beside_runtime(result, path, random_inputs(result.graph, SAMPLES, seed=1))
+    assert found.fault is None
+    assert found.tensors[-1].largest <= 2
+
+
+def test_integers_and_scales_are_the_files(tmp_path: Path) -> None:
+    """Codes, scales and biases of every layer, as they stand in the file."""
+    content = om.qdq("residual", "int8")
+    result, _ = imported(content, tmp_path)
+    model = _proto(content)
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    writers = {node.output[0]: node for node in model.graph.node}
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    weighted = [op for op in result.graph.operators if isinstance(op, ops.Weighted)]
+    assert len(layers) == len(weighted)
+    for node, operator in zip(layers, weighted, strict=True):
+        weights, bias = (writers[name] for name in node.input[1:3])
+        codes = constants[weights.input[0]]
+        if codes.ndim == 4:
+            codes = codes.transpose(0, 2, 3, 1)
+        assert operator.weights.steps is None
+        np.testing.assert_array_equal(
+            operator.weights.codes, codes.reshape(operator.weights.codes.shape)
+        )
+        np.testing.assert_array_equal(operator.weights.scales, constants[weights.input[1]])
+        np.testing.assert_array_equal(operator.bias, constants[bias.input[0]])
+
+
+def test_a_fault_is_found_in_its_layer(tmp_path: Path) -> None:
+    result, path = imported(om.qdq("residual"), tmp_path)
+    position = 2
+    operator = result.graph.operators[position]
+    assert isinstance(operator, ops.Conv2D)
+    codes = operator.weights.codes.copy()
+    codes[0] = -codes[0]
+    faulty = replace(operator, weights=replace(operator.weights, codes=codes))
+    operators = list(result.graph.operators)
+    operators[position] = faulty
+    graph = replace(result.graph, operators=tuple(operators))
+    samples = random_inputs(graph, 5, seed=0)
+    subject = Subject(graph, origins=result.origins, onnx=path)
+    assert compare(OnnxRuntimeWitness(subject), samples, layers=True).fault == operator.output
+
+
+def test_calibration_tells_how_the_runtime_agrees(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(om.qonnx(4))
+    calibration = np.random.default_rng(0).random((24, 12, 12, 3)).astype(np.float32)
+    result = import_model(path, calibration)
+    assert result.agreement
+    assert result.agreement.samples == 24
+    assert result.agreement.same >= 0.9
+    assert not [note for note in result.notes if "estimated" in note]
+
+
+DATA = Path(__file__).parents[1] / "data"
+TRAINED = ("brevitas_qonnx", "runtime_mobilenet", "torch_qdq")
+"""By tools/train_onnx_models.py."""
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_networks(name: str, tmp_path: Path) -> None:
+    """1,000 images: right, as in ONNX Runtime, and the same bytes wherever they are computed."""
+    path = DATA / f"{name}.onnx"
+    suite = demo.clean_suite()
+    result = import_model(path, read_calibration(demo.CALIBRATION))
+    graph = result.graph
+    samples = graph.input_tensor.quantization.quantize(suite.inputs)
+    logits = reference.run(graph, samples)
+    assert (logits.argmax(axis=1) == suite.labels).mean() >= 0.85
+    found = beside_runtime(result, path, samples)
+    assert found.fault is None
+    assert found.tensors[-1].agreement >= 0.99
+    model = write_converted(graph, tmp_path / "converted", "test")
+    np.testing.assert_array_equal(Twin(model).run(samples), logits)
+    require(available_compilers(), "gcc")
+    require(available_emulators(BOARD), "unicorn")
+    with emulated_device(model, BOARD, "unicorn", "gcc") as emulated:
+        np.testing.assert_array_equal(emulated.device.run(samples[:8]).logits, logits[:8])

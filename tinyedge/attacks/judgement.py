@@ -21,6 +21,7 @@ from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.paired import Paired
 from tinyedge.evaluation.perturbation import Perturbation, withstood
 from tinyedge.evaluation.suites import Suite
+from tinyedge.samples.scaling import epsilon_text
 
 SWEEP = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
 """Multiples of epsilon, the largest of several, that PGD is tried with, up to half of the input's
@@ -305,7 +306,7 @@ def signs_of_weakness(name: str, settings: Mapping[str, Any]) -> Iterator[dict[s
         text = f"{name} is too weak: it takes 1 step, and PGD lives on many"
         yield remark("weak", text, name)
     elif step and many and epsilon and step * many < epsilon:
-        text = f"{name}: {many} steps of {step:.3g} do not reach epsilon, {epsilon:.3g}"
+        text = f"{name}: {many} steps of {step:.3g} do not reach epsilon, {epsilon_text(epsilon)}"
         yield remark("short", text, name)
 
 

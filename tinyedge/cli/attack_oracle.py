@@ -62,10 +62,12 @@ def oracle_options(command: Command) -> Command:
 
 def _budget(settings: dict[str, Any]) -> str:
     """How large a change was allowed, in whole steps of the input where it moves by such."""
+    from tinyedge.samples.scaling import epsilon_text
+
     if "norm" not in settings:
         return ""
     steps = settings.get("epsilon_steps")
-    size = f"{settings['norm']} {settings['epsilon']:.4g}"
+    size = f"{settings['norm']} {epsilon_text(settings['epsilon'])}"
     return f"{size}, {steps} step{'s' * (steps > 1)}" if steps else size
 
 

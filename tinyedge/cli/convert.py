@@ -103,8 +103,9 @@ def command(
 ) -> None:
     """Convert MODEL to packed C, a .tflite file and a saved graph; or to an hls4ml project.
 
-    MODEL is a QKeras model (.h5, .keras or a SavedModel folder), a fully int8 .tflite file, or a
-    graph that was saved before. An hls4ml project is made from a QKeras model only.
+    MODEL is a QKeras model (.h5, .keras or a SavedModel folder), a fully int8 .tflite file, a
+    quantized .onnx file, or a graph that was saved before. An hls4ml project is made from a QKeras
+    model only.
     """
     from tinyedge.api import convert
     from tinyedge.boards import load_board

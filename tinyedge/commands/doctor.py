@@ -25,6 +25,8 @@ PACKAGES = {
     "tflite_micro": "TFLite-Micro's interpreter, to compare with",
     "ai_edge_litert": "LiteRT, to compare with",
     "hls4ml": "FPGA projects, and another implementation to compare with",
+    "onnx": "importing ONNX models",
+    "onnxruntime": "ONNX Runtime, to compare with",
     "vl_convert": "charts of reports",
     "junitparser": "reports as JUnit's XML",
     "PIL": "data sets of JPEG images, pictures in reports",
@@ -39,6 +41,8 @@ _EXTRAS = {
     "tflite_micro": "tflite",
     "ai_edge_litert": "tflite",
     "hls4ml": "hls4ml",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
     "vl_convert": "report",
     "junitparser": "report",
     "PIL": "data",
@@ -84,6 +88,7 @@ def doctor(*, udev_rules: bool = False) -> dict[str, Any]:
     tools = {check.name for check in _flashing_tools()}
     verdicts = {
         "convert Keras models": {"tensorflow", "tf_keras", "qkeras"} <= present,
+        "convert ONNX models": "onnx" in present,
         "craft attacks": {"tensorflow", "tf_keras", "qkeras", "art"} <= present,
         "build firmware": bool({"arm-none-eabi-gcc", "ziglang"} & present),
         "emulate a board": bool({"qemu-system-arm", "unicorn"} & present),

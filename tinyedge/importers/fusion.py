@@ -85,6 +85,7 @@ def _fold_affine(nodes: list[n.Node]) -> bool:
         if isinstance(source, n.Linear):
             source.scales = source.scales * node.scale
             source.bias = source.bias * node.scale + node.offset
+            source.finer = True  # neither is any longer what the model has
         elif isinstance(source, n.Affine):
             source.scale = source.scale * node.scale
             source.offset = source.offset * node.scale + node.offset

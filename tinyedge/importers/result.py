@@ -5,8 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.graph.graph import Graph
+
+Reals = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,22 @@ class Agreement:
     same: float
     mean_error: float
 
+    @classmethod
+    def of(cls, found: Reals, expected: Reals, step: float) -> Agreement:
+        """Compares outputs.
+
+        Args:
+            found: real outputs of the graph, (n, outputs).
+            expected: of the model.
+            step: of the graph's output.
+        """
+        if expected.shape[1] > 1:
+            same = expected.argmax(axis=1) == found.argmax(axis=1)
+        else:
+            same = (expected > 0)[:, 0] == (found > 0)[:, 0]
+        error = np.abs(found - expected).mean() / step
+        return cls(len(expected), float(same.mean()), float(error))
+
 
 @dataclass(frozen=True)
 class ImportResult:
@@ -44,8 +66,9 @@ class ImportResult:
     Attributes:
         graph: the integer graph.
         notes: what the user should know of the import, one sentence each.
-        origins: of its tensors by name, where the importer tells them: of a QKeras model.
-        agreement: with the model, of a QKeras model with calibration data.
+        origins: of its tensors by name, where the importer tells them: of a QKeras or an ONNX
+            model.
+        agreement: with the model, of a QKeras or an ONNX model with calibration data.
     """
 
     graph: Graph

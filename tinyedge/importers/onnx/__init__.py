@@ -17,19 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.errors import ModelError
-from tinyedge.importers.result import ImportResult, file_hash
+from tinyedge.errors import MissingDependencyError, ModelError
+from tinyedge.graph.tensors import as_batch
+from tinyedge.importers.result import Agreement, ImportResult, file_hash
 
 if TYPE_CHECKING:
+    from tinyedge.graph.graph import Graph
     from tinyedge.importers.onnx.reader import OnnxModel
     from tinyedge.importers.onnx.tracing import Trace
 
 SUFFIX = ".onnx"
-
-_FLOAT_HINT = (
-    "quantize it first: onnxruntime.quantization.quantize_static(..., "
-    "quant_format=QuantFormat.QDQ) with real inputs, or train it with Brevitas and export QONNX"
-)
+_COMPARED_SAMPLES = 256
 
 
 def import_onnx(
@@ -81,6 +79,7 @@ def _import(
 ) -> tuple[ImportResult, Trace]:
     from tinyedge.importers.fusion import fuse, refine_averages
     from tinyedge.importers.lowering import lower
+    from tinyedge.importers.onnx.layers import QUANTIZE
     from tinyedge.importers.onnx.operators import KNOWN
     from tinyedge.importers.onnx.ranges import assign_grids
     from tinyedge.importers.onnx.reader import read_onnx, reading
@@ -89,7 +88,7 @@ def _import(
     if not any(
         "Quant" in node.kind or ".Q" in node.kind or "QLinear" in node.kind for node in model.nodes
     ):
-        raise ModelError("a model of floats: nothing in it is quantized", _FLOAT_HINT)
+        raise ModelError("a model of floats: nothing in it is quantized", QUANTIZE)
     with reading("the file"):
         trace = _trace(model)
         nodes = refine_averages(fuse(trace.nodes))
@@ -98,7 +97,33 @@ def _import(
         if trace.input_type == "UINT8":
             source["input_type"] = "uint8"  # a byte of a sample is the input itself
         graph, origins = lower(nodes, path.stem, source, notes)
-    return ImportResult(graph, tuple(notes), origins), trace
+    agreement = None
+    output = origins[graph.output].value_of if graph.output in origins else None
+    if calibration is not None and output:
+        try:
+            agreement = _agreement(path, trace, graph, output, calibration)
+        except (MissingDependencyError, ModelError) as error:
+            notes.append(f"agreement with ONNX Runtime is not measured: {error}; {error.hint}")
+    return ImportResult(graph, tuple(notes), origins, agreement), trace
+
+
+def _agreement(
+    path: Path, trace: Trace, graph: Graph, output: str, calibration: NDArray[Any]
+) -> Agreement:
+    """How the graph and ONNX Runtime answer up to 256 of the calibration data."""
+    from tinyedge.graph import reference
+    from tinyedge.importers.onnx.runtime import Runtime
+    from tinyedge.samples.scaling import ModelInput
+
+    runtime = Runtime(path, trace.places)
+    given = as_batch(calibration[:_COMPARED_SAMPLES], graph.input_tensor.shape, "calibration data")
+    samples = ModelInput.of(graph).int8(given)
+    quantization = graph.output_tensor.quantization
+    (expected,) = runtime.run(samples, graph.input_tensor.quantization, [output])
+    if expected.dtype == np.int8:
+        expected = quantization.dequantize(expected)
+    found = quantization.dequantize(reference.run(graph, samples)).reshape(expected.shape)
+    return Agreement.of(found, expected, quantization.scale)
 
 
 def _trace(model: OnnxModel) -> Trace:

@@ -112,6 +112,15 @@ def _same(tracer: Tracer, each: OnnxNode) -> Value:
     return value
 
 
+@folds("Clip")
+def _clip(tracer: Tracer, each: OnnxNode) -> Value:
+    x = tracer.constant(each, 0)
+    for position, limit in ((1, np.maximum), (2, np.minimum)):
+        if tracer.optional(each, position) is not None:
+            x = np.asarray(limit(x, tracer.constant(each, position)))
+    return x
+
+
 @folds("Cast")
 def _cast(tracer: Tracer, each: OnnxNode) -> Value:
     kind = _CASTS.get(each.attributes.get("to", 0))

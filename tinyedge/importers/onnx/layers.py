@@ -28,7 +28,7 @@ from tinyedge.keras.grids import Float64, Grid
 
 QUANTIZE = (
     "quantize the model first: onnxruntime.quantization.quantize_static(..., "
-    "quant_format=QuantFormat.QDQ) with real inputs, or train it with Brevitas"
+    "quant_format=QuantFormat.QDQ) with real inputs, or train it with Brevitas and export QONNX"
 )
 """What to do with a model of floats."""
 
@@ -166,7 +166,14 @@ def _conv(tracer: Tracer, each: OnnxNode) -> Value:
     flow = tracer.flow_of(each)
     weights = weights_of(each, tracer.optional(each, 1))
     scales = channel_scales(each, weights, 0)
-    return convolution(tracer, each, flow, weights, bias_of(tracer, each, 2, flow, scales))
+    bias, weights = bias_of(tracer, each, 2, flow, scales), _with_unit(tracer, each, weights)
+    return convolution(tracer, each, flow, weights, bias)
+
+
+def _with_unit(tracer: Tracer, each: OnnxNode, weights: Quantized) -> Quantized:
+    """Weights whose sums may have a finer unit, where the bias is no integer of that unit."""
+    real = isinstance(tracer.optional(each, 2), np.ndarray)
+    return Quantized(weights.codes, weights.scales, weights.finer or real)
 
 
 def slid(
@@ -254,6 +261,7 @@ def _gemm(tracer: Tracer, each: OnnxNode) -> Value:
     weights = Quantized(weights.codes, weights.scales * alpha, weights.finer)
     scales = channel_scales(each, weights, 0)
     bias = beta * bias_of(tracer, each, 2, flow, scales)
+    weights = _with_unit(tracer, each, weights)
     return product(tracer, each, flow, weights, bias)
 
 
@@ -475,18 +483,32 @@ def concatenated(
 
 @handles("Relu", "Clip")
 def _clip(tracer: Tracer, each: OnnxNode) -> Value:
+    given = tracer.optional(each, 0)
+    if isinstance(given, Flow) and given.integer and each.kind == "Clip":
+        return _clipped_integers(tracer, each, given)
     flow = tracer.flow_of(each)
     low, high = 0.0, math.inf
     if each.kind == "Clip":
         attributes = each.attributes
         low = tracer.scalar(each, 1, attributes.get("min", -math.inf))
         high = tracer.scalar(each, 2, attributes.get("max", math.inf))
-    if not low <= high:
-        raise ModelError(f"{each}: from {low} to {high}")
-    if low > 0 or high < 0:
+    if not low <= 0.0 <= high:
         raise ModelError(f"{each}: from {low} to {high}, which leaves zero out")
     node = tracer.add(each, n.Activation, [flow.node], shape=flow.node.shape, bounds=(low, high))
     return tracer.flow(node, flow.places)
+
+
+def _clipped_integers(tracer: Tracer, each: OnnxNode, flow: Flow) -> Flow:
+    """Fewer bits in a byte, as Brevitas writes them."""
+    quantization = grid_of(flow)
+    limits = [tracer.constant(each, position) for position in (1, 2)]
+    if quantization is None or any(limit.size != 1 for limit in limits):
+        raise ModelError(f"{each}: integers of no known scale, or several limits")
+    moved = 128 if limits[0].dtype == np.uint8 else 0
+    low, high = (int(limit.astype(np.int64).ravel()[0]) - moved for limit in limits)
+    if not -128 <= low <= quantization.zero_point <= high <= 127:
+        raise ModelError(f"{each}: from {low + moved} to {high + moved}, which leaves zero out")
+    return tracer.quantized(each, flow, Grid(quantization, (low, high)), integer=True)
 
 
 @handles("Sigmoid", "Tanh", "LeakyRelu", "Softmax")

@@ -239,8 +239,41 @@ def _trunc(tracer: Tracer, each: OnnxNode) -> Value:
     grid = grid_for(each, step, 0, low, high)
     less = _CUT[mode] * (0.5 - 2.0 ** -(shift + 1)) * step
     factor = np.asarray(step / (scale * 2.0**shift))
+    flow = _summed(tracer, each, flow)
     cut = affine(tracer, each, flow, factor, np.asarray(-less), part="/cut")
     return tracer.quantized(each, cut, grid, integer=False)
+
+
+def _summed(tracer: Tracer, each: OnnxNode, flow: Flow) -> Flow:
+    """An average as the sum that it is made from, which a convolution keeps exact until it is cut.
+
+    An average by itself is rounded to int8 before.
+    """
+    scaled = flow.node
+    source = scaled.inputs[0] if isinstance(scaled, n.Affine) else scaled
+    factor = scaled.scale if isinstance(scaled, n.Affine) else np.ones(scaled.shape[-1])
+    if isinstance(scaled, n.Affine) and np.any(scaled.offset):
+        return flow
+    if isinstance(source, n.Mean):
+        kernel = (source.inputs[0].shape[0], source.inputs[0].shape[1])
+        stride = (1, 1)
+    elif isinstance(source, n.Pool) and source.kind == "average" and not any(source.padding):
+        kernel, stride = source.kernel, source.stride
+    else:
+        return flow
+    node = tracer.add(
+        each,
+        n.Linear,
+        source.inputs,
+        kind="depthwise",
+        codes=np.ones((source.shape[-1], *kernel), np.int16),
+        scales=factor / math.prod(kernel),
+        bias=np.zeros(source.shape[-1]),
+        shape=source.shape,
+        stride=stride,
+        part="/sum",
+    )
+    return tracer.flow(node, flow.places)
 
 
 _CUT = {"FLOOR": 1.0, "ROUND": 0.0, "HALF_EVEN": 0.0, "CEIL": -1.0}

@@ -15,7 +15,7 @@ from tinyedge.importers import nodes as n
 from tinyedge.importers.fusion import clamp_of
 from tinyedge.importers.lowering import FIXED_GRID
 from tinyedge.keras.grids import Grid
-from tinyedge.samples.scaling import scaled_pixels
+from tinyedge.samples.scaling import pixel_range, scaled_pixels
 
 Range = tuple[float, float]
 Float32 = NDArray[np.float32]
@@ -94,11 +94,8 @@ def assign_grids(
 def _samples(source: n.Node, given: NDArray[Any], input_range: Range | None) -> Float32:
     samples = as_batch(given, source.shape, "calibration data")
     if samples.dtype == np.uint8:
-        quantization = source.grid.quantization if source.grid else None
-        low, high = _INPUT_RANGE
-        if quantization:
-            low, high = (float(end) for end in quantization.dequantize([-128, 127]))
-        samples = scaled_pixels(samples, *(input_range or (low, high)))
+        own = pixel_range(source.grid.quantization) if source.grid else _INPUT_RANGE
+        samples = scaled_pixels(samples, *(input_range or own))
     if not (len(samples) and np.isfinite(samples).all()):
         raise DataError(
             "calibration data are empty or hold values that are not finite",

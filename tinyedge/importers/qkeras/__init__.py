@@ -73,12 +73,7 @@ def _agreement(model: Any, graph: Graph, samples: NDArray[np.float32]) -> Agreem
     found = reference.run(graph, graph.input_tensor.quantization.quantize(samples))
     quantization = graph.output_tensor.quantization
     reals = quantization.dequantize(found).reshape(expected.shape)
-    if expected.shape[1] > 1:
-        same = expected.argmax(axis=1) == reals.argmax(axis=1)
-    else:
-        same = (expected > 0)[:, 0] == (reals > 0)[:, 0]
-    error = np.abs(reals - expected).mean() / quantization.scale
-    return Agreement(len(samples), float(same.mean()), float(error))
+    return Agreement.of(reals, expected, quantization.scale)
 
 
 def logits_function(path: Path) -> tuple[Callable[[Any], Any], tuple[int, ...], int]:
