@@ -143,3 +143,13 @@ def test_a_float_model_is_attacked_by_both(
     samples = (demo.clean_suite().inputs, demo.clean_suite().labels)
     with pytest.warns(UserWarning, match="epsilon 2 spans the whole range 0 to 1"):
         tinyedge.attack(demo.MODEL, samples, "fgsm", count=2, epsilon=2)
+
+
+@pytest.mark.parametrize("name", ["m.tflite", "m.onnx", "graph.npz"])
+def test_a_file_that_is_to_be_converted_first_is_named(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    error = failure(capsys, 2, "attack", tmp_path / name)
+    assert "attacked as a converted model" in error["message"]
+    assert "tinyedge convert" in error["hint"]

@@ -132,7 +132,7 @@ class _Touch:
         return (exec, (f"open({self.path!r}, 'w').close()",))
 
 
-def _pickled() -> bytes:
+def pickled() -> bytes:
     return pickle.dumps(_Touch())
 
 
@@ -227,7 +227,7 @@ def journal_with_a_line_of_800_mebibytes(case: Case) -> list[str]:
 @hostile("journal", canary=True)
 def journal_that_is_a_pickle(case: Case) -> list[str]:
     arguments = _journal(case)
-    (case.folder / "journal").write_bytes(_pickled())
+    (case.folder / "journal").write_bytes(pickled())
     return arguments
 
 
@@ -341,7 +341,7 @@ def board_with_nan_for_a_frequency(case: Case) -> list[str]:
 
 @hostile("board", canary=True)
 def board_that_is_a_pickle(case: Case) -> list[str]:
-    return ["boards", "validate", case.write("board.toml", _pickled())]
+    return ["boards", "validate", case.write("board.toml", pickled())]
 
 
 # ---- integer graphs
@@ -406,13 +406,13 @@ def graph_with_other_weights(case: Case) -> list[str]:
 def graph_with_pickled_weights(case: Case) -> list[str]:
     arguments = _graph(case, _nothing)
     with zipfile.ZipFile(case.folder / "graph.npz", "a") as archive:
-        archive.writestr("1/codes.npy", _npy("(1,)", _pickled(), "'|O'"))
+        archive.writestr("1/codes.npy", _npy("(1,)", pickled(), "'|O'"))
     return arguments
 
 
 @hostile("graph", canary=True)
 def graph_that_is_a_pickle(case: Case) -> list[str]:
-    return _convert(case, case.write("graph.npz", _pickled()))
+    return _convert(case, case.write("graph.npz", pickled()))
 
 
 @hostile("graph", canary=True)
@@ -444,7 +444,7 @@ def record_that_is_right(case: Case) -> list[str]:
 
 @hostile("record", canary=True)
 def record_that_is_a_pickle(case: Case) -> list[str]:
-    return _report(case, _pickled())
+    return _report(case, pickled())
 
 
 @hostile("record")
@@ -500,7 +500,7 @@ def _bad_npy(case: Case, *arguments: Any) -> list[str]:
 
 @hostile("npy", canary=True)
 def npy_of_pickled_objects(case: Case) -> list[str]:
-    return _bad_npy(case, "(1,)", _pickled(), "'|O'")
+    return _bad_npy(case, "(1,)", pickled(), "'|O'")
 
 
 @hostile("npy", canary=True)
@@ -510,7 +510,7 @@ def npy_whose_header_calls(case: Case) -> list[str]:
 
 @hostile("npy", canary=True)
 def npy_that_is_a_pickle(case: Case) -> list[str]:
-    return _run(case, case.write("x.npy", _pickled()))
+    return _run(case, case.write("x.npy", pickled()))
 
 
 @hostile("npy")
@@ -546,7 +546,7 @@ def _bad_npz(
 
 @hostile("npz", canary=True)
 def npz_of_pickled_objects(case: Case) -> list[str]:
-    return _bad_npz(case, {"x.npy": _npy("(1,)", _pickled(), "'|O'")})
+    return _bad_npz(case, {"x.npy": _npy("(1,)", pickled(), "'|O'")})
 
 
 @hostile("npz", canary=True)
@@ -584,7 +584,7 @@ def npz_of_an_endless_shape(case: Case) -> list[str]:
 
 @hostile("npz", canary=True)
 def npz_that_pretends_to_hold_suites(case: Case) -> list[str]:
-    members = {"suites.npy": _npy("(3,)", _pickled(), "'|O'")}
+    members = {"suites.npy": _npy("(3,)", pickled(), "'|O'")}
     return _bad_npz(case, members)
 
 
@@ -627,23 +627,23 @@ def suite_that_is_right(case: Case) -> list[str]:
 
 @hostile("suite", canary=True)
 def suite_with_pickled_labels(case: Case) -> list[str]:
-    return _suite(case, {"clean/y.npy": _npy("(2,)", _pickled(), "'|O'")})
+    return _suite(case, {"clean/y.npy": _npy("(2,)", pickled(), "'|O'")})
 
 
 @hostile("suite", canary=True)
 def suite_with_pickled_samples(case: Case) -> list[str]:
-    return _suite(case, {"clean/x.npy": _npy("(2,)", _pickled(), "'|O'")})
+    return _suite(case, {"clean/x.npy": _npy("(2,)", pickled(), "'|O'")})
 
 
 @hostile("suite", canary=True)
 def suite_that_is_a_pickle(case: Case) -> list[str]:
-    path = case.write("suite.npz", _pickled())
+    path = case.write("suite.npz", pickled())
     return ["run", str(case.copy()), "--on", "numpy", "--data", path]
 
 
 @hostile("suite", canary=True)
 def suite_whose_description_is_a_pickle(case: Case) -> list[str]:
-    return _suite(case, {}, _pickled())
+    return _suite(case, {}, pickled())
 
 
 @hostile("suite")
@@ -691,7 +691,7 @@ def tflite_that_is_right(case: Case) -> list[str]:
 
 @hostile("tflite", canary=True)
 def tflite_that_is_a_pickle(case: Case) -> list[str]:
-    return _tflite(case, lambda _whole: _pickled())
+    return _tflite(case, lambda _whole: pickled())
 
 
 @hostile("tflite")
@@ -762,7 +762,7 @@ def folder_that_is_right(case: Case) -> list[str]:
 
 @hostile("folder", canary=True)
 def folder_whose_manifest_is_a_pickle(case: Case) -> list[str]:
-    return _manifest(case, _pickled())
+    return _manifest(case, pickled())
 
 
 @hostile("folder")
@@ -772,7 +772,7 @@ def folder_whose_manifest_is_nothing(case: Case) -> list[str]:
 
 @hostile("folder", canary=True)
 def folder_whose_graph_is_a_pickle(case: Case) -> list[str]:
-    return _folder(case, lambda folder: (folder / "graph.npz").write_bytes(_pickled()))
+    return _folder(case, lambda folder: (folder / "graph.npz").write_bytes(pickled()))
 
 
 @hostile("folder")
@@ -863,7 +863,7 @@ def queries_that_are_right(case: Case) -> list[str]:
 @hostile("queries", canary=True)
 def queries_that_are_a_pickle(case: Case) -> list[str]:
     arguments = _queries(case)
-    (case.folder / "journal").write_bytes(_pickled())
+    (case.folder / "journal").write_bytes(pickled())
     return arguments
 
 
@@ -919,7 +919,7 @@ def config_whose_data_steer_terminals(case: Case) -> list[str]:
 
 @hostile("config", canary=True)
 def config_that_is_a_pickle(case: Case) -> list[str]:
-    return _config(case, lambda _text: _pickled())
+    return _config(case, lambda _text: pickled())
 
 
 @hostile("config")
@@ -960,7 +960,7 @@ def _build_record(case: Case, **changes: Any) -> list[str]:
 
 @hostile("build", canary=True)
 def build_that_is_a_pickle(case: Case) -> list[str]:
-    return _build(case, _pickled())
+    return _build(case, pickled())
 
 
 @hostile("build", canary=True)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from tests.hostile.files import CANARY, ESCAPE, Case, _convert, _pickled, _zip, hostile
+from tests.hostile.files import CANARY, ESCAPE, Case, _convert, _zip, hostile, pickled
 
 
 def _layer(name: str, **config: Any) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def saved_model_with_a_lambda_layer(case: Case) -> list[str]:
 
 @hostile("keras", canary=True)
 def hdf5_that_is_a_pickle(case: Case) -> list[str]:
-    return _convert(case, case.write("m.h5", _pickled()))
+    return _convert(case, case.write("m.h5", pickled()))
 
 
 @hostile("keras", canary=True)

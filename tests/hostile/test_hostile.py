@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.hostile import keras_files, model_names  # noqa: F401 - they note their files in HOSTILE
+from tests.hostile import (  # noqa: F401 - they note their files in HOSTILE
+    keras_files,
+    model_names,
+    onnx_files,
+)
 from tests.hostile.files import CANARY, ESCAPE, HOSTILE, Case, Hostile
 from tests.hostile.runner import CPU_S
 from tests.link.native import dense_model

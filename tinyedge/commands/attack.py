@@ -19,6 +19,8 @@ from tinyedge.commands.attack_oracle import OracleOptions, attack_converted
 from tinyedge.errors import DataError, UsageError
 from tinyedge.evaluation.suites import Suite, holds_pixels, save_suites
 from tinyedge.exporters.converted import MANIFEST_FILE, load_converted
+from tinyedge.graph.graph import GRAPH_FILE
+from tinyedge.importers import is_onnx_model, is_tflite_model
 from tinyedge.importers.result import file_hash
 from tinyedge.names import GRADIENT_PLACES, DatasetName
 from tinyedge.progress import Listener
@@ -80,6 +82,11 @@ def craft(
     if data is not None and subject.dataset:
         raise UsageError("--data and --dataset exclude each other")
     converted = load_converted(model) if (model / MANIFEST_FILE).is_file() else None
+    if is_tflite_model(model) or is_onnx_model(model) or model.name == GRAPH_FILE:
+        raise UsageError(
+            f"{model}: attacked as a converted model",
+            hint="tinyedge convert MODEL -o DIR, then tinyedge attack DIR --on twin",
+        )
     options.check(converted)
     started, starting = start_suite(subject.start) if subject.start else (None, None)
     if data is None and not subject.dataset:
