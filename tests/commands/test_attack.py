@@ -150,6 +150,6 @@ def test_a_file_that_is_to_be_converted_first_is_named(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(b"")
-    error = failure(capsys, 2, "attack", tmp_path / name)
+    error = failure(capsys, 2, "attack", tmp_path / name, "-o", tmp_path / "s.npz")
     assert "attacked as a converted model" in error["message"]
     assert "tinyedge convert" in error["hint"]
