@@ -52,6 +52,8 @@ class Linear:
     def logits(self, samples: Any) -> Any:
         return (samples @ self.weights).astype(np.float32)
 
+    scores = logits
+
     def margins(self, samples: Any, labels: Any) -> Any:
         return margins(self.logits(samples), labels)
 

@@ -215,7 +215,7 @@ def test_auto_pgd_halves_its_step_and_goes_back_to_the_best() -> None:
     zeros = np.zeros((1, 1), np.int8)
     randoms = [np.random.default_rng(1)]
     Descent(Hill(), zeros, np.zeros(1, np.int64), 40, (-128, 127), randoms).apgd(margin, 60)
-    assert len(seen) == 60
+    assert len(seen) == 61  # the start, and as many steps
     assert abs(seen[2] - seen[1]) > 10
     assert all(abs(value - 7) <= 1 for value in seen[-10:])
 
@@ -338,7 +338,7 @@ def test_tables_and_settings_tell_the_steps(
     epsilons = ("--attacks", "fgsm,square", "--epsilon", "1/255,0.05")
     code, out, err = run_cli(capsys, *attack, "--on", "numpy", *epsilons)
     assert code == 0, err
-    assert "0.003922, 1 step" in out
+    assert "1/255, 1 step" in out
     assert "0.05, 12 steps" in out
     refused = failure(capsys, 2, *attack, "--on", "numpy", "--attacks", "pgd", "--epsilon", 0.003)
     assert "of an int8 step" in refused["message"]
@@ -417,3 +417,90 @@ def test_functions_attack_as_the_command_does(model: ConvertedModel, tmp_path: P
     expected = craft(model.graph, clean, ("pgd",), SMALL)[1]
     assert np.array_equal(found[1].inputs, expected.inputs)
     assert not (tmp_path / "s.npz").exists()
+
+
+@pytest.mark.parametrize("attack", ["fgsm", "pgd", "apgd", "autoattack"])
+def test_what_int8_saturates_keeps_the_budget_too(attack: str) -> None:
+    """Samples reach 1, and int8 ends at 0.94: a value comes back by what lies beyond first."""
+    weights = Weights(np.eye(2, 4, dtype=np.int8) * 100, 8, np.full(2, 0.01, np.float32))
+    dense = ops.FullyConnected(
+        name="y", inputs=("x",), output="y", weights=weights, bias=np.zeros(2, np.int32)
+    )
+    tensors = {
+        "x": Tensor("x", (4,), Quantization(0.94 / 255, -128)),
+        "y": Tensor("y", (2,), Quantization(0.02, 0)),
+    }
+    graph = Graph("saturating", tensors, (dense,), "x", "y")
+    x = np.linspace(0.97, 1.0, 40, dtype=np.float32).reshape(10, 4)
+    x[:, 1] = 0.85
+    clean = Suite("clean", x, np.zeros(10, np.int64))
+    settings = AttackSettings(
+        epsilon=0.1, clip=(0.0, 1.0), autoattack_queries=20, autoattack_iterations=5, iterations=5
+    )
+    suite = craft(graph, clean, (attack,), settings)[1]
+    change = np.abs(suite.inputs - x)
+    assert 0.05 < change.max() <= 0.1 + 1e-6
+
+
+def test_targets_are_the_likeliest_classes_behind_a_softmax() -> None:
+    """int8 ties all classes that a softmax makes unlikely; the logits before it do not."""
+    scales = np.full(12, 0.02, np.float32)
+    codes = np.random.default_rng(0).integers(-127, 128, (12, 8)).astype(np.int8)
+    dense = ops.FullyConnected(
+        name="z", inputs=("x",), output="z", weights=Weights(codes, 8, scales),
+        bias=np.zeros(12, np.int32),
+    )  # fmt: skip
+    softmax = ops.Softmax(name="y", inputs=("z",), output="y")
+    tensors = {
+        "x": Tensor("x", (8,), Quantization(1 / 255, -128)),
+        "z": Tensor("z", (12,), Quantization(0.15, 0)),
+        "y": Tensor("y", (12,), Quantization(1 / 256, -128)),
+    }
+    graph = Graph("twelve", tensors, (dense, softmax), "x", "y")
+    model = IntegerModel(graph, on_numpy(graph))
+    samples = np.random.default_rng(1).integers(-128, 128, (50, 8)).astype(np.int8)
+    scores = model.scores(samples)
+    labels = scores.argmax(axis=1)
+    randoms = [np.random.default_rng(i) for i in range(50)]
+    descent = Descent(model, samples, labels, 1, (-128, 127), randoms)
+    expected = np.sort(scores, axis=1)[:, -2]
+    found = scores[np.arange(50), descent.targets(np.arange(50), 0)]
+    assert np.array_equal(found, expected)
+    behind = model.logits(samples)
+    behind[np.arange(50), labels] = -1
+    tied = (behind == behind.max(axis=1, keepdims=True)).sum(axis=1)
+    assert (tied > 1).any(), "the softmax ties some"
+
+
+@pytest.mark.parametrize(("values", "radius"), [(64, 0.0157), (784, 0.02), (16, 1.0)])
+def test_no_rounding_leads_out_of_an_l2_ball(values: int, radius: float) -> None:
+    class Flat(IntegerModel):
+        def __init__(self) -> None:
+            self.classes = 2
+
+        def margins(self, samples: Any, labels: Any) -> Any:  # noqa: ARG002
+            return np.ones(len(samples), np.float32)
+
+    random = np.random.default_rng(0)
+    origin = random.random((200, values)).astype(np.float32)
+    descent = Descent(
+        Flat(), origin, np.zeros(200, np.int64), radius, (0.0, 1.0), [random] * 200, "L2"
+    )
+    moved = descent.within(np.arange(200), origin + random.normal(size=origin.shape))
+    lengths = np.linalg.norm(moved.astype(np.float64) - origin.astype(np.float64), axis=1)
+    assert 0.5 * radius < lengths.max() <= radius
+
+
+def test_the_start_of_auto_pgd_counts_as_no_increase() -> None:
+    from tinyedge.attacks.descent import Found, _Run
+
+    class Ahead(Descent):
+        def __init__(self) -> None:
+            self.goes_on, self.norm = True, "Linf"
+
+    run = _Run(np.arange(1), np.zeros((1, 1), np.float32), None, 2.0)
+    for loss in (0.0, 1.0, 2.0, 1.0, 2.0):  # three increases in four steps
+        run.take(
+            Found(np.ones(1, np.float32), np.array([loss]), np.ones((1, 1), np.float32)), Ahead()
+        )
+    assert run._increases[0] == 3

@@ -29,7 +29,7 @@ _INCREASES = 0.75
 """Share of the steps between two checkpoints that ought to increase the loss."""
 _TINY = 1e-12
 _INSIDE = 1 - 1e-6
-"""Of the radius of an L2 ball, that rounding to float32 does not lead out of it."""
+"""Of the radius of an L2 ball, so that no rounding of the share leads out of it."""
 
 
 class Found(NamedTuple):
@@ -55,8 +55,8 @@ class Differentiable(Protocol):
 
     classes: int
 
-    def logits(self, samples: Samples) -> Float32:
-        """The logits of samples, float32 (n, classes)."""
+    def scores(self, samples: Samples) -> Float32:
+        """What ranks the classes of samples, float32 (n, classes): logits before any softmax."""
 
     def margins(self, samples: Samples, labels: Labels) -> Float32:
         """By how much the verdict on each sample is right, float32 (n,)."""
@@ -80,11 +80,14 @@ class Descent:
         labels: (n,).
         radius: that a value (of Linf), or the change of a sample (of L2), may grow to.
         bounds: the lowest and the highest value.
-        randoms: one generator a sample, so that none depends on the others.
+        randoms: one generator a sample, so that its starts do not depend on the others; Square
+            draws with that of the first sample left for all of them.
         norm: that the radius is in.
         goes_on: whether a run goes on with samples that it has fooled, to the lowest margin, and
             the first run with those that were wrong before; else it leaves them at once. What is to
             fool another model, or the device behind the float one, has to be more than just wrong.
+        limits: the lowest and the highest each value may become, (n, *shape), of Linf; by default
+            as far as the radius leads from the origin.
         best: of the samples that the model was asked about, those with the smallest margins.
         lead: their margins, float32 (n,).
     """
@@ -97,6 +100,7 @@ class Descent:
     randoms: Sequence[np.random.Generator]
     norm: Norm = "Linf"
     goes_on: bool = False
+    limits: tuple[Float32, Float32] | None = None
 
     def __post_init__(self) -> None:
         self.best = self.origin.copy()
@@ -105,10 +109,20 @@ class Descent:
         origin = self.origin.astype(np.float32)
         if self.norm == "L2":
             self._low, self._high = (np.full_like(origin, bound) for bound in self.bounds)
+            # Of every value, rounding to float32 may change half a unit in its last place.
+            unit = np.spacing(np.float32(max(map(abs, self.bounds))))
+            rounding = float(unit) / 2 * math.sqrt(math.prod(origin.shape[1:]))
+            self._inside = max(_INSIDE * self.radius - rounding, 0.0)
+        elif self.limits:
+            self._low, self._high = self.limits
         else:
             self._low = np.maximum(origin - np.float32(self.radius), self.bounds[0])
             highest = np.minimum(origin + np.float32(self.radius), self.bounds[1])
             self._high = np.maximum(highest, self._low)
+
+    def ball(self, which: NDArray[np.int64]) -> tuple[Float32, Float32]:
+        """The lowest and the highest values of some samples, of Linf."""
+        return self._low[which], self._high[which]
 
     @property
     def right(self) -> NDArray[np.int64]:
@@ -160,7 +174,7 @@ class Descent:
 
         Args:
             loss: that grows.
-            iterations: how many.
+            iterations: steps behind the start.
             rank: aims at the wrong class whose logit is the so many-th largest at the origin, from
                 0; None for no target.
         """
@@ -174,7 +188,7 @@ class Descent:
         run = _Run(which, self.within(which, at), targets, 2.0 * self.radius)
         checks = checkpoints(iterations)
         run.take(self._step(which, run.at, loss, targets), self)
-        for iteration in range(1, iterations):
+        for iteration in range(1, iterations + 1):
             run.drop_finished()
             if not len(run.which):
                 return
@@ -190,7 +204,7 @@ class Descent:
 
     def targets(self, which: NDArray[np.int64], rank: int) -> Labels:
         """The wrong classes of the so many-th largest logits at the origin, from 0."""
-        logits = self.model.logits(self.origin[which])
+        logits = self.model.scores(self.origin[which])
         logits[np.arange(len(which)), self.labels[which]] = -np.inf
         order: Labels = np.argsort(-logits, axis=1, kind="stable")
         return order[:, rank]
@@ -213,7 +227,7 @@ class Descent:
             origin = self.origin[which].astype(np.float32)
             change = (at - origin).astype(np.float64)
             lengths = np.linalg.norm(change.reshape(len(which), -1), axis=1)
-            share = np.minimum(1.0, _INSIDE * self.radius / (lengths + _TINY))
+            share = np.minimum(1.0, self._inside / (lengths + _TINY))
             at = origin + change * _each(share, change)
         inside: Float32 = np.clip(at, self._low[which], self._high[which]).astype(np.float32)
         return inside
@@ -279,7 +293,7 @@ class _Run:
         self.size = np.full(len(which), size)
         self.directions = np.zeros_like(at)
         self._left = np.ones(len(which), dtype=bool)
-        self._losses = np.full(len(which), -np.inf)
+        self._losses = np.full(len(which), np.inf)  # the start increases nothing
         self._highest = np.full(len(which), -np.inf)
         self._highest_before = np.full(len(which), -np.inf)
         self._best_at, self._best_directions = at.copy(), np.zeros_like(at)

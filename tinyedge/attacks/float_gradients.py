@@ -54,6 +54,8 @@ class DifferentiableFloat:
         found: Float32 = in_batches(self._logits, samples)
         return found
 
+    scores = logits
+
     def margins(self, samples: Float32, labels: Labels) -> Float32:
         """By how much the verdict on each sample is right, float32 (n,)."""
         return margins(self.logits(samples), labels)

@@ -72,7 +72,10 @@ class IntegerCrafter:
         for start in range(0, len(inputs), settings.batch):
             part = slice(start, start + settings.batch)
             randoms = generators(settings.seed, start, len(labels[part]))
-            descent = Descent(model, origin[part], labels[part], steps, grid.bounds, randoms)
+            limits = grid.limits(inputs[part], steps)
+            descent = Descent(
+                model, origin[part], labels[part], steps, grid.bounds, randoms, limits=limits
+            )
             for member in self._members(attack, settings).values():
                 member(descent)
             crafted.append(grid.inputs(inputs[part], descent.best))

@@ -10,7 +10,7 @@ from tinyedge.attacks.losses import Labels, Loss
 from tinyedge.attacks.margins import margins
 from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.metrics import class_logits
-from tinyedge.graph.gradients import logits_tensor, outputs_and_gradient
+from tinyedge.graph.gradients import logits_tensor, outputs_and_gradient, passes
 from tinyedge.graph.graph import Graph
 
 Float32 = NDArray[np.float32]
@@ -34,13 +34,24 @@ class IntegerModel:
         self._execute = execute
         self._temperature = temperature
         self.classes = max(graph.output_tensor.size, 2)
-        last = logits_tensor(graph)
+        self._last = last = logits_tensor(graph)
         # Before a last Logistic the border lies at 0; what follows it knows of 0.5.
         self._border = graph.output_tensor.quantization if last == graph.output else None
 
     def logits(self, samples: Int8) -> Float32:
         """Real logits of int8 samples, float32 (n, classes), without a gradient."""
         return self._class_logits(self._execute(samples).logits)
+
+    def scores(self, samples: Int8) -> Float32:
+        """What ranks the classes: of a last Softmax, which ties what is unlikely, its input."""
+        if self._last == self._graph.output:
+            return self.logits(samples)
+        quantization = self._graph.tensors[self._last].quantization
+        found = np.empty((len(samples), self.classes), np.float32)
+        for part, computed in passes(self._graph, samples):
+            real = quantization.dequantize(computed.values[self._last])
+            found[part] = class_logits(real.reshape(len(real), -1), self._border)
+        return found
 
     def margins(self, samples: Int8, labels: Labels) -> Float32:
         """By how much the verdict on each sample is right, float32 (n,)."""

@@ -183,8 +183,8 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
         )
     if zero > _ZERO_GRADIENTS:
         findings.append(
-            f"at {100 * zero:.0f} % of the samples the gradient of the loss is zero: attacks by "
-            "gradients do not know where to go"
+            f"at {100 * zero:.0f} % of the samples that are right the gradient of the loss is "
+            "zero: attacks by gradients do not know where to go"
         )
     attacked_suites = [
         Attacked(

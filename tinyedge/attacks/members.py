@@ -90,7 +90,7 @@ def members(
 
 
 def _square(descent: Descent, queries: int) -> None:
-    """Square from the samples that are left; each value stays, or moves by the whole radius."""
+    """Square from the samples that are left; each value moves as far as it may, either way."""
     which = descent.take_up()
     if not len(which):
         return
@@ -101,5 +101,5 @@ def _square(descent: Descent, queries: int) -> None:
     square = Square(
         margins, descent.radius, descent.bounds, queries, 1, descent.randoms[int(which[0])]
     )
-    origin = descent.origin[which].astype(np.float32)
-    descent.ask(which, square.search(origin, descent.labels[which]))
+    origin, ball = descent.origin[which].astype(np.float32), descent.ball(which)
+    descent.ask(which, square.search(origin, descent.labels[which], ball=ball))

@@ -46,13 +46,21 @@ class Square:
     restarts: int
     random: np.random.Generator
 
-    def search(self, x: Float32, labels: Labels, start: Float32 | None = None) -> Float32:
+    def search(
+        self,
+        x: Float32,
+        labels: Labels,
+        start: Float32 | None = None,
+        ball: tuple[Float32, Float32] | None = None,
+    ) -> Float32:
         """Samples with smaller margins than those given, float32 (n, *shape).
 
         Args:
             x: samples (n, *shape).
             labels: their classes (n,).
             start: where to begin, within epsilon of ``x``; stripes by default.
+            ball: the lowest and the highest each value may become, (n, *shape); by default those
+                that lie epsilon away, and in the range.
         """
         # Any other input is an image of one row.
         images = x if x.ndim == 4 else x.reshape(len(x), 1, -1, 1)
@@ -61,32 +69,40 @@ class Square:
         def margins(tried: Float32, own: Labels) -> Float32:
             return self.margins(tried.reshape(len(tried), *shape), own)
 
+        low, high = (end.reshape(images.shape) for end in ball or self._ball(images))
         best = (images if start is None else start.reshape(images.shape)).astype(np.float32)
         lead = margins(best, labels)
         for _restart in range(self.restarts):
             robust = np.flatnonzero(lead > 0)
             if not len(robust):
                 break
-            origin, own = images[robust], labels[robust]
+            ends, own = (low[robust], high[robust]), labels[robust]
             if start is None:
-                striped = self._stripes(origin)
-                found, left = self._descend(margins, origin, own, striped, margins(striped, own))
+                striped = self._stripes(*ends)
+                found, left = self._descend(margins, *ends, own, striped, margins(striped, own))
             else:
-                found, left = self._descend(margins, origin, own, best[robust], lead[robust])
+                found, left = self._descend(margins, *ends, own, best[robust], lead[robust])
             fooled = left <= 0
             best[robust[fooled]], lead[robust[fooled]] = found[fooled], left[fooled]
         return best.reshape(x.shape)
 
-    def _stripes(self, x: Float32) -> Float32:
-        count, _height, width, channels = x.shape
-        stripes = self.random.choice([-self.epsilon, self.epsilon], (count, 1, width, channels))
-        striped: Float32 = np.clip(x + stripes, *self.clip).astype(np.float32)
-        return striped
+    def _ball(self, x: Float32) -> tuple[Float32, Float32]:
+        low, high = (
+            np.clip(x + np.float32(change), *self.clip).astype(np.float32)
+            for change in (-self.epsilon, self.epsilon)
+        )
+        return low, high
+
+    def _stripes(self, low: Float32, high: Float32) -> Float32:
+        count, _height, width, channels = low.shape
+        upwards = self.random.choice([False, True], (count, 1, width, channels))
+        return np.where(upwards, high, low)
 
     def _descend(
         self,
         margins: Callable[[Float32, Labels], Float32],
-        x: Float32,
+        low: Float32,
+        high: Float32,
         labels: Labels,
         best: Float32,
         lead: Float32,
@@ -98,20 +114,20 @@ class Square:
             if not len(active):
                 break
             share = _SHARE / 2 ** bisect_left(_HALVINGS, query / self.queries)
-            tried = self._proposals(x[active], best[active], share)
+            tried = self._proposals(low[active], high[active], best[active], share)
             found = margins(tried, labels[active])
             better = found < lead[active]
             best[active[better]] = tried[better]
             lead[active[better]] = found[better]
         return best, lead
 
-    def _proposals(self, x: Float32, best: Float32, share: float) -> Float32:
+    def _proposals(self, low: Float32, high: Float32, best: Float32, share: float) -> Float32:
         """A square of each sample moved to another corner of the ball, covering such a share."""
-        _count, height, width, channels = x.shape
+        _count, height, width, channels = best.shape
         side = max(round(np.sqrt(share * height * width)), 1)
         tall, wide = min(side, height), min(side, width)
         rows, columns = np.arange(height), np.arange(width)
-        proposals, pending = best.copy(), np.arange(len(x))
+        proposals, pending = best.copy(), np.arange(len(best))
         for _draw in range(_DRAWS):
             count = len(pending)
             top = self.random.integers(0, height - tall + 1, (count, 1))
@@ -120,11 +136,9 @@ class Square:
             in_columns = (columns >= left) & (columns < left + wide)
             square = (in_rows[:, :, None] & in_columns[:, None, :])[..., None]
             # As in AutoAttack: the change flips sign, or stays, within the ball.
-            signs = self.random.choice([-1.0, 1.0], (count, 1, 1, channels))
-            origin = x[pending]
-            tried = best[pending] + square * signs * 2 * self.epsilon
-            tried = np.clip(tried, origin - self.epsilon, origin + self.epsilon)
-            proposals[pending] = np.clip(tried, *self.clip).astype(np.float32)
+            upwards = self.random.choice([False, True], (count, 1, 1, channels))
+            corner = np.where(upwards, high[pending], low[pending])
+            proposals[pending] = np.where(square, corner, best[pending])
             same = proposals[pending] == best[pending]
             pending = pending[same.reshape(count, -1).all(axis=1)]
             if not len(pending):

@@ -56,11 +56,30 @@ class StepGrid:
             )
         return min(steps, 255)
 
+    def limits(self, origin: Float32, steps: int) -> tuple[Float32, Float32]:
+        """The lowest and the highest int8 values that so many steps lead to, float32 (n, *shape).
+
+        A value that int8 saturates has to come back by what lies beyond first.
+        """
+        exact = self._unsaturated(origin)
+        low, high = self.bounds
+        return (
+            np.clip(exact - steps, low, high).astype(np.float32),
+            np.clip(exact + steps, low, high).astype(np.float32),
+        )
+
+    def _unsaturated(self, real: Float32) -> NDArray[np.float64]:
+        """Whole steps, also beyond int8."""
+        rounded = round_half_away(real / self.quantization.scale)
+        found: NDArray[np.float64] = rounded.astype(np.float64) + self.quantization.zero_point
+        return found
+
     def inputs(self, origin: Float32, moved: Int8) -> Float32:
         """Float samples that the host quantizes to given int8 ones.
 
-        Each value lies as many whole steps from its origin as the int8 values lie apart; one that
-        would then round elsewhere, as the origin lay on the border of two steps, is brought in.
+        Each value lies as many whole steps from its origin as the int8 values lie apart, steps
+        beyond int8 among them; one that would then round elsewhere, as the origin lay on the border
+        of two steps, is brought in.
 
         Args:
             origin: float32 (n, *shape), that ``moved`` was found from.
@@ -70,8 +89,8 @@ class StepGrid:
             float32 (n, *shape).
         """
         scale, zero_point = self.quantization.scale, self.quantization.zero_point
-        before = self.quantization.quantize(origin).astype(np.int64)
-        change = (moved.astype(np.int64) - before) * scale
+        same = moved == self.quantization.quantize(origin)
+        change = np.where(same, 0, moved - self._unsaturated(origin)) * scale
         wanted = np.clip(origin + change, *self.clip)
         middle = moved.astype(np.float64) - zero_point
         astray = round_half_away(wanted.astype(np.float32) / scale) != middle
