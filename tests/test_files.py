@@ -115,3 +115,11 @@ def test_what_cannot_be_written_is_named(
         with pytest.raises(OSError):  # noqa: PT011
             check_writable(Path(path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_links_in_a_circle_are_an_error_of_the_file(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.symlink_to(second)
+    second.symlink_to(first)
+    with pytest.raises(OSError, match="symbolic links"):
+        check_writable(first)

@@ -63,7 +63,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """
     check_writable(path)
     data = content.encode() if isinstance(content, str) else content
-    target = path.resolve()
+    target = _resolved(path)
     with _naming(path):
         if target.exists() and not target.is_file():
             target.write_bytes(data)
@@ -80,6 +80,14 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise
+
+
+def _resolved(path: Path) -> Path:
+    """What links lead to; raises OSError where they lead in a circle."""
+    try:
+        return path.resolve()
+    except RuntimeError as error:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
 
 
 @contextlib.contextmanager
@@ -123,7 +131,7 @@ def check_writable(path: Path) -> None:
     """Raises OSError, naming the path, where a file could not be written; changes nothing."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    target = path.resolve()
+    target = _resolved(path)
     existing = next(parent for parent in target.parents if parent.exists())
     if not existing.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))

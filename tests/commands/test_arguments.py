@@ -35,12 +35,12 @@ def samples(model: ConvertedModel, tmp_path: Path) -> Path:
 WRONG: dict[str, Any] = {
     "AnyPath": [5, "", "a\0b", None, b"x", []],
     "AnyPath | Sequence[AnyPath]": [5, [5], [""]],
-    "Paths": [5, [5], [""]],
+    "Paths": [5, [5], [""], iter(["a"])],
     "bool": ["", 1, None],
     "float": ["5", True],
-    "int": [1.5, "5", True],
+    "int": [1.5, "5", True, np.int64(5)],
     "Mapping[str, float]": [5, [("a", 1)]],
-    "Range": [5, "nosuch", (1,), ("a", "b"), [[1, 2]]],
+    "Range": [5, "nosuch", (1,), ("a", "b"), [[1, 2]], [(1, 2), 3]],
     "str": [5, b"x"],
     "str | Sequence[str]": [5, [5]],
 }

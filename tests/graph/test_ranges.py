@@ -10,7 +10,7 @@ from tinyedge.exporters.tflite import export_tflite
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
-from tinyedge.graph.ranges import ranges_of
+from tinyedge.graph.ranges import Range, output_range, ranges_of
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.tflm.interpreter import Interpreter
 
@@ -59,3 +59,25 @@ def test_overflow_is_judged_by_what_can_happen() -> None:
     assert [layer.kernel for layer in export_c(graph).layers][1] == "te_conv2d_s8"
     with pytest.raises(ModelError, match="channel 0 can overflow 32 bits"):
         behind_relu6(261_900)
+
+
+def test_many_channels_are_refused_before_they_take_memory() -> None:
+    """A file of some hundred bytes may claim any shape."""
+    quantization = Quantization(0.1, 0)
+    wide = (2**22,)
+    tensors = {name: Tensor(name, wide, quantization) for name in ("x", "y")}
+    logistic = ops.Logistic(name="y", inputs=("x",), output="y")
+    with pytest.raises(ModelError, match="8,388,608 channels together, allowed: up to 4,194,304"):
+        Graph("wide", tensors, (logistic,), "x", "y")
+
+
+def test_a_table_s_bounds_are_those_of_every_value_between() -> None:
+    """HardSwish falls, then rises."""
+    tensor = Tensor("x", (200,), Quantization(0.05, 10))
+    function = ops.HardSwish(name="y", inputs=("x",), output="y")
+    low, high = np.sort(np.random.default_rng(0).integers(-128, 128, (2, 200)), axis=0)
+    found = output_range(function, [Range(low, high)], [tensor], tensor)
+    table = function.table(tensor.quantization, tensor.quantization).astype(np.int64)
+    reached = [table[first + 128 : last + 129] for first, last in zip(low, high, strict=True)]
+    np.testing.assert_array_equal(found.low, [values.min() for values in reached])
+    np.testing.assert_array_equal(found.high, [values.max() for values in reached])

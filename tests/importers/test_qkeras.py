@@ -401,6 +401,27 @@ def test_averages_of_few_bits_are_fine(average: str, bits: int, tmp_path: Path) 
     assert (ops.Mean in kinds) == average.startswith("whole")
 
 
+def test_a_quantizer_behind_an_average_of_few_bits_stays(tmp_path: Path) -> None:
+    """It rounds the finer average back to the steps before it; ninths have no halves between."""
+    model = km.randomized(
+        km.sequential(
+            (9, 9, 3),
+            km.conv(padding="same"),
+            layers.BatchNormalization(),
+            km.relu(2, 1),
+            layers.AveragePooling2D(3),
+            km.relu(2, 1),
+            layers.Flatten(),
+            km.dense(10, "bits8"),
+            km.signed(8, 3),
+        )
+    )
+    path = km.save(model, tmp_path / "model.h5")
+    steps = difference(path, images((9, 9, 3)))
+    assert steps.mean() < 0.15
+    assert steps.max() < 2.01
+
+
 def test_an_average_of_8_bits_takes_no_more_operators(tmp_path: Path) -> None:
     model = km.sequential((8, 8, 3), km.conv(), km.relu(8, 1), layers.AveragePooling2D(2))
     graph = import_model(km.save(km.randomized(model), tmp_path / "model.h5")).graph

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -111,17 +111,21 @@ def _is_path(value: object) -> bool:
 def _are_paths(value: object) -> bool:
     return _is_path(value) or (
         isinstance(value, Iterable)
-        and not isinstance(value, str | PathLike)
+        and not isinstance(value, str | PathLike | Iterator)  # which could be read but once
         and all(map(_is_path, value))
     )
 
 
-def _is_number(value: object, kind: type = Real) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _are_two_numbers(value: object) -> bool:
-    return len(np.shape(value)) == 1 and len(value) == 2 and all(map(_is_number, value))  # type: ignore[arg-type, call-overload]
+    return (
+        isinstance(value, tuple | list | np.ndarray)
+        and len(value) == 2
+        and all(map(_is_number, value))
+    )
 
 
 _PATHS = (_are_paths, "a path, or several")
@@ -135,7 +139,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "Paths": _PATHS,
     "bool": (lambda value: isinstance(value, bool), "True or False"),
     "float": (_is_number, "a number"),
-    "int": (lambda value: _is_number(value, Integral), "a whole number"),
+    "int": (lambda value: type(value) is int, "a whole number, an int"),
     "Mapping[str, float]": (lambda value: isinstance(value, Mapping), "numbers by name"),
     "Range": (_are_two_numbers, "two numbers"),
     "str": (lambda value: isinstance(value, str), "a text"),

@@ -158,7 +158,7 @@ def run(
     one_of("dataset", dataset, DATASETS)
     whole("baud", baud, 1)
     ports = (port,) if isinstance(port, str) else tuple(port)
-    given = _Given(paths(data), dataset, optional_path(data_folder), samples, pixels or None)
+    given = _Given(paths(data), dataset, optional_path(data_folder), samples, pixels)
     watching = profile or trace
     if watching:
         others = {
@@ -268,7 +268,7 @@ class _Given:
     def check(self) -> None:
         """Raises UsageError for no samples, and for pixels of a range that is none."""
         whole("samples", self.count, 1)
-        if self.pixels and not -math.inf < self.pixels[0] < self.pixels[1] < math.inf:
+        if self.pixels is not None and not -math.inf < self.pixels[0] < self.pixels[1] < math.inf:
             raise UsageError("--pixels: LOW has to be below HIGH, and both finite")
 
     @property

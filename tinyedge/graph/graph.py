@@ -30,6 +30,8 @@ MAXIMUM_FILE = 2**28
 """Bytes of a graph's arrays in its file, which are those of its weights."""
 MAXIMUM_SIZE = 2**31 - 1
 """Bytes of one tensor; C counts them in an int32_t."""
+MAXIMUM_CHANNELS = 2**22
+"""Of all tensors together, last axes: what is proven of each channel has to fit in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,12 @@ class Graph:
         for name in (self.input, self.output):
             if name not in self.tensors:
                 raise ModelError(f"graph '{self.name}': tensor '{name}' is not in it")
+        channels = sum(tensor.shape[-1] for tensor in self.tensors.values() if tensor.shape)
+        if channels > MAXIMUM_CHANNELS:
+            raise ModelError(
+                f"graph '{self.name}': tensors of {channels:,} channels together, allowed: up to "
+                f"{MAXIMUM_CHANNELS:,}"
+            )
         for name, tensor in self.tensors.items():
             scale, zero_point = tensor.quantization.scale, tensor.quantization.zero_point
             if not np.isfinite(scale) or scale <= 0.0 or not -128 <= zero_point <= 127:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import (
-    INT8_MAX,
     INT8_MIN,
     INT32_MAX,
     Int64,
@@ -26,6 +25,10 @@ from tinyedge.graph.tensors import Quantization, Tensor
 
 if TYPE_CHECKING:
     from tinyedge.graph.graph import Graph
+
+
+_FOLLOWED = 2**20
+"""Elements of a tensor, up to which each is followed to the channel that it comes to lie in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,12 +189,13 @@ def _lookup(
     operator: ops.Lookup, sources: Sequence[Range], inputs: Sequence[Tensor], output: Tensor
 ) -> Range:
     table = operator.table(inputs[0].quantization, output.quantization).astype(np.int64)
-    low, high = sources[0].low[:, np.newaxis], sources[0].high[:, np.newaxis]
-    reached = (low <= ops.INT8_VALUES) & (high >= ops.INT8_VALUES)
-    return Range(
-        np.where(reached, table, INT8_MAX).min(axis=1),
-        np.where(reached, table, INT8_MIN).max(axis=1),
-    )
+    # For every pair of bounds, so that many channels cost no more than few.
+    least, most = np.zeros((2, len(table), len(table)), np.int64)
+    for first in range(len(table)):
+        least[first, first:] = np.minimum.accumulate(table[first:])
+        most[first, first:] = np.maximum.accumulate(table[first:])
+    at = sources[0].low - INT8_MIN, sources[0].high - INT8_MIN
+    return Range(least[at], most[at])
 
 
 @output_range.register
@@ -254,6 +258,8 @@ def _reshape(
     shape, last = inputs[0].shape, output.shape[-1]
     if shape[-1] == last:
         return sources[0]
+    if inputs[0].size > _FOLLOWED:
+        return _any_of(sources[0], output)
     low, high = (
         np.broadcast_to(bound, shape).reshape(-1, last)
         for bound in (sources[0].low, sources[0].high)

@@ -132,7 +132,8 @@ def _fold_activation(nodes: list[n.Node]) -> bool:
         if not isinstance(node, n.Activation):
             continue
         source = node.inputs[0]
-        if node.grid and (known := _known_grid(source)) and _covers(node.grid, known):
+        known = _known_grid(source) if _keeps_steps(source) else None
+        if node.grid and known and _covers(node.grid, known):
             _merge(nodes, node, source)
             return True
         if not consumers.single(source) or source.grid:
@@ -171,6 +172,16 @@ def _known_grid(node: n.Node) -> Grid | None:
     while isinstance(node, n.KEEPS_GRID):
         node = node.inputs[0]
     return node.grid
+
+
+def _keeps_steps(node: n.Node) -> bool:
+    """Whether a value still lies on its grid once averages have finer ones."""
+    while isinstance(node, n.KEEPS_GRID):
+        if isinstance(node, n.Pool) and node.kind == "average":
+            known = _known_grid(node)
+            return known is None or _finest(known) == known
+        node = node.inputs[0]
+    return True
 
 
 def _covers(target: Grid, grid: Grid) -> bool:

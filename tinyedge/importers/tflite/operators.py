@@ -351,10 +351,14 @@ def _grouped_convolution(
         each = replace(weights, codes=weights.codes[..., 0])
         builder.finish(operator, ops.DepthwiseConv2D, source.name, weights=each, bias=bias, **rest)
         return
+    if 2 * groups > MAXIMUM_OPERATORS:
+        raise ModelError(
+            f"{operator}: {groups:,} groups of several channels, allowed: up to "
+            f"{MAXIMUM_OPERATORS // 2:,}"
+        )
     output = Tensor(source.name, (), builder.target(operator))
     names = []
-    for group in range(groups):
-        own = np.array_split(np.arange(len(bias)), groups)[group]
+    for group, own in enumerate(np.split(np.arange(len(bias)), groups)):
         part = _part(builder, source, 2, group * integers.shape[3], integers.shape[3])
         each = Weights.narrowest(np.ascontiguousarray(integers[own]), weights.scales[own])
         rest_of = {**rest, "weights": each, "bias": bias[own]}
