@@ -108,8 +108,10 @@ def _hoist_activation(nodes: list[n.Node]) -> bool:
         if not isinstance(node, n.Activation):
             continue
         middle = node.inputs[0]
-        passes = isinstance(middle, n.Pad | n.Reshape) or (
-            isinstance(middle, n.Pool) and middle.kind == "max"
+        passes = (
+            isinstance(middle, n.Reshape)
+            or (isinstance(middle, n.Pad) and middle.value is None)
+            or (isinstance(middle, n.Pool) and middle.kind == "max")
         )
         if not passes or not consumers.single(middle) or not consumers.single(middle.inputs[0]):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -28,6 +29,7 @@ _ELEMENTWISE = {
     "Min": np.minimum,
     "Equal": np.equal,
 }
+_VARIADIC = ("Max", "Min")
 _CASTS = {
     1: np.float32,
     2: np.uint8,
@@ -66,9 +68,11 @@ def _elementwise(tracer: Tracer, each: OnnxNode) -> Value:
         for one, other in ((first, second), (second, first)):
             if isinstance(one, Quantized) and isinstance(other, np.ndarray):
                 return _scaled(each, one, other.astype(np.float64))
-    a, b = tracer.constant(each, 0), tracer.constant(each, 1)
-    _check_size(each, np.broadcast_shapes(a.shape, b.shape))
-    return np.asarray(_ELEMENTWISE[each.kind](a, b))
+    given = [tracer.constant(each, position) for position in range(len(each.inputs))]
+    if len(given) != 2 and each.kind not in _VARIADIC:
+        raise ModelError(f"{each}: {len(given)} inputs, allowed: two")
+    _check_size(each, np.broadcast_shapes(*(value.shape for value in given)))
+    return np.asarray(functools.reduce(_ELEMENTWISE[each.kind], given))
 
 
 @folds("Div")
@@ -115,9 +119,12 @@ def _same(tracer: Tracer, each: OnnxNode) -> Value:
 @folds("Clip")
 def _clip(tracer: Tracer, each: OnnxNode) -> Value:
     x = tracer.constant(each, 0)
-    for position, limit in ((1, np.maximum), (2, np.minimum)):
+    limits: dict[str, Any] = {"min": np.maximum, "max": np.minimum}
+    for position, (name, limit) in enumerate(limits.items(), 1):
         if tracer.optional(each, position) is not None:
             x = np.asarray(limit(x, tracer.constant(each, position)))
+        elif name in each.attributes:  # up to opset 10
+            x = np.asarray(limit(x, x.dtype.type(each.attributes[name])))
     return x
 
 

@@ -205,13 +205,24 @@ def _compute(node: n.Node, inputs: list[Float32]) -> Float32:
         case n.Mean():
             return np.asarray(value.mean(axis=(1, 2), keepdims=True))
         case n.Pad():
-            return _padded(value, node.padding, _LOWEST if node.lowest else 0.0)
+            return _padded(value, node.padding, _filler(node))
         case n.Pool():
             return _pooled(node, value)
         case n.Function():
             return _function(node, value)
         case _:  # an activation, or a reshape
             return value.reshape(-1, *node.shape)
+
+
+def _filler(node: n.Pad) -> float:
+    """The real number that a padding adds."""
+    if node.value is None:
+        return _LOWEST if node.lowest else 0.0
+    source = node.inputs[0]
+    while isinstance(source, n.KEEPS_GRID) and not source.grid:
+        source = source.inputs[0]
+    assert source.grid
+    return float(source.grid.quantization.dequantize(node.value))
 
 
 def _padded(value: Float32, padding: tuple[int, int, int, int], fill: float = 0.0) -> Float32:

@@ -260,13 +260,18 @@ class _Reader:
 
     def _opset(self) -> int:
         newest = int(self._onnx.defs.onnx_opset_version())
-        found = 1
+        found = 0
         for entry in self._proto.opset_import:
             domain = _text(entry.domain)
             if DOMAINS.get(domain) == "":
-                found = entry.version
+                found = int(entry.version)
                 if not OLDEST_OPSET <= found <= newest:
                     self._reasons.append(f"opset {found}, allowed: {OLDEST_OPSET} to {newest}")
+                    return found
+        if not found:
+            self._reasons.append(
+                f"no opset of ONNX's own operators, allowed: {OLDEST_OPSET} to {newest}"
+            )
         return found
 
     def _node(self, index: int, node: Any) -> OnnxNode:

@@ -61,12 +61,17 @@ class Flow:
     Attributes:
         node: of the graph to come; its shape is as the integers lie.
         places: of ONNX's shape, the batch of one included: where in the node's value each is.
-        integer: whether the file has the integers here, or the real numbers.
+        moved: what the int8 is more than the file's integer; None where the file has real numbers.
     """
 
     node: n.Node
     places: Places
-    integer: bool = False
+    moved: int | None = None
+
+    @property
+    def integer(self) -> bool:
+        """Whether the file has the integers here, or the real numbers."""
+        return self.moved is not None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -195,7 +200,7 @@ class Tracer:
             shape = (*shape[1:], shape[0])
             places = self.channels_first(shape)
         node = n.Input(name=given.name, inputs=[], shape=shape, value_of=given.name)
-        flow = self.flow(node, places, integer=given.type in ("UINT8", "INT8"))
+        flow = self.flow(node, places, moved={"UINT8": -128, "INT8": 0}.get(given.type))
         if given.type not in ("FLOAT", "FLOAT16", "UINT8", "INT8"):
             raise ModelError(
                 f"input '{given.name}' is {given.type}, allowed: FLOAT, UINT8 and INT8"
@@ -214,6 +219,8 @@ class Tracer:
             raise ModelError(f"{each}: '{taken[0]}' is computed twice")
         given = [self.values[name] for name in each.inputs if name]
         if any(isinstance(value, Flow) for value in given):
+            if each.kind not in HANDLERS:
+                raise ModelError(f"{each}: of a value that is computed: not supported")
             result = HANDLERS[each.kind](self, each)
         elif each.kind in FOLDERS:
             result = FOLDERS[each.kind](self, each)
@@ -341,13 +348,13 @@ class Tracer:
         name = each.name + rest.pop("part", "")
         return made(name=self.unique(name), inputs=inputs, layers=(name,), **rest)
 
-    def flow(self, node: n.Node, places: Places, *, integer: bool = False) -> Flow:
+    def flow(self, node: n.Node, places: Places, *, moved: int | None = None) -> Flow:
         """The value of a node, which joins the others."""
         if id(node) not in self._known:
             self._known.add(id(node))
             self._count_activation(node.shape)
             self.nodes.append(node)
-        return Flow(node, places, integer)
+        return Flow(node, places, moved)
 
     def _count_activation(self, shape: tuple[int, ...]) -> None:
         size = math.prod(shape)
@@ -403,21 +410,29 @@ class Tracer:
         self.flow(shaped, self.in_order(shape))
         return shaped
 
-    def quantized(self, each: OnnxNode, flow: Flow, grid: Grid, *, integer: bool) -> Flow:
+    def quantized(
+        self, each: OnnxNode, flow: Flow, grid: Grid, *, moved: int | None = None
+    ) -> Flow:
         """A flow on a grid; the same one where the file puts it there twice."""
         key = (id(flow.node), grid)
         if key not in self._quantized:
             node = self.add(each, n.Activation, [flow.node], shape=flow.node.shape, grid=grid)
             self._quantized[key] = self.flow(node, flow.places).node
-        return Flow(self._quantized[key], flow.places, integer)
+        return Flow(self._quantized[key], flow.places, moved)
 
 
 def grid_of(flow: Flow) -> Quantization | None:
     """The quantization that a flow's value has, as far as it is known."""
+    grid = known_grid(flow)
+    return grid.quantization if grid else None
+
+
+def known_grid(flow: Flow) -> Grid | None:
+    """The grid that a flow's value lies on, as far as it is known."""
     node = flow.node
     while isinstance(node, n.KEEPS_GRID) and not node.grid:
         node = node.inputs[0]
-    return node.grid.quantization if node.grid else None
+    return node.grid
 
 
 def _last_to_first(places: Places) -> bool:
