@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,28 @@ def test_values_of_several_shapes_are_told_with_both(
     path = written(tmp_path, nodes, {**QUANTIZED, "shape": np.array(wanted)}, [1, 3])
     with pytest.raises(ModelError, match=rf"shapes \(1, 3\) and {told}, allowed"):
         import_model(path)
+
+
+def test_a_run_of_activations_becomes_one(tmp_path: Path) -> None:
+    """All their limits are kept."""
+    count = 600
+    names = ["b", *(f"r{i}" for i in range(count)), "y"]
+    limits: list[dict[str, Any]] = [{"min": -1.0}, {"max": 3.0}, {"min": -0.5}]
+    nodes: list[Node] = [
+        ("QuantizeLinear", "x,s,z", "a", {}),
+        ("DequantizeLinear", "a,s,z", "b", {}),
+    ]
+    nodes += [
+        ("Clip", source, name, limits[i % 3]) for i, (source, name) in enumerate(pairwise(names))
+    ]
+    path = written(tmp_path, nodes, QUANTIZED, [1, 3], opset=10)
+    result = import_model(path)
+    assert len(result.graph.operators) == 1
+    found = answer(result, np.array([-2.0, 1.0, 5.0]))
+    np.testing.assert_allclose(found, [-0.5, 1.0, 3.0], atol=1e-5)
+
+
+def test_more_nodes_than_a_graph_could_take_are_refused(tmp_path: Path) -> None:
+    nodes: list[Node] = [("Relu", f"r{i}" if i else "x", f"r{i + 1}", {}) for i in range(4001)]
+    with pytest.raises(ModelError, match=r"4,001 nodes, allowed: up to 4,000"):
+        import_model(written(tmp_path, nodes, {}, [1, 3]))
