@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -279,3 +280,68 @@ def test_more_nodes_than_a_graph_could_take_are_refused(tmp_path: Path) -> None:
     nodes: list[Node] = [("Relu", f"r{i}" if i else "x", f"r{i + 1}", {}) for i in range(4001)]
     with pytest.raises(ModelError, match=r"4,001 nodes, allowed: up to 4,000"):
         import_model(written(tmp_path, nodes, {}, [1, 3]))
+
+
+INPUT: list[Node] = [
+    ("QuantizeLinear", "x,s,z", "a", {}),
+    ("DequantizeLinear", "a,s,z", "b", {}),
+    ("DequantizeLinear", "k,t", "w", {}),
+]
+
+
+def convolved(folder: Path, shape: list[int], weights: tuple[int, ...], **rest: Any) -> Path:
+    """A convolution whose result the file does not quantize."""
+    codes = np.random.default_rng(0).integers(-9, 10, weights).astype(np.int8)
+    constants = {**QUANTIZED, "k": codes, "t": np.float32(0.01)}
+    return written(folder, [*INPUT, ("Conv", "b,w", "y", rest)], constants, shape)
+
+
+def test_more_products_than_can_be_estimated_are_refused(tmp_path: Path) -> None:
+    same = {"pads": [2] * 4}
+    path = convolved(tmp_path, [1, 64, 256, 256], (64, 64, 5, 5), **same)
+    with pytest.raises(ModelError, match=r"'y' \(Conv\): 6,710,886,400 products, .*allowed: 1,073"):
+        import_model(path)
+    pool: Node = ("MaxPool", "b", "y", {"kernel_shape": [64, 64]})
+    constants = {**QUANTIZED, "k": np.ones(1, np.int8), "t": np.float32(0.01)}
+    path = written(tmp_path, [*INPUT, pool], constants, [1, 16, 256, 256])
+    with pytest.raises(ModelError, match=r"'y' \(MaxPool\): 2,441,150,464 products"):
+        import_model(path)
+
+
+def test_the_products_of_all_layers_count_together(tmp_path: Path) -> None:
+    nodes: list[Node] = [
+        *INPUT,
+        ("Conv", "b,w", "c", {"pads": [1] * 4}),
+        ("Conv", "c,w", "y", {"pads": [1] * 4}),
+    ]
+    codes = np.ones((64, 64, 3, 3), np.int8)
+    constants = {**QUANTIZED, "k": codes, "t": np.float32(0.01)}
+    path = written(tmp_path, nodes, constants, [1, 64, 128, 128])
+    with pytest.raises(ModelError, match=r"'y' \(Conv\): 603,979,776 .* together 1,207,959,552"):
+        import_model(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "weights", "rest"),
+    [
+        ([1, 16, 1, 4096], (2, 16, 1, 255), {}),
+        ([1, 4, 256, 256], (1024, 1, 3, 3), {"group": 4, "strides": [200, 200]}),
+    ],
+)
+def test_windows_are_copied_in_parts(
+    shape: list[int], weights: tuple[int, ...], rest: dict[str, Any], tmp_path: Path
+) -> None:
+    """A long row, and few of many channels of a large image."""
+    path = convolved(tmp_path, shape, weights, **rest)
+    tracemalloc.start()
+    try:
+        result = import_model(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 150 * 2**20
+    sample = np.random.default_rng(1).random(shape[1:]).astype(np.float32)
+    expected = runtime(path, sample)
+    found = answer(result, np.moveaxis(sample, 0, -1))
+    step = result.graph.output_tensor.quantization.scale
+    np.testing.assert_allclose(np.moveaxis(found, -1, 0), expected, atol=1.01 * step)

@@ -225,6 +225,7 @@ def dequantized_constant(tracer: Tracer, each: OnnxNode, position: int, axis: in
         axis: that several scales belong to.
     """
     values = tracer.constant(each, position)
+    _check_size(each, values.shape)
     codes = values.astype(np.int64)
     if tracer.optional(each, position + 2) is not None:
         zero_points = tracer.constant(each, position + 2).astype(np.int64)

@@ -220,6 +220,7 @@ def convolution(
         tracer.notes.append(f"{each}: {group} groups become one, with weights of zero between them")
         codes = _ungrouped(each, codes, group)
     laid = codes[:, 0] if depthwise else codes.transpose(0, 2, 3, 1)
+    tracer.count_products(each, math.prod(shape), laid[0].size)
     node = tracer.add(
         each,
         n.Linear,
@@ -298,6 +299,7 @@ def product(tracer: Tracer, each: OnnxNode, flow: Flow, weights: Quantized, bias
         raise ModelError(f"{each}: weights for {inputs} inputs, input {flow.shape}")
     codes = weights.codes.astype(np.int16)
     rows = math.prod(flow.shape[1:-1])
+    tracer.count_products(each, rows * outputs, inputs)
     common: dict[str, Any] = {"scales": scales, "bias": bias, "finer": weights.finer}
     if rows == 1:
         # Columns in the order that the input lies in.
@@ -590,6 +592,7 @@ def pool(tracer: Tracer, each: OnnxNode, flow: Flow, kind: str) -> Flow:
         needed += [before, max((out - 1) * stride[i] + kernel[i] - size[i] - before, 0), out]
     exact = (needed[0], needed[1], needed[3], needed[4])
     shape = (needed[2], needed[5], image.shape[2])
+    tracer.count_products(each, math.prod(shape), math.prod(kernel))
     same = exact == ops.same_padding(size, kernel, stride)
     counted = kind == "AveragePool" and bool(each.attributes.get("count_include_pad", 0))
     if counted and ceil and exact != padding:

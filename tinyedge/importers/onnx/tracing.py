@@ -31,6 +31,8 @@ LARGEST_CONSTANT = 2**24
 _LARGEST_ACTIVATION = 2**22
 _MOST_ELEMENTS = 2**26
 """Of all activations together, and of all constants that are computed."""
+_MOST_PRODUCTS = 2**30
+"""Of all windows together: ranges are estimated from some tens of inputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +161,7 @@ class Tracer:
     _known: set[int] = field(default_factory=set)
     _elements: int = 0
     _computed: int = 0
+    _products: int = 0
 
     def trace(self) -> Trace:
         """Follows all nodes.
@@ -238,6 +241,22 @@ class Tracer:
         self._computed += elements
         if elements > LARGEST_CONSTANT or self._computed > _MOST_ELEMENTS:
             raise ModelError(f"constants of more than {_MOST_ELEMENTS:,} elements are computed")
+
+    def count_products(self, each: OnnxNode, outputs: int, window: int) -> None:
+        """Counts what windows take in; raises ModelError for too much.
+
+        Args:
+            each: the file's node.
+            outputs: elements of its result.
+            window: elements that each is made from.
+        """
+        self._products += outputs * window
+        if self._products > _MOST_PRODUCTS:
+            raise ModelError(
+                f"{each}: {outputs * window:,} products, all together {self._products:,}; allowed: "
+                f"{_MOST_PRODUCTS:,}",
+                hint="a network for a microcontroller takes a hundredth of it",
+            )
 
     def _finish(self, output: Flow) -> Trace:
         node = output.node
