@@ -345,3 +345,20 @@ def test_windows_are_copied_in_parts(
     found = answer(result, np.moveaxis(sample, 0, -1))
     step = result.graph.output_tensor.quantization.scale
     np.testing.assert_allclose(np.moveaxis(found, -1, 0), expected, atol=1.01 * step)
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (("Shape", "s,b", "y", {}), r"\(Shape\): 2 inputs, allowed: one"),
+        (("Identity", "", "y", {}), r"\(Identity\): no input"),
+    ],
+)
+def test_an_input_that_is_left_out_is_told(node: Node, reason: str, tmp_path: Path) -> None:
+    nodes: list[Node] = [
+        ("QuantizeLinear", "x,s,z", "a", {}),
+        ("DequantizeLinear", "a,s,z", "b", {}),
+        node,
+    ]
+    with pytest.raises(ModelError, match=reason):
+        import_model(written(tmp_path, nodes, QUANTIZED, [1, 3]))

@@ -112,7 +112,8 @@ def _function(tracer: Tracer, each: OnnxNode) -> Value:
 @folds("Identity", "Dropout")
 def _same(tracer: Tracer, each: OnnxNode) -> Value:
     value = tracer.optional(each, 0)
-    assert value is not None
+    if value is None:
+        raise ModelError(f"{each}: no input")
     return value
 
 

@@ -73,7 +73,8 @@ def cast(tracer: Tracer, each: OnnxNode, flow: Flow) -> Flow:
 @handles("Shape")
 def _shape(tracer: Tracer, each: OnnxNode) -> Value:
     flow = tracer.optional(each, 0)
-    assert isinstance(flow, Flow)
+    if not isinstance(flow, Flow):
+        raise ModelError(f"{each}: {len(each.inputs)} inputs, allowed: one")
     return shape_of(each, flow.shape)
 
 
