@@ -108,8 +108,10 @@ def _hoist_activation(nodes: list[n.Node]) -> bool:
         if not isinstance(node, n.Activation):
             continue
         middle = node.inputs[0]
-        passes = isinstance(middle, n.Pad | n.Reshape) or (
-            isinstance(middle, n.Pool) and middle.kind == "max"
+        passes = (
+            isinstance(middle, n.Reshape)
+            or (isinstance(middle, n.Pad) and middle.value is None)
+            or (isinstance(middle, n.Pool) and middle.kind == "max")
         )
         if not passes or not consumers.single(middle) or not consumers.single(middle.inputs[0]):
             continue
@@ -126,9 +128,12 @@ def _hoist_activation(nodes: list[n.Node]) -> bool:
 
 
 def _fold_activation(nodes: list[n.Node]) -> bool:
-    """Activations into the operator that computes their input."""
+    """Activations into the operator that computes their input, runs of them at once."""
     consumers = n.Consumers.of(nodes)
-    for node in nodes:
+    folded: n.Node | None = None
+    for node in list(nodes):
+        if folded and folded not in node.inputs:
+            return True
         if not isinstance(node, n.Activation):
             continue
         source = node.inputs[0]
@@ -151,8 +156,9 @@ def _fold_activation(nodes: list[n.Node]) -> bool:
             source.bounds = (max(low), min(high))
             source.grid = _bounded(node.grid, source.bounds) if node.grid else None
             _merge(nodes, node, source)
-            return True
-    return False
+            consumers.counts[id(source)] = consumers.counts.get(id(node), 0)
+            folded = source
+    return folded is not None
 
 
 def _share_grid(nodes: list[n.Node]) -> bool:

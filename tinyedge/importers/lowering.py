@@ -145,7 +145,7 @@ def _lower(builder: _Builder, node: n.Node) -> None:
         case n.Mean():
             operator = ops.Mean(name=name, inputs=inputs, output=output)
         case n.Pad():
-            value = INT8_MIN if node.lowest else None
+            value = INT8_MIN if node.lowest else node.value
             operator = ops.Pad(
                 name=name, inputs=inputs, output=output, padding=node.padding, value=value
             )

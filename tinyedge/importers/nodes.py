@@ -153,10 +153,12 @@ class Pad(Node):
     Attributes:
         padding: rows and columns.
         lowest: the smallest int8 in place of zeros, which no maximum heeds.
+        value: an int8 in place of zeros, behind what lies on a grid.
     """
 
     padding: Padding
     lowest: bool = False
+    value: int | None = None
 
 
 @dataclass(eq=False, kw_only=True)

@@ -11,6 +11,7 @@ needed.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tinyedge.importers.onnx.tracing import Trace
 
 SUFFIX = ".onnx"
+_QUANTIZED = re.compile(r"^(Quantize|Dequantize|QLinear|com\.microsoft\.Q|qonnx\.)")
+"""Operators that only a quantized file has."""
 _COMPARED_SAMPLES = 256
 
 
@@ -85,9 +88,7 @@ def _import(
     from tinyedge.importers.onnx.reader import read_onnx, reading
 
     model = read_onnx(path, KNOWN)
-    if not any(
-        "Quant" in node.kind or ".Q" in node.kind or "QLinear" in node.kind for node in model.nodes
-    ):
+    if not any(map(_QUANTIZED.search, (node.kind for node in model.nodes))):
         raise ModelError("a model of floats: nothing in it is quantized", QUANTIZE)
     with reading("the file"):
         trace = _trace(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -28,6 +29,7 @@ _ELEMENTWISE = {
     "Min": np.minimum,
     "Equal": np.equal,
 }
+_VARIADIC = ("Max", "Min")
 _CASTS = {
     1: np.float32,
     2: np.uint8,
@@ -66,9 +68,11 @@ def _elementwise(tracer: Tracer, each: OnnxNode) -> Value:
         for one, other in ((first, second), (second, first)):
             if isinstance(one, Quantized) and isinstance(other, np.ndarray):
                 return _scaled(each, one, other.astype(np.float64))
-    a, b = tracer.constant(each, 0), tracer.constant(each, 1)
-    _check_size(each, np.broadcast_shapes(a.shape, b.shape))
-    return np.asarray(_ELEMENTWISE[each.kind](a, b))
+    given = [tracer.constant(each, position) for position in range(len(each.inputs))]
+    if len(given) != 2 and each.kind not in _VARIADIC:
+        raise ModelError(f"{each}: {len(given)} inputs, allowed: two")
+    _check_size(each, np.broadcast_shapes(*(value.shape for value in given)))
+    return np.asarray(functools.reduce(_ELEMENTWISE[each.kind], given))
 
 
 @folds("Div")
@@ -108,16 +112,20 @@ def _function(tracer: Tracer, each: OnnxNode) -> Value:
 @folds("Identity", "Dropout")
 def _same(tracer: Tracer, each: OnnxNode) -> Value:
     value = tracer.optional(each, 0)
-    assert value is not None
+    if value is None:
+        raise ModelError(f"{each}: no input")
     return value
 
 
 @folds("Clip")
 def _clip(tracer: Tracer, each: OnnxNode) -> Value:
     x = tracer.constant(each, 0)
-    for position, limit in ((1, np.maximum), (2, np.minimum)):
+    limits: dict[str, Any] = {"min": np.maximum, "max": np.minimum}
+    for position, (name, limit) in enumerate(limits.items(), 1):
         if tracer.optional(each, position) is not None:
             x = np.asarray(limit(x, tracer.constant(each, position)))
+        elif name in each.attributes:  # up to opset 10
+            x = np.asarray(limit(x, x.dtype.type(each.attributes[name])))
     return x
 
 
@@ -218,6 +226,7 @@ def dequantized_constant(tracer: Tracer, each: OnnxNode, position: int, axis: in
         axis: that several scales belong to.
     """
     values = tracer.constant(each, position)
+    _check_size(each, values.shape)
     codes = values.astype(np.int64)
     if tracer.optional(each, position + 2) is not None:
         zero_points = tracer.constant(each, position + 2).astype(np.int64)

@@ -23,6 +23,7 @@ from tinyedge.importers.onnx.tracing import (
     checks,
     grid_of,
     handles,
+    known_grid,
 )
 from tinyedge.keras.grids import Float64, Grid
 
@@ -44,7 +45,7 @@ def _moved(tracer: Tracer, each: OnnxNode) -> Value:
     places = moved(tracer, each, flow.places)
     if places.ndim == 0:
         raise ModelError(f"{each}: nothing but the batch is left")
-    return Flow(flow.node, places, flow.integer)
+    return Flow(flow.node, places, flow.moved)
 
 
 @handles("Identity", "Dropout", "Cast")
@@ -72,7 +73,8 @@ def cast(tracer: Tracer, each: OnnxNode, flow: Flow) -> Flow:
 @handles("Shape")
 def _shape(tracer: Tracer, each: OnnxNode) -> Value:
     flow = tracer.optional(each, 0)
-    assert isinstance(flow, Flow)
+    if not isinstance(flow, Flow):
+        raise ModelError(f"{each}: {len(each.inputs)} inputs, allowed: one")
     return shape_of(each, flow.shape)
 
 
@@ -219,6 +221,7 @@ def convolution(
         tracer.notes.append(f"{each}: {group} groups become one, with weights of zero between them")
         codes = _ungrouped(each, codes, group)
     laid = codes[:, 0] if depthwise else codes.transpose(0, 2, 3, 1)
+    tracer.count_products(each, math.prod(shape), laid[0].size)
     node = tracer.add(
         each,
         n.Linear,
@@ -297,6 +300,7 @@ def product(tracer: Tracer, each: OnnxNode, flow: Flow, weights: Quantized, bias
         raise ModelError(f"{each}: weights for {inputs} inputs, input {flow.shape}")
     codes = weights.codes.astype(np.int16)
     rows = math.prod(flow.shape[1:-1])
+    tracer.count_products(each, rows * outputs, inputs)
     common: dict[str, Any] = {"scales": scales, "bias": bias, "finer": weights.finer}
     if rows == 1:
         # Columns in the order that the input lies in.
@@ -422,7 +426,12 @@ def elementwise(
     if np.array_equal(first.places, second.places):
         places, shape = first.places, first.node.shape
         sources = [first.node, tracer.reshaped(each, second.node, shape)]
-    elif len(first.shape) == len(second.shape) >= 3:
+    elif first.shape != second.shape and not _images_of_one_rank(first, second):
+        raise ModelError(
+            f"{each}: of values of shapes {first.shape} and {second.shape}, allowed: one shape, or "
+            "images of as many axes, each as long as the other's or 1"
+        )
+    elif len(first.shape) >= 3:
         sources = [tracer.image(each, flow) for flow in flows]
         shape = tuple(int(size) for size in np.broadcast_shapes(*(x.shape for x in sources)))
         places = tracer.channels_first(shape, len(first.shape))
@@ -432,19 +441,25 @@ def elementwise(
     return tracer.flow(node, places)
 
 
+def _images_of_one_rank(first: Flow, second: Flow) -> bool:
+    """Whether two values are images that an operator may take together."""
+    pairs = zip(first.shape, second.shape, strict=False)
+    return len(first.shape) == len(second.shape) in (3, 4) and all(
+        a == b or 1 in (a, b) for a, b in pairs
+    )
+
+
 @handles("Concat")
 def _concat(tracer: Tracer, each: OnnxNode) -> Value:
     first = tracer.optional(each, 0)
     integer = isinstance(first, Flow) and first.integer
     flows = [tracer.flow_of(each, i, integer=integer) for i in range(len(each.inputs))]
-    if integer and len({grid_of(flow) for flow in flows}) != 1:
-        raise ModelError(f"{each}: of integers with several scales")
-    return concatenated(tracer, each, flows, integer=integer)
+    if integer and len({(grid_of(flow), flow.moved) for flow in flows}) != 1:
+        raise ModelError(f"{each}: of integers with several scales or types")
+    return concatenated(tracer, each, flows)
 
 
-def concatenated(
-    tracer: Tracer, each: OnnxNode, flows: list[Flow], *, integer: bool = False
-) -> Flow:
+def concatenated(tracer: Tracer, each: OnnxNode, flows: list[Flow]) -> Flow:
     """Values behind each other; images along any axis, rows along their only one."""
     ranks = {len(flow.shape) for flow in flows}
     rank = ranks.pop()
@@ -471,11 +486,12 @@ def concatenated(
         shape = (*sizes[0][:along], total, *sizes[0][along + 1 :])
         places = tracer.channels_first(shape, rank)
     node = tracer.add(each, n.Concatenation, sources, shape=shape, axis=along)
-    if integer:
+    if flows[0].integer:
         common = grid_of(flows[0])
-        assert common
+        if common is None:
+            raise ModelError(f"{each}: integers of no known scale")
         node.grid = Grid(common)
-    return tracer.flow(node, places, integer=integer)
+    return tracer.flow(node, places, moved=flows[0].moved)
 
 
 # Activations.
@@ -504,11 +520,11 @@ def _clipped_integers(tracer: Tracer, each: OnnxNode, flow: Flow) -> Flow:
     limits = [tracer.constant(each, position) for position in (1, 2)]
     if quantization is None or any(limit.size != 1 for limit in limits):
         raise ModelError(f"{each}: integers of no known scale, or several limits")
-    moved = 128 if limits[0].dtype == np.uint8 else 0
-    low, high = (int(limit.astype(np.int64).ravel()[0]) - moved for limit in limits)
+    moved = flow.moved or 0
+    low, high = (int(limit.astype(np.int64).ravel()[0]) + moved for limit in limits)
     if not -128 <= low <= quantization.zero_point <= high <= 127:
-        raise ModelError(f"{each}: from {low + moved} to {high + moved}, which leaves zero out")
-    return tracer.quantized(each, flow, Grid(quantization, (low, high)), integer=True)
+        raise ModelError(f"{each}: from {low - moved} to {high - moved}, which leaves zero out")
+    return tracer.quantized(each, flow, Grid(quantization, (low, high)), moved=moved)
 
 
 @handles("Sigmoid", "Tanh", "LeakyRelu", "Softmax")
@@ -577,6 +593,7 @@ def pool(tracer: Tracer, each: OnnxNode, flow: Flow, kind: str) -> Flow:
         needed += [before, max((out - 1) * stride[i] + kernel[i] - size[i] - before, 0), out]
     exact = (needed[0], needed[1], needed[3], needed[4])
     shape = (needed[2], needed[5], image.shape[2])
+    tracer.count_products(each, math.prod(shape), math.prod(kernel))
     same = exact == ops.same_padding(size, kernel, stride)
     counted = kind == "AveragePool" and bool(each.attributes.get("count_include_pad", 0))
     if counted and ceil and exact != padding:
@@ -606,7 +623,7 @@ def pool(tracer: Tracer, each: OnnxNode, flow: Flow, kind: str) -> Flow:
         padding=exact,
         shape=shape,
     )
-    return tracer.flow(node, tracer.channels_first(shape, len(flow.shape)), integer=flow.integer)
+    return tracer.flow(node, tracer.channels_first(shape, len(flow.shape)), moved=flow.moved)
 
 
 @handles("GlobalAveragePool")
@@ -660,9 +677,7 @@ def _pad(tracer: Tracer, each: OnnxNode) -> Value:
     if each.attributes.get("mode", "constant") != "constant" or len(pads) != 2 * len(axes):
         raise ModelError(f"{each}: mode {each.attributes.get('mode')}, pads {pads}")
     value = tracer.scalar(each, 2, float(each.attributes.get("value", 0.0)))
-    zero = grid_of(flow)
-    if value != (zero.zero_point if integer and zero else 0.0):
-        raise ModelError(f"{each}: pads with {value}, allowed: zero")
+    filler = _filler(each, flow, value)
     amounts = dict.fromkeys(range(rank), (0, 0))
     for i, axis in enumerate(axes):
         amounts[axis % rank] = (pads[i], pads[i + len(axes)])
@@ -673,5 +688,21 @@ def _pad(tracer: Tracer, each: OnnxNode) -> Value:
     padding = (*rows, *amounts[rank - 1])
     height, width, channels = slid(each, image, (1, 1), (1, 1), padding)
     shape = (height, width, channels)
-    node = tracer.add(each, n.Pad, [image], padding=padding, shape=shape)
-    return tracer.flow(node, tracer.channels_first(shape, rank), integer=integer)
+    node = tracer.add(each, n.Pad, [image], padding=padding, shape=shape, value=filler)
+    return tracer.flow(node, tracer.channels_first(shape, rank), moved=flow.moved)
+
+
+def _filler(each: OnnxNode, flow: Flow, value: float) -> int | None:
+    """The int8 that stands for what a Pad adds; None for zero."""
+    if flow.moved is None:
+        if value:
+            raise ModelError(f"{each}: pads with {value}, allowed: zero")
+        return None
+    filler, known = value + flow.moved, known_grid(flow)
+    low, high = known.clamp if known else (-128, 127)
+    if not low <= filler <= high:
+        raise ModelError(
+            f"{each}: pads with {value:g}, allowed: its input's {low - flow.moved} to "
+            f"{high - flow.moved}"
+        )
+    return None if known and filler == known.quantization.zero_point else int(filler)

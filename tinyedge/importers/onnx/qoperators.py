@@ -8,16 +8,10 @@ from tinyedge.errors import ModelError
 from tinyedge.importers import nodes as n
 from tinyedge.importers.onnx import layers
 from tinyedge.importers.onnx.folding import dequantized_constant
-from tinyedge.importers.onnx.quantizers import dequantized, grid_of_inputs
+from tinyedge.importers.onnx.quantizers import dequantized, quantized_as
 from tinyedge.importers.onnx.reader import OnnxNode
 from tinyedge.importers.onnx.tracing import Flow, Quantized, Tracer, Value, grid_of, handles
 from tinyedge.keras.grids import Float64
-
-
-def _result(tracer: Tracer, each: OnnxNode, flow: Flow, scale: int, zero_point: int) -> Flow:
-    """A result on the grid that two inputs of the node tell."""
-    grid = grid_of_inputs(tracer, each, scale, zero_point)
-    return tracer.quantized(each, flow, grid, integer=True)
 
 
 def _weights(tracer: Tracer, each: OnnxNode, position: int, axis: int) -> Quantized:
@@ -50,7 +44,7 @@ def _conv(tracer: Tracer, each: OnnxNode) -> Value:
     flow = dequantized(tracer, each, 0)
     weights = _weights(tracer, each, 3, 0)
     bias = _bias(tracer, each, 8, flow, layers.channel_scales(each, weights, 0))
-    return _result(tracer, each, layers.convolution(tracer, each, flow, weights, bias), 6, 7)
+    return quantized_as(tracer, each, layers.convolution(tracer, each, flow, weights, bias), 6, 7)
 
 
 @handles("QLinearMatMul")
@@ -58,7 +52,7 @@ def _matmul(tracer: Tracer, each: OnnxNode) -> Value:
     flow = dequantized(tracer, each, 0)
     weights = layers.transposed(each, _weights(tracer, each, 3, 1))
     bias = np.zeros(len(weights.codes))
-    return _result(tracer, each, layers.product(tracer, each, flow, weights, bias), 6, 7)
+    return quantized_as(tracer, each, layers.product(tracer, each, flow, weights, bias), 6, 7)
 
 
 @handles("com.microsoft.QGemm")
@@ -70,7 +64,7 @@ def _gemm(tracer: Tracer, each: OnnxNode) -> Value:
     weights = _weights(tracer, each, 3, 0 if turned else 1)
     weights = weights if turned else layers.transposed(each, weights)
     bias = _bias(tracer, each, 6, flow, layers.channel_scales(each, weights, 0))
-    return _result(tracer, each, layers.product(tracer, each, flow, weights, bias), 7, 8)
+    return quantized_as(tracer, each, layers.product(tracer, each, flow, weights, bias), 7, 8)
 
 
 @handles("com.microsoft.QLinearAdd", "com.microsoft.QLinearMul")
@@ -79,13 +73,13 @@ def _arithmetic(tracer: Tracer, each: OnnxNode) -> Value:
     sides = [tracer.optional(each, position) for position in (0, 3)]
     if all(isinstance(side, Flow) for side in sides):
         flows = [dequantized(tracer, each, position) for position in (0, 3)]
-        return _result(tracer, each, layers.elementwise(tracer, each, kind, flows), 6, 7)
+        return quantized_as(tracer, each, layers.elementwise(tracer, each, kind, flows), 6, 7)
     position = 0 if isinstance(sides[0], Flow) else 3
     flow = dequantized(tracer, each, position)
     constant = dequantized_constant(tracer, each, 3 - position, 0).real
     one, zero = np.ones(1), np.zeros(1)
     scale, offset = (one, constant) if kind is n.Add else (constant, zero)
-    return _result(tracer, each, layers.affine(tracer, each, flow, scale, offset), 6, 7)
+    return quantized_as(tracer, each, layers.affine(tracer, each, flow, scale, offset), 6, 7)
 
 
 @handles("com.microsoft.QLinearConcat")
@@ -93,20 +87,20 @@ def _concat(tracer: Tracer, each: OnnxNode) -> Value:
     flows = [dequantized(tracer, each, position) for position in range(2, len(each.inputs), 3)]
     if not flows:
         raise ModelError(f"{each}: joins nothing")
-    return _result(tracer, each, layers.concatenated(tracer, each, flows), 0, 1)
+    return quantized_as(tracer, each, layers.concatenated(tracer, each, flows), 0, 1)
 
 
 @handles("com.microsoft.QLinearSigmoid", "com.microsoft.QLinearLeakyRelu")
 def _function(tracer: Tracer, each: OnnxNode) -> Value:
     kind = each.kind.removeprefix("com.microsoft.QLinear")
     flow = layers.function(tracer, each, dequantized(tracer, each, 0), kind)
-    return _result(tracer, each, flow, 3, 4)
+    return quantized_as(tracer, each, flow, 3, 4)
 
 
 @handles("com.microsoft.QLinearSoftmax")
 def _softmax(tracer: Tracer, each: OnnxNode) -> Value:
     flow = layers.function(tracer, each, dequantized(tracer, each, 0), "Softmax")
-    return _result(tracer, each, flow, 3, 4)
+    return quantized_as(tracer, each, flow, 3, 4)
 
 
 @handles("com.microsoft.QLinearAveragePool", "com.microsoft.QLinearGlobalAveragePool")
@@ -118,4 +112,4 @@ def _average(tracer: Tracer, each: OnnxNode) -> Value:
         made = layers.global_average(tracer, each, flow)
     else:
         made = layers.pool(tracer, each, flow, "AveragePool")
-    return _result(tracer, each, made, 3, 4)
+    return quantized_as(tracer, each, made, 3, 4)

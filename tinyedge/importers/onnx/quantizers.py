@@ -52,29 +52,51 @@ def grid_for(each: OnnxNode, scale: float, zero_point: int, low: int, high: int)
     return Grid(Quantization(scale, zero_point + moved), (low + moved, 127))
 
 
-def grid_of_inputs(tracer: Tracer, each: OnnxNode, scale: int, zero_point: int) -> Grid:
-    """The grid that a scale and a zero point among the inputs of a node tell."""
-    kind = _OUTPUT_TYPES.get(each.attributes.get("output_dtype", 0), "uint8")
-    offset = 0
+def _type_of(tracer: Tracer, each: OnnxNode, zero_point: int) -> str:
+    """The type of a node's integers: its zero point's, else its attribute's, else uint8."""
+    number = each.attributes.get("output_dtype", 0)
+    told = _OUTPUT_TYPES.get(number) if number else None
+    if number and told is None:
+        allowed = ", ".join(f"{key} ({name})" for key, name in _OUTPUT_TYPES.items())
+        raise ModelError(f"{each}: output_dtype {number}, allowed: {allowed}")
+    if tracer.optional(each, zero_point) is None:
+        return told or "uint8"
+    kind = tracer.constant(each, zero_point).dtype.name
+    if told not in (None, kind):
+        raise ModelError(f"{each}: output_dtype {told}, but a zero point of {kind}")
+    return kind
+
+
+def quantized_as(tracer: Tracer, each: OnnxNode, flow: Flow, scale: int, zero_point: int) -> Flow:
+    """A flow as the integers that a scale and a zero point among the inputs of a node tell."""
+    grid, moved = _grid_of_inputs(tracer, each, scale, zero_point)
+    return tracer.quantized(each, flow, grid, moved=moved)
+
+
+def _grid_of_inputs(
+    tracer: Tracer, each: OnnxNode, scale: int, zero_point: int
+) -> tuple[Grid, int]:
+    """The grid, and what its int8 is more than the file's integer."""
+    kind, offset = _type_of(tracer, each, zero_point), 0
     if tracer.optional(each, zero_point) is not None:
         value = tracer.constant(each, zero_point)
         if value.size != 1:
             raise ModelError(f"{each}: {value.size} zero points for an activation, allowed: one")
-        kind, offset = value.dtype.name, int(value.astype(np.int64).ravel()[0])
+        offset = int(value.astype(np.int64).ravel()[0])
     if kind not in _INTEGERS:
         raise ModelError(f"{each}: activations of {kind}, allowed: {', '.join(_INTEGERS)}")
-    return grid_for(each, tracer.scalar(each, scale), offset, *_INTEGERS[kind])
+    low, high = _INTEGERS[kind]
+    return grid_for(each, tracer.scalar(each, scale), offset, low, high), 127 - high
 
 
 @handles("QuantizeLinear")
 def _quantize(tracer: Tracer, each: OnnxNode) -> Value:
-    flow = tracer.flow_of(each)
-    return tracer.quantized(each, flow, grid_of_inputs(tracer, each, 1, 2), integer=True)
+    return quantized_as(tracer, each, tracer.flow_of(each), 1, 2)
 
 
 @checks("QuantizeLinear")
 def _check_grid(tracer: Tracer, each: OnnxNode) -> None:
-    grid_of_inputs(tracer, each, 1, 2)
+    _grid_of_inputs(tracer, each, 1, 2)
 
 
 @handles("DequantizeLinear")
@@ -88,7 +110,6 @@ def dequantized(tracer: Tracer, each: OnnxNode, position: int) -> Flow:
     given = tracer.constant(each, position + 1)
     if given.size != 1:
         raise ModelError(f"{each}: {given.size} scales for an activation, allowed: one")
-    zero_point = tracer.optional(each, position + 2)
     known = grid_of(flow)
     if known is None:
         if not isinstance(flow.node, n.Input):
@@ -99,12 +120,12 @@ def dequantized(tracer: Tracer, each: OnnxNode, position: int) -> Flow:
     scale = float(np.float32(given.astype(np.float64).ravel()[0]))
     if scale != known.scale:
         raise ModelError(f"{each}: a scale of {scale}, its input has {known.scale}")
-    if zero_point is not None:
-        value = tracer.constant(each, position + 2)
-        _, high = _INTEGERS.get(value.dtype.name, (0, 127))
-        offset = int(value.astype(np.int64).ravel()[0]) + 127 - high
-        if value.size != 1 or offset != known.zero_point:
-            raise ModelError(f"{each}: a zero point other than that of its input")
+    moved = flow.moved or 0
+    zero_point = tracer.scalar(each, position + 2, 0.0)  # none is the zero of the type
+    if zero_point + moved != known.zero_point:
+        raise ModelError(
+            f"{each}: a zero point of {zero_point:g}, its input has {known.zero_point - moved}"
+        )
     return Flow(flow.node, flow.places)
 
 
@@ -113,7 +134,7 @@ def _quantize_constant(tracer: Tracer, each: OnnxNode) -> Value:
     """Weights that are kept as floats and quantized in the file."""
     x, scale = tracer.constant(each, 0), tracer.constant(each, 1)
     zero_point = tracer.constant(each, 2) if tracer.optional(each, 2) is not None else None
-    kind = "uint8" if zero_point is None else zero_point.dtype.name
+    kind = _type_of(tracer, each, 2)
     if kind not in (*_INTEGERS, "int32"):
         raise ModelError(f"{each}: to {kind}")
     axis = [1] * x.ndim
@@ -200,7 +221,7 @@ def _bipolar(tracer: Tracer, each: OnnxNode) -> Value:
 @handles("qonnx.Quant", "qonnx.IntQuant")
 def _quant(tracer: Tracer, each: OnnxNode) -> Value:
     flow = tracer.flow_of(each)
-    return tracer.quantized(each, flow, _quant_grid(tracer, each), integer=False)
+    return tracer.quantized(each, flow, _quant_grid(tracer, each))
 
 
 @checks("qonnx.Quant", "qonnx.IntQuant")
@@ -241,7 +262,7 @@ def _trunc(tracer: Tracer, each: OnnxNode) -> Value:
     factor = np.asarray(step / (scale * 2.0**shift))
     flow = _summed(tracer, each, flow)
     cut = affine(tracer, each, flow, factor, np.asarray(-less), part="/cut")
-    return tracer.quantized(each, cut, grid, integer=False)
+    return tracer.quantized(each, cut, grid)
 
 
 def _summed(tracer: Tracer, each: OnnxNode, flow: Flow) -> Flow:

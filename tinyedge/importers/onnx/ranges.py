@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -147,7 +148,7 @@ def _synthetic(source: n.Node) -> Float32:
 def _observe(nodes: list[n.Node], samples: Float32) -> dict[int, Range]:
     """Smallest and largest value of every node, before its own quantization."""
     ranges: dict[int, Range] = {}
-    largest = max(math.prod(node.shape) for node in nodes)
+    largest = max(map(_largest, nodes))
     batch = int(np.clip(_PATCHES // (8 * largest), 1, _BATCH))
     for start in range(0, len(samples), batch):
         for node, value in evaluate(nodes, samples[start : start + batch]):
@@ -155,6 +156,18 @@ def _observe(nodes: list[n.Node], samples: Float32) -> dict[int, Range]:
             seen = ranges.get(id(node), (low, high))
             ranges[id(node)] = (min(seen[0], low), max(seen[1], high))
     return ranges
+
+
+def _largest(node: n.Node) -> int:
+    """Elements of the largest array that computing a node takes, for one sample."""
+    size = math.prod(node.shape)
+    if not isinstance(node, n.Linear | n.Pool):
+        return size
+    top, bottom, left, right = node.padding
+    *rows, channels = node.inputs[0].shape
+    if len(rows) != 2:
+        return size
+    return max(size, (rows[0] + top + bottom) * (rows[1] + left + right) * channels)
 
 
 def evaluate(nodes: list[n.Node], samples: Float32) -> Iterator[tuple[n.Node, Float32]]:
@@ -205,13 +218,24 @@ def _compute(node: n.Node, inputs: list[Float32]) -> Float32:
         case n.Mean():
             return np.asarray(value.mean(axis=(1, 2), keepdims=True))
         case n.Pad():
-            return _padded(value, node.padding, _LOWEST if node.lowest else 0.0)
+            return _padded(value, node.padding, _filler(node))
         case n.Pool():
             return _pooled(node, value)
         case n.Function():
             return _function(node, value)
         case _:  # an activation, or a reshape
             return value.reshape(-1, *node.shape)
+
+
+def _filler(node: n.Pad) -> float:
+    """The real number that a padding adds."""
+    if node.value is None:
+        return _LOWEST if node.lowest else 0.0
+    source = node.inputs[0]
+    while isinstance(source, n.KEEPS_GRID) and not source.grid:
+        source = source.inputs[0]
+    assert source.grid
+    return float(source.grid.quantization.dequantize(node.value))
 
 
 def _padded(value: Float32, padding: tuple[int, int, int, int], fill: float = 0.0) -> Float32:
@@ -237,31 +261,50 @@ def _linear(node: n.Linear, value: Float32) -> Float32:
     value = _padded(value, node.padding)
     height, width = kernel.shape[1:3]
     if node.kind == "depthwise":
-        value = np.repeat(value, len(kernel) // value.shape[3], axis=3)
         windows = _windows(value, (height, width), node.stride, node.dilation)
-        total = np.zeros(windows.shape[:4], np.float32)
+        times = len(kernel) // value.shape[3]
+        total = np.zeros((*windows.shape[:3], len(kernel)), np.float32)
         for row, column in np.ndindex(height, width):
-            total += windows[..., row, column] * kernel[:, row, column]
+            total += np.repeat(windows[..., row, column], times, axis=3) * kernel[:, row, column]
         return total + bias
     windows = _windows(value, (height, width), node.stride, node.dilation)
     flat = kernel.transpose(0, 3, 1, 2).reshape(len(kernel), -1).T
     result = np.empty((*windows.shape[:3], len(kernel)), np.float32)
-    at_once = max(1, _PATCHES // (windows[:, :1].size or 1))
-    for row in range(0, windows.shape[1], at_once):
-        part = windows[:, row : row + at_once]
-        result[:, row : row + at_once] = part.reshape(*part.shape[:3], -1) @ flat
+    for where in _chunks(windows):
+        part = windows[where]
+        result[where] = part.reshape(*part.shape[:3], -1) @ flat
     return result + bias
+
+
+def _chunks(windows: Float32) -> Iterator[tuple[slice, slice, slice]]:
+    """Parts of all windows, along their first three axes, that are small enough to be copied."""
+    left = _PATCHES // math.prod(windows.shape[3:])
+    sizes = [1, 1, 1]
+    for axis in (2, 1, 0):
+        sizes[axis] = min(windows.shape[axis], max(left, 1))
+        left //= sizes[axis]
+    starts = (range(0, all_, size) for all_, size in zip(windows.shape, sizes, strict=False))
+    for first in itertools.product(*starts):
+        samples, rows, columns = (
+            slice(at, at + size) for at, size in zip(first, sizes, strict=True)
+        )
+        yield samples, rows, columns
 
 
 def _pooled(node: n.Pool, value: Float32) -> Float32:
     if node.kind == "max":
-        padded = _padded(value, node.padding, _LOWEST)
-        return np.asarray(_windows(padded, node.kernel, node.stride, (1, 1)).max(axis=(4, 5)))
-    totals, counts = (
-        _windows(_padded(x, node.padding), node.kernel, node.stride, (1, 1)).sum(axis=(4, 5))
-        for x in (value, np.ones_like(value))
-    )
+        return _reduced(node, np.maximum, _padded(value, node.padding, _LOWEST))
+    cells = np.ones((1, *value.shape[1:3], 1), np.float32)
+    totals, counts = (_reduced(node, np.add, _padded(x, node.padding)) for x in (value, cells))
     return np.asarray(totals / counts)
+
+
+def _reduced(node: n.Pool, function: np.ufunc, value: Float32) -> Float32:
+    """Each window as one value: over its rows first, then over its columns."""
+    (height, width), (down, across) = node.kernel, node.stride
+    rows = function.reduce(_windows(value, (height, 1), (down, 1), (1, 1)), axis=(4, 5))
+    found = function.reduce(_windows(rows, (1, width), (1, across), (1, 1)), axis=(4, 5))
+    return np.asarray(found)
 
 
 def _function(node: n.Function, value: Float32) -> Float32:

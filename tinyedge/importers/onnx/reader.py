@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, ModelError
+from tinyedge.graph.description import MAXIMUM_OPERATORS
 from tinyedge.naming import one_line
 
 LARGEST_FILE = 2**27
 """Bytes. The weights of a network for a microcontroller take a hundredth, as floats too."""
-MOST_NODES = 20_000
+MOST_NODES = 2 * MAXIMUM_OPERATORS
+"""Of which most become part of an operator, or are constants."""
 OLDEST_OPSET = 7
 DOMAINS = {"": "", "ai.onnx": "", "com.microsoft": "com.microsoft"} | dict.fromkeys(
     ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"), "qonnx"
@@ -260,13 +262,18 @@ class _Reader:
 
     def _opset(self) -> int:
         newest = int(self._onnx.defs.onnx_opset_version())
-        found = 1
+        found = 0
         for entry in self._proto.opset_import:
             domain = _text(entry.domain)
             if DOMAINS.get(domain) == "":
-                found = entry.version
+                found = int(entry.version)
                 if not OLDEST_OPSET <= found <= newest:
                     self._reasons.append(f"opset {found}, allowed: {OLDEST_OPSET} to {newest}")
+                    return found
+        if not found:
+            self._reasons.append(
+                f"no opset of ONNX's own operators, allowed: {OLDEST_OPSET} to {newest}"
+            )
         return found
 
     def _node(self, index: int, node: Any) -> OnnxNode:

@@ -31,6 +31,8 @@ LARGEST_CONSTANT = 2**24
 _LARGEST_ACTIVATION = 2**22
 _MOST_ELEMENTS = 2**26
 """Of all activations together, and of all constants that are computed."""
+_MOST_PRODUCTS = 2**30
+"""Of all windows together: ranges are estimated from some tens of inputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +63,17 @@ class Flow:
     Attributes:
         node: of the graph to come; its shape is as the integers lie.
         places: of ONNX's shape, the batch of one included: where in the node's value each is.
-        integer: whether the file has the integers here, or the real numbers.
+        moved: what the int8 is more than the file's integer; None where the file has real numbers.
     """
 
     node: n.Node
     places: Places
-    integer: bool = False
+    moved: int | None = None
+
+    @property
+    def integer(self) -> bool:
+        """Whether the file has the integers here, or the real numbers."""
+        return self.moved is not None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -154,6 +161,7 @@ class Tracer:
     _known: set[int] = field(default_factory=set)
     _elements: int = 0
     _computed: int = 0
+    _products: int = 0
 
     def trace(self) -> Trace:
         """Follows all nodes.
@@ -195,7 +203,7 @@ class Tracer:
             shape = (*shape[1:], shape[0])
             places = self.channels_first(shape)
         node = n.Input(name=given.name, inputs=[], shape=shape, value_of=given.name)
-        flow = self.flow(node, places, integer=given.type in ("UINT8", "INT8"))
+        flow = self.flow(node, places, moved={"UINT8": -128, "INT8": 0}.get(given.type))
         if given.type not in ("FLOAT", "FLOAT16", "UINT8", "INT8"):
             raise ModelError(
                 f"input '{given.name}' is {given.type}, allowed: FLOAT, UINT8 and INT8"
@@ -214,6 +222,8 @@ class Tracer:
             raise ModelError(f"{each}: '{taken[0]}' is computed twice")
         given = [self.values[name] for name in each.inputs if name]
         if any(isinstance(value, Flow) for value in given):
+            if each.kind not in HANDLERS:
+                raise ModelError(f"{each}: of a value that is computed: not supported")
             result = HANDLERS[each.kind](self, each)
         elif each.kind in FOLDERS:
             result = FOLDERS[each.kind](self, each)
@@ -231,6 +241,22 @@ class Tracer:
         self._computed += elements
         if elements > LARGEST_CONSTANT or self._computed > _MOST_ELEMENTS:
             raise ModelError(f"constants of more than {_MOST_ELEMENTS:,} elements are computed")
+
+    def count_products(self, each: OnnxNode, outputs: int, window: int) -> None:
+        """Counts what windows take in; raises ModelError for too much.
+
+        Args:
+            each: the file's node.
+            outputs: elements of its result.
+            window: elements that each is made from.
+        """
+        self._products += outputs * window
+        if self._products > _MOST_PRODUCTS:
+            raise ModelError(
+                f"{each}: {outputs * window:,} products, all together {self._products:,}; allowed: "
+                f"{_MOST_PRODUCTS:,}",
+                hint="a network for a microcontroller takes a hundredth of it",
+            )
 
     def _finish(self, output: Flow) -> Trace:
         node = output.node
@@ -341,13 +367,13 @@ class Tracer:
         name = each.name + rest.pop("part", "")
         return made(name=self.unique(name), inputs=inputs, layers=(name,), **rest)
 
-    def flow(self, node: n.Node, places: Places, *, integer: bool = False) -> Flow:
+    def flow(self, node: n.Node, places: Places, *, moved: int | None = None) -> Flow:
         """The value of a node, which joins the others."""
         if id(node) not in self._known:
             self._known.add(id(node))
             self._count_activation(node.shape)
             self.nodes.append(node)
-        return Flow(node, places, integer)
+        return Flow(node, places, moved)
 
     def _count_activation(self, shape: tuple[int, ...]) -> None:
         size = math.prod(shape)
@@ -403,21 +429,29 @@ class Tracer:
         self.flow(shaped, self.in_order(shape))
         return shaped
 
-    def quantized(self, each: OnnxNode, flow: Flow, grid: Grid, *, integer: bool) -> Flow:
+    def quantized(
+        self, each: OnnxNode, flow: Flow, grid: Grid, *, moved: int | None = None
+    ) -> Flow:
         """A flow on a grid; the same one where the file puts it there twice."""
         key = (id(flow.node), grid)
         if key not in self._quantized:
             node = self.add(each, n.Activation, [flow.node], shape=flow.node.shape, grid=grid)
             self._quantized[key] = self.flow(node, flow.places).node
-        return Flow(self._quantized[key], flow.places, integer)
+        return Flow(self._quantized[key], flow.places, moved)
 
 
 def grid_of(flow: Flow) -> Quantization | None:
     """The quantization that a flow's value has, as far as it is known."""
+    grid = known_grid(flow)
+    return grid.quantization if grid else None
+
+
+def known_grid(flow: Flow) -> Grid | None:
+    """The grid that a flow's value lies on, as far as it is known."""
     node = flow.node
     while isinstance(node, n.KEEPS_GRID) and not node.grid:
         node = node.inputs[0]
-    return node.grid.quantization if node.grid else None
+    return node.grid
 
 
 def _last_to_first(places: Places) -> bool:
