@@ -22,7 +22,7 @@ pytestmark = pytest.mark.needs_tool
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(OPTIONS))
-@settings(max_examples=220)
+@settings(max_examples=150)
 def test_random_graphs_are_bit_exact(
     tmp_path_factory: pytest.TempPathFactory, seed: int, options: CodeOptions
 ) -> None:

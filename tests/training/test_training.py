@@ -64,7 +64,15 @@ def weights(folder: Path) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize(
+    "section",
+    [
+        "sampling",
+        "jacobian",
+        pytest.param("portion", marks=pytest.mark.slow),
+        pytest.param("sgd", marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_resumes_to_the_same_weights(section: str, tmp_path: Path) -> None:
     config = read_config(write(tmp_path, SECTIONS[section]))
     data = load_data(config.data, None)
