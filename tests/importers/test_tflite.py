@@ -296,7 +296,9 @@ def test_truncated_files_are_refused(tmp_path: Path) -> None:
             continue
 
 
-@pytest.mark.parametrize("name", ["wide_padding", "arithmetic"])
+@pytest.mark.parametrize(
+    "name", ["wide_padding", pytest.param("arithmetic", marks=pytest.mark.slow)]
+)
 def test_mutated_files_give_errors_only(name: str, tmp_path: Path) -> None:
     """10,000 mutations over both models: an error, or a graph that checks."""
     content = tm.converted(name)

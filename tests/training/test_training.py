@@ -68,7 +68,7 @@ def weights(folder: Path) -> list[np.ndarray]:
     "section",
     [
         "sampling",
-        "jacobian",
+        pytest.param("jacobian", marks=pytest.mark.slow),
         pytest.param("portion", marks=pytest.mark.slow),
         pytest.param("sgd", marks=pytest.mark.slow),
     ],
@@ -142,6 +142,7 @@ def test_portions_end_with_three_values_a_channel(tmp_path: Path) -> None:
         assert len(np.unique(kernel[..., channel])) <= 3
 
 
+@pytest.mark.slow
 def test_folds_cover_every_sample_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = BASE.replace("limit = 512", "limit = 128\nfolds = 2").replace("epochs = 2", "epochs = 1")
     path = write(tmp_path, text)

@@ -76,6 +76,7 @@ def test_every_layer_gives_the_bytes_of_the_integer_graph(
     assert found.tensors[-1].name == imported.graph.output
 
 
+@pytest.mark.slow
 def test_dilation_and_depth_multiplier(tmp_path: Path) -> None:
     """hls4ml has neither: the kernels get the zeros."""
     model = km.sequential(
@@ -94,6 +95,7 @@ def test_dilation_and_depth_multiplier(tmp_path: Path) -> None:
     assert (found.weights, len(found.tensors)) == ([], 3)
 
 
+@pytest.mark.slow
 def test_averages_of_few_bits(tmp_path: Path) -> None:
     """Of windows, on finer steps than what they average; and of the whole map, a mean."""
     model = km.sequential(
@@ -138,6 +140,7 @@ def test_powers_of_two_in_parallel(backend: Any, io_type: Any, tmp_path: Path) -
         assert found.tensors[-1].agreement > 0.9
 
 
+@pytest.mark.slow
 def test_a_changed_weight_is_found_in_its_layer(
     model: Path, imported: ImportResult, project: Project, tmp_path: Path
 ) -> None:
