@@ -24,6 +24,7 @@ def layer(name: str) -> dict[str, object]:
         "packing": None,
         "weight_bytes": 0,
         "kernel": name,
+        "removed": 0,
     }
 
 

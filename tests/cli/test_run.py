@@ -67,9 +67,9 @@ def test_logits_of_labelled_samples_are_kept_beside_the_comparison(
         (("--data", "labelled.npz", "--dataset", "digits"), "--data or --dataset"),
         (("--data", "x.npy"), "--logits"),
         (("--data", "bare.npz"), "no labels y"),
-        (("--data", "x.npy", "--logits", "y.npy", "-o", "run.json"), "no labels y"),
+        (("--data", "x.npy", "--logits", "y.npy", "-o", "run.json"), "no labels"),
         (("--data", "labelled.npz", "--data", "x.npy", "--logits", "y.npy"), "x.npy holds no"),
-        (("--data", "x.npy", "--data", "bare.npz", "--logits", "y.npy"), "no labels y"),
+        (("--data", "x.npy", "--data", "bare.npz", "--logits", "y.npy"), "no labels"),
     ],
 )
 @pytest.mark.usefixtures("files")
