@@ -431,7 +431,7 @@ def attack(
 def _epsilons(given: float | str | Sequence[float | str]) -> tuple[float, ...]:
     """Numbers, and texts of numbers and fractions, from the smallest to the largest."""
     from tinyedge.attacks.settings import checked_epsilons
-    from tinyedge.samples.scaling import epsilon_number
+    from tinyedge.naming import epsilon_number
 
     try:
         parts = (

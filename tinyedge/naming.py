@@ -17,6 +17,9 @@ LONGEST_NAME = 4096
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Unicode's categories: control and format characters, halves of pairs, ends of lines."""
 
+_OF_A_STEP = 1e-6
+"""How far from whole a number of 255ths may lie, as it was computed."""
+
 _MARKDOWN = "\\`*_[]|~"
 
 
@@ -92,3 +95,23 @@ def in_code(value: Any) -> str:
 
 def _is_unseen(character: str) -> bool:
     return unicodedata.category(character) in _UNSEEN
+
+
+def epsilon_number(text: str) -> float:
+    """Of ``0.1`` or ``8/255``; raises ValueError or ZeroDivisionError where it is neither."""
+    numerator, slash, denominator = text.partition("/")
+    return float(numerator) / (float(denominator) if slash else 1)
+
+
+def epsilon_text(epsilon: float) -> str:
+    """As people write it: ``8/255`` for a whole number of 255ths, else three digits as ``0.1``."""
+    digits = f"{epsilon:.3g}"
+    steps = round(epsilon * 255)
+    if float(digits) == epsilon or not steps or abs(epsilon * 255 - steps) > _OF_A_STEP:
+        return digits
+    return f"{steps}/255"
+
+
+def same_epsilon(first: float, second: float) -> bool:
+    """Whether two are equal to the three digits that people write."""
+    return f"{first:.3g}" == f"{second:.3g}"

@@ -6,13 +6,8 @@ from tinyedge.datasets import LabelledSamples
 from tinyedge.errors import DataError
 from tinyedge.evaluation.suites import Suite, suite_of
 from tinyedge.graph.tensors import Quantization
-from tinyedge.samples.scaling import (
-    ModelInput,
-    checked_values,
-    epsilon_number,
-    epsilon_text,
-    wide_epsilon,
-)
+from tinyedge.naming import epsilon_number, epsilon_text
+from tinyedge.samples.scaling import ModelInput, checked_values, wide_epsilon
 
 BYTES = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
 SHAPE = (16, 16, 1)

@@ -21,7 +21,7 @@ from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.paired import Paired
 from tinyedge.evaluation.perturbation import Perturbation, withstood
 from tinyedge.evaluation.suites import Suite
-from tinyedge.samples.scaling import epsilon_text
+from tinyedge.naming import epsilon_text
 
 SWEEP = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
 """Multiples of epsilon, the largest of several, that PGD is tried with, up to half of the input's

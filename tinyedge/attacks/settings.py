@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from tinyedge.errors import UsageError
+from tinyedge.naming import epsilon_text, same_epsilon
 
 Kind = Literal["white-box", "black-box", "transfer", "control"]
 Norm = Literal["Linf", "L2"]
@@ -68,8 +69,6 @@ def checked_epsilons(values: Sequence[float]) -> tuple[float, ...]:
         UsageError: there is none, one is not positive and finite, or two are the same to the three
             digits that suites are named by.
     """
-    from tinyedge.samples.scaling import epsilon_text, same_epsilon  # completion needs no numpy
-
     hint = "one number, or several, as 2/255, 4/255 and 8/255"
     if not len(values):
         raise UsageError("epsilon: none is given", hint)
@@ -158,8 +157,6 @@ class AttackSettings:
         That is one suite an epsilon, named ``ATTACK@EPSILON`` if there are several; one in all of
         an L2 attack, which has none to spend.
         """
-        from tinyedge.samples.scaling import epsilon_text
-
         if not self.epsilons or ATTACKS[attack].norm == "L2":
             return {attack: self}
         return {

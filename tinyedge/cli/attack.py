@@ -23,7 +23,7 @@ def epsilons(
     """The epsilons that numbers and fractions, separated by commas, stand for."""
     from tinyedge.attacks.settings import checked_epsilons
     from tinyedge.errors import UsageError
-    from tinyedge.samples.scaling import epsilon_number
+    from tinyedge.naming import epsilon_number
 
     if text is None:
         return None
@@ -172,7 +172,7 @@ def _tables(found: dict[str, Any]) -> list[Any]:
 
     from tinyedge.attacks.worst_case import worst_of
     from tinyedge.cli.tables import percent
-    from tinyedge.samples.scaling import epsilon_text
+    from tinyedge.naming import epsilon_text
 
     table = Table(title="Accuracy of the float model", title_justify="left")
     headings = ("suite", "samples", "accuracy", "95 % interval", "inputs int8", "within budget")

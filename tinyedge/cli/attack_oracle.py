@@ -62,7 +62,7 @@ def oracle_options(command: Command) -> Command:
 
 def _budget(settings: dict[str, Any]) -> str:
     """How large a change was allowed, in whole steps of the input where it moves by such."""
-    from tinyedge.samples.scaling import epsilon_text
+    from tinyedge.naming import epsilon_text
 
     if "norm" not in settings:
         return ""

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
+from tinyedge.naming import epsilon_text
 from tinyedge.reports.report import Curve
 from tinyedge.reports.text import norm
-from tinyedge.samples.scaling import epsilon_text
 
 _VEGA_LITE = "5.20"
 _WIDTH = 380

@@ -19,9 +19,9 @@ from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.perturbation import withstood
 from tinyedge.graph.tensors import Quantization
+from tinyedge.naming import epsilon_number, same_epsilon
 from tinyedge.records.run import Run, Suite, SuiteArrays, load_profile, load_run
 from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, gate_line
-from tinyedge.samples.scaling import epsilon_number, same_epsilon
 
 _CURVE_POINTS = 24
 """Of a curve over the lengths that an L2 attack needed."""

@@ -24,8 +24,6 @@ CLIPPED = 0.01
 """Share of clipped values from which on the user is warned."""
 
 _BYTES = 256
-_OF_A_STEP = 1e-6
-"""How far from whole a number of 255ths may lie, as it was computed."""
 _FEWEST_RECONSTRUCTED = 16
 """Values from which on a model with as many outputs as inputs is an autoencoder: classes of so many
 features are seldom just as many."""
@@ -191,26 +189,6 @@ def checked_values(where: Path | str, x: NDArray[Any], *, batched: bool = True) 
         f"{where}: {sample} holds {x[at]}, finite floats are taken",
         hint="remove or mend that sample",
     )
-
-
-def epsilon_number(text: str) -> float:
-    """Of ``0.1`` or ``8/255``; raises ValueError or ZeroDivisionError where it is neither."""
-    numerator, slash, denominator = text.partition("/")
-    return float(numerator) / (float(denominator) if slash else 1)
-
-
-def epsilon_text(epsilon: float) -> str:
-    """As people write it: ``8/255`` for a whole number of 255ths, else three digits as ``0.1``."""
-    digits = f"{epsilon:.3g}"
-    steps = round(epsilon * 255)
-    if float(digits) == epsilon or not steps or abs(epsilon * 255 - steps) > _OF_A_STEP:
-        return digits
-    return f"{steps}/255"
-
-
-def same_epsilon(first: float, second: float) -> bool:
-    """Whether two are equal to the three digits that people write."""
-    return f"{first:.3g}" == f"{second:.3g}"
 
 
 def wide_epsilon(epsilon: float, clip: Range) -> str:

@@ -19,7 +19,7 @@ from tinyedge.names import (
     Precision,
     Scheme,
 )
-from tinyedge.samples.scaling import epsilon_number
+from tinyedge.naming import epsilon_number
 from tinyedge.schema import Fault, Section, read_toml, refuse
 
 MOST = 10_000_000
