@@ -136,8 +136,9 @@ def check_writable(path: Path) -> None:
     if not existing.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
     special = target.exists() and not target.is_file()
-    if not os.access(target if special else existing, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
+    written = target if special else existing
+    if not os.access(written, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(written))
     if not special:
         with _naming(path), tempfile.TemporaryFile(dir=existing):
             pass  # some folders let nobody make a file, whatever their mode says

@@ -150,6 +150,9 @@ def test_a_journal_or_a_report_replaces_nothing(
     error = failure(capsys, 2, *attack, "-o", "o.npz", "--journal", "o.npz")
     assert "the journal would replace --output" in error["message"]
     assert "would replace --data" in failure(capsys, 2, *attack, "-o", "s.npz")["message"]
+    tinyedge.attack(model.folder, "s.npz", "noise", on="numpy", output="n.npz")
+    refine = (*attack[:4], "--attacks", "refine", "--data", "s.npz", "--start", "n.npz:noise")
+    assert "would replace --start" in failure(capsys, 2, *refine, "-o", "n.npz")["message"]
     tinyedge.run(model.folder, on="numpy", data="s.npz", output="r.json")
     error = failure(capsys, 2, "report", "r.json", "--html", "r.json")
     assert "--html would replace a run" in error["message"]

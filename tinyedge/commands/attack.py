@@ -134,7 +134,13 @@ def craft(
     named = bool(data is not None or subject.dataset or run)
     check_outputs(
         {"--output": suite_file, "the journal": options.journal_beside(suite_file)},
-        [("MODEL", model), ("--data", data if isinstance(data, Path) else None)],
+        [
+            ("MODEL", model),
+            ("--data", data if isinstance(data, Path) else None),
+            ("--start", started),
+            ("--surrogate", subject.surrogate),
+            ("--float-model", options.float_model),
+        ],
     )
     if converted:
         with _hint_at_data(named):

@@ -45,10 +45,9 @@ class Emulation(AbstractContextManager["Emulation"]):
         Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # one of both ends has gone
             bridge(self._line, self._terminal)
-        finally:
-            self._ended.set()
+        self._ended.set()
 
     def wait(self) -> None:
         """Waits as long as the emulator runs.
@@ -63,8 +62,10 @@ class Emulation(AbstractContextManager["Emulation"]):
         """Ends the emulator, and removes its port and the link to it."""
         with contextlib.suppress(OSError):  # the emulator has ended already
             self._line.shutdown(socket.SHUT_RDWR)
-        self._ended.wait()  # and no join, which an interruption can cut short
-        self._opened.close()
+        try:
+            self._ended.wait()
+        finally:  # a second Ctrl-C ends the emulator all the same
+            self._opened.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -122,17 +123,17 @@ def emulate(
     name = require_emulator(program.board, emulator)  # before anything is built
     firmware = program.built(model, listener)
     linked = optional_path(link)
-    with ExitStack() as opened:
-        terminal, path = opened.enter_context(open_terminal(linked))
-        target = opened.enter_context(open_emulator(program.board, firmware.elf, name))
-        line = opened.enter_context(connect(target, _GREETINGS[protocol]))
-        record = {
-            "board": program.board.name,
-            "emulator": name,
-            "protocol": protocol,
-            "port": path,
-            "link": str(linked) if linked else None,
-            "elf": str(firmware.elf),
-        }
-        return Emulation(record, line, terminal, opened.pop_all())
-    raise AssertionError
+    with ExitStack() as stack:
+        terminal, path = stack.enter_context(open_terminal(linked))
+        target = stack.enter_context(open_emulator(program.board, firmware.elf, name))
+        line = stack.enter_context(connect(target, _GREETINGS[protocol]))
+        opened = stack.pop_all()
+    record = {
+        "board": program.board.name,
+        "emulator": name,
+        "protocol": protocol,
+        "port": path,
+        "link": str(linked) if linked else None,
+        "elf": str(firmware.elf),
+    }
+    return Emulation(record, line, terminal, opened)
