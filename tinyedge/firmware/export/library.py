@@ -35,7 +35,7 @@ _HEADERS = re.compile(
 _TARGETS = re.compile("all|clean|depend|edit_cache|help|install|package|rebuild_cache|test")
 """What CMake and make call targets of their own."""
 
-_TEMPLATES = ("CMakeLists.txt", "LICENSE.txt", "README.md")
+_TEMPLATES = ("CMakeLists.txt", "LICENSE.txt", "README.md", "library.json")
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
 _LICENSE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 
