@@ -1,7 +1,7 @@
 # make demo   installs what it needs into .venv and runs the whole path on an emulated board
 # make test   installs what it needs, checks style and types, and runs the tests
 # make quick  runs the tests that need neither TensorFlow, nor a compiler, nor an emulator
-# make soak   runs the tests that take long
+# make soak   runs the tests that take long, and draws all random cases
 # make lock   resolves the dependencies anew
 
 PYTHON ?= python3
@@ -21,10 +21,10 @@ test: $(VENV)/dev.stamp system-tools lint
 
 # Neither TensorFlow, nor compilers, nor emulators: under a minute.
 quick: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 -m "not (keras or emulator or needs_tool or slow)" $(QUICK)
+	TINYEDGE_TEST_SHARE=0.1 $(BIN)/python -m pytest -n 2 -m "not (keras or emulator or needs_tool or slow)" $(QUICK)
 
 soak: $(VENV)/dev.stamp system-tools
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	TINYEDGE_TEST_SHARE=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or drawn"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
