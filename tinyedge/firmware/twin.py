@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.errors import DataError, ToolchainError
+from tinyedge.errors import ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.observation import observed_layers, observing, twin_observer
 from tinyedge.firmware.seal import is_sealed, seal_of
+from tinyedge.graph.reference import check_samples
 from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import compile_shared_library, host_compiler
 
@@ -40,7 +41,7 @@ class Twin:
 
     def __init__(self, model: ConvertedModel, *, observe: bool = False) -> None:
         self._layers = observed_layers(model) if observe else []
-        self._shape = model.graph.input_tensor.shape
+        self._graph = model.graph
         self._output_shape = model.graph.output_tensor.shape
         path = _build(model, observe=observe)
         try:
@@ -52,20 +53,29 @@ class Twin:
         self._library.tinyedge_model_invoke.restype = None
 
     def run(
-        self, samples: NDArray[np.int8], progress: Callable[[int], None] | None = None
+        self,
+        samples: NDArray[np.int8],
+        progress: Callable[[int], None] | None = None,
+        frames: int = 1,
     ) -> NDArray[np.int8]:
         """Computes samples, int8 (n, *input shape), one by one; gives logits (n, *output shape).
 
+        Args:
+            samples: the inputs.
+            progress: called with the number of samples finished since the last call.
+            frames: so many samples behind each other are one sequence, see ``reference.run``.
+
         Raises:
-            DataError: the samples are not int8 or not of the input's shape.
+            DataError: the samples are not int8, not of the input's shape, or no whole sequences.
         """
-        if samples.dtype != np.int8 or samples.shape[1:] != self._shape:
-            raise DataError(f"samples have to be int8 (n, {', '.join(map(str, self._shape))})")
+        check_samples(self._graph, samples, frames)
         outputs = np.empty((len(samples), *self._output_shape), dtype=np.int8)
         source = self._library.tinyedge_model_input()
         target = self._library.tinyedge_model_output()
         size = int(np.prod(self._output_shape))
         for index, sample in enumerate(np.ascontiguousarray(samples)):
+            if self._graph.states and index % frames == 0:
+                self._library.tinyedge_model_reset()
             ctypes.memmove(source, sample.ctypes.data, sample.nbytes)
             self._library.tinyedge_model_invoke()
             outputs[index] = np.frombuffer(ctypes.string_at(target, size), np.int8).reshape(

@@ -6,7 +6,7 @@ partial sum an exact integer: float32 below 2**24, float64 below 2**53.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -38,6 +38,7 @@ def run(
     samples: Int8,
     progress: Callable[[int], None] | None = None,
     tap: Callable[[str, Int8], None] | None = None,
+    frames: int = 1,
 ) -> Int8:
     """Runs samples through the graph.
 
@@ -46,39 +47,68 @@ def run(
         samples: int8 (n, *input shape).
         progress: called with the number of samples finished since the last call.
         tap: called with the name and the value (m, *shape) of every tensor of every chunk.
+        frames: so many samples behind each other are the frames of one sequence; its states begin
+            with their initial values.
 
     Returns:
         Logits, int8 (n, *output shape).
 
     Raises:
-        DataError: the samples are not int8 or not of the input's shape.
+        DataError: the samples are not int8, not of the input's shape, or no whole sequences.
     """
-    check_samples(graph, samples)
-    chunk = samples_at_once(graph)
-    outputs = [np.empty((0, *graph.output_tensor.shape), dtype=np.int8)]
-    for start in range(0, len(samples), chunk):
-        values = {graph.input: samples[start : start + chunk]}
-        values |= {name: constant[np.newaxis] for name, constant in graph.constants.items()}
-        for operator in graph.operators:
-            tensors = graph.inputs_of(operator)
-            arrays = [values[tensor.name] for tensor in tensors]
-            values[operator.output] = compute(
-                operator, arrays, tensors, graph.tensors[operator.output]
-            )
-        if tap:
-            for name, value in values.items():
-                tap(name, value)
-        outputs.append(values[graph.output])
+    check_samples(graph, samples, frames)
+    if not graph.states:
+        frames = 1  # each frame is by itself
+    sequences = samples.reshape(-1, frames, *graph.input_tensor.shape)
+    # What is tapped comes in the order of the samples.
+    chunk = 1 if tap and frames > 1 else samples_at_once(graph)
+    result = np.empty((*sequences.shape[:2], *graph.output_tensor.shape), dtype=np.int8)
+    for start in range(0, len(sequences), chunk):
+        part = slice(start, start + chunk)
+        kept = {name: state.initial[np.newaxis] for name, state in graph.states.items()}
+        for frame in range(frames):
+            values = computed(graph, sequences[part, frame], kept)
+            if tap:
+                for name, value in values.items():
+                    tap(name, value)
+            result[part, frame] = values[graph.output]
+            kept = {name: values[state.next] for name, state in graph.states.items()}
         if progress:
-            progress(len(outputs[-1]))
-    return np.concatenate(outputs)
+            progress(frames * len(sequences[part]))
+    return result.reshape(-1, *graph.output_tensor.shape)
 
 
-def check_samples(graph: Graph, samples: Int8) -> None:
-    """Raises DataError where samples are not int8 (n, *input shape)."""
+def computed(graph: Graph, samples: Int8, kept: Mapping[str, Int8]) -> dict[str, Int8]:
+    """Every tensor, for one inference of a batch.
+
+    Args:
+        graph: the graph.
+        samples: int8 (n, *input shape).
+        kept: values of the states, (n, *shape), or (1, *shape) where they are the same for all.
+
+    Returns:
+        int8 (n, *shape) by name; of constants n is 1.
+    """
+    values = {graph.input: samples}
+    values |= {name: constant[np.newaxis] for name, constant in graph.constants.items()}
+    values |= {
+        name: np.broadcast_to(value, (len(samples), *value.shape[1:]))
+        for name, value in kept.items()
+    }
+    for operator in graph.operators:
+        tensors = graph.inputs_of(operator)
+        arrays = [values[tensor.name] for tensor in tensors]
+        values[operator.output] = compute(operator, arrays, tensors, graph.tensors[operator.output])
+    return values
+
+
+def check_samples(graph: Graph, samples: Int8, frames: int = 1) -> None:
+    """Raises DataError where samples are not int8 (n, *input shape), or n no multiple of frames."""
     shape = graph.input_tensor.shape
     if samples.dtype != np.int8 or samples.shape[1:] != shape:
         raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))})")
+    if frames < 1 or len(samples) % frames:
+        raise DataError(f"{len(samples)} samples are no whole sequences of {frames} frames")
 
 
 def samples_at_once(graph: Graph) -> int:

@@ -42,8 +42,15 @@ class Interpreter:
     """
 
     def __init__(self, model: bytes) -> None:
+        self._model = model
+        self._begin()
+
+    def _begin(self) -> None:
+        """Has all variables begin anew: TFLite-Micro's own reset leaves initial values out."""
         try:
-            self._interpreter = runtime().Interpreter.from_bytes(model, arena_size=_ARENA_BYTES)
+            self._interpreter = runtime().Interpreter.from_bytes(
+                self._model, arena_size=_ARENA_BYTES
+            )
         except RuntimeError as error:
             raise ModelError(f"TFLite-Micro refuses the model: {error}") from error
 
@@ -57,6 +64,7 @@ class Interpreter:
         samples: NDArray[Any],
         outputs: int = 1,
         progress: Callable[[int], None] | None = None,
+        frames: int | None = None,
     ) -> list[NDArray[Any]]:
         """Runs samples (n, *input shape) one by one.
 
@@ -64,12 +72,16 @@ class Interpreter:
             samples: of ``input_type``.
             outputs: how many of the model's outputs to read.
             progress: called with the number of samples finished since the last call.
+            frames: so many samples behind each other are one sequence, before which variables are
+                set back; None where the model has none.
 
         Returns:
             For each output an array (n, *shape).
         """
         results: list[list[NDArray[Any]]] = [[] for _ in range(outputs)]
-        for sample in samples:
+        for number, sample in enumerate(samples):
+            if frames and number % frames == 0:
+                self._begin()
             self._interpreter.set_input(sample[np.newaxis], 0)
             self._interpreter.invoke()
             for index, result in enumerate(results):
