@@ -34,35 +34,36 @@ def by_hand(graph: Graph, frames: np.ndarray) -> np.ndarray:
 
 def test_sequences_begin_anew_and_frames_follow_each_other() -> None:
     graph = streaming_graph()
-    frames = frames_of(graph, 24)
-    outputs = reference.run(graph, frames, frames=8)
-    expected = np.concatenate([by_hand(graph, frames[at : at + 8]) for at in (0, 8, 16)])
-    np.testing.assert_array_equal(outputs, expected)
-    assert np.any(reference.run(graph, frames, frames=24) != outputs)
-    assert np.any(reference.run(graph, frames) != outputs)
+    frames = frames_of(graph, 24).reshape(3, 8, 5)
+    outputs = reference.run(graph, frames)
+    np.testing.assert_array_equal(outputs, [by_hand(graph, each) for each in frames])
+    assert np.any(reference.run(graph, frames.reshape(1, 24, 5)).reshape(3, 8, 3) != outputs)
+    each = reference.run(graph, frames.reshape(24, 5))
+    assert np.any(each.reshape(3, 8, 3) != outputs)
+    np.testing.assert_array_equal(each.reshape(3, 8, 3)[:, 0], outputs[:, 0])
     seen: list[np.ndarray] = []
 
     def tap(name: str, value: np.ndarray) -> None:
         if name == "dense":
             seen.append(value)
 
-    reference.run(graph, frames, frames=8, tap=tap)
-    np.testing.assert_array_equal(np.concatenate(seen), outputs)
-    with pytest.raises(DataError, match="no whole sequences of 7"):
-        reference.run(graph, frames, frames=7)
+    reference.run(graph, frames, tap=tap)
+    np.testing.assert_array_equal(np.concatenate(seen), outputs.reshape(24, 3))
+    with pytest.raises(DataError, match=r"int8 .n, 5. or .n, frames"):
+        reference.run(graph, frames.reshape(1, 3, 8, 5))
 
 
 @pytest.mark.parametrize("options", OPTIONS[:2])
 def test_c_and_tflite_micro_give_the_same(options: CodeOptions, tmp_path: Path) -> None:
     graph = streaming_graph()
-    frames = frames_of(graph, 600)
-    expected = reference.run(graph, frames, frames=200)
+    frames = frames_of(graph, 600).reshape(3, 200, 5)
+    expected = reference.run(graph, frames)
     model = write_converted(graph, tmp_path / "out", "tinyedge convert", options=options)
     twin = Twin(load_converted(model.folder))
-    np.testing.assert_array_equal(twin.run(frames, frames=200), expected)
-    np.testing.assert_array_equal(twin.run(frames[:3], frames=3), expected[:3])
+    np.testing.assert_array_equal(twin.run(frames), expected)
+    np.testing.assert_array_equal(twin.run(frames[1, :1]), expected[1, :1])
     micro = Interpreter(export_tflite(graph))
-    np.testing.assert_array_equal(micro.run(frames, frames=200)[0], expected)
+    np.testing.assert_array_equal(micro.run(frames, sequences=True)[0], expected)
 
 
 def test_files_give_the_graph_back(tmp_path: Path) -> None:
@@ -73,10 +74,8 @@ def test_files_give_the_graph_back(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(export_tflite(graph))
     imported = import_model(tmp_path / "model.tflite").graph
     assert imported.hash == graph.hash
-    frames = frames_of(graph, 30)
-    np.testing.assert_array_equal(
-        reference.run(imported, frames, frames=15), reference.run(graph, frames, frames=15)
-    )
+    frames = frames_of(graph, 30).reshape(2, 15, 5)
+    np.testing.assert_array_equal(reference.run(imported, frames), reference.run(graph, frames))
 
 
 def test_states_lie_apart_and_next_values_live_until_they_are_taken() -> None:

@@ -18,7 +18,7 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.observation import observed_layers, observing, twin_observer
 from tinyedge.firmware.seal import is_sealed, seal_of
-from tinyedge.graph.reference import check_samples
+from tinyedge.graph.reference import as_sequences, leading_axes
 from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import compile_shared_library, host_compiler
 
@@ -53,37 +53,30 @@ class Twin:
         self._library.tinyedge_model_invoke.restype = None
 
     def run(
-        self,
-        samples: NDArray[np.int8],
-        progress: Callable[[int], None] | None = None,
-        frames: int = 1,
+        self, samples: NDArray[np.int8], progress: Callable[[int], None] | None = None
     ) -> NDArray[np.int8]:
-        """Computes samples, int8 (n, *input shape), one by one; gives logits (n, *output shape).
-
-        Args:
-            samples: the inputs.
-            progress: called with the number of samples finished since the last call.
-            frames: so many samples behind each other are one sequence, see ``reference.run``.
+        """Computes samples one by one; samples and logits as those of ``reference.run``.
 
         Raises:
-            DataError: the samples are not int8, not of the input's shape, or no whole sequences.
+            DataError: the samples are not int8 or not of the input's shape.
         """
-        check_samples(self._graph, samples, frames)
-        outputs = np.empty((len(samples), *self._output_shape), dtype=np.int8)
+        sequences = np.ascontiguousarray(as_sequences(self._graph, samples))
+        outputs = np.empty((*sequences.shape[:2], *self._output_shape), dtype=np.int8)
         source = self._library.tinyedge_model_input()
         target = self._library.tinyedge_model_output()
         size = int(np.prod(self._output_shape))
-        for index, sample in enumerate(np.ascontiguousarray(samples)):
-            if self._graph.states and index % frames == 0:
+        for index, frames in enumerate(sequences):
+            if self._graph.states:
                 self._library.tinyedge_model_reset()
-            ctypes.memmove(source, sample.ctypes.data, sample.nbytes)
-            self._library.tinyedge_model_invoke()
-            outputs[index] = np.frombuffer(ctypes.string_at(target, size), np.int8).reshape(
-                self._output_shape
-            )
+            for frame, sample in enumerate(frames):
+                ctypes.memmove(source, sample.ctypes.data, sample.nbytes)
+                self._library.tinyedge_model_invoke()
+                outputs[index, frame] = np.frombuffer(
+                    ctypes.string_at(target, size), np.int8
+                ).reshape(self._output_shape)
             if progress:
                 progress(1)
-        return outputs
+        return outputs.reshape(*leading_axes(self._graph, samples), *self._output_shape)
 
     def outputs(self, sample: NDArray[np.int8]) -> list[NDArray[np.int8]]:
         """Computes one sample, int8 of the input's shape; gives every layer's output, int8, flat.

@@ -38,28 +38,25 @@ def run(
     samples: Int8,
     progress: Callable[[int], None] | None = None,
     tap: Callable[[str, Int8], None] | None = None,
-    frames: int = 1,
 ) -> Int8:
     """Runs samples through the graph.
 
     Args:
         graph: the graph.
-        samples: int8 (n, *input shape).
+        samples: int8 (n, *input shape); of a graph with states also sequences of frames, int8
+            (n, frames, *input shape). States have their initial values before each sample.
         progress: called with the number of samples finished since the last call.
-        tap: called with the name and the value (m, *shape) of every tensor of every chunk.
-        frames: so many samples behind each other are the frames of one sequence; its states begin
-            with their initial values.
+        tap: called with the name and the value (m, *shape) of every tensor of every chunk, frames
+            in their order.
 
     Returns:
-        Logits, int8 (n, *output shape).
+        Logits, int8 (n, *output shape), or (n, frames, *output shape).
 
     Raises:
-        DataError: the samples are not int8, not of the input's shape, or no whole sequences.
+        DataError: the samples are not int8 or not of the input's shape.
     """
-    check_samples(graph, samples, frames)
-    if not graph.states:
-        frames = 1  # each frame is by itself
-    sequences = samples.reshape(-1, frames, *graph.input_tensor.shape)
+    sequences = as_sequences(graph, samples)
+    frames = sequences.shape[1]
     # What is tapped comes in the order of the samples.
     chunk = 1 if tap and frames > 1 else samples_at_once(graph)
     result = np.empty((*sequences.shape[:2], *graph.output_tensor.shape), dtype=np.int8)
@@ -74,8 +71,8 @@ def run(
             result[part, frame] = values[graph.output]
             kept = {name: values[state.next] for name, state in graph.states.items()}
         if progress:
-            progress(frames * len(sequences[part]))
-    return result.reshape(-1, *graph.output_tensor.shape)
+            progress(len(sequences[part]))
+    return result.reshape(*leading_axes(graph, samples), *graph.output_tensor.shape)
 
 
 def computed(graph: Graph, samples: Int8, kept: Mapping[str, Int8]) -> dict[str, Int8]:
@@ -102,13 +99,31 @@ def computed(graph: Graph, samples: Int8, kept: Mapping[str, Int8]) -> dict[str,
     return values
 
 
-def check_samples(graph: Graph, samples: Int8, frames: int = 1) -> None:
-    """Raises DataError where samples are not int8 (n, *input shape), or n no multiple of frames."""
+def check_samples(graph: Graph, samples: Int8) -> None:
+    """Raises DataError where samples are not int8 (n, *input shape)."""
     shape = graph.input_tensor.shape
     if samples.dtype != np.int8 or samples.shape[1:] != shape:
         raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))})")
-    if frames < 1 or len(samples) % frames:
-        raise DataError(f"{len(samples)} samples are no whole sequences of {frames} frames")
+
+
+def leading_axes(graph: Graph, samples: Int8) -> tuple[int, ...]:
+    """What comes before the input's shape: (n,), or (n, frames)."""
+    return samples.shape[: samples.ndim - len(graph.input_tensor.shape)]
+
+
+def as_sequences(graph: Graph, samples: Int8) -> Int8:
+    """Samples as sequences, int8 (n, frames, *input shape); one without frames is one frame.
+
+    Raises:
+        DataError: the samples are not int8 or not of the input's shape.
+    """
+    shape = graph.input_tensor.shape
+    axes = leading_axes(graph, samples)
+    fits = samples.shape[len(axes) :] == shape and len(axes) in ((1, 2) if graph.states else (1,))
+    if samples.dtype != np.int8 or not fits:
+        frames = " or (n, frames, …)" if graph.states else ""
+        raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))}){frames}")
+    return samples if len(axes) == 2 else samples[:, np.newaxis]
 
 
 def samples_at_once(graph: Graph) -> int:

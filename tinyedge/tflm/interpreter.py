@@ -64,24 +64,30 @@ class Interpreter:
         samples: NDArray[Any],
         outputs: int = 1,
         progress: Callable[[int], None] | None = None,
-        frames: int | None = None,
+        *,
+        sequences: bool = False,
     ) -> list[NDArray[Any]]:
         """Runs samples (n, *input shape) one by one.
 
         Args:
-            samples: of ``input_type``.
+            samples: of ``input_type``; with ``sequences`` (n, frames, *input shape).
             outputs: how many of the model's outputs to read.
             progress: called with the number of samples finished since the last call.
-            frames: so many samples behind each other are one sequence, before which variables are
-                set back; None where the model has none.
+            sequences: whether variables begin anew before each sample, of several frames.
 
         Returns:
-            For each output an array (n, *shape).
+            For each output an array (n, *shape), or (n, frames, *shape).
         """
-        results: list[list[NDArray[Any]]] = [[] for _ in range(outputs)]
-        for number, sample in enumerate(samples):
-            if frames and number % frames == 0:
+        if sequences:
+            runs = []
+            for frames in samples:
                 self._begin()
+                runs.append(self.run(frames, outputs))
+                if progress:
+                    progress(1)
+            return [np.stack(each) for each in zip(*runs, strict=True)]
+        results: list[list[NDArray[Any]]] = [[] for _ in range(outputs)]
+        for sample in samples:
             self._interpreter.set_input(sample[np.newaxis], 0)
             self._interpreter.invoke()
             for index, result in enumerate(results):
