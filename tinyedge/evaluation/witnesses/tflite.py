@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tinyedge.distribution import install_hint
-from tinyedge.errors import MissingDependencyError
+from tinyedge.errors import MissingDependencyError, UsageError
 from tinyedge.evaluation.witnesses.witness import (
     Int8,
     Progress,
@@ -17,6 +17,7 @@ from tinyedge.evaluation.witnesses.witness import (
     Witness,
 )
 from tinyedge.exporters.tflite import export_tflite
+from tinyedge.graph.reference import as_sequences
 
 
 class MicroWitness(Witness):
@@ -34,8 +35,12 @@ class MicroWitness(Witness):
         whole = names == [self.graph.output] and self._original is not None
         model = self._original if whole else export_tflite(self.graph, names)
         assert model is not None
-        values = Interpreter(model).run(samples, len(names), progress)
-        return [Seen(value) for value in values]
+        if not self.graph.states:
+            values = Interpreter(model).run(samples, len(names), progress)
+            return [Seen(value) for value in values]
+        sequences = as_sequences(self.graph, samples)
+        found = Interpreter(model).run(sequences, len(names), progress, sequences=True)
+        return [Seen(value.reshape(-1, *value.shape[2:])) for value in found]
 
 
 class LiteRTWitness(Witness):
@@ -55,6 +60,8 @@ class LiteRTWitness(Witness):
         self._kernels = kernels
 
     def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
+        if self.graph.states:
+            raise UsageError("--with litert-… goes with models without states", "tflite-micro")
         try:
             from ai_edge_litert import interpreter as litert
         except ImportError as error:
