@@ -2,6 +2,7 @@
 # make test   installs what it needs, checks style and types, and runs the tests
 # make quick  runs the tests that need neither TensorFlow, nor a compiler, nor an emulator
 # make soak   runs the tests that take long, and draws all random cases
+# make docs   writes the documentation as a site to site/
 # make lock   resolves the dependencies anew
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 QUICK := $(addprefix tests/,boards datasets evaluation graph link targets test_distribution.py test_files.py)
 
-.PHONY: demo test quick soak lint system-tools lock clean
+.PHONY: demo test quick soak lint docs system-tools lock clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/tinyedge demo
@@ -31,6 +32,10 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "written to site/index.html" >&2
 
 # Cross compilers, QEMU and data for the tests. As root on Debian or Ubuntu they are installed;
 # elsewhere the tests that need them say so and are skipped (under CI=true they fail).
