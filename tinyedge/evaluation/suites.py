@@ -85,7 +85,8 @@ class Suite:
 
     Attributes:
         name: ``clean``, ``fgsm``, …
-        inputs: (n, *shape), or sequences (n, frames, *shape): float32 as the float model takes them; int8 or uint8, as a file may
+        inputs: (n, *shape), or sequences (n, frames, *shape): float32 as the float model takes
+            them; int8 or uint8, as a file may
             hold them, until ``fitted`` to a model.
         labels: int64 (n,).
         float_logits: float32 (n, classes) of the float model, if it was at hand.
