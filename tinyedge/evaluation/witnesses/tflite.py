@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, UsageError
@@ -35,12 +36,23 @@ class MicroWitness(Witness):
         whole = names == [self.graph.output] and self._original is not None
         model = self._original if whole else export_tflite(self.graph, names)
         assert model is not None
-        if not self.graph.states:
-            values = Interpreter(model).run(samples, len(names), progress)
-            return [Seen(value) for value in values]
+        interpreter = Interpreter(model)
         sequences = as_sequences(self.graph, samples)
-        found = Interpreter(model).run(sequences, len(names), progress, sequences=True)
-        return [Seen(value.reshape(-1, *value.shape[2:])) for value in found]
+        if interpreter.input_type == "uint8":
+            samples, sequences = (_shifted(each, np.uint8) for each in (samples, sequences))
+        if not self.graph.states:
+            found = interpreter.run(samples, len(names), progress)
+        else:
+            runs = interpreter.run(sequences, len(names), progress, sequences=True)
+            found = [value.reshape(-1, *value.shape[2:]) for value in runs]
+        return [
+            Seen(_shifted(value, np.int8) if value.dtype == np.uint8 else value) for value in found
+        ]
+
+
+def _shifted(values: NDArray[Any], kind: type[np.int8 | np.uint8]) -> NDArray[Any]:
+    """Bytes of a file that takes or gives uint8 for int8, or the other way round."""
+    return (values.view(np.uint8) ^ np.uint8(128)).view(kind)
 
 
 class LiteRTWitness(Witness):
