@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -332,6 +335,78 @@ def test_cmake_builds_installs_and_finds_both(exported: Exported, tmp_path: Path
         run("cmake", "-S", program, "-B", tmp_path / "linked", f"-DCMAKE_PREFIX_PATH={prefix}")
         run("cmake", "--build", tmp_path / "linked")
         run(tmp_path / "linked" / "product")
+
+
+def test_cmake_builds_for_a_bare_processor(exported: Exported, tmp_path: Path) -> None:
+    require_program("cmake", "arm-none-eabi-gcc", "arm-none-eabi-nm")
+    run(
+        "cmake",
+        *("-S", exported.folder / "kws", "-B", tmp_path, "-DCMAKE_BUILD_TYPE=MinSizeRel"),
+        *("-DCMAKE_SYSTEM_NAME=Generic", "-DCMAKE_C_COMPILER=arm-none-eabi-gcc"),
+        "-DCMAKE_C_FLAGS=-mcpu=cortex-m4 -mthumb -ffreestanding",
+        "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY",
+    )
+    run("cmake", "--build", tmp_path)
+    listed = run("arm-none-eabi-nm", tmp_path / "libkws.a", tmp_path / "libtinyedge_runtime.a")
+    defined = set(re.findall(r" [TtDdRrBb] (\w+)", listed))
+    needed = set(re.findall(r" U (\w+)", listed)) - defined
+    assert needed <= {"memcpy", "memset", "memmove"} | {name for name in needed if "aeabi" in name}
+
+
+def compiles(sources: list[Path], folders: list[Path], out: Path) -> None:
+    """As other tools compile: for this machine, and for one of RISC-V where zig is there."""
+    flags = ["-std=gnu11", *STRICT, "-O2", *(f"-I{folder}" for folder in folders)]
+    run("cc", *flags, "-fsyntax-only", *sources)
+    if importlib.util.find_spec("ziglang"):
+        zig = [sys.executable, "-m", "ziglang", "cc", "-target", "riscv32-freestanding"]
+        run(*zig, "-O2", *flags[-len(folders) :], "-c", *sources, cwd=out)
+
+
+def test_esp_idf_is_given_a_component(exported: Exported, tmp_path: Path) -> None:
+    """Read as a script, as ESP-IDF does at first."""
+    require_program("cmake", "cc")
+    folder = exported.folder / "kws"
+    (tmp_path / "scan.cmake").write_text(
+        "function(idf_component_register)\n"
+        '  cmake_parse_arguments(GIVEN "" "" "SRCS;INCLUDE_DIRS" ${ARGN})\n'
+        f'  file(WRITE {tmp_path}/given "${{GIVEN_SRCS}}\n${{GIVEN_INCLUDE_DIRS}}")\n'
+        "endfunction()\n"
+        f"set(ESP_PLATFORM 1)\ninclude({folder}/CMakeLists.txt)\n"
+    )
+    run("cmake", "-P", tmp_path / "scan.cmake")
+    sources, folders = (
+        [folder / name for name in line.split(";")]
+        for line in (tmp_path / "given").read_text().splitlines()
+    )
+    assert set(sources) == {folder / "kws.c", *exported.runtime("kws")}
+    compiles(sources, folders, tmp_path)
+
+
+def test_platformio_is_given_a_library(exported: Exported, tmp_path: Path) -> None:
+    require_program("cc")
+    folder = exported.folder / "kws"
+    build = json.loads((folder / "library.json").read_text())["build"]
+    patterns = [entry.removeprefix("+<").removesuffix(">") for entry in build["srcFilter"]]
+    sources = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    assert set(sources) == {folder / "kws.c", *exported.runtime("kws")}
+    compiles(sources, [folder / flag.removeprefix("-I") for flag in build["flags"]], tmp_path)
+
+
+def test_zephyr_gives_its_flags_to_both(exported: Exported, tmp_path: Path) -> None:
+    require_program("cmake", "cc")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(application LANGUAGES C)\n"
+        "add_library(zephyr_interface INTERFACE)\n"
+        "target_compile_definitions(zephyr_interface INTERFACE KERNEL)\n"
+        'file(WRITE ${CMAKE_BINARY_DIR}/app.c "")\nadd_library(app ${CMAKE_BINARY_DIR}/app.c)\n'
+        f"add_subdirectory({exported.folder / 'kws'} kws)\n"
+        "target_link_libraries(app PRIVATE kws)\n"
+    )
+    build = tmp_path / "build"
+    run("cmake", "-S", tmp_path, "-B", build, "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
+    commands = json.loads((build / "compile_commands.json").read_text())
+    assert len(commands) == 2 + len(exported.runtime("kws"))
+    assert all("-DKERNEL" in command["command"] for command in commands)
 
 
 def docs_block(language: str) -> str:

@@ -11,7 +11,7 @@ import tinyedge
 from tinyedge.errors import UsageError
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.c.export import c_identifiers
-from tinyedge.exporters.c.library import export_library
+from tinyedge.exporters.c.library import CLibrary, export_library
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.export.folder import with_manifest, write_folder
 from tinyedge.templates import data_folder, render_template
@@ -35,7 +35,7 @@ _HEADERS = re.compile(
 _TARGETS = re.compile("all|clean|depend|edit_cache|help|install|package|rebuild_cache|test")
 """What CMake and make call targets of their own."""
 
-_TEMPLATES = ("CMakeLists.txt", "LICENSE.txt", "README.md")
+_TEMPLATES = ("CMakeLists.txt", "LICENSE.txt", "README.md", "library.json")
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
 _LICENSE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 
@@ -109,23 +109,37 @@ def library_files(
     model: ConvertedModel, name: str, command: str, labels: tuple[str, ...] = ()
 ) -> dict[str, str]:
     """The library's files by their path in it; see ``export_c_library``."""
-    options = CodeOptions(model.manifest["core"], model.manifest["optimize"])
-    runtime = _runtime()
-    runtime_id = hashlib.sha256("".join(runtime.values()).encode()).hexdigest()[:8]
-    library = export_library(model.graph, options, name, runtime_id, labels)
-    runtime["te_api.h"] = render_template("library/te_api.h.j2", {"runtime_id": runtime_id})
-    used = _used(runtime, [*library.files.values()], library.runtime_sources)
+    library, runtime = library_sources(model, name, labels)
     context = {
         **library.context,
         "title": model.graph.name,
         "hash": model.graph.hash,
         "command": command,
         "version": tinyedge.__version__,
-        "sources": [path for path in used if path.endswith(".c")],
+        "sources": [path for path in runtime if path.endswith(".c")],
     }
     files = {path: render_template(f"library/{path}.j2", context) for path in _TEMPLATES}
     files |= library.files
-    return files | {f"runtime/{path}": _LICENSE + runtime[path] for path in used}
+    return files | {f"runtime/{path}": text for path, text in runtime.items()}
+
+
+def library_sources(
+    model: ConvertedModel, name: str, labels: tuple[str, ...] = ()
+) -> tuple[CLibrary, dict[str, str]]:
+    """The code of a model, and the files of the runtime that it uses, by name.
+
+    Args:
+        model: what ``convert`` wrote.
+        name: of functions, macros and files.
+        labels: names of the classes; none where they are not known.
+    """
+    options = CodeOptions(model.manifest["core"], model.manifest["optimize"])
+    runtime = _runtime()
+    runtime_id = hashlib.sha256("".join(runtime.values()).encode()).hexdigest()[:8]
+    library = export_library(model.graph, options, name, runtime_id, labels)
+    runtime["te_api.h"] = render_template("library/te_api.h.j2", {"runtime_id": runtime_id})
+    used = _used(runtime, [*library.files.values()], library.runtime_sources)
+    return library, {path: _LICENSE + runtime[path] for path in used}
 
 
 def _runtime() -> dict[str, str]:
