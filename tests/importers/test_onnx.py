@@ -258,7 +258,7 @@ def test_a_model_of_floats_is_told_the_way_out(tmp_path: Path) -> None:
     content = w.model(w.node("Relu", w.node("Conv", "x", weights)), [1, 3, 4, 4])
     with pytest.raises(ModelError, match="a model of floats") as caught:
         imported(content, tmp_path)
-    assert "quantize_static" in caught.value.hint
+    assert "tinyedge quantize" in caught.value.hint
 
 
 def test_a_file_of_two_gigabytes_is_not_read(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def _library(
     """Writes an Arduino library; gives its record."""
     sample = None
     if data is not None:
-        samples, _ = samples_to_run(data, ModelInput.of(model.graph))
+        samples, _ = samples_to_run(data, ModelInput.of(model.graph, sequences=False))
         sample = samples[0]
     library = export_arduino(model, target, name, sample, archive=archive)
     return {

@@ -97,8 +97,8 @@ def _build(layer: Any, inputs: list[n.Node], call: Any, output: Any) -> list[n.N
     if f"Q{kind}" in _BUILDERS and kind not in _BUILDERS:
         raise ModelError(
             f"layer '{layer.name}': {kind} has float weights",
-            hint=f"use Q{kind}; or make an int8 .tflite of the model (tf.lite.TFLiteConverter with "
-            "a representative data set); of a run of 'tinyedge train': tinyedge quantize",
+            hint=f"use Q{kind} and train with it; or make int8 of the model as it is: tinyedge "
+            "quantize MODEL --calibration FILE -o DIR",
         )
     if kind not in _BUILDERS:
         raise ModelError(
