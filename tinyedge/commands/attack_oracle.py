@@ -65,7 +65,7 @@ class OracleOptions:
             )
         if model and not self.place:
             raise UsageError(
-                "where is the converted model to be asked?", hint=f"--on {'|'.join(ORACLE_PLACES)}"
+                "a converted model needs --on", hint=f"--on {'|'.join(ORACLE_PLACES)}"
             )
         if self.resume and self.discard:
             raise UsageError("--resume and --discard exclude each other")
