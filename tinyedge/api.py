@@ -346,7 +346,7 @@ def attack(
         surrogate: model or run that transfer attacks are crafted on.
         start: ``FILE[:NAME]`` of the suite that ``refine`` starts from.
         temperature: that attacks divide the logits by; a run's by default, else 1.
-        on: the place that answers queries to a converted model: ``numpy``, ``twin``, ``emulator`` or ``board``.
+        on: where a converted model runs: ``numpy``, ``twin``, ``emulator`` or ``board``.
         board: of devices; this and those down to ``float_model`` are for a converted model.
         port: of the board.
         baud: bits per second.
