@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.graph import operators as ops
-from tinyedge.graph import reference
+from tinyedge.graph import recurrent, reference
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor
@@ -76,6 +76,10 @@ def no_product(kind: type[ops.Operator], reason: str) -> None:
 def registered(kind: type[ops.Operator]) -> bool:
     """Whether an operator has a product, or says that it has none."""
     return kind in _PRODUCTS
+
+
+no_product(recurrent.Lstm, "its states are 16 bits in pairs of bytes")
+no_product(recurrent.Svdf, "its memory is 16 bits in pairs of bytes")
 
 
 def check_differentiable(graph: Graph) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,9 @@ MAXIMUM_SIZE = 2**31 - 1
 """Bytes of one tensor; C counts them in an int32_t."""
 MAXIMUM_CHANNELS = 2**22
 """Of all tensors together, last axes: what is proven of each channel has to fit in memory."""
+
+
+_ARRAY = re.compile(r"NDArray\[np\.(\w+)\]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +103,11 @@ class Graph:
         """Number of weights and biases."""
         return sum(
             operator.weights.codes.size + operator.bias.size
-            for operator in self.operators
             if isinstance(operator, Weighted)
+            else sum(
+                array.size for array in _arrays_of(operator).values() if array.dtype.kind == "i"
+            )
+            for operator in self.operators
         )
 
     def check(self) -> None:
@@ -317,6 +324,12 @@ class Graph:
             ) from error
 
 
+def _arrays_of(operator: Operator) -> dict[str, NDArray[Any]]:
+    """The attributes that are arrays, by name."""
+    values = {each.name: getattr(operator, each.name) for each in dataclasses.fields(operator)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
 def _decode_operator(
     record: dict[str, Any], index: int, arrays: dict[str, NDArray[Any]]
 ) -> Operator:
@@ -333,6 +346,12 @@ def _decode_operator(
             _array(arrays, steps, np.uint8) if (steps := f"{index}/steps") in arrays else None,
         )
         fields["bias"] = _array(arrays, f"{index}/bias", np.int32)
+    else:
+        for attribute in dataclasses.fields(kind):
+            if found := _ARRAY.fullmatch(str(attribute.type)):
+                fields[attribute.name] = _array(
+                    arrays, f"{index}/{attribute.name}", getattr(np, found[1])
+                )
     return kind(**fields)
 
 

@@ -17,7 +17,7 @@ from tinyedge.evaluation.witnesses.witness import (
     Subject,
     Witness,
 )
-from tinyedge.exporters.tflite import export_tflite
+from tinyedge.exporters.tflite import export_tflite, hidden_tensors
 from tinyedge.graph.reference import as_sequences
 
 
@@ -29,6 +29,10 @@ class MicroWitness(Witness):
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
         self._original = subject.original
+
+    def shows(self) -> list[str]:
+        hidden = hidden_tensors(self.graph)
+        return [name for name in super().shows() if name not in hidden]
 
     def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
         from tinyedge.tflm.interpreter import Interpreter
