@@ -376,6 +376,19 @@ def _concatenation(operator: ops.Concatenation, step: Step, cotangent: Float32) 
     return np.split(cotangent, ends, axis=1 + operator.axis)
 
 
+@product_of(ops.Join)
+def _join(_: ops.Join, step: Step, cotangent: Float32) -> list[Float32]:
+    """Bytes are passed on; what they stand for is another number for each tensor."""
+    ends = np.cumsum([tensor.size for tensor in step.inputs])[:-1]
+    parts = np.split(cotangent, ends, axis=1)
+    return [
+        (part * (step.output.quantization.scale / tensor.quantization.scale))
+        .reshape(len(part), *tensor.shape)
+        .astype(np.float32)
+        for part, tensor in zip(parts, step.inputs, strict=True)
+    ]
+
+
 @product_of(ops.AveragePool2D)
 def _average_pool2d(operator: ops.AveragePool2D, step: Step, cotangent: Float32) -> list[Float32]:
     found, inner = _padded(step, operator)

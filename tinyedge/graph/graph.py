@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import ModelError
 from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.description import check_description, check_operator_count
-from tinyedge.graph.operators import OPERATORS, Operator, Reshape, Weighted
+from tinyedge.graph.operators import OPERATORS, Join, Operator, Reshape, Weighted
 from tinyedge.graph.ranges import ranges_of
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
@@ -89,6 +89,14 @@ class Graph:
         """The tensor that the logits are read from."""
         return self.tensors[self.output]
 
+    @property
+    def results(self) -> tuple[Tensor, ...]:
+        """The model's outputs: several where the graph's own is a Join of them."""
+        last = self.operators[-1] if self.operators else None
+        if isinstance(last, Join) and last.output == self.output:
+            return tuple(self.inputs_of(last))
+        return (self.output_tensor,)
+
     def inputs_of(self, operator: Operator) -> list[Tensor]:
         """The input tensors of an operator."""
         return [self.tensors[name] for name in operator.inputs]
@@ -141,6 +149,8 @@ class Graph:
             written.add(operator.output)
         if self.output not in written:
             raise ModelError(f"graph '{self.name}': nothing writes the output '{self.output}'")
+        if any(isinstance(each, Join) and each.output != self.output for each in self.operators):
+            raise ModelError(f"graph '{self.name}': a Join that is not the output")
         self._check_states()
         ranges_of(self)
 

@@ -406,6 +406,24 @@ def _concatenation(
     return np.concatenate(whole, axis=1 + operator.axis)
 
 
+@unclamped.register
+def _join(operator: ops.Join, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    batch = max(map(len, arrays))
+    flat = [array.reshape(len(array), -1) for array in arrays]
+    return np.concatenate([np.broadcast_to(each, (batch, each.shape[1])) for each in flat], axis=1)
+
+
+def split_results(graph: Graph, logits: Int8) -> dict[str, Int8]:
+    """The outputs of a model by name, (…, *shape), of its logits (…, *output shape)."""
+    axes = logits.shape[: logits.ndim - len(graph.output_tensor.shape)]
+    flat = logits.reshape(*axes, -1)
+    ends = np.cumsum([tensor.size for tensor in graph.results])[:-1]
+    return {
+        tensor.name: part.reshape(*axes, *tensor.shape)
+        for tensor, part in zip(graph.results, np.split(flat, ends, axis=-1), strict=True)
+    }
+
+
 def _divided_half_away(total: Int64, count: Int64 | np.int64) -> Int64:
     """``round(total / count)``, halves away from zero, as C divides."""
     magnitude = (np.abs(total) + count // 2) // count

@@ -52,8 +52,8 @@ def export_tflite(graph: Graph, outputs: Sequence[str] = ()) -> bytes:
 
     Args:
         graph: the graph.
-        outputs: tensors that the file's model gives out, for looking inside; the graph's output
-            alone by default.
+        outputs: tensors that the file's model gives out, for looking inside; the graph's results
+            by default.
 
     Raises:
         ModelError: the format cannot express an operator; says which.
@@ -66,17 +66,17 @@ def export_tflite(graph: Graph, outputs: Sequence[str] = ()) -> bytes:
     for index, operator in enumerate(graph.operators):
         if isinstance(operator, Lstm | Svdf):
             model.add_recurrent(operator)
-        elif operator.name not in model.left_out:
+        elif operator.name not in model.left_out and not isinstance(operator, ops.Join):
             model.add(operator)
         for name, state in graph.states.items():
             if assigned[name] == index and name not in model.own_states:
                 model.assign(name, state.next)
-    return model.serialize(list(outputs) or [graph.output])
+    return model.serialize(list(outputs) or [tensor.name for tensor in graph.results])
 
 
 def hidden_tensors(graph: Graph) -> set[str]:
     """Tensors of a graph that its file does not have: parts of what recurrent operators give."""
-    found = set()
+    found = {graph.output} - {tensor.name for tensor in graph.results}
     for each in absorbed(graph):
         outputs = {other.output for other in graph.operators if other.name in each.others}
         found |= {each.operator.output, *outputs} - {each.part, each.result}

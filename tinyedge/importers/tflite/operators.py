@@ -57,11 +57,11 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         ModelError: as ``import_tflite``; all that blocks the file, each kind once.
     """
     blockers = Blockers()
-    for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
-        if len(tensors) != 1:
-            blockers.add(
-                ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
-            )
+    if len(model.inputs) != 1:
+        blockers.add(ModelError(f"{len(model.inputs)} inputs", hint="supported: one input"))
+    if not 1 <= len(model.outputs) <= ops.MAXIMUM_CONCATENATED:
+        told = f"supported: up to {ops.MAXIMUM_CONCATENATED}"
+        blockers.add(ModelError(f"{len(model.outputs)} outputs", hint=told))
     builder = Builder()
     variables = Variables(builder, model.others)
     if model.inputs:
@@ -84,7 +84,7 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         variables.check_called()
     blockers.refuse()
     variables.finish()
-    graph = simplify(builder.graph(path.stem, model.outputs[0], variables.result))
+    graph = simplify(builder.graph(path.stem, model.outputs, variables.result))
     if (ours := _exported(graph, model)) is not None:
         return ImportResult(ours, tuple(builder.notes))
     source = _source(model, path)
