@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tinyedge.exporters.c.kernels import depthwise, dsp, lut, patch, quad
+from tinyedge.exporters.c.kernels import (
+    depthwise,
+    dsp,
+    lut,
+    patch,
+    quad,
+    recurrent,  # noqa: F401 - its plain kernels register themselves
+)
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.plain import plain_kernel
 from tinyedge.graph import operators as ops
