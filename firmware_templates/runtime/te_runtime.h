@@ -22,8 +22,8 @@
 #define TE_WEIGHTS __attribute__((section(".rodata.te_weights"), aligned(4)))
 #define TE_ARENA __attribute__((section(".bss.te_arena"), aligned(4)))
 #else
-#define TE_WEIGHTS
-#define TE_ARENA
+#define TE_WEIGHTS __attribute__((aligned(4)))
+#define TE_ARENA __attribute__((aligned(4)))
 #endif
 
 /* In a build that watches the model, te_observe sees every layer's output as soon as it is complete;

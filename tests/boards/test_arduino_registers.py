@@ -26,6 +26,8 @@ from tinyedge.firmware.project import build_project, harness_files
 from tinyedge.targets import available_emulators
 from tinyedge.toolchains.compilers import available_compilers, cross_compiler
 
+pytestmark = pytest.mark.needs_tool
+
 Respond = Callable[[dict[int, int], int, int], None]
 
 

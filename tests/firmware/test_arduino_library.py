@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import zipfile
@@ -16,6 +17,7 @@ import pytest
 from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.firmware.arduino_builder import build_sketch
+from tests.graph.random_graphs import RandomGraph
 from tests.targets.test_arduino import DIGITS
 from tinyedge.boards import load_board
 from tinyedge.boards.families.avr import AvrBoard
@@ -114,9 +116,11 @@ def test_the_library_is_as_arduino_specifies(library: Path) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", properties["version"])
     assert properties["architectures"] == "*"
     assert (library / "src" / properties["includes"]).is_file()
+    header = (library / "src" / "digits.h").read_text()
+    header += (library / "src" / "te_api.h").read_text()
     for line in (library / "keywords.txt").read_text().splitlines():
         assert re.fullmatch(r"\w+\t(KEYWORD1|KEYWORD2|LITERAL1)", line)
-        assert line.split("\t")[0] in (library / "src" / "model.h").read_text()
+        assert line.split("\t")[0] in header
     for example in ("Classify", "Harness"):
         assert (library / "examples" / example / f"{example}.ino").is_file()
 
@@ -187,7 +191,8 @@ def test_a_library_of_any_allowed_name_compiles(
     assert library.name == (name or "tinyedge_model")
     sketch = f'#include "{library.name}.h"\n#include "{library.name}.h"\n'
     (tmp_path / "sketch.cpp").write_text(
-        f"{sketch}int8_t first() {{ return tinyedge_model_input()[0]; }}\n"
+        f"{sketch}int8_t first(const {library.name}_instance *model)\n"
+        f"{{ return {library.name}_output(model)[0]; }}\n"
     )
     subprocess.run(
         [
@@ -254,3 +259,35 @@ def test_an_archive_of_the_users_is_not_replaced(
     changed = (tmp_path / "e.zip").read_bytes()
     failure(capsys, 2, *command)
     assert (tmp_path / "e.zip").read_bytes() == changed
+
+
+def test_two_libraries_go_into_one_program(model: ConvertedModel, tmp_path: Path) -> None:
+    """Each as an archive, which ``dot_a_linkage`` makes Arduino link."""
+    require([name for name in ("cc", "ar") if shutil.which(name)], "cc")
+    graphs = {"digits": model.graph, "other": RandomGraph(3).graph}
+    sketch, folders = [], []
+    for name, graph in graphs.items():
+        converted = write_converted(graph, tmp_path / f"{name}-m", "test")
+        export_arduino(converted, tmp_path / name, name)
+        source = tmp_path / name / "src"
+        assert "dot_a_linkage=true" in (tmp_path / name / "library.properties").read_text()
+        objects = tmp_path / f"{name}-objects"
+        objects.mkdir()
+        units = sorted(source.glob("*.c"))
+        subprocess.run(["cc", "-c", *map(str, units)], check=True, cwd=objects)
+        members = sorted(map(str, objects.iterdir()))
+        subprocess.run(["ar", "rcs", str(tmp_path / f"{name}.a"), *members], check=True)
+        folders.append(f"-I{source}")
+        sketch.append(f"static {name}_arena {name}_memory; static {name}_instance {name};")
+    calls = " || ".join(
+        f"{name}_init(&{name}, &{name}_memory, sizeof {name}_memory, NULL, 0) || "
+        f"{name}_invoke(&{name}, NULL, NULL) || {name}_verify()"
+        for name in graphs
+    )
+    headers = "".join(f'#include "{name}.h"\n' for name in graphs)
+    program = tmp_path / "main.c"
+    program.write_text(f"{headers}{' '.join(sketch)}\nint main(void) {{ return {calls}; }}\n")
+    archives = [str(tmp_path / f"{name}.a") for name in graphs]
+    linked = ["cc", *folders, str(program), *archives, "-o", str(tmp_path / "program")]
+    subprocess.run(linked, check=True)
+    subprocess.run([str(tmp_path / "program")], check=True)

@@ -38,7 +38,7 @@ EXAMPLES = {
         "tinyedge run out --on emulator --data suites.npz",
     ),
     "boards": Example(
-        ("tinyedge boards list", "tinyedge boards show netduinoplus2"),
+        ("tinyedge boards list", "tinyedge boards show netduinoplus2", "tinyedge boards fit out"),
         "tinyedge build out -b netduinoplus2",
     ),
     "build": Example(

@@ -226,6 +226,10 @@ def profile_table(profile: dict[str, Any], samples: int) -> Table:
         "share": percent(None if total is None else 1.0),
         "per MAC": number(total / macs if total is not None and macs else None, ".2f"),
     }
+    cycles = profile.get("cycles")
+    if cycles is not None:
+        footers["cycles (modelled)"] = number(cycles)
+        footers["cycles per MAC"] = number(cycles / macs if macs else None, ".2f")
     for heading, footer in footers.items():
         table.add_column(heading, footer=footer, justify="right")
     for layer in layers:
@@ -240,8 +244,15 @@ def profile_table(profile: dict[str, Any], samples: int) -> Table:
             *spread,
             percent(layer["share"]),
             number(layer["per_mac"], ".2f"),
+            *(_cycle_cells(layer) if cycles is not None else ()),
         )
     return table
+
+
+def _cycle_cells(layer: dict[str, Any]) -> tuple[str, str]:
+    """A layer's modelled cycles, in all and a MAC."""
+    per_mac = f"{layer['cycles'] / layer['macs']:.2f}" if layer["macs"] else "-"
+    return f"{layer['cycles']:,.0f}", per_mac
 
 
 def trace_table(trace: dict[str, Any], place: str) -> Table:

@@ -100,7 +100,7 @@ def craft(
     )
     names = attack_names(attacks or ("square" if converted else "fgsm,pgd"), means)
     target, run = model_file(model)
-    takes = ModelInput.of(converted.graph, clip) if converted else ModelInput()
+    takes = ModelInput.of(converted.graph, clip, sequences=False) if converted else ModelInput()
     pixels = bool(subject.dataset) or (isinstance(data, Path) and holds_pixels(data))
     low, high = clip or _range(takes, run if data is None else None, pixels=pixels)
     if not -_LARGEST < low < high < _LARGEST:

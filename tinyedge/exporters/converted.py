@@ -70,8 +70,10 @@ class ConvertedModel:
 
     @property
     def arena_bytes(self) -> int:
-        """Bytes of the arena."""
-        return int(self.manifest["arena"]["bytes"])
+        """Bytes of the arena, and of what is kept from one inference to the next."""
+        return int(self.manifest["arena"]["bytes"]) + int(
+            self.manifest["arena"].get("state_bytes", 0)
+        )
 
 
 def write_converted(
@@ -137,7 +139,8 @@ def _manifest(
             "bytes": exported.plan.size,
             "lower_bound": exported.plan.lower_bound,
             "buffers": [dataclasses.asdict(buffer) for buffer in exported.plan.buffers],
-        },
+        }
+        | ({"state_bytes": exported.plan.state_size} if graph.states else {}),
         "input": _tensor(graph, graph.input),
         "output": _tensor(graph, graph.output),
         "layers": [dataclasses.asdict(layer) for layer in exported.layers],

@@ -97,14 +97,17 @@ class Pass:
         saturating: name of a tensor whose clamp passes gradients all the same.
 
     Attributes:
-        values: every tensor, int8 (n, *shape); of constants n is 1.
+        values: every tensor, int8 (n, *shape); of constants, and of states, which have their
+            initial value, n is 1.
     """
 
     def __init__(self, graph: Graph, samples: Int8, saturating: str | None = None) -> None:
         self._graph = graph
         self._inside: dict[str, NDArray[np.bool_]] = {}
         self.values: dict[str, Int8] = {graph.input: samples}
-        self.values |= {name: values[np.newaxis] for name, values in graph.constants.items()}
+        self._fixed = dict(graph.constants)
+        self._fixed |= {name: state.initial for name, state in graph.states.items()}
+        self.values |= {name: values[np.newaxis] for name, values in self._fixed.items()}
         for operator in graph.operators:
             step = self._step(operator)
             raw = reference.unclamped(operator, step.arrays, step.inputs, step.output)
@@ -138,7 +141,7 @@ class Pass:
             assert not isinstance(product, str)
             parts = product(operator, self._step(operator), arriving)
             for name, part in zip(operator.inputs, parts, strict=True):
-                if name not in self._graph.constants:
+                if name not in self._fixed:
                     found[name] = found[name] + part if name in found else part
         missing = np.zeros((len(cotangent), *self._graph.input_tensor.shape), np.float32)
         return found.get(self._graph.input, missing)

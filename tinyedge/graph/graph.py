@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import ModelError
 from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.description import check_description, check_operator_count
-from tinyedge.graph.operators import OPERATORS, Operator, Weighted
+from tinyedge.graph.operators import OPERATORS, Operator, Reshape, Weighted
 from tinyedge.graph.ranges import ranges_of
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
@@ -35,6 +35,19 @@ MAXIMUM_CHANNELS = 2**22
 
 
 @dataclass(frozen=True, eq=False)
+class State:
+    """What a tensor keeps from one inference to the next: a stream's frames run in order.
+
+    Attributes:
+        next: name of the tensor, written by an operator, that becomes its value.
+        initial: int8, of the tensor's shape: its value in the first inference.
+    """
+
+    next: str
+    initial: NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Integer operators in the order they run, from one input to one output.
 
@@ -46,6 +59,8 @@ class Graph:
         output: name of the output tensor, the logits.
         source: where the graph came from: file name, SHA-256, producer, command.
         constants: int8 values, of their tensor's shape, of the tensors that no operator writes.
+        states: by the name of their tensor, which no operator writes either. All operators of an
+            inference read what the one before it has left.
     """
 
     name: str
@@ -55,6 +70,7 @@ class Graph:
     output: str
     source: dict[str, Any] = field(default_factory=dict)
     constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.check()
@@ -90,7 +106,7 @@ class Graph:
     def check(self) -> None:
         """Raises ModelError, naming the operator, unless every executor can run the graph."""
         check_operator_count(len(self.operators))
-        written = {self.input, *self.constants}
+        written = {self.input, *self.constants, *self.states}
         self._check_tensors()
         self._check_constants()
         names = [operator.name for operator in self.operators]
@@ -118,7 +134,28 @@ class Graph:
             written.add(operator.output)
         if self.output not in written:
             raise ModelError(f"graph '{self.name}': nothing writes the output '{self.output}'")
+        self._check_states()
         ranges_of(self)
+
+    def _check_states(self) -> None:
+        kept = set(self.states)
+        written = {operator.output for operator in self.operators}
+        for operator in self.operators:
+            if isinstance(operator, Reshape) and operator.inputs[0] in kept:
+                kept.add(operator.output)
+        if self.output in kept:
+            raise ModelError(f"graph '{self.name}': the output '{self.output}' is a state")
+        for name, state in self.states.items():
+            tensor, source = self.tensors.get(name), self.tensors.get(state.next)
+            shape = tensor.shape if tensor else None
+            if name == self.input or name in self.constants:
+                raise ModelError(f"state '{name}': is an input or a constant too")
+            if state.initial.shape != shape or state.initial.dtype != np.int8:
+                raise ModelError(f"state '{name}': its initial value has to be int8 of {shape}")
+            if not tensor or not source or state.next not in written - kept:
+                raise ModelError(f"state '{name}': no operator computes '{state.next}'")
+            if (source.shape, source.quantization) != (tensor.shape, tensor.quantization):
+                raise ModelError(f"state '{name}': '{state.next}' has another shape or grid")
 
     def _check_constants(self) -> None:
         for name, values in self.constants.items():
@@ -158,6 +195,7 @@ class Graph:
         arrays: dict[str, NDArray[Any]] = {
             f"constants/{name}": values for name, values in self.constants.items()
         }
+        arrays |= {f"states/{name}": state.initial for name, state in self.states.items()}
         operators = []
         for index, operator in enumerate(self.operators):
             record: dict[str, Any] = {"kind": type(operator).__name__}
@@ -192,6 +230,10 @@ class Graph:
             "constants": list(self.constants),
             "operators": operators,
         }
+        if self.states:  # graphs without any keep the hash they have always had
+            description["states"] = [
+                {"name": name, "next": state.next} for name, state in self.states.items()
+            ]
         return description, arrays
 
     def save(self, path: Path) -> None:
@@ -246,6 +288,12 @@ class Graph:
                 {
                     name: _array(arrays, f"constants/{name}", np.int8)
                     for name in description["constants"]
+                },
+                {
+                    record["name"]: State(
+                        record["next"], _array(arrays, f"states/{record['name']}", np.int8)
+                    )
+                    for record in description.get("states", [])
                 },
             )
         except ModelError as error:

@@ -6,7 +6,7 @@ partial sum an exact integer: float32 below 2**24, float64 below 2**53.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -43,35 +43,60 @@ def run(
 
     Args:
         graph: the graph.
-        samples: int8 (n, *input shape).
+        samples: int8 (n, *input shape); of a graph with states also sequences of frames, int8
+            (n, frames, *input shape). States have their initial values before each sample.
         progress: called with the number of samples finished since the last call.
-        tap: called with the name and the value (m, *shape) of every tensor of every chunk.
+        tap: called with the name and the value (m, *shape) of every tensor of every chunk, frames
+            in their order.
 
     Returns:
-        Logits, int8 (n, *output shape).
+        Logits, int8 (n, *output shape), or (n, frames, *output shape).
 
     Raises:
         DataError: the samples are not int8 or not of the input's shape.
     """
-    check_samples(graph, samples)
-    chunk = samples_at_once(graph)
-    outputs = [np.empty((0, *graph.output_tensor.shape), dtype=np.int8)]
-    for start in range(0, len(samples), chunk):
-        values = {graph.input: samples[start : start + chunk]}
-        values |= {name: constant[np.newaxis] for name, constant in graph.constants.items()}
-        for operator in graph.operators:
-            tensors = graph.inputs_of(operator)
-            arrays = [values[tensor.name] for tensor in tensors]
-            values[operator.output] = compute(
-                operator, arrays, tensors, graph.tensors[operator.output]
-            )
-        if tap:
-            for name, value in values.items():
-                tap(name, value)
-        outputs.append(values[graph.output])
+    sequences = as_sequences(graph, samples)
+    frames = sequences.shape[1]
+    # What is tapped comes in the order of the samples.
+    chunk = 1 if tap and frames > 1 else samples_at_once(graph)
+    result = np.empty((*sequences.shape[:2], *graph.output_tensor.shape), dtype=np.int8)
+    for start in range(0, len(sequences), chunk):
+        part = slice(start, start + chunk)
+        kept = {name: state.initial[np.newaxis] for name, state in graph.states.items()}
+        for frame in range(frames):
+            values = computed(graph, sequences[part, frame], kept)
+            if tap:
+                for name, value in values.items():
+                    tap(name, value)
+            result[part, frame] = values[graph.output]
+            kept = {name: values[state.next] for name, state in graph.states.items()}
         if progress:
-            progress(len(outputs[-1]))
-    return np.concatenate(outputs)
+            progress(len(sequences[part]))
+    return result.reshape(*leading_axes(graph, samples), *graph.output_tensor.shape)
+
+
+def computed(graph: Graph, samples: Int8, kept: Mapping[str, Int8]) -> dict[str, Int8]:
+    """Every tensor, for one inference of a batch.
+
+    Args:
+        graph: the graph.
+        samples: int8 (n, *input shape).
+        kept: values of the states, (n, *shape), or (1, *shape) where they are the same for all.
+
+    Returns:
+        int8 (n, *shape) by name; of constants n is 1.
+    """
+    values = {graph.input: samples}
+    values |= {name: constant[np.newaxis] for name, constant in graph.constants.items()}
+    values |= {
+        name: np.broadcast_to(value, (len(samples), *value.shape[1:]))
+        for name, value in kept.items()
+    }
+    for operator in graph.operators:
+        tensors = graph.inputs_of(operator)
+        arrays = [values[tensor.name] for tensor in tensors]
+        values[operator.output] = compute(operator, arrays, tensors, graph.tensors[operator.output])
+    return values
 
 
 def check_samples(graph: Graph, samples: Int8) -> None:
@@ -79,6 +104,26 @@ def check_samples(graph: Graph, samples: Int8) -> None:
     shape = graph.input_tensor.shape
     if samples.dtype != np.int8 or samples.shape[1:] != shape:
         raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))})")
+
+
+def leading_axes(graph: Graph, samples: Int8) -> tuple[int, ...]:
+    """What comes before the input's shape: (n,), or (n, frames)."""
+    return samples.shape[: samples.ndim - len(graph.input_tensor.shape)]
+
+
+def as_sequences(graph: Graph, samples: Int8) -> Int8:
+    """Samples as sequences, int8 (n, frames, *input shape); one without frames is one frame.
+
+    Raises:
+        DataError: the samples are not int8 or not of the input's shape.
+    """
+    shape = graph.input_tensor.shape
+    axes = leading_axes(graph, samples)
+    fits = samples.shape[len(axes) :] == shape and len(axes) in ((1, 2) if graph.states else (1,))
+    if samples.dtype != np.int8 or not fits:
+        frames = " or (n, frames, …)" if graph.states else ""
+        raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))}){frames}")
+    return samples if len(axes) == 2 else samples[:, np.newaxis]
 
 
 def samples_at_once(graph: Graph) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.devices import Fleet
-from tinyedge.evaluation.executors import Run
+from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.project import kernel_note
 from tinyedge.firmware.twin import Twin
@@ -81,7 +81,7 @@ def open_place(
             yield OpenPlace(lambda x, done=None: Run(twin.run(x, done)), about, dict)
         case "tflite-micro":
             micro = Interpreter(model.tflite.read_bytes())
-            yield OpenPlace(lambda x, done=None: Run(micro.run(x, progress=done)[0]), about, dict)
+            yield OpenPlace(lambda x, done=None: _on_tflm(micro, model, x, done), about, dict)
         case _ if journal:
             with (
                 journal.opened(model, spec, remark) as kept,
@@ -93,12 +93,24 @@ def open_place(
                 yield place
 
 
+def _on_tflm(
+    micro: Interpreter, model: ConvertedModel, samples: Int8, progress: Progress | None
+) -> Run:
+    """Runs samples, or sequences, on TFLite-Micro."""
+    if not model.graph.states:
+        return Run(micro.run(samples, progress=progress)[0])
+    sequences = reference.as_sequences(model.graph, samples)
+    logits = micro.run(sequences, progress=progress, sequences=True)[0]
+    return Run(logits.reshape(*reference.leading_axes(model.graph, samples), *logits.shape[2:]))
+
+
 @contextlib.contextmanager
 def _devices(
     model: ConvertedModel, spec: PlaceSpec, journal: Journal | None, remark: Remark
 ) -> Iterator[OpenPlace]:
     """An emulator, or attached boards."""
-    session = journal.session if journal else None
+    # A device that goes on with a session goes on with its states too.
+    session = journal.session if journal and not model.graph.states else None
     if spec.on == "emulator":
         if note := kernel_note(model, spec.required_board):
             remark(note)
@@ -117,5 +129,7 @@ def _devices(
                 attached_record(devices),
                 lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
             )
+    for told in fleet.restarts():
+        remark(told)
     for port, failure in fleet.failed.items():
         remark(f"{port} failed, others took its samples over: {failure}")

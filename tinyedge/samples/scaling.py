@@ -39,6 +39,7 @@ class ModelInput:
         classes: that labels count; None where they are not known.
         takes_bytes: whether the model's own file takes uint8, so that a byte is the input itself.
         pixels: what 0 and 255 of a pixel stand for, where the user or a float model says so.
+        sequences: whether a sample may be a sequence of frames, as the model has states.
     """
 
     shape: tuple[int, ...] | None = None
@@ -46,10 +47,14 @@ class ModelInput:
     classes: int | None = None
     takes_bytes: bool = False
     pixels: Range | None = None
+    sequences: bool = False
 
     @classmethod
-    def of(cls, graph: Graph, pixels: Range | None = None) -> ModelInput:
-        """That of an integer graph, whose one output, if there is one only, tells two classes."""
+    def of(cls, graph: Graph, pixels: Range | None = None, *, sequences: bool = True) -> ModelInput:
+        """That of an integer graph, whose one output, if there is one only, tells two classes.
+
+        Without ``sequences`` samples are single frames, whatever the model.
+        """
         tensor = graph.input_tensor
         return cls(
             tensor.shape,
@@ -57,6 +62,7 @@ class ModelInput:
             max(graph.output_tensor.size, 2),
             graph.source.get("input_type") == "uint8",
             pixels,
+            sequences and bool(graph.states),
         )
 
     @property
@@ -88,8 +94,18 @@ class ModelInput:
             )
 
     def batch(self, x: NDArray[Any], what: str) -> NDArray[Any]:
-        """Samples as (n, *shape); raises DataError where they are of another."""
-        return x if self.shape is None else as_batch(x, self.shape, what)
+        """Samples as (n, *shape), or sequences (n, frames, *shape).
+
+        Raises:
+            DataError: they are of another shape.
+        """
+        if self.shape is None:
+            return x
+        if self.sequences and x.ndim == len(self.shape) + 2 and x.shape[2:] == self.shape:
+            if not x.shape[1]:
+                raise DataError(f"{what} of shape {x.shape}: sequences of no frames")
+            return x
+        return as_batch(x, self.shape, what)
 
     def real(self, x: NDArray[Any]) -> Float32:
         """Checked samples as the float32 values that the model's input stands for."""

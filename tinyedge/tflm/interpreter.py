@@ -42,8 +42,15 @@ class Interpreter:
     """
 
     def __init__(self, model: bytes) -> None:
+        self._model = model
+        self._begin()
+
+    def _begin(self) -> None:
+        """Has all variables begin anew: TFLite-Micro's own reset leaves initial values out."""
         try:
-            self._interpreter = runtime().Interpreter.from_bytes(model, arena_size=_ARENA_BYTES)
+            self._interpreter = runtime().Interpreter.from_bytes(
+                self._model, arena_size=_ARENA_BYTES
+            )
         except RuntimeError as error:
             raise ModelError(f"TFLite-Micro refuses the model: {error}") from error
 
@@ -57,17 +64,28 @@ class Interpreter:
         samples: NDArray[Any],
         outputs: int = 1,
         progress: Callable[[int], None] | None = None,
+        *,
+        sequences: bool = False,
     ) -> list[NDArray[Any]]:
         """Runs samples (n, *input shape) one by one.
 
         Args:
-            samples: of ``input_type``.
+            samples: of ``input_type``; with ``sequences`` (n, frames, *input shape).
             outputs: how many of the model's outputs to read.
             progress: called with the number of samples finished since the last call.
+            sequences: whether variables begin anew before each sample, of several frames.
 
         Returns:
-            For each output an array (n, *shape).
+            For each output an array (n, *shape), or (n, frames, *shape).
         """
+        if sequences:
+            runs = []
+            for frames in samples:
+                self._begin()
+                runs.append(self.run(frames, outputs))
+                if progress:
+                    progress(1)
+            return [np.stack(each) for each in zip(*runs, strict=True)]
         results: list[list[NDArray[Any]]] = [[] for _ in range(outputs)]
         for sample in samples:
             self._interpreter.set_input(sample[np.newaxis], 0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
-from tinyedge.errors import MissingDependencyError
+from tinyedge.errors import MissingDependencyError, UsageError
 from tinyedge.evaluation.witnesses.witness import (
     Int8,
     Progress,
@@ -17,6 +18,7 @@ from tinyedge.evaluation.witnesses.witness import (
     Witness,
 )
 from tinyedge.exporters.tflite import export_tflite
+from tinyedge.graph.reference import as_sequences
 
 
 class MicroWitness(Witness):
@@ -34,8 +36,23 @@ class MicroWitness(Witness):
         whole = names == [self.graph.output] and self._original is not None
         model = self._original if whole else export_tflite(self.graph, names)
         assert model is not None
-        values = Interpreter(model).run(samples, len(names), progress)
-        return [Seen(value) for value in values]
+        interpreter = Interpreter(model)
+        sequences = as_sequences(self.graph, samples)
+        if interpreter.input_type == "uint8":
+            samples, sequences = (_shifted(each, np.uint8) for each in (samples, sequences))
+        if not self.graph.states:
+            found = interpreter.run(samples, len(names), progress)
+        else:
+            runs = interpreter.run(sequences, len(names), progress, sequences=True)
+            found = [value.reshape(-1, *value.shape[2:]) for value in runs]
+        return [
+            Seen(_shifted(value, np.int8) if value.dtype == np.uint8 else value) for value in found
+        ]
+
+
+def _shifted(values: NDArray[Any], kind: type[np.int8 | np.uint8]) -> NDArray[Any]:
+    """Bytes of a file that takes or gives uint8 for int8, or the other way round."""
+    return (values.view(np.uint8) ^ np.uint8(128)).view(kind)
 
 
 class LiteRTWitness(Witness):
@@ -55,6 +72,8 @@ class LiteRTWitness(Witness):
         self._kernels = kernels
 
     def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
+        if self.graph.states:
+            raise UsageError("--with litert-… goes with models without states", "tflite-micro")
         try:
             from ai_edge_litert import interpreter as litert
         except ImportError as error:

@@ -16,6 +16,7 @@ from tinyedge.exporters.tflite.writer import Options, Writer
 from tinyedge.graph import operators as ops
 from tinyedge.graph.activations import FUSED, clamp_of
 from tinyedge.graph.graph import METADATA_NAME, Graph
+from tinyedge.graph.memory import assignments
 from tinyedge.graph.tensors import Tensor
 
 Builtin = tflite.BuiltinOperator
@@ -56,8 +57,13 @@ def export_tflite(graph: Graph, outputs: Sequence[str] = ()) -> bytes:
         ModelError: the format cannot express an operator; says which.
     """
     model = _Model(graph)
-    for operator in graph.operators:
+    model.read_states()
+    assigned = assignments(graph)
+    for index, operator in enumerate(graph.operators):
         model.add(operator)
+        for name, state in graph.states.items():
+            if assigned[name] == index:
+                model.assign(name, state.next)
     return model.serialize(list(outputs) or [graph.output])
 
 
@@ -68,6 +74,7 @@ class _Model:
         self.graph = graph
         self.writer = Writer()
         self._names = set(graph.tensors)
+        self._variables: dict[str, int] = {}
         self._indices = {
             tensor.name: self.activation(tensor, tensor.name, graph.constants.get(tensor.name))
             for tensor in graph.tensors.values()
@@ -174,6 +181,36 @@ class _Model:
         )
         self.writer.add_operator(Builtin.PAD, 2, Options("PadOptions"), [index, amounts], padded)
         return padded
+
+    def read_states(self) -> None:
+        """Has every state be read from a variable, which begins with its initial value."""
+        states = self.graph.states
+        if states:
+            options = Options("CallOnceOptions", {"InitSubgraphIndex": 1})
+            self.writer.add_operator(Builtin.CALL_ONCE, 1, options, [], None)
+        for name, state in states.items():
+            like = self.graph.tensors[name].quantization
+            first = self.writer.add_variable(name, 1)
+            scale = np.array([like.scale], np.float32)
+            shape = (1, *state.initial.shape)
+            value = self.writer.add_tensor(
+                f"{name}/initial", shape, state.initial, scale, like.zero_point, body=1
+            )
+            self._assign(first, value, 1)
+        self._variables = {name: self.writer.add_variable(name) for name in states}
+        for name, handle in self._variables.items():
+            options = Options("ReadVariableOptions")
+            self.writer.add_operator(
+                Builtin.READ_VARIABLE, 1, options, [handle], self._indices[name]
+            )
+
+    def assign(self, state: str, value: str) -> None:
+        """Has a state take the value of a tensor from the next inference on."""
+        self._assign(self._variables[state], self._indices[value], 0)
+
+    def _assign(self, handle: int, value: int, body: int) -> None:
+        options = Options("AssignVariableOptions")
+        self.writer.add_operator(Builtin.ASSIGN_VARIABLE, 1, options, [handle, value], None, body)
 
     def serialize(self, outputs: list[str]) -> bytes:
         description = json.dumps(metadata_of(self.graph), sort_keys=True)

@@ -24,12 +24,14 @@ from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.result import ImportResult, file_hash
 from tinyedge.importers.tflite.blockers import SECTION, Blockers
 from tinyedge.importers.tflite.builder import Builder
+from tinyedge.importers.tflite.options import options_of
 from tinyedge.importers.tflite.reader import (
     TfliteModel,
     TfliteOperator,
     TfliteTensor,
     reading,
 )
+from tinyedge.importers.tflite.variables import VARIABLE_OPERATORS, Variables
 from tinyedge.naming import clean_name
 
 _ACTIVATIONS = {
@@ -64,16 +66,13 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         ModelError: as ``import_tflite``; all that blocks the file, each kind once.
     """
     blockers = Blockers()
-    if model.subgraphs != 1:
-        blockers.add(
-            ModelError(f"{model.subgraphs} subgraphs", "supported: one, without control flow")
-        )
     for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
         if len(tensors) != 1:
             blockers.add(
                 ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
             )
     builder = Builder()
+    variables = Variables(builder, model.others)
     if model.inputs:
         with blockers.collecting():
             builder.begin(model.inputs[0])
@@ -83,10 +82,18 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         if _only_shapes(operator, results):
             continue
         with blockers.collecting(operator):
-            _add(builder, operator, blockers)
-        _go_on(builder, blockers, operator.outputs)
+            if operator.name in VARIABLE_OPERATORS:
+                with reading(str(operator)):
+                    variables.add(operator)
+            else:
+                _add(builder, operator, blockers)
+        if operator.name != "VAR_HANDLE":
+            _go_on(builder, blockers, operator.outputs)
+    with blockers.collecting():
+        variables.check_called()
     blockers.refuse()
-    graph = simplify(builder.graph(path.stem, model.outputs[0]))
+    variables.finish()
+    graph = simplify(builder.graph(path.stem, model.outputs[0], variables.result))
     if (ours := _exported(graph, model)) is not None:
         return ImportResult(ours, tuple(builder.notes))
     source = _source(model, path)
@@ -122,7 +129,7 @@ def _add(builder: Builder, operator: TfliteOperator, blockers: Blockers) -> None
     if handler is None:
         raise ModelError(
             f"{operator}: this operator (version {operator.version}) is not supported",
-            hint=f"supported: {', '.join(sorted(_HANDLERS))} ({SECTION})",
+            hint=f"supported: {', '.join(sorted((*_HANDLERS, *VARIABLE_OPERATORS)))} ({SECTION})",
         )
     for tensor in (*operator.inputs, *operator.outputs):
         if tensor and tensor.type in ("FLOAT32", "FLOAT16", "INT16", "UINT8"):
@@ -161,15 +168,6 @@ def _source(model: TfliteModel, path: Path) -> dict[str, Any]:
     if model.inputs[0].type == "UINT8":
         source["input_type"] = "uint8"  # a byte of a sample is the input itself
     return source
-
-
-def _options(operator: TfliteOperator, kind: str) -> Any:
-    """The options of an operator, of the table that the schema calls so."""
-    if operator.options_type != getattr(tflite.BuiltinOptions, kind) or not operator.options_table:
-        raise ModelError(f"{operator}: its options are not {kind}")
-    options = getattr(tflite, kind)()
-    options.Init(operator.options_table.Bytes, operator.options_table.Pos)
-    return options
 
 
 def _clamp(operator: TfliteOperator, options: Any, target: Quantization) -> ops.Pair:
@@ -253,7 +251,7 @@ def _convolution(
     """``axis`` and ``order`` as ``_weights`` takes them."""
 
     def handler(builder: Builder, operator: TfliteOperator) -> None:
-        options = _options(operator, table)
+        options = options_of(operator, table)
         source = builder.source(operator)
         weights, bias = _weights(operator, axis, order)
         if kind is ops.DepthwiseConv2D:
@@ -281,7 +279,7 @@ def _convolution(
 @_handles("TRANSPOSE_CONV")
 def _transpose_conv(builder: Builder, operator: TfliteOperator) -> None:
     """A convolution, with the window turned around, of the input with zeros between its cells."""
-    options = _options(operator, "TransposeConvOptions")
+    options = options_of(operator, "TransposeConvOptions")
     if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
         raise ModelError(f"{operator}: a fused activation, which TFLite-Micro does not heed")
     source = builder.source(operator, 2)
@@ -391,7 +389,7 @@ _handles("DEPTHWISE_CONV_2D")(
 @_handles("FULLY_CONNECTED")
 def _fully_connected(builder: Builder, operator: TfliteOperator) -> None:
     """A matrix product; with several rows it is a convolution of one cell."""
-    options = _options(operator, "FullyConnectedOptions")
+    options = options_of(operator, "FullyConnectedOptions")
     if options.WeightsFormat() != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise ModelError(f"{operator}: shuffled weights")
     source = builder.source(operator)
@@ -429,7 +427,7 @@ def _fully_connected(builder: Builder, operator: TfliteOperator) -> None:
 
 def _elementwise(kind: type[ops.Elementwise], table: str) -> Handler:
     def handler(builder: Builder, operator: TfliteOperator) -> None:
-        options = _options(operator, table)
+        options = options_of(operator, table)
         operands = [builder.operand(operator, i, strip=True).name for i in range(2)]
         clamp = _clamp(operator, options, builder.target(operator))
         shape = kind(name=operator.name, inputs=(), output="").output_shape(
@@ -483,7 +481,7 @@ def _axis(operator: TfliteOperator, axis: int, rank: int) -> int:
 
 @_handles("CONCATENATION")
 def _concatenation(builder: Builder, operator: TfliteOperator) -> None:
-    options = _options(operator, "ConcatenationOptions")
+    options = options_of(operator, "ConcatenationOptions")
     if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
         raise ModelError(f"{operator}: a fused activation")
     axis = _axis(operator, options.Axis(), len(operator.outputs[0].shape))
@@ -493,7 +491,7 @@ def _concatenation(builder: Builder, operator: TfliteOperator) -> None:
 
 def _pool2d(kind: type[ops.Pool2D]) -> Handler:
     def handler(builder: Builder, operator: TfliteOperator) -> None:
-        options = _options(operator, "Pool2DOptions")
+        options = options_of(operator, "Pool2DOptions")
         source = builder.source(operator)
         kernel = (options.FilterHeight(), options.FilterWidth())
         builder.finish(
@@ -514,7 +512,7 @@ _handles("MAX_POOL_2D")(_pool2d(ops.MaxPool2D))
 
 def _reduced_axes(operator: TfliteOperator, source: Tensor) -> list[int]:
     """The axes of the graph that a reduction goes over, sorted; -1 for the batch."""
-    _options(operator, "ReducerOptions")
+    options_of(operator, "ReducerOptions")
     rank = len(source.shape) + 1
     return sorted({_axis(operator, int(axis), rank) for axis in _numbers(operator, 1).ravel()})
 
@@ -608,7 +606,7 @@ def _blocks(builder: Builder, operator: TfliteOperator) -> None:
     """Rows of cells of a block, of which the middle two axes change places."""
     source = builder.source(operator)
     there = operator.name == "DEPTH_TO_SPACE"
-    options = _options(operator, "DepthToSpaceOptions" if there else "SpaceToDepthOptions")
+    options = options_of(operator, "DepthToSpaceOptions" if there else "SpaceToDepthOptions")
     block = int(options.BlockSize())
     if len(source.shape) != 3 or block < 1:
         raise ModelError(f"{operator}: blocks of {block} of {source.shape}")
@@ -644,7 +642,7 @@ def _slice(builder: Builder, operator: TfliteOperator) -> None:
 
 @_handles("STRIDED_SLICE")
 def _strided_slice(builder: Builder, operator: TfliteOperator) -> None:
-    options = _options(operator, "StridedSliceOptions")
+    options = options_of(operator, "StridedSliceOptions")
     source = builder.source(operator)
     shape = (1, *source.shape)
     numbers = [_numbers(operator, position).ravel().tolist() for position in (1, 2, 3)]
@@ -721,7 +719,7 @@ def _split(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator, int(operator.name == "SPLIT"))
     rank = len(source.shape) + 1
     if operator.name == "UNPACK":
-        options = _options(operator, "UnpackOptions")
+        options = options_of(operator, "UnpackOptions")
         axis = _axis(operator, options.Axis(), rank)
         if options.Num() != count:
             raise ModelError(f"{operator}: {options.Num()} parts into {count} outputs")
@@ -751,7 +749,7 @@ def _split(builder: Builder, operator: TfliteOperator) -> None:
 def _pack(builder: Builder, operator: TfliteOperator) -> None:
     """Tensors behind each other along a new axis."""
     given = operator.outputs[0]
-    options = _options(operator, "PackOptions")
+    options = options_of(operator, "PackOptions")
     axis = _axis(operator, options.Axis(), len(given.shape))
     if axis < 0:
         raise ModelError(f"{operator}: along the batch")
@@ -849,7 +847,7 @@ def _relu6(builder: Builder, operator: TfliteOperator) -> None:
 
 @_handles("LEAKY_RELU")
 def _leaky_relu(builder: Builder, operator: TfliteOperator) -> None:
-    alpha = float(_options(operator, "LeakyReluOptions").Alpha())
+    alpha = float(options_of(operator, "LeakyReluOptions").Alpha())
     builder.finish(operator, ops.LeakyRelu, builder.source(operator).name, alpha=alpha)
 
 
@@ -866,7 +864,7 @@ def _prelu(builder: Builder, operator: TfliteOperator) -> None:
 
 def _resize(kind: type[ops.Resize], table: str) -> Handler:
     def handler(builder: Builder, operator: TfliteOperator) -> None:
-        options = _options(operator, table)
+        options = options_of(operator, table)
         size = _numbers(operator, 1).ravel().tolist()
         if len(size) != 2:
             raise ModelError(f"{operator}: a size of {size}")
@@ -898,7 +896,7 @@ def _tanh(builder: Builder, operator: TfliteOperator) -> None:
 
 @_handles("SOFTMAX")
 def _softmax(builder: Builder, operator: TfliteOperator) -> None:
-    beta = float(_options(operator, "SoftmaxOptions").Beta())
+    beta = float(options_of(operator, "SoftmaxOptions").Beta())
     builder.finish(operator, ops.Softmax, builder.source(operator).name, beta=beta)
 
 
