@@ -21,6 +21,7 @@ from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.exporters.options import OPTIONS
 from tests.graph.random_graphs import RandomGraph
+from tests.graph.streaming import streaming_graph
 from tinyedge.errors import UsageError
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.c.library import c_string
@@ -210,6 +211,28 @@ def test_on_a_bare_processor(
     semihosting = ["-semihosting-config", "enable=on,target=native"]
     qemu = ["qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none"]
     run("timeout", 60, *qemu, *semihosting, "-kernel", tmp_path / "program.elf")
+
+
+def test_streams_keep_states_of_their_own(tmp_path: Path) -> None:
+    """Two instances with one arena: the reset of one leaves the other."""
+    require_program("cc")
+    graph = streaming_graph()
+    model = write_converted(graph, tmp_path / "m", "test")
+    export_c_library(model, tmp_path / "stream", "stream", "test")
+    samples = np.random.default_rng(1).integers(-128, 128, (8, *graph.input_tensor.shape))
+    frames = samples.astype(np.int8)
+    expected = reference.run(graph, frames[np.newaxis])[0]
+    rows = {"frames": frames, "expected": expected}
+    text = [
+        f"static const int8_t {name}[8][{array[0].size}] = {c_rows(array.reshape(8, -1))};"
+        for name, array in rows.items()
+    ]
+    (tmp_path / "vectors.h").write_text("#include <stdint.h>\n" + "\n".join(text) + "\n")
+    folder = tmp_path / "stream"
+    units = [folder / "stream.c", *(folder / "runtime").glob("*.c"), PROGRAM / "streams.c"]
+    includes = [f"-I{path}" for path in (tmp_path, folder, folder / "runtime")]
+    run("cc", *C99, *SANITIZERS, *includes, *units, "-o", tmp_path / "program")
+    run(tmp_path / "program")
 
 
 def test_damaged_constants_are_found(exported: Exported, tmp_path: Path) -> None:
