@@ -22,8 +22,10 @@ from tests.conftest import require
 from tests.exporters.options import OPTIONS
 from tests.graph.random_graphs import RandomGraph
 from tests.graph.streaming import streaming_graph
+from tests.graph.test_results import with_outputs
 from tinyedge.errors import UsageError
 from tinyedge.exporters.c import CodeOptions
+from tinyedge.exporters.c.export import c_identifiers
 from tinyedge.exporters.c.library import c_string
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.export.library import export_c_library
@@ -246,6 +248,45 @@ def test_streams_keep_states_of_their_own(tmp_path: Path) -> None:
     folder = tmp_path / "stream"
     units = [folder / "stream.c", *(folder / "runtime").glob("*.c"), PROGRAM / "streams.c"]
     includes = [f"-I{path}" for path in (tmp_path, folder, folder / "runtime")]
+    run("cc", *C99, *SANITIZERS, *includes, *units, "-o", tmp_path / "program")
+    run(tmp_path / "program")
+
+
+def test_several_outputs_have_places_of_their_own(tmp_path: Path) -> None:
+    require_program("cc")
+    built = RandomGraph(5)
+    graph = with_outputs(built.graph, 3)
+    first, second, third = graph.results
+    model = write_converted(graph, tmp_path / "m", "test")
+    export_c_library(model, tmp_path / "many", "many", "test")
+    samples = built.inputs(4)
+    expected = reference.run(graph, samples).reshape(4, -1)
+    rows = {"samples": samples.reshape(4, -1), "expected": expected}
+    text = [
+        f"static const int8_t {name}[4][{array[0].size}] = {c_rows(array)};"
+        for name, array in rows.items()
+    ]
+    names = [f"output_{each}" for each in c_identifiers(t.name for t in graph.results).values()]
+    at = [0, first.size, first.size + second.size]
+    checks = " || ".join(
+        f"memcmp(got_{name}, expected[i] + {offset}, sizeof got_{name})"
+        for name, offset in zip(names, at, strict=True)
+    )
+    text.append(
+        '#include "many.h"\nint main(void)\n{\nstatic many_arena arena;\nmany_instance model;\n'
+        + "".join(f"int8_t got_{name}[MANY_{name.upper()}_SIZE];\n" for name in names)
+        + f"const many_outputs out = {{{', '.join(f'got_{name}' for name in names)}}};\n"
+        "if (many_init(&model, &arena, sizeof arena, NULL, 0)) { return 1; }\n"
+        "for (int i = 0; i < 4; i++) {\nconst many_inputs in = {samples[i]};\n"
+        f"if (many_invoke(&model, &in, &out) || {checks}) {{ return 2; }}\n"
+        "if (memcmp(many_output(&model), expected[i], MANY_OUTPUT_SIZE)) { return 3; }\n}\n"
+        f"return many_{names[2]}(&model) != many_output(&model) + {at[2]} || "
+        f"MANY_OUTPUTS != 3 || MANY_{names[2].upper()}_SIZE != {third.size};\n}}\n"
+    )
+    (tmp_path / "main.c").write_text("#include <string.h>\n#include <stdint.h>\n" + "\n".join(text))
+    folder = tmp_path / "many"
+    units = [folder / "many.c", *(folder / "runtime").glob("*.c"), tmp_path / "main.c"]
+    includes = [f"-I{path}" for path in (folder, folder / "runtime")]
     run("cc", *C99, *SANITIZERS, *includes, *units, "-o", tmp_path / "program")
     run(tmp_path / "program")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.exporters.c.export import export_c
+from tinyedge.exporters.c.export import c_identifiers, export_c
 from tinyedge.exporters.c.kernels import Array, CodeOptions
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.memory import ALIGNMENT
@@ -118,9 +118,10 @@ def export_library(
         "alignment": ALIGNMENT,
         "arena_size": _aligned(exported.plan.size),
         "inputs": [Port("input", "input", graph.input_tensor, exported.plan.offsets[graph.input])],
-        "outputs": [
-            Port("output", "output", graph.output_tensor, exported.plan.offsets[graph.output])
-        ],
+        "outputs": _outputs(graph, exported.plan.offsets[graph.output]),
+        # Several outputs lie one behind the other, and have a name together.
+        "output_size": graph.output_tensor.size,
+        "output_offset": exported.plan.offsets[graph.output],
         "labels": [c_string(label) for label in labels],
         "headers": sorted(headers),
         "verified": list(verified),
@@ -137,6 +138,23 @@ def export_library(
         runtime_sources=(*exported.runtime_sources, "te_crc32.c", "te_instance.c"),
         context=context,
     )
+
+
+def _outputs(graph: Graph, offset: int) -> list[Port]:
+    """The model's outputs, of which the first lies at an offset in the arena."""
+    results = graph.results
+    if len(results) == 1:
+        return [Port("output", "output", results[0], offset)]
+    names: list[str] = []
+    for tensor in results:  # one tensor may be two outputs
+        again = names.count(tensor.name)
+        names.append(f"{tensor.name} {again + 1}" if again else tensor.name)
+    identifiers = c_identifiers(names)
+    ports = []
+    for name, tensor in zip(names, results, strict=True):
+        ports.append(Port("output", f"output_{identifiers[name]}", tensor, offset))
+        offset += tensor.size
+    return ports
 
 
 def _aligned(size: int) -> int:

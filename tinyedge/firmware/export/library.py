@@ -71,20 +71,27 @@ def export_c_library(
 
     Raises:
         UsageError: the name is none of a library, or means something else in C or CMake; or there
-            are more or fewer labels than outputs.
+            are labels for several outputs, or more or fewer of them than classes.
         FileError: the folder holds something of the user's; see ``write_folder``.
         OSError: something cannot be written.
     """
     chosen = c_identifiers([model.graph.name])[model.graph.name] if name is None else name
     check_library_name(chosen)
-    classes = model.graph.output_tensor.size
-    if labels and len(labels) != classes:
-        raise UsageError(f"{len(labels)} labels are given; the model has {classes} outputs")
+    if labels:
+        _check_labels(model, labels)
     files = library_files(model, chosen, command, labels)
     facts = {"format": "c", "name": chosen, "model": model.graph.name, "command": command}
     written = with_manifest(files, facts)
     write_folder(folder, written)
     return Library(chosen, tuple(sorted(written)))
+
+
+def _check_labels(model: ConvertedModel, labels: tuple[str, ...]) -> None:
+    results = model.graph.results
+    if len(results) > 1:
+        raise UsageError(f"labels are for models with one output; this one has {len(results)}")
+    if len(labels) != results[0].size:
+        raise UsageError(f"{len(labels)} labels are given; the model has {results[0].size} outputs")
 
 
 def check_library_name(name: str) -> None:
