@@ -25,7 +25,8 @@ def arena(model: str | PathLike[str], *, listener: Listener = NOBODY) -> dict[st
         listener: told how far it is.
 
     Returns:
-        Bytes: ``tinyedge`` with ``bytes``, ``lower_bound`` and ``states``, which lie apart; ``tflite_micro`` with ``smallest``,
+        Bytes: ``tinyedge`` with ``bytes``, ``lower_bound`` and ``states``, which lie apart;
+        ``tflite_micro`` with ``smallest``,
         ``head``, ``tail`` and ``parts``.
 
     Raises:
