@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.importers.test_blockers import edited, refusal
 from tinyedge.errors import ModelError
 from tinyedge.exporters.converted import write_converted
 from tinyedge.exporters.tflite import export_tflite
@@ -139,3 +142,30 @@ def test_what_would_overflow_is_refused() -> None:
         Graph(
             "wide", graph.tensors, (wide, *graph.operators[1:]), "input", "x", states=graph.states
         )
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda tensors, _: setattr(tensors["constant"], "isVariable", True), "has values"),
+        (lambda tensors, _: setattr(tensors["kernel"], "quantization", None), "not one scale"),
+        (lambda _, operator: setattr(operator.builtinOptions, "timeMajor", True), "time before"),
+        (lambda _, operator: operator.inputs.__setitem__(9, operator.inputs[5]), "peepholes"),
+        (lambda _, operator: operator.inputs.__setitem__(19, operator.inputs[18]), "int16"),
+    ],
+)
+def test_what_tflite_micro_would_compute_otherwise_is_refused(
+    edit: Callable[[dict[str, Any], Any], None], told: str, tmp_path: Path
+) -> None:
+    def change(tree: Any) -> None:
+        subgraph = tree.subgraphs[0]
+        [operator] = subgraph.operators
+        operator.inputs = list(operator.inputs)
+        tensors = {
+            "kernel": subgraph.tensors[operator.inputs[1]],
+            "constant": subgraph.tensors[operator.inputs[12]],
+        }
+        edit(tensors, operator)
+
+    error = refusal(edited(GRAPHS[0], change), tmp_path)
+    assert told in str(error)

@@ -286,6 +286,8 @@ class _Reader:
                     f"tensor '{name}': {scales.size} scales, {zero_points.size} zero points"
                 )
         data = self._buffer(name, tensor.Buffer())
+        if data is not None and tensor.IsVariable():
+            raise ModelError(f"tensor '{name}': a variable that has values")
         self._constant_bytes += 0 if data is None else data.size
         if self._constant_bytes > _MOST_SHARING * len(self._data):
             raise ValueError(f"{self._constant_bytes} bytes of constants")

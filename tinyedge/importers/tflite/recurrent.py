@@ -42,8 +42,9 @@ def _constant(
             f"{operator}: input {position}, {given}, has to be a constant of {kind.lower()}, "
             f"{'x'.join(map(str, shape))}"
         )
-    if np.any(given.zero_points) or given.scales.size > 1:
-        raise ModelError(f"{operator}: {given} has a zero point, or several scales")
+    scales = {1} if kind != "INT32" else {0, 1}  # that of a bias is told by the others
+    if np.any(given.zero_points) or given.scales.size not in scales:
+        raise ModelError(f"{operator}: {given} has a zero point, or not one scale")
     return given.values, float(given.scales[0]) if given.scales.size else 1.0
 
 
