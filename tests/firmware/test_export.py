@@ -339,7 +339,7 @@ def test_an_export_that_was_edited_is_not_touched(
 ) -> None:
     folder = tmp_path / "e"
     run_json(capsys, *export(form, model, folder))
-    edited = folder / "src" / "model.c"
+    edited = folder / "src" / "te_runtime.h"
     edited.write_text(edited.read_text() + "/* mine */\n")
     before = content(tmp_path)
     fault = failure(capsys, 2, *export(form, model, folder))
