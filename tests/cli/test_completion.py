@@ -43,7 +43,11 @@ def test_commands_choices_boards_attacks_and_files_are_offered() -> None:
     assert offered("boards", "sh") == ["show"]
     assert offered("run", "out", "--on", "emu") == ["emulator"]
     assert offered("build", "out", "-b", "") == board_names()
-    assert offered("build", "out", "-b", "b") == ["b-l475e-iot01a", "blackpill-f411ce", "board.toml"]
+    assert offered("build", "out", "-b", "b") == [
+        "b-l475e-iot01a",
+        "blackpill-f411ce",
+        "board.toml",
+    ]
     assert offered("boards", "show", "netduino") == ["netduinoplus2"]
     assert offered("attack", "m", "--attacks", "fgsm,tr") == [
         "fgsm,transfer-fgsm",
