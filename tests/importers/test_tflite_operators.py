@@ -441,7 +441,7 @@ def test_tiles_are_joined(tmp_path: Path) -> None:
 
 
 def test_every_operator_is_in_the_documentation() -> None:
-    assert importers.build_graph  # all of them are registered
+    assert callable(importers.build_graph)  # all of them are registered
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
     named = set(re.findall(r"[A-Z][A-Z0-9_]+", page))
     assert {*HANDLERS, *VARIABLE_OPERATORS} <= named
