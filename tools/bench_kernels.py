@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts the instructions of layers and whole networks on emulated Cortex-M cores.
+"""Counts the instructions of layers and whole networks, and models cycles, of Cortex-M cores.
 
     python tools/bench_kernels.py                        every row on a Cortex-M4
     python tools/bench_kernels.py --core cortex-m0 --bits 2 resnet8
@@ -10,7 +10,8 @@ Each row is a firmware, built with gcc -O2 and run in QEMU: instructions are cou
 (-icount and the core's timer), and every output byte is compared with the numpy reference; a row
 with a mismatch ends the program with exit code 8. Weights and inputs are random (seed 0), the
 first inputs all -128 and all 127. Counts do not depend on this machine; dense MACs are counted, a
-weight of zero as one. Instructions are not cycles.
+weight of zero as one. Cycles are modelled from counts at each address (``tinyedge.timing``), where
+there is a model of the core; none were measured.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ from elftools.elf.sections import SymbolTableSection
 
 from tinyedge.boards import load_board
 from tinyedge.boards.cores import CORES
+from tinyedge.evaluation.cycles import modelling_obstacle
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import write_converted
 from tinyedge.graph import reference
 from tinyedge.models.benchmark import BENCHMARKS
 from tinyedge.names import OBJECTIVES, CoreName, Objective
+from tinyedge.timing import variants
 
 BOARDS: dict[CoreName, str] = {
     "cortex-m0": "mps2-an385-m0",  # ARMv6-M code on QEMU's Cortex-M3, which runs it unchanged
@@ -76,6 +79,8 @@ class Row:
         optimize: speed or size.
         macs: dense multiply-accumulates.
         insn_per_mac: mean over the samples.
+        cycles_per_mac: modelled, mean over the samples; None where the core has no model.
+        cycles_by_model: the same by every model of the core, as that of the Cortex-M0+.
         flash: of the whole image.
         arena: bytes of activations and scratch.
         arena_lower_bound: bytes that no plan can do without.
@@ -90,6 +95,8 @@ class Row:
     optimize: Objective
     macs: int
     insn_per_mac: float
+    cycles_per_mac: float | None
+    cycles_by_model: dict[str, float]
     flash: Flash
     arena: int
     arena_lower_bound: int
@@ -113,9 +120,14 @@ def measure(name: str, bits: int, options: CodeOptions, samples: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         model = write_converted(graph, Path(folder), "tools/bench_kernels.py", options=options)
         board = load_board(BOARDS[options.core])
-        with emulated_device(model, board, "qemu", "gcc") as emulated:
+        count = modelling_obstacle(board) is None
+        with emulated_device(model, board, "qemu", "gcc", count=count) as emulated:
             run = emulated.device.run(inputs)
             stats = emulated.device.stats()
+            cycles: dict[str, float] = {}
+            if emulated.cycles:
+                for timing in variants(options.core):
+                    cycles[timing.name] = float(emulated.cycles.cycles(timing).sum(axis=1).mean())
         footprint = emulated.firmware.footprint
         runtime = runtime_bytes(emulated.firmware.elf, model.runtime_sources)
     assert run.instructions is not None
@@ -127,6 +139,8 @@ def measure(name: str, bits: int, options: CodeOptions, samples: int) -> Row:
         optimize=options.optimize,
         macs=macs,
         insn_per_mac=round(float(run.instructions.mean()) / macs, 4),
+        cycles_per_mac=round(next(iter(cycles.values())) / macs, 4) if cycles else None,
+        cycles_by_model={name: round(total / macs, 4) for name, total in cycles.items()},
         flash=Flash(footprint.code, runtime, footprint.weights, footprint.other, footprint.flash),
         arena=model.arena_bytes,
         arena_lower_bound=int(model.manifest["arena"]["lower_bound"]),
@@ -156,32 +170,53 @@ def runtime_bytes(elf: Path, sources: list[str]) -> int:
     return total
 
 
-def table(rows: list[Row], before: dict[tuple[str, str, int, str], float]) -> str:
+Key = tuple[str, str, int, str]
+Before = dict[Key, tuple[float, float | None]]
+"""Instructions and cycles a MAC of an earlier run."""
+
+
+def table(rows: list[Row], before: Before) -> str:
     """The rows as a Markdown table; an earlier run's counts beside them."""
-    heads = ["name", "core", "bits", "for", "MACs", "insn/MAC", "code", "runtime", "weights"]
-    heads += ["flash", "arena", "bound", "mismatches"]
-    heads += ["before", "change"] if before else []
+    heads = [
+        "name",
+        "core",
+        "bits",
+        "for",
+        "MACs",
+        "insn/MAC",
+        "cycles/MAC",
+        "code",
+        "runtime",
+        "weights",
+    ]
+    heads += ["code", "runtime", "weights", "flash", "arena", "bound", "mismatches"]
+    heads += ["insn before", "change", "cycles before", "change"] if before else []
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     for row in rows:
         cells = [row.name, row.core, str(row.weight_bits), row.optimize, f"{row.macs:,}"]
-        cells += [f"{row.insn_per_mac:.3f}"]
+        modelled = row.cycles_per_mac
+        cells += [f"{row.insn_per_mac:.3f}", f"{modelled:.3f}" if modelled else "-"]
         flash = row.flash
         for size in (flash.code, flash.runtime, flash.weights, flash.total, row.arena):
             cells.append(f"{size:,}")
         cells += [f"{row.arena_lower_bound:,}", str(row.mismatches)]
         if before:
             known = before.get(row.key)
-            change = f"{100 * (row.insn_per_mac / known - 1):+.1f} %" if known else "-"
-            cells += [f"{known:.3f}" if known else "-", change]
+            for now, then in zip((row.insn_per_mac, modelled), known or (None, None), strict=True):
+                change = f"{100 * (now / then - 1):+.1f} %" if now and then else "-"
+                cells += [f"{then:.3f}" if then else "-", change]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def earlier(file: Path) -> dict[tuple[str, str, int, str], float]:
-    """Instructions a MAC of a saved run."""
+def earlier(file: Path) -> Before:
+    """Instructions and cycles a MAC of a saved run."""
     rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
     return {
-        (row["name"], row["core"], row["weight_bits"], row["optimize"]): row["insn_per_mac"]
+        (row["name"], row["core"], row["weight_bits"], row["optimize"]): (
+            row["insn_per_mac"],
+            row.get("cycles_per_mac"),
+        )
         for row in rows
     }
 

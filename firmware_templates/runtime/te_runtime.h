@@ -1,8 +1,8 @@
 /* tinyedge runtime: int8 kernels with TensorFlow Lite's arithmetic.
  *
- * Activations are int8, NHWC, batch 1. Weights are small integers, packed; every kernel reads them
- * through the layer's `unpack` function, so a kernel does not know how its weights are stored.
- * Kernels keep no state and call nothing but unpack functions, memcpy and memset.
+ * Activations are int8, NHWC, batch 1. Weights are small integers, packed; the plain kernels read
+ * them through the layer's `unpack` function, so they do not know how weights are stored. Fast kernels
+ * read packings of their own. Kernels keep no state and call nothing but unpack functions, memcpy and memset.
  */
 #ifndef TE_RUNTIME_H
 #define TE_RUNTIME_H
@@ -22,8 +22,8 @@
 #define TE_WEIGHTS __attribute__((section(".rodata.te_weights"), aligned(4)))
 #define TE_ARENA __attribute__((section(".bss.te_arena"), aligned(4)))
 #else
-#define TE_WEIGHTS
-#define TE_ARENA
+#define TE_WEIGHTS __attribute__((aligned(4)))
+#define TE_ARENA __attribute__((aligned(4)))
 #endif
 
 /* In a build that watches the model, te_observe sees every layer's output as soon as it is complete;

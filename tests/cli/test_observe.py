@@ -62,6 +62,13 @@ def test_layers_add_up_to_the_ordinary_firmware_s_inference(
     assert profile["total"] == pytest.approx(whole, rel=0.02)
     assert profile["overhead"] == pytest.approx(profile["total"] - profile["whole"])
     layers = profile["layers"]
+    if profile["no_cycles"] is None:
+        core = {"mps2-an385-m0": "Cortex-M0"}.get(board, "Cortex-M4")
+        assert profile["cycle_model"] == core
+        assert 1.1 < profile["cycles"] / profile["total"] < 1.8
+        assert sum(layer["cycles"] for layer in layers) == pytest.approx(profile["cycles"])
+        clock = load_board(board).clock.sysclk_hz
+        assert profile["estimated_seconds"] == pytest.approx(profile["cycles"] / clock)
     assert sum(layer["count"] for layer in layers) == pytest.approx(profile["total"])
     assert sum(layer["share"] for layer in layers) == pytest.approx(1)
     manifest = model.manifest["layers"]

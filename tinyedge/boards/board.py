@@ -162,6 +162,11 @@ class Board(Section):
         return CORES[self.core]
 
     @property
+    def timing(self) -> str:
+        """Whose timings its core has; a Cortex-M0+ runs what is made for a Cortex-M0."""
+        return self.core
+
+    @property
     def flash(self) -> Region:
         """Flash memory."""
         return self.memory.flash

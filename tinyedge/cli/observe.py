@@ -32,9 +32,22 @@ def observed_text(record: Mapping[str, Any]) -> list[RenderableType]:
             if profile["unit"]
             else _NOTHING_COUNTED.format(record.get("emulator") or f"The {place}")
         )
+        if profile.get("cycles") is not None:
+            text.append(_cycle_line(profile, record["board"]))
+        elif profile["unit"] == "instructions" and profile.get("no_cycles"):
+            text.append(f"No cycles: {profile['no_cycles']}.")
     if trace := record.get("trace"):
         text.append(trace_table(trace, place))
     return text
+
+
+def _cycle_line(profile: dict[str, Any], board: str) -> str:
+    """What the modelled cycles say, and what they do not."""
+    seconds = profile["estimated_seconds"]
+    return (
+        f"Cycles are modelled, not measured: the timings of a {profile['cycle_model']}, no wait "
+        f"states. At the clock of {board} an inference takes an estimated {1e3 * seconds:,.2f} ms."
+    )
 
 
 def _profile_line(profile: dict[str, Any], place: str) -> str:

@@ -106,6 +106,43 @@ def run_lines(record: dict[str, Any], folder: Path) -> list[str]:
     ]
 
 
+def quantization_table(record: dict[str, Any]) -> Table:
+    """The error of every layer of a float model that was quantized."""
+    table = Table(title="Layers against the float model", title_justify="left")
+    for heading in ("layer", "operator"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("error", "added"):
+        table.add_column(heading, justify="right")
+    for layer in record["layers"]:
+        table.add_row(
+            layer["name"],
+            layer["kind"],
+            percent(layer["error"]),
+            percent(layer["added"]),
+            style="bold" if layer["name"] in record["to_train"] else "",
+        )
+    return table
+
+
+def quantization_lines(record: dict[str, Any]) -> list[str]:
+    """What a float model that was quantized came to."""
+    found = record["accuracy"]
+    lines = []
+    if found["before"] is not None:
+        lines.append(
+            f"accuracy {percent(found['before'])} in floats, {percent(found['after'])} quantized, "
+            f"on {found['samples']:,} samples"
+        )
+    lines.append(
+        f"the same verdict for {percent(found['agreement'])} of {found['samples']:,} samples; "
+        f"quantized by {record['quantizer']} on {record['calibration_samples']} real inputs"
+    )
+    if record["to_train"]:
+        names = ", ".join(record["to_train"])
+        lines.append(f"most of the error is added by {names}: train these with quantizers")
+    return [*lines, f"written to {record['folder']}"]
+
+
 def cost(suite: dict[str, Any]) -> str:
     """Instructions or time of one inference of a suite."""
     if suite["instructions"]:
@@ -189,6 +226,10 @@ def profile_table(profile: dict[str, Any], samples: int) -> Table:
         "share": percent(None if total is None else 1.0),
         "per MAC": number(total / macs if total is not None and macs else None, ".2f"),
     }
+    cycles = profile.get("cycles")
+    if cycles is not None:
+        footers["cycles (modelled)"] = number(cycles)
+        footers["cycles per MAC"] = number(cycles / macs if macs else None, ".2f")
     for heading, footer in footers.items():
         table.add_column(heading, footer=footer, justify="right")
     for layer in layers:
@@ -203,8 +244,15 @@ def profile_table(profile: dict[str, Any], samples: int) -> Table:
             *spread,
             percent(layer["share"]),
             number(layer["per_mac"], ".2f"),
+            *(_cycle_cells(layer) if cycles is not None else ()),
         )
     return table
+
+
+def _cycle_cells(layer: dict[str, Any]) -> tuple[str, str]:
+    """A layer's modelled cycles, in all and a MAC."""
+    per_mac = f"{layer['cycles'] / layer['macs']:.2f}" if layer["macs"] else "-"
+    return f"{layer['cycles']:,.0f}", per_mac
 
 
 def trace_table(trace: dict[str, Any], place: str) -> Table:

@@ -86,9 +86,16 @@ def observe(
         with listener.progress(f"watching layers on {place.on}", len(samples)) as advance:
             ticks, crcs = observation.watch(opened.observer, samples, advance)
         if profile:
-            record["profile"] = observation.profile_record(
-                model, opened.counter, ticks, opened.whole
-            )
+            modelled = None
+            if opened.cycles:
+                clock = place.required_board.clock.sysclk_hz
+                modelled = observation.ModelledCycles.of(
+                    opened.cycles, clock, len(samples), len(layers)
+                )
+            record["profile"] = {
+                **observation.profile_record(model, opened.counter, ticks, opened.whole, modelled),
+                "no_cycles": opened.no_cycles,
+            }
         if trace:
             with listener.step("computing the reference"):
                 differs = observation.differing_outputs(model.graph, layers, samples, crcs)

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.evaluation.cycles import CycleCounter
 from tinyedge.evaluation.devices import Device
 from tinyedge.evaluation.executors import Int8, Progress
 from tinyedge.exporters.converted import ConvertedModel
@@ -132,8 +133,50 @@ class Counter:
         return np.rint(ticks / self.ticks_per_unit)
 
 
+@dataclass(frozen=True)
+class ModelledCycles:
+    """Cycles of layers by a model of the core's timings; nothing was measured.
+
+    Attributes:
+        model: the core whose timings they are, for people.
+        hz: the board's clock.
+        layers: of each, the mean over the samples.
+    """
+
+    model: str
+    hz: int
+    layers: list[float]
+
+    @classmethod
+    def of(cls, counter: CycleCounter, hz: int, samples: int, layers: int) -> ModelledCycles:
+        """Those of the last inferences that were counted.
+
+        Args:
+            counter: of the firmware that was watched.
+            hz: the board's clock.
+            samples: how many inferences were watched.
+            layers: that were watched in each.
+        """
+        cycles = counter.cycles()[-samples:, :layers]
+        return cls(counter.model.title, hz, [float(mean) for mean in cycles.mean(axis=0)])
+
+    @property
+    def total(self) -> float:
+        """Of one inference."""
+        return sum(self.layers)
+
+    @property
+    def estimated_seconds(self) -> float:
+        """An estimate of an inference's time on the board: flash and RAM are taken to be fast."""
+        return self.total / self.hz
+
+
 def profile_record(
-    model: ConvertedModel, counter: Counter | None, ticks: Ticks, whole: Ticks | None
+    model: ConvertedModel,
+    counter: Counter | None,
+    ticks: Ticks,
+    whole: Ticks | None,
+    modelled: ModelledCycles | None = None,
 ) -> dict[str, Any]:
     """The ``profile`` of ``run --json``; means over the samples, null where nothing is counted.
 
@@ -142,6 +185,7 @@ def profile_record(
         counter: of the device.
         ticks: of each layer, (n, layers).
         whole: of whole inferences, (n,).
+        modelled: cycles of each layer.
     """
     counts = counter.counts(ticks) if counter else None
     total = None if counts is None else float(counts.sum(axis=1).mean())
@@ -168,6 +212,7 @@ def profile_record(
                 "max": most,
                 "share": None if count is None or not total else count / total,
                 "per_mac": count / layer["macs"] if count and layer["macs"] else None,
+                "cycles": _layer_cycles(modelled, names, layer),
             }
         )
     return {
@@ -177,8 +222,19 @@ def profile_record(
         "total": total,
         "whole": unwatched,
         "overhead": None if total is None or unwatched is None else total - unwatched,
+        "cycles": modelled and modelled.total,
+        "cycle_model": modelled and modelled.model,
+        "estimated_seconds": modelled and modelled.estimated_seconds,
         "layers": layers,
     }
+
+
+def _layer_cycles(
+    modelled: ModelledCycles | None, names: list[str], layer: Mapping[str, Any]
+) -> float | None:
+    if modelled is None:
+        return None
+    return modelled.layers[names.index(layer["name"])] if layer["kernel"] else 0.0
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tinyedge.boards import Board
 from tinyedge.errors import DeviceError, ModelError
+from tinyedge.evaluation.cycles import CycleCounter, cycle_counter
 from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.functions import function_at
@@ -44,10 +45,17 @@ def inference_timeout_s(model: ConvertedModel) -> float:
 
 @dataclass(frozen=True)
 class EmulatedDevice:
-    """A device in an emulator, and the firmware that was built for it."""
+    """A device in an emulator, and the firmware that was built for it.
+
+    Attributes:
+        device: opened.
+        firmware: that runs there.
+        cycles: what it does address by address, where that is counted.
+    """
 
     device: Device
     firmware: Firmware
+    cycles: CycleCounter | None = None
 
 
 @contextlib.contextmanager
@@ -58,6 +66,8 @@ def emulated_device(
     compiler: CompilerName | None = None,
     folder: Path | None = None,
     link: LinkOptions | None = None,
+    *,
+    count: bool = False,
 ) -> Iterator[EmulatedDevice]:
     """Builds the firmware of a model, starts it in an emulator, and opens the link.
 
@@ -66,7 +76,7 @@ def emulated_device(
     """
     require_emulator(board, emulator)  # before anything is built
     firmware = build_firmware(model, board, compiler, folder)
-    with emulated_firmware(model, firmware, emulator, link) as emulated:
+    with emulated_firmware(model, firmware, emulator, link, count=count) as emulated:
         yield emulated
 
 
@@ -76,18 +86,30 @@ def emulated_firmware(
     firmware: Firmware,
     emulator: EmulatorName | None = None,
     link: LinkOptions | None = None,
+    *,
+    count: bool = False,
 ) -> Iterator[EmulatedDevice]:
     """Starts a firmware that was built in an emulator, and opens the link.
+
+    Args:
+        model: what the firmware computes.
+        firmware: that was built.
+        emulator: by default the one that ``require_emulator`` gives.
+        link: what is to be said of it.
+        count: whether QEMU counts at each address, so that cycles can be modelled.
 
     Raises:
         ToolchainError, DeviceError, LinkError: see what each step raises.
     """
     board = firmware.board
-    with (
-        open_emulator(board, firmware.elf, emulator) as target,
-        _client(model, board, target.port, link, [firmware.elf.parent]) as client,
-    ):
-        yield EmulatedDevice(Device(client, target, model), firmware)
+    with contextlib.ExitStack() as opened:
+        cycles = opened.enter_context(cycle_counter(board, firmware.elf)) if count else None
+        counter = cycles.counter if cycles else None
+        target = opened.enter_context(open_emulator(board, firmware.elf, emulator, counter))
+        client = opened.enter_context(
+            _client(model, board, target.port, link, [firmware.elf.parent])
+        )
+        yield EmulatedDevice(Device(client, target, model), firmware, cycles)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from tinyedge.places.spec import PlaceSpec
 
 @contextlib.contextmanager
 def emulated(
-    model: ConvertedModel, spec: PlaceSpec, session: int | None = None
+    model: ConvertedModel, spec: PlaceSpec, session: int | None = None, *, count: bool = False
 ) -> Iterator[EmulatedDevice]:
     """Starts a place's firmware, which is built unless there is one, in its emulator.
 
@@ -28,16 +28,17 @@ def emulated(
         model: what runs there.
         spec: where.
         session: of the link, one that goes on.
+        count: whether QEMU counts at each address, so that cycles can be modelled.
 
     Raises:
         DoesNotFitError, ToolchainError, DeviceError, LinkError: see what each step raises.
     """
     link = spec.link(session)
     if spec.firmware:
-        opened = emulated_firmware(model, spec.firmware, spec.emulator, link)
+        opened = emulated_firmware(model, spec.firmware, spec.emulator, link, count=count)
     else:
         opened = emulated_device(
-            model, spec.required_board, spec.emulator, spec.compiler, link=link
+            model, spec.required_board, spec.emulator, spec.compiler, link=link, count=count
         )
     with opened as device:
         yield device

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tinyedge.errors import UsageError
+from tinyedge.evaluation.cycles import CycleCounter, modelling_obstacle
 from tinyedge.evaluation.devices import Device
 from tinyedge.evaluation.executors import Int8
 from tinyedge.evaluation.observation import (
@@ -38,12 +39,16 @@ class WatchedPlace(NamedTuple):
         about: what a record says of the place; see ``OpenPlace``.
         counter: what the place counts; None where that is nothing.
         whole: what each inference took, not watched; None where that was not asked for.
+        cycles: what the firmware does address by address; None where cycles are not modelled.
+        no_cycles: why they are not; None where they are, or were not asked for.
     """
 
     observer: Observer
     about: dict[str, Any]
     counter: Counter | None
     whole: Ticks | None
+    cycles: CycleCounter | None = None
+    no_cycles: str | None = None
 
 
 @contextlib.contextmanager
@@ -94,8 +99,17 @@ def open_watched(
                     ticks = whole(ordinary.device)
             with step(f"compiling for {board.name}, to be watched"):
                 firmware = build_firmware(model, board, spec.compiler, observe=True)
-            with emulated(model, replace(chosen, firmware=firmware)) as watched:
+            obstacle = None
+            if samples is not None:
+                obstacle = (
+                    modelling_obstacle(board)
+                    if chosen.emulator == "qemu"
+                    else f"{chosen.emulator} counts nothing address by address"
+                )
+            counted = samples is not None and obstacle is None
+            with emulated(model, replace(chosen, firmware=firmware), count=counted) as watched:
                 about, counter = emulated_record(watched), Counter.of(watched.device)
-                yield WatchedPlace(DeviceObserver(watched.device, layers), about, counter, ticks)
+                observer = DeviceObserver(watched.device, layers)
+                yield WatchedPlace(observer, about, counter, ticks, watched.cycles, obstacle)
         case _:
             raise UsageError(f"layers are not watched on {spec.on}", hint="twin, emulator or board")

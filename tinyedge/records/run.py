@@ -256,6 +256,7 @@ class ProfileLayer(Part):
     kernel: Name | None = None
     macs: Count | None = None
     count: NonNegativeFloat | None
+    cycles: NonNegativeFloat | None = Field(default=None, description="modelled, not measured")
 
 
 class Profile(Part):
@@ -265,6 +266,14 @@ class Profile(Part):
     total: NonNegativeFloat | None
     layers: Rows[ProfileLayer]
     overhead: float | None = Field(default=None, description="what measuring layers adds")
+    cycles: NonNegativeFloat | None = Field(
+        default=None, description="modelled from what was counted, not measured"
+    )
+    cycle_model: Name | None = Field(default=None, description="whose timings they are")
+    estimated_seconds: NonNegativeFloat | None = Field(
+        default=None, description="an estimate: cycles at the board's clock"
+    )
+    no_cycles: str | None = Field(default=None, description="why cycles is null")
 
 
 class SuiteArrays(Part):

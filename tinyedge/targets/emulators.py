@@ -10,6 +10,7 @@ from tinyedge.boards import Board, board_names, load_board
 from tinyedge.distribution import install_hint
 from tinyedge.errors import ToolchainError
 from tinyedge.names import EMULATORS, EmulatorName
+from tinyedge.targets.counter import Counter
 from tinyedge.targets.target import Target
 
 
@@ -61,8 +62,16 @@ def require_emulator(board: Board, name: EmulatorName | None = None) -> Emulator
     return name or found[0]
 
 
-def open_emulator(board: Board, elf: Path, name: EmulatorName | None = None) -> Target:
+def open_emulator(
+    board: Board, elf: Path, name: EmulatorName | None = None, counter: Counter | None = None
+) -> Target:
     """Starts a firmware on the emulator that ``require_emulator`` gives.
+
+    Args:
+        board: what the firmware is for.
+        elf: the firmware.
+        name: of the emulator.
+        counter: what QEMU is to count at each address; others count nothing.
 
     Raises:
         ToolchainError: none is installed, or it does not start.
@@ -71,7 +80,7 @@ def open_emulator(board: Board, elf: Path, name: EmulatorName | None = None) -> 
     if chosen == "qemu":
         from tinyedge.targets.qemu import open_qemu
 
-        return open_qemu(board, elf)
+        return open_qemu(board, elf, counter)
     if chosen == "simavr":
         from tinyedge.targets.simavr import open_simavr
 

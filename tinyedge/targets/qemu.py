@@ -9,14 +9,20 @@ from pathlib import Path
 
 from tinyedge.boards import Board
 from tinyedge.errors import ToolchainError
+from tinyedge.targets.counter import Counter
 from tinyedge.targets.target import Target, start_emulator
 
 _ATTEMPTS = 5
 _START_DEADLINE_S = 10.0
 
 
-def open_qemu(board: Board, elf: Path) -> Target:
+def open_qemu(board: Board, elf: Path, counter: Counter | None = None) -> Target:
     """Starts a firmware in QEMU, which waits for the serial port to be opened.
+
+    Args:
+        board: that QEMU stands in for.
+        elf: the firmware.
+        counter: what is to be counted at each address.
 
     Raises:
         ToolchainError: QEMU does not start.
@@ -37,6 +43,7 @@ def open_qemu(board: Board, elf: Path) -> Target:
                 *("-chardev", listener),
                 *serials,
                 *("-kernel", str(elf)),
+                *(counter.arguments if counter else ()),
             ],
             stderr=subprocess.STDOUT,
         )

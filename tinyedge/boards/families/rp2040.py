@@ -92,6 +92,11 @@ class Rp2040Board(OnePartBoard):
     _flash = Region(origin=0x10000000, size=16 * 1024 * _KB)
     _ram = Region(origin=0x20000000, size=264 * _KB)
 
+    @property
+    def timing(self) -> str:
+        """See ``Board.timing``."""
+        return "cortex-m0plus"
+
     def _faults(self) -> Iterator[Fault]:
         yield from super()._faults()
         if self.flash.origin != self._flash.origin:

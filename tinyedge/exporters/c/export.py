@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ class CModel:
         plan: of the arena.
         layers: the per-layer table.
         options: what it was made for.
+        context: what templates of its code are given.
     """
 
     files: dict[str, str]
@@ -68,6 +69,7 @@ class CModel:
     plan: MemoryPlan
     layers: tuple[LayerReport, ...]
     options: CodeOptions
+    context: Mapping[str, Any] = field(repr=False)
 
     @property
     def weight_bytes(self) -> int:
@@ -257,6 +259,7 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
             )
             for name, values in [*graph.constants.items(), *firsts.items()]
         ],
+        "constant_names": constants,
         "resets": [
             f"memcpy({place(name)}, {constants[name]}, {firsts[name].size});"
             if name in firsts
@@ -281,6 +284,7 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
             for operator, removed in zip(graph.operators, removed_channels(graph), strict=True)
         ),
         options=options,
+        context=context,
     )
 
 

@@ -42,7 +42,7 @@ def select_kernels(
 
     Of weights with 8 bits a kernel may take scratch as long as the arena stays within what
     TFLite-Micro takes at least; where the fastest one would take more, the next is chosen. For
-    ``fastest`` no kernel is asked what it takes, for ``ram`` all are kept to the least arena.
+    ``fastest`` any scratch is accepted, for ``ram`` all are kept to the least arena.
 
     Args:
         graph: the graph.
