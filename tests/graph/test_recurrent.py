@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.firmware.sanitizers import run_sanitized
+from tests.graph.streaming import streaming_graph
 from tests.importers.test_blockers import edited, refusal
 from tinyedge.errors import ModelError
 from tinyedge.exporters.converted import write_converted
@@ -169,3 +171,19 @@ def test_what_tflite_micro_would_compute_otherwise_is_refused(
 
     error = refusal(edited(GRAPHS[0], change), tmp_path)
     assert told in str(error)
+
+
+@pytest.mark.needs_tool
+@pytest.mark.parametrize(
+    "graph",
+    [GRAPHS[2], GRAPHS[4], streaming_graph()],
+    ids=["lstm", "svdf", "variables"],
+)
+def test_sanitizers_find_nothing(graph: Graph, tmp_path: Path) -> None:
+    """The first sequence begins by itself."""
+    rng = np.random.default_rng(2)
+    frames = rng.integers(-128, 128, (60, *graph.input_tensor.shape)).astype(np.int8)
+    frames[20:25], frames[30:40] = 127, -128
+    model = write_converted(graph, tmp_path / "out", "test")
+    found = run_sanitized(model, frames, tmp_path / "program")
+    np.testing.assert_array_equal(found, reference.run(graph, frames[np.newaxis])[0])

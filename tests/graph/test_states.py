@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.exporters.options import OPTIONS
+from tests.graph.random_graphs import RandomGraph
 from tests.graph.streaming import frames_of, streaming_graph
 from tinyedge.errors import DataError, ModelError
 from tinyedge.exporters.c import CodeOptions
@@ -76,6 +77,12 @@ def test_files_give_the_graph_back(tmp_path: Path) -> None:
     assert imported.hash == graph.hash
     frames = frames_of(graph, 30).reshape(2, 15, 5)
     np.testing.assert_array_equal(reference.run(imported, frames), reference.run(graph, frames))
+
+
+def test_graphs_without_states_keep_their_hash() -> None:
+    """As it was before graphs could have any."""
+    expected = "0cc8771756c8bfd8380ffb318e3a0f018daffb0307ea738aecb14282029ce539"
+    assert RandomGraph(10).graph.hash == expected
 
 
 def test_states_lie_apart_and_next_values_live_until_they_are_taken() -> None:

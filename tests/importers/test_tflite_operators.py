@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.importers import import_model
+from tinyedge.importers.tflite import operators as importers
+from tinyedge.importers.tflite.registry import HANDLERS
+from tinyedge.importers.tflite.variables import VARIABLE_OPERATORS
 from tinyedge.tflm.interpreter import Interpreter
 
 GRID = (0.05, -7)
@@ -435,3 +439,10 @@ def test_tiles_are_joined(tmp_path: Path) -> None:
     np.testing.assert_array_equal(reference.run(graph, samples), np.tile(samples, (1, 2, 1, 13)))
     exported = Interpreter(export_tflite(graph)).run(samples)[0]
     np.testing.assert_array_equal(exported, np.tile(samples, (1, 2, 1, 13)))
+
+
+def test_every_operator_is_in_the_documentation() -> None:
+    assert callable(importers.build_graph)  # all of them are registered
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    named = set(re.findall(r"[A-Z][A-Z0-9_]+", page))
+    assert {*HANDLERS, *VARIABLE_OPERATORS} <= named

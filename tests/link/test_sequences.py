@@ -11,6 +11,7 @@ from tests.graph.streaming import frames_of, streaming_graph
 from tests.link.native import NativeDevice, compile_native
 from tests.link.test_client import fleet
 from tinyedge.errors import LinkError
+from tinyedge.evaluation.observation import inference_ticks
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.graph import reference
 from tinyedge.link.client import Client
@@ -145,3 +146,16 @@ def test_a_device_that_answers_otherwise_when_it_is_asked_again_is_an_error(
         monkeypatch.setattr(client, "port", device.port)
         with pytest.raises(LinkError, match="has other logits when it is repeated"):
             list(answers)
+
+
+def test_a_single_frame_begins_anew(streaming: Setup) -> None:
+    """As profiles ask for it; a frame that says nothing of a sequence is refused in words."""
+    frames = streaming.sequences(1, 3)[0]
+    with NativeDevice(streaming.program) as native, Client(native.port, 0) as client:
+        _, [device] = fleet(streaming.model, client)
+        expected = reference.run(streaming.model.graph, frames)
+        ticks = inference_ticks(device, frames, lambda _: None)
+        assert len(ticks) == 3
+        assert np.array_equal(device.infer(frames[2]).logits, expected[2])
+        with pytest.raises(LinkError, match="not at this frame of the sequence"):
+            client.infer(frames[0])

@@ -78,6 +78,14 @@ class Device:
                 raise LinkError(f"{answer.logits.size} logits instead of {size}")
             yield number, answer
 
+    def infer(self, sample: Int8) -> Answer:
+        """Computes one sample, int8 of the model's input shape, or a sequence of frames.
+
+        Raises:
+            LinkError: the conversation fails.
+        """
+        return self._sequence(sample) if self.model.graph.states else self.client.infer(sample)
+
     def _sequence(self, sample: Int8) -> Answer:
         """Computes a sequence of frames."""
         graph = self.model.graph

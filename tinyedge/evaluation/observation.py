@@ -96,7 +96,7 @@ def inference_ticks(device: Device, samples: Int8, progress: Progress) -> Ticks:
     """Ticks of whole inferences, (n,), in which nothing is watched."""
     ticks = []
     for sample in samples:
-        ticks.append(device.client.infer(sample).ticks)
+        ticks.append(device.infer(sample).ticks)
         progress(1)
     return np.array(ticks, np.uint64)
 

@@ -77,7 +77,7 @@ class _Heard:
     foreign: int = 0
 
 
-class _SequenceLostError(Exception):
+class _SequenceLostError(LinkError):
     """The device is not at the frame that was sent: it was reset, or has spoken to another host."""
 
 
@@ -205,7 +205,7 @@ class Client(AbstractContextManager["Client"]):
         return hello
 
     def infer(self, sample: NDArray[np.int8]) -> Answer:
-        """Computes one sample, int8 of the model's input shape, on the device.
+        """Computes one sample, int8 of the input's shape, on the device; of a model without states.
 
         Raises:
             LinkError: see ``stream``.
@@ -559,7 +559,7 @@ class Client(AbstractContextManager["Client"]):
         if code == ERROR_NO_SESSION and request.kind != Message.HELLO:
             raise _SessionLostError
         if code == ERROR_OUT_OF_SEQUENCE:
-            raise _SequenceLostError
+            raise _SequenceLostError(f"{self.port}: {ERRORS[code]}")
         if code != ERROR_NO_BASE:
             watches = request.kind in (Message.LAYERS, Message.OUTPUT)
             raise LinkError(

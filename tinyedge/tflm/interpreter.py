@@ -12,6 +12,7 @@ from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, ModelError
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.reference import as_sequences, leading_axes
+from tinyedge.graph.tensors import Tensor
 
 _ARENA_BYTES = 16 * 2**20
 
@@ -35,6 +36,13 @@ def runtime() -> Any:
 def shifted(values: NDArray[Any], kind: type[np.int8 | np.uint8]) -> NDArray[Any]:
     """Bytes of a file that takes or gives uint8 for int8, or the other way round."""
     return (np.ascontiguousarray(values).view(np.uint8) ^ np.uint8(128)).view(kind)
+
+
+def _as_int8(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
+    """What an end of a file gives, as the int8 values of the graph's tensor."""
+    if values.dtype == np.float32:
+        return tensor.quantization.quantize(values)
+    return shifted(values, np.int8) if values.dtype == np.uint8 else values
 
 
 class Interpreter:
@@ -66,6 +74,8 @@ class Interpreter:
     ) -> NDArray[Any]:
         """Runs samples, or sequences of a model with states, as ``reference.run`` does.
 
+        Ends of the model that are uint8 or float32 are given, and read, as what int8 stands for.
+
         Args:
             graph: that the model is, or was imported from.
             samples: int8, as ``reference.run`` takes them.
@@ -75,16 +85,18 @@ class Interpreter:
             The bytes of all outputs, behind each other, as int8 (n, *output shape), or
             (n, frames, *output shape).
         """
-        sequences = as_sequences(graph, samples)
+        sequences: NDArray[Any] = as_sequences(graph, samples)
         if self.input_type == "uint8":
             sequences = shifted(sequences, np.uint8)
+        elif self.input_type == "float32":
+            sequences = graph.input_tensor.quantization.dequantize(sequences)
         count = len(graph.results)
         if graph.states:
             found = self.run(sequences, count, progress, sequences=True)
         else:
             found = self.run(sequences[:, 0], count, progress)
         axes = leading_axes(graph, samples)
-        parts = [shifted(each, np.int8) if each.dtype == np.uint8 else each for each in found]
+        parts = [_as_int8(each, tensor) for each, tensor in zip(found, graph.results, strict=True)]
         flat = np.concatenate([each.reshape(*axes, -1) for each in parts], axis=-1)
         return flat.reshape(*axes, *graph.output_tensor.shape)
 
