@@ -39,8 +39,8 @@ def dense(inputs: int, outputs: int, zero_point: int = -128) -> Graph:
 
 def conv(channels: int, outputs: int, zero_point: int = 13) -> Graph:
     codes = random_codes(np.random.default_rng(channels), (outputs, 3, 2, channels), 8)
-    rest = {"padding": (1, 1, 0, 1), "zero_points": (zero_point, 3)}
-    return layer(ops.Conv2D, (5, 4, channels), codes, 8, **rest)
+    shape, zero_points = (5, 4, channels), (zero_point, 3)
+    return layer(ops.Conv2D, shape, codes, 8, zero_points, padding=(1, 1, 0, 1))
 
 
 LAYERS = {
