@@ -1,7 +1,8 @@
 # make demo   installs what it needs into .venv and runs the whole path on an emulated board
 # make test   installs what it needs, checks style and types, and runs the tests
 # make quick  runs the tests that need neither TensorFlow, nor a compiler, nor an emulator
-# make soak   runs the tests that take long
+# make soak   runs the tests that take long, and draws all random cases
+# make docs   writes the documentation as a site to site/
 # make lock   resolves the dependencies anew
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 QUICK := $(addprefix tests/,boards datasets evaluation graph link targets test_distribution.py test_files.py)
 
-.PHONY: demo test quick soak lint system-tools lock clean
+.PHONY: demo test quick soak lint docs system-tools lock clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/tinyedge demo
@@ -21,16 +22,20 @@ test: $(VENV)/dev.stamp system-tools lint
 
 # Neither TensorFlow, nor compilers, nor emulators: under a minute.
 quick: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 -m "not (keras or emulator or needs_tool or slow)" $(QUICK)
+	TINYEDGE_TEST_SHARE=0.1 $(BIN)/python -m pytest -n 2 -m "not (keras or emulator or needs_tool or slow)" $(QUICK)
 
 soak: $(VENV)/dev.stamp system-tools
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	TINYEDGE_TEST_SHARE=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or drawn"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "written to site/index.html" >&2
 
 # Cross compilers, QEMU and data for the tests. As root on Debian or Ubuntu they are installed;
 # elsewhere the tests that need them say so and are skipped (under CI=true they fail).

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if KERAS_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.keras)
+
+
+@pytest.fixture(autouse=True)
+def _tensorflow_is_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that loads TensorFlow says so, or 'make quick' would wait for it."""
+    loaded = "tensorflow" in sys.modules
+    yield
+    if not loaded and "tensorflow" in sys.modules:
+        assert request.node.get_closest_marker("keras"), "loads TensorFlow: mark it 'keras'"
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shlex
-import subprocess
 import sys
-import venv
 from importlib import metadata
 from pathlib import Path
 
@@ -72,30 +68,3 @@ def test_the_lock_and_the_wheel_have_one_name() -> None:
     assert name
     assert name.group(1) == distribution.NAME
     assert f"--no-emit-package {distribution.NAME} " in (root / "Makefile").read_text()
-
-
-def test_a_hint_followed_in_a_fresh_environment(tmp_path: Path, wheel: Path) -> None:
-    """The command of a hint is run as it is printed, and the feature then works."""
-    folder = tmp_path / "fresh"
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-
-    installed = run(str(python), "-m", "pip", "install", "--quiet", str(wheel))
-    assert installed.returncode == 0, installed.stderr
-    doctor = run(str(python), "-m", "tinyedge", "doctor", "--json")
-    assert doctor.returncode == 0, doctor.stderr
-    checks = {check["name"]: check for check in json.loads(doctor.stdout)["checks"]}
-    assert not checks["junitparser"]["found"]
-    remedy = checks["junitparser"]["remedy"]
-    assert "junitparser" in remedy
-    followed = run(*shlex.split(remedy))
-    assert followed.returncode == 0, followed.stderr
-    doctor = run(str(python), "-m", "tinyedge", "doctor", "--json")
-    checks = {check["name"]: check for check in json.loads(doctor.stdout)["checks"]}
-    assert checks["junitparser"]["found"]

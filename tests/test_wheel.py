@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -83,3 +86,30 @@ def test_no_file_names_a_registry() -> None:
         check=False,
     )
     assert [name for name in result.stdout.split() if name != "tests/test_wheel.py"] == []
+
+
+def test_a_hint_followed_in_a_fresh_environment(tmp_path: Path, wheel: Path) -> None:
+    """The command of a hint is run as it is printed, and the feature then works."""
+    folder = tmp_path / "fresh"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    installed = run(str(python), "-m", "pip", "install", "--quiet", str(wheel))
+    assert installed.returncode == 0, installed.stderr
+    doctor = run(str(python), "-m", "tinyedge", "doctor", "--json")
+    assert doctor.returncode == 0, doctor.stderr
+    checks = {check["name"]: check for check in json.loads(doctor.stdout)["checks"]}
+    assert not checks["junitparser"]["found"]
+    remedy = checks["junitparser"]["remedy"]
+    assert "junitparser" in remedy
+    followed = run(*shlex.split(remedy))
+    assert followed.returncode == 0, followed.stderr
+    doctor = run(str(python), "-m", "tinyedge", "doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(doctor.stdout)["checks"]}
+    assert checks["junitparser"]["found"]

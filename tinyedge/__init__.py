@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         load_suites,
     )
     from tinyedge.commands.arena import arena
-    from tinyedge.commands.boards import list_boards, show_board, validate_boards
+    from tinyedge.commands.boards import fit_boards, list_boards, show_board, validate_boards
     from tinyedge.commands.build import build
     from tinyedge.commands.check import check
     from tinyedge.commands.devices import devices
@@ -57,6 +57,7 @@ _HOMES = {
     "doctor": "tinyedge.commands.doctor",
     "emulate": "tinyedge.commands.emulate",
     "export": "tinyedge.commands.export",
+    "fit_boards": "tinyedge.commands.boards",
     "flash": "tinyedge.commands.flash",
     "footprint": "tinyedge.commands.footprint",
     "list_boards": "tinyedge.commands.boards",
@@ -89,6 +90,7 @@ __all__ = [
     "doctor",
     "emulate",
     "export",
+    "fit_boards",
     "flash",
     "footprint",
     "list_boards",

@@ -13,7 +13,7 @@ import tempfile
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -24,7 +24,12 @@ from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD, Board
 from tinyedge.commands.arguments import AnyPath, above_zero, board_of, one_of, optional_path, whole
-from tinyedge.commands.conversion import imported_model
+from tinyedge.commands.conversion import (
+    code_options,
+    conversion_record,
+    convert_file,
+    imported_model,
+)
 from tinyedge.commands.notes import noted
 from tinyedge.commands.run import run_suites
 from tinyedge.errors import ModelError, UsageError
@@ -33,8 +38,7 @@ from tinyedge.evaluation.executors import Int8, Progress
 from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.suites import Suite, suite_of_arrays, suite_remarks
 from tinyedge.evaluation.suites import load_suites as suites_of
-from tinyedge.exporters.c import CodeOptions
-from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
+from tinyedge.exporters.converted import ConvertedModel, load_converted
 from tinyedge.firmware import project
 from tinyedge.firmware.footprint import memory_record
 from tinyedge.graph import reference
@@ -44,12 +48,10 @@ from tinyedge.names import (
     ARITHMETICS,
     BACKENDS,
     COMPILERS,
-    CORE_NAMES,
     DATASETS,
     DEVICES,
     EMULATORS,
     IO_TYPES,
-    OBJECTIVES,
     PLACES,
     Arithmetic,
     Backend,
@@ -151,24 +153,19 @@ def convert(
             unknown ``core`` or ``optimize``, or both ``core`` and ``board``.
         BoardError: the board is unknown.
     """
-    one_of("core", core, CORE_NAMES)
-    one_of("optimize", optimize, OBJECTIVES)
-    if core and board is not None:
-        raise UsageError("--core and --board exclude each other")
-    if board is not None:
-        core = board_of(board).core
-    options = CodeOptions(core or CodeOptions.core, optimize)
-    with _imported(
-        model, calibration, input_range, listener, keep_constant_channels=keep_constant_channels
-    ) as (path, imported):
+    options = code_options(core, board, optimize)
+    calibration = _samples_or_path(calibration)
+    with _model_file(model) as path:
         kept = _Folder(folder)
-        made_by = command or f"tinyedge.convert {path.name}"
-        converted = write_converted(imported.graph, kept.path, made_by, imported.notes, options)
-    listener.remark(*(f"note: {note}" for note in imported.notes))
-    if agreement := imported.agreement:
-        listener.remark(
-            f"agreement with {path.name} on {agreement.samples} calibration samples: "
-            f"{agreement.same:.1%}, outputs {agreement.mean_error:.2f} steps apart on average"
+        converted, agreement = convert_file(
+            path,
+            calibration,
+            None if input_range is None else _two_numbers("input_range", input_range),
+            options,
+            kept.path,
+            listener,
+            keep_constant_channels=keep_constant_channels,
+            command=command or f"tinyedge.convert {path.name}",
         )
     return Model(converted, kept, agreement)
 
@@ -244,21 +241,21 @@ def _imported(
     calibration: NDArray[Any] | AnyPath | None,
     input_range: tuple[float, float] | None,
     listener: Listener,
-    *,
-    keep_constant_channels: bool = False,
 ) -> Iterator[tuple[Path, ImportResult]]:
     """The file of a model, and what was imported from it."""
     if input_range is not None:
-        low, high = _two_numbers("input_range", input_range)
-        input_range = low, high
-    if calibration is not None and not isinstance(calibration, str | PathLike):
-        calibration = np.asarray(calibration)
+        input_range = _two_numbers("input_range", input_range)
     with _model_file(model) as path:
         with listener.step(f"reading {path.name}"):
-            imported = imported_model(
-                path, calibration, input_range, keep_constant_channels=keep_constant_channels
-            )
+            imported = imported_model(path, _samples_or_path(calibration), input_range)
         yield path, imported
+
+
+def _samples_or_path(given: Any) -> NDArray[Any] | AnyPath | None:
+    """Samples at hand as an array; a path, or nothing, as it is."""
+    if given is None or isinstance(given, str | PathLike):
+        return given
+    return np.asarray(given)
 
 
 @_noted
@@ -346,7 +343,7 @@ def attack(
         surrogate: model or run that transfer attacks are crafted on.
         start: ``FILE[:NAME]`` of the suite that ``refine`` starts from.
         temperature: that attacks divide the logits by; a run's by default, else 1.
-        on: where a converted model is asked: ``numpy``, ``twin``, ``emulator`` or ``board``.
+        on: where a converted model runs: ``numpy``, ``twin``, ``emulator`` or ``board``.
         board: of devices; this and those down to ``float_model`` are for a converted model.
         port: of the board.
         baud: bits per second.
@@ -481,8 +478,7 @@ class Model:
     @property
     def record(self) -> dict[str, Any]:
         """What ``tinyedge convert --json`` prints, without ``version`` and ``status``."""
-        record = {"folder": str(self.folder), "model": self.converted.manifest}
-        return record | ({"agreement": asdict(self.agreement)} if self.agreement else {})
+        return conversion_record(self.converted, self.agreement)
 
     @property
     def folder(self) -> Path:
@@ -523,7 +519,7 @@ class Model:
     def footprint(
         self, board: AnyPath = DEFAULT_BOARD, *, compiler: CompilerName | None = None
     ) -> Footprint:
-        """Builds for a board, and says what takes its flash and RAM; raises as ``build``."""
+        """Builds for a board, and lists what uses its flash and RAM; raises as ``build``."""
         return self.build(board, compiler=compiler).footprint
 
     @_noted

@@ -17,7 +17,7 @@ EmulatorName = Literal["qemu", "unicorn", "simavr"]
 EMULATORS: tuple[EmulatorName, ...] = get_args(EmulatorName)
 
 ProjectFormat = Literal["cmake", "platformio"]
-ExportFormat = Literal["arduino", ProjectFormat]
+ExportFormat = Literal["arduino", "c", ProjectFormat]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 FlashToolName = Literal[

@@ -1,5 +1,6 @@
+#include "te_crc32.h"
+
 #include "te_flash.h"
-#include "te_frame.h"
 
 /* One table entry a nibble: a sixteenth of the usual table, at twice the steps. */
 static const TE_FLASH uint32_t nibbles[16] = {

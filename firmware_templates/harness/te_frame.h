@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "te_crc32.h"
+
 #define TE_FRAME_HEADER_SIZE 13u
 #define TE_FRAME_OVERHEAD (TE_FRAME_HEADER_SIZE + 4u)
 
@@ -45,8 +47,6 @@ void te_frame_put(const void *bytes, uint32_t count);
 void te_frame_put_u32(uint32_t value);
 void te_frame_end(void);
 
-/* CRC-32 of `count` more bytes; start with 0. */
-uint32_t te_crc32(uint32_t crc, const uint8_t *bytes, uint32_t count);
 uint32_t te_load_u32(const uint8_t *bytes);
 
 #endif

@@ -4,7 +4,7 @@
 #include "te_platform.h"
 
 /* The interrupt handler alone moves `end`, the server alone `start`; equal, the ring is empty. */
-static uint8_t ring[TINYEDGE_LINK_RING + 1u];
+static volatile uint8_t ring[TINYEDGE_LINK_RING + 1u];
 static volatile uint32_t start;
 static volatile uint32_t end;
 

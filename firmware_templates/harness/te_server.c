@@ -25,6 +25,7 @@ enum {
     MESSAGE_INFER = 0x02, /* payload: the int8 input */
     MESSAGE_STATS = 0x03,
     MESSAGE_CHANGES = 0x04, /* payload: the base's CRC-32, then what differs from it */
+    MESSAGE_START = 0x05, /* as INFER, of the first frame of a sequence: states begin anew */
     MESSAGE_LAYERS = 0x10, /* payload: the int8 input */
     MESSAGE_OUTPUT = 0x11, /* payload: as te_observe.h says, then the int8 input */
     MESSAGE_ANSWER = 0x80,
@@ -40,6 +41,7 @@ enum {
     ERROR_NO_MODEL = 4, /* the runtime cannot set the model up: its arena is too small */
     ERROR_NO_BASE = 5, /* the changes are to another input than the one kept */
     ERROR_STACK_OVERFLOW = 6, /* what was computed may be wrong */
+    ERROR_OUT_OF_SEQUENCE = 7, /* another frame than the one behind the last */
     ERROR_NO_LAYER = 16,
 };
 
@@ -54,6 +56,10 @@ typedef struct {
 
 static uint8_t frame[TE_FRAME_OVERHEAD + LARGEST_PAYLOAD];
 static answer answers[TINYEDGE_LINK_ANSWERS];
+#ifdef TINYEDGE_MODEL_STATE_SIZE
+static uint32_t in_sequence; /* whether states are those before the frame below */
+static uint32_t next_frame; /* number of its request */
+#endif
 static uint32_t session;
 static uint32_t inferences;
 static uint32_t damaged_frames;
@@ -94,6 +100,9 @@ static void open_session(const te_frame_header *request)
         for (uint32_t i = 0; i < TINYEDGE_LINK_ANSWERS; i++) {
             answers[i].known = 0;
         }
+#ifdef TINYEDGE_MODEL_STATE_SIZE
+        in_sequence = 0;
+#endif
     }
 }
 
@@ -179,7 +188,7 @@ static uint32_t take_input(const te_frame_header *request, const uint8_t *payloa
     if (!input) {
         return ERROR_NO_MODEL;
     }
-    if (request->type == MESSAGE_INFER) {
+    if (request->type != MESSAGE_CHANGES) {
         if (request->length != TINYEDGE_MODEL_INPUT_SIZE) {
             return ERROR_WRONG_LENGTH;
         }
@@ -210,6 +219,19 @@ static uint32_t take_input(const te_frame_header *request, const uint8_t *payloa
 #endif
 }
 
+#ifdef TINYEDGE_MODEL_STATE_SIZE
+/* Begins a sequence, or tells whether a frame is the next one of it. */
+static int follows(const te_frame_header *request)
+{
+    if (request->type == MESSAGE_START) {
+        in_sequence = 0;
+        tinyedge_model_reset();
+        return 1;
+    }
+    return in_sequence && request->sequence == next_frame;
+}
+#endif
+
 static void infer(const te_frame_header *request, const uint8_t *payload)
 {
     if (request->session != session) {
@@ -219,11 +241,20 @@ static void infer(const te_frame_header *request, const uint8_t *payload)
     answer *slot = &answers[request->sequence % TINYEDGE_LINK_ANSWERS];
     if (!slot->known || slot->sequence != request->sequence) {
         uint32_t crc = 0;
+#ifdef TINYEDGE_MODEL_STATE_SIZE
+        if (!follows(request)) {
+            send_error(request, ERROR_OUT_OF_SEQUENCE);
+            return;
+        }
+#endif
         const uint32_t error = take_input(request, payload, &crc);
         if (error != 0) {
             send_error(request, error);
             return;
         }
+#ifdef TINYEDGE_MODEL_STATE_SIZE
+        in_sequence = 0; /* until this frame is through */
+#endif
         const uint64_t start = te_platform_ticks();
         tinyedge_model_invoke();
         slot->ticks = te_platform_ticks() - start;
@@ -235,6 +266,10 @@ static void infer(const te_frame_header *request, const uint8_t *payload)
         memcpy(slot->logits, tinyedge_model_output(), TINYEDGE_MODEL_OUTPUT_SIZE);
         slot->sequence = request->sequence;
         slot->known = 1;
+#ifdef TINYEDGE_MODEL_STATE_SIZE
+        in_sequence = 1;
+        next_frame = request->sequence + 1u;
+#endif
         inferences++;
     }
     send_answer(request, slot);
@@ -257,6 +292,10 @@ static void observe(const te_frame_header *request, const uint8_t *payload)
     te_frame_header answered = *request;
     answered.type |= MESSAGE_ANSWER;
     memcpy(tinyedge_model_input(), payload + arguments, TINYEDGE_MODEL_INPUT_SIZE);
+#ifdef TINYEDGE_MODEL_STATE_SIZE
+    in_sequence = 0; /* watched is the first frame of a sequence */
+    tinyedge_model_reset();
+#endif
     inferences++;
     if (request->type == MESSAGE_LAYERS) {
         te_observe_layers(&answered, crc);
@@ -290,6 +329,9 @@ static void answer_request(const te_frame_header *request, const uint8_t *payloa
         break;
     case MESSAGE_INFER:
     case MESSAGE_CHANGES:
+#ifdef TINYEDGE_MODEL_STATE_SIZE
+    case MESSAGE_START:
+#endif
         infer(request, payload);
         break;
     case MESSAGE_STATS:

@@ -236,6 +236,9 @@ static void run(const void *content, uint32_t count)
 {
     for (; count > 0; count--) {
         memcpy(tinyedge_model_input(), content, TINYEDGE_MODEL_INPUT_SIZE);
+#ifdef TINYEDGE_MODEL_STATE_SIZE
+        tinyedge_model_reset(); /* samples are by themselves */
+#endif
         tinyedge_model_invoke();
     }
 }

@@ -23,6 +23,8 @@ COPY = 0x20041F00  # where the boot ROM puts it
 SSI = 0x18000000
 SSIENR, BAUDR, CTRLR0, CTRLR1, SPI_CTRLR0 = 0x08, 0x14, 0x00, 0x04, 0xF4
 
+pytestmark = pytest.mark.needs_tool
+
 
 def crc32(data: bytes) -> int:
     """The boot ROM's, which reflects nothing: of ``b"123456789"`` it is 0x0376e6e7."""

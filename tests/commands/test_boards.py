@@ -7,7 +7,10 @@ import pytest
 import tinyedge
 from tests.cli.commands import failure, run_json
 from tests.commands.options import options, parameters
+from tests.conftest import require
+from tests.link.native import dense_model
 from tinyedge.errors import BoardError
+from tinyedge.toolchains.compilers import available_compilers
 
 OK = {"version": 1, "status": "ok"}
 
@@ -35,4 +38,26 @@ def test_each_fault_is_named_by_both(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_options_have_the_same_names() -> None:
     assert parameters(tinyedge.list_boards) == options("boards list")
     assert parameters(tinyedge.show_board) == options("boards show")
+    assert parameters(tinyedge.fit_boards) == options("boards fit")
     assert parameters(tinyedge.validate_boards) == options("boards validate")
+
+
+@pytest.mark.needs_tool
+def test_boards_that_hold_a_model_are_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is built for with its own core's kernels; a board that is too small says by how much."""
+    require(available_compilers(), "gcc")
+    folder = tmp_path / "model"
+    dense_model(folder, 20_000)
+    asked = ("nucleo-f446re", "microbit")
+    record = run_json(capsys, "boards", "fit", folder, *[o for n in asked for o in ("-b", n)])
+    assert tinyedge.fit_boards(folder, board=asked) | OK == record
+    large, small = record["boards"]
+    assert large["fits"]
+    built = run_json(capsys, "build", folder, "-b", "nucleo-f446re")
+    assert large["flash"]["used"] == built["memory"]["flash"]["total"]
+    assert large["ram"]["used"] == built["memory"]["ram"]["total"]
+    assert not small["fits"]
+    assert "more than the board's 16384" in small["reason"]
+    assert small["ram"] == {"used": None, "size": 16384}

@@ -10,7 +10,7 @@ import tinyedge
 from tests.cli.commands import run_json
 from tests.commands.records import as_printed
 from tests.graph.random_graphs import RandomGraph
-from tinyedge.errors import UsageError
+from tinyedge.errors import DataError, UsageError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 
 
@@ -56,10 +56,13 @@ def test_a_library_of_an_array(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"format": "make"}, "format='make': one of arduino, cmake, platformio"),
+        ({"format": "make"}, "format='make': one of arduino, c, cmake, platformio"),
         ({"format": "cmake"}, "is for one board"),
+        ({"format": "c", "board": "nucleo-f446re"}, "for any board"),
+        ({"format": "c", "zip": True}, "--zip does not go with --format c"),
+        ({"format": "arduino", "labels": "labels.txt"}, "--labels does not go with"),
         ({"format": "arduino", "board": "nucleo-f446re"}, "for any board"),
-        ({"format": "cmake", "data": np.zeros(3)}, "do not go with"),
+        ({"format": "cmake", "data": np.zeros(3)}, "--data does not go with --format cmake"),
     ],
 )
 def test_arguments_are_checked_as_options_are(
@@ -67,3 +70,29 @@ def test_arguments_are_checked_as_options_are(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         tinyedge.export(model.folder, output=tmp_path / "out", **given)
+
+
+def test_a_c_library_gives_what_the_command_prints(
+    model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, labels = tmp_path / "library", tmp_path / "labels.txt"
+    labels.write_text("x\n" * model.graph.output_tensor.size)
+    command = ("export", model.folder, "--format", "c", "-o", target, "--labels", labels)
+    record = run_json(capsys, *command)
+    assert record["name"] == "random_5"
+    written = contents(target)
+    given = tinyedge.export(model.folder, format="c", output=target, labels=labels)
+    assert as_printed(given) == record
+    assert contents(target) == written
+
+
+@pytest.mark.parametrize("content", [b"a\xff\n", b"a\x1bb\n", None])
+def test_names_of_classes_that_cannot_be_read_are_refused(
+    content: bytes | None, model: ConvertedModel, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.txt"
+    if content:
+        labels.write_bytes(content)
+    with pytest.raises(DataError, match=r"labels\.txt: "):
+        tinyedge.export(model.folder, format="c", output=tmp_path / "out", labels=labels)
+    assert not (tmp_path / "out").exists()

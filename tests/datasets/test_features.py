@@ -9,6 +9,8 @@ import pytest
 from tinyedge.datasets.features import log_mel, mfcc
 from tinyedge.datasets.speech_commands import FEATURES_FILE
 
+pytestmark = pytest.mark.keras
+
 DATA = Path(os.environ.get("TINYEDGE_DATA", "/nonexistent"))
 
 

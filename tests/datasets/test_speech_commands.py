@@ -15,6 +15,8 @@ from tinyedge.datasets.speech_commands import CLASSES, FEATURES_FILE, WORDS
 from tinyedge.errors import DataError
 from tinyedge.names import Features
 
+pytestmark = pytest.mark.keras
+
 DATA = Path(os.environ.get("TINYEDGE_DATA", "/nonexistent"))
 SPLITS: tuple[Split, ...] = ("train", "test")
 OTHERS = ("bed", "cat", "tree")

@@ -16,7 +16,7 @@ from tinyedge.cli.main import COMMANDS
 
 pytestmark = pytest.mark.keras
 
-_LANGUAGES = {"", "c", "console", "json", "pycon", "python", "sh", "text", "toml", "yaml"}
+_LANGUAGES = {"", "c", "cmake", "console", "json", "pycon", "python", "sh", "text", "toml", "yaml"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
+from tests.draws import each_seed
 from tests.exporters.options import OPTIONS
 from tests.firmware.faults import first_layer_with, flip_output, templates_with
 from tests.graph.random_graphs import RandomGraph
@@ -82,7 +83,7 @@ def overlapping(model: ConvertedModel) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(20))
+@each_seed(20)
 def test_twin_shows_what_the_reference_computes(seed: int, tmp_path: Path) -> None:
     built = RandomGraph(seed)
     options = OPTIONS[seed % len(OPTIONS)]

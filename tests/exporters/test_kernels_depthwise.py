@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
+from tests.draws import each_seed
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -116,7 +117,7 @@ def random_case(seed: int) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("seed", range(80))
+@each_seed(80)
 def test_random_layers_are_bit_exact(seed: int, tmp_path: Path) -> None:
     graph = depthwise(**random_case(seed))
     model = converted(graph, tmp_path, "size" if seed % 5 == 0 else "speed")

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import require
+from tests.draws import each_seed
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -133,7 +134,7 @@ def write(graph: Graph, folder: Path, kernel: str, **options: Any) -> ConvertedM
     return model
 
 
-@pytest.mark.parametrize("seed", range(60))
+@each_seed(60)
 def test_random_layers_are_bit_exact(seed: int, tmp_path: Path) -> None:
     graph, kernel = random_layer(seed)
     samples = samples_for(graph)

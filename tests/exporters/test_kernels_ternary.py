@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import require
+from tests.draws import examples
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -167,7 +168,7 @@ def test_every_core_gives_the_same_bytes(core: str, compiler: CompilerName, tmp_
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
-@settings(max_examples=40)
+@examples(40)
 def test_densest_packing_keeps_its_promise(seed: int, zeros: float) -> None:
     random = np.random.default_rng(seed)
     codes = np.where(random.random(5000) < zeros, 0, random.integers(0, 2, 5000) * 2 - 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.draws import each_seed
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.exporters.c import CodeOptions, export_c
 from tinyedge.exporters.converted import write_converted
@@ -71,7 +72,7 @@ def test_every_choice_gives_the_same_bytes(tmp_path: Path) -> None:
         np.testing.assert_array_equal(Twin(model).run(samples), reference.run(graph, samples))
 
 
-@pytest.mark.parametrize("seed", range(30))
+@each_seed(30)
 def test_least_ram_is_never_more(seed: int) -> None:
     graph = RandomGraph(seed).graph
     sizes = {optimize: arena(graph, optimize) for optimize in OBJECTIVES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import zipfile
@@ -16,6 +17,8 @@ import pytest
 from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.firmware.arduino_builder import build_sketch
+from tests.graph.random_graphs import RandomGraph
+from tests.graph.streaming import streaming_graph
 from tests.targets.test_arduino import DIGITS
 from tinyedge.boards import load_board
 from tinyedge.boards.families.avr import AvrBoard
@@ -114,9 +117,11 @@ def test_the_library_is_as_arduino_specifies(library: Path) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", properties["version"])
     assert properties["architectures"] == "*"
     assert (library / "src" / properties["includes"]).is_file()
+    header = (library / "src" / "digits.h").read_text()
+    header += (library / "src" / "te_api.h").read_text()
     for line in (library / "keywords.txt").read_text().splitlines():
         assert re.fullmatch(r"\w+\t(KEYWORD1|KEYWORD2|LITERAL1)", line)
-        assert line.split("\t")[0] in (library / "src" / "model.h").read_text()
+        assert line.split("\t")[0] in header
     for example in ("Classify", "Harness"):
         assert (library / "examples" / example / f"{example}.ino").is_file()
 
@@ -187,7 +192,8 @@ def test_a_library_of_any_allowed_name_compiles(
     assert library.name == (name or "tinyedge_model")
     sketch = f'#include "{library.name}.h"\n#include "{library.name}.h"\n'
     (tmp_path / "sketch.cpp").write_text(
-        f"{sketch}int8_t first() {{ return tinyedge_model_input()[0]; }}\n"
+        f"{sketch}int8_t first(const {library.name}_instance *model)\n"
+        f"{{ return {library.name}_output(model)[0]; }}\n"
     )
     subprocess.run(
         [
@@ -202,6 +208,27 @@ def test_a_library_of_any_allowed_name_compiles(
         ],
         check=True,
     )
+    compile_library(tmp_path / "library")
+
+
+def compile_library(library: Path) -> None:
+    """Compiles the C files of a library and of its Harness for an Uno."""
+    folders = (library / "src", library / "examples" / "Harness")
+    command = ["avr-gcc", "-mmcu=atmega328p", "-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror"]
+    for path in sorted(path for folder in folders for path in folder.glob("*.c")):
+        includes = [f"-I{folder}" for folder in folders]
+        subprocess.run([*command, *includes, "-fsyntax-only", str(path)], check=True)
+
+
+@pytest.mark.parametrize("name", ["frames", "tinyedge_model"])
+def test_a_library_of_a_stream_compiles(name: str, tmp_path: Path) -> None:
+    require(available_compilers("avr"), "gcc")
+    options = CodeOptions("avr", "size")
+    model = write_converted(streaming_graph(), tmp_path / "m", "test", options=options)
+    export_arduino(model, tmp_path / "library", name)
+    sketch = (tmp_path / "library" / "examples" / "Classify" / "Classify.ino").read_text()
+    assert f"{name}_init(&model, &arena, sizeof arena, &state, sizeof state);" in sketch
+    compile_library(tmp_path / "library")
 
 
 @pytest.mark.parametrize(
@@ -254,3 +281,35 @@ def test_an_archive_of_the_users_is_not_replaced(
     changed = (tmp_path / "e.zip").read_bytes()
     failure(capsys, 2, *command)
     assert (tmp_path / "e.zip").read_bytes() == changed
+
+
+def test_two_libraries_go_into_one_program(model: ConvertedModel, tmp_path: Path) -> None:
+    """Each as an archive, which ``dot_a_linkage`` makes Arduino link."""
+    require([name for name in ("cc", "ar") if shutil.which(name)], "cc")
+    graphs = {"digits": model.graph, "other": RandomGraph(3).graph}
+    sketch, folders = [], []
+    for name, graph in graphs.items():
+        converted = write_converted(graph, tmp_path / f"{name}-m", "test")
+        export_arduino(converted, tmp_path / name, name)
+        source = tmp_path / name / "src"
+        assert "dot_a_linkage=true" in (tmp_path / name / "library.properties").read_text()
+        objects = tmp_path / f"{name}-objects"
+        objects.mkdir()
+        units = sorted(source.glob("*.c"))
+        subprocess.run(["cc", "-c", *map(str, units)], check=True, cwd=objects)
+        members = sorted(map(str, objects.iterdir()))
+        subprocess.run(["ar", "rcs", str(tmp_path / f"{name}.a"), *members], check=True)
+        folders.append(f"-I{source}")
+        sketch.append(f"static {name}_arena {name}_memory; static {name}_instance {name};")
+    calls = " || ".join(
+        f"{name}_init(&{name}, &{name}_memory, sizeof {name}_memory, NULL, 0) || "
+        f"{name}_invoke(&{name}, NULL, NULL) || {name}_verify()"
+        for name in graphs
+    )
+    headers = "".join(f'#include "{name}.h"\n' for name in graphs)
+    program = tmp_path / "main.c"
+    program.write_text(f"{headers}{' '.join(sketch)}\nint main(void) {{ return {calls}; }}\n")
+    archives = [str(tmp_path / f"{name}.a") for name in graphs]
+    linked = ["cc", *folders, str(program), *archives, "-o", str(tmp_path / "program")]
+    subprocess.run(linked, check=True)
+    subprocess.run([str(tmp_path / "program")], check=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.draws import examples
 from tests.exporters.options import OPTIONS
 from tests.firmware.sanitizers import run_sanitized
 from tests.graph.random_graphs import RandomGraph
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.needs_tool
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(OPTIONS))
-@settings(max_examples=150)
+@examples(150)
 def test_random_graphs_are_bit_exact(
     tmp_path_factory: pytest.TempPathFactory, seed: int, options: CodeOptions
 ) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tflite_micro.python.tflite_micro import runtime
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
+from tests.draws import examples
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
@@ -29,7 +30,6 @@ INT8_VALUES = np.arange(-128, 128, dtype=np.int8)
 each_padding = pytest.mark.parametrize("padding", ["SAME", "VALID"])
 each_width = pytest.mark.parametrize("bits", WEIGHT_RANGES)
 each_granularity = pytest.mark.parametrize("per_tensor", [False, True])
-examples = settings(max_examples=150)
 
 seeds = st.integers(0, 2**32 - 1)
 # Scales that are powers of two make exact halves of many results.
@@ -192,7 +192,7 @@ def assert_same_bytes(graph: Graph, samples: Int8, *, per_tensor: bool = False) 
 
 @each_padding
 @each_width
-@examples
+@examples(150)
 @given(sliding=convolutions, arithmetic=arithmetics, channels=pairs(6))
 def test_conv2d(
     sliding: Sliding, arithmetic: Arithmetic, channels: tuple[int, int], bits: int, padding: str
@@ -212,7 +212,7 @@ def test_conv2d(
 
 @each_padding
 @each_width
-@examples
+@examples(150)
 @given(sliding=convolutions, arithmetic=arithmetics, channels=pairs(4))
 def test_depthwise_conv2d(
     sliding: Sliding, arithmetic: Arithmetic, channels: tuple[int, int], bits: int, padding: str
@@ -232,7 +232,7 @@ def test_depthwise_conv2d(
 
 @each_granularity
 @each_width
-@examples
+@examples(150)
 @given(
     shape=st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple),
     arithmetic=arithmetics,
@@ -253,7 +253,7 @@ def test_fully_connected(
 
 @each_granularity
 @pytest.mark.parametrize("kind", [ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected])
-@examples
+@examples(150)
 @given(source=quantizations, target=quantizations, seed=seeds)
 def test_requantization_next_to_halves(
     kind: type[ops.Weighted],
@@ -307,7 +307,7 @@ def multiplier_fits(terms: tuple[Quantization, Quantization], target: Quantizati
 
 
 @pytest.mark.parametrize("kind", [ops.Add, ops.Sub, ops.Mul])
-@examples
+@examples(150)
 @given(terms=st.tuples(quantizations, quantizations), target=quantizations, relu=st.booleans())
 def test_elementwise(
     kind: type[ops.Elementwise],
@@ -335,7 +335,7 @@ shapes_to_repeat = st.sampled_from([(1,), (5,), (3, 1), (4, 1, 1), (4, 3, 5), (1
 
 
 @pytest.mark.parametrize("kind", [ops.Add, ops.Sub, ops.Mul])
-@examples
+@examples(150)
 @given(
     shape=shapes_to_repeat,
     terms=st.tuples(quantizations, quantizations),
@@ -370,7 +370,7 @@ def test_elementwise_with_a_constant(
     assert_same_bytes(graph, samples_of(source, seed))
 
 
-@examples
+@examples(150)
 @given(term=quantizations, target=quantizations, relu=st.booleans())
 def test_add_to_itself(term: Quantization, target: Quantization, *, relu: bool) -> None:
     """Both inputs are one tensor."""
@@ -383,7 +383,7 @@ def test_add_to_itself(term: Quantization, target: Quantization, *, relu: bool) 
 
 @each_padding
 @pytest.mark.parametrize("kind", [ops.AveragePool2D, ops.MaxPool2D])
-@examples
+@examples(150)
 @given(sliding=poolings, quantization=quantizations, relu=st.booleans())
 def test_pool2d(
     kind: type[ops.Pool2D],
@@ -406,7 +406,7 @@ def test_pool2d(
     assert_same_bytes(graph, samples_of(source, seed=0))
 
 
-@examples
+@examples(150)
 @given(size=pairs(20), source=quantizations, target=quantizations, seed=seeds)
 def test_mean(size: ops.Pair, source: Quantization, target: Quantization, seed: int) -> None:
     """Another scale for the output."""
@@ -414,7 +414,7 @@ def test_mean(size: ops.Pair, source: Quantization, target: Quantization, seed: 
     assert_same_bytes(single(ops.Mean, tensor, target), samples_of(tensor, seed))
 
 
-@examples
+@examples(150)
 @given(
     size=pairs(4),
     quantization=quantizations,
@@ -446,14 +446,14 @@ def test_reshape(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("kind", [ops.Relu, ops.Relu6, ops.Requantize])
-@examples
+@examples(150)
 @given(source=quantizations, target=quantizations)
 def test_relu(kind: type[ops.Operator], source: Quantization, target: Quantization) -> None:
     """All 256 values."""
     assert_same_bytes(single(kind, Tensor("input", (256,), source), target), INT8_VALUES[None])
 
 
-@examples
+@examples(150)
 @given(source=quantizations, target=quantizations, alpha=st.floats(0.0, 2.0))
 @example(source=Quantization(2**0.75, 0), target=Quantization(2**0.75, 0), alpha=0.35)
 def test_leaky_relu(source: Quantization, target: Quantization, alpha: float) -> None:
@@ -466,7 +466,7 @@ small_scales = st.floats(-20.0, 3.0).map(np.exp2)
 
 
 @pytest.mark.parametrize("kind", [ops.Logistic, ops.Tanh])
-@settings(max_examples=500)
+@examples(500)
 @given(scale=small_scales | scales, zero_point=zero_points)
 def test_sigmoidal(kind: type[ops.Sigmoidal], scale: float, zero_point: int) -> None:
     """All 256 values."""
@@ -474,7 +474,7 @@ def test_sigmoidal(kind: type[ops.Sigmoidal], scale: float, zero_point: int) -> 
     assert_same_bytes(single(kind, source, kind.output_quantization), INT8_VALUES[np.newaxis])
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(
     scale=small_scales | scales,
     shape=st.lists(st.integers(1, 12), min_size=1, max_size=3).map(tuple),
@@ -488,7 +488,7 @@ def test_softmax(scale: float, shape: tuple[int, ...], beta: float, seed: int) -
     assert_same_bytes(graph, samples_of(source, seed))
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(
     scale=small_scales | scales,
     shape=st.lists(st.integers(1, 40), min_size=1, max_size=2).map(tuple),
@@ -509,7 +509,7 @@ def test_softmax_over_many_elements() -> None:
 
 
 @pytest.mark.parametrize("kind", [ops.Maximum, ops.Minimum])
-@examples
+@examples(150)
 @given(shape=shapes_to_repeat, quantization=quantizations, seed=seeds, swapped=st.booleans())
 def test_extreme(
     kind: type[ops.Extreme],
@@ -540,7 +540,7 @@ def test_extreme(
 
 @pytest.mark.parametrize("corners", [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("kind", [ops.ResizeNearest, ops.ResizeBilinear])
-@examples
+@examples(150)
 @given(size=pairs(9), wanted=pairs(20), seed=seeds)
 def test_resize(
     kind: type[ops.Resize], corners: tuple[bool, bool], size: ops.Pair, wanted: ops.Pair, seed: int
@@ -552,7 +552,7 @@ def test_resize(
     assert_same_bytes(graph, samples_of(source, seed))
 
 
-@examples
+@examples(150)
 @given(
     shape=shapes_to_repeat,
     terms=st.tuples(quantizations, quantizations),
@@ -584,7 +584,7 @@ def test_prelu(
     assert_same_bytes(graph, samples_of(source, seed))
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(
     scale=st.floats(-12.0, 3.0).map(np.exp2),
     zero_point=zero_points,
@@ -601,7 +601,7 @@ def test_hard_swish(scale: float, zero_point: int, ratio: float, target: int) ->
 sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 
 
-@examples
+@examples(150)
 @given(shape=sizes, seed=seeds)
 def test_transpose(shape: tuple[int, ...], seed: int) -> None:
     """Any order of up to four axes."""
@@ -611,7 +611,7 @@ def test_transpose(shape: tuple[int, ...], seed: int) -> None:
     assert_same_bytes(graph, samples_of(source, seed))
 
 
-@examples
+@examples(150)
 @given(shape=sizes, data=st.data())
 def test_slice(shape: tuple[int, ...], data: st.DataObject) -> None:
     """Any part of up to three axes."""
@@ -647,7 +647,7 @@ def test_concatenation(axis: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected])
-@examples
+@examples(150)
 @given(arithmetic=arithmetics)
 def test_weights_with_steps(kind: type[ops.Weighted], arithmetic: Arithmetic) -> None:
     """Fewer bits than the file's eight, and the same accumulators."""
@@ -661,7 +661,7 @@ def test_weights_with_steps(kind: type[ops.Weighted], arithmetic: Arithmetic) ->
     assert_same_bytes(graph, samples_of(source, arithmetic.seed))
 
 
-@examples
+@examples(150)
 @given(arithmetic=arithmetics)
 def test_residual_network(arithmetic: Arithmetic) -> None:
     """Every operator in one graph, where each reads what others wrote."""

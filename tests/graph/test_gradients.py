@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.draws import examples
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.errors import DataError, ModelError
 from tinyedge.graph import gradients, reference
@@ -180,7 +181,7 @@ def tangent(graph: Graph, samples: NDArray[np.int8], direction: Float64) -> Floa
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@examples(60)
 def test_gradients_are_those_of_finite_differences(seed: int) -> None:
     built = RandomGraph(seed, all_kinds=bool(seed % 2))
     graph, random = built.graph, np.random.default_rng(seed)

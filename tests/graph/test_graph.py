@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.draws import examples
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.errors import DataError, ModelError
 from tinyedge.graph import operators as ops
@@ -35,7 +36,7 @@ def dense_graph(codes: np.ndarray, bits: int = 8, bias: int = 0, scale: float = 
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@examples(60)
 def test_saved_graph_loads_the_same(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     built = RandomGraph(seed)
     path = tmp_path_factory.mktemp("graph") / "graph.npz"
@@ -104,7 +105,7 @@ def test_large_sums_are_exact() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["apart", "overlapping"]))
-@settings(max_examples=150)
+@examples(150)
 def test_memory_plan_never_overlaps_what_lives_together(seed: int, kernels: str) -> None:
     """Unless the output's kernel allows it, and then only so far."""
     graph = RandomGraph(seed).graph

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.draws import each_seed
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.exporters.c import export_c
 from tinyedge.exporters.converted import write_converted
@@ -168,7 +169,7 @@ def test_a_tensor_keeps_one_channel() -> None:
     )
 
 
-@pytest.mark.parametrize("seed", range(150))
+@each_seed(150)
 def test_random_graphs_keep_their_results(seed: int) -> None:
     built = RandomGraph(seed, all_kinds=bool(seed % 2))
     pruned, _ = without_constant_channels(built.graph)

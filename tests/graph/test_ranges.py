@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.draws import each_seed
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.errors import ModelError
 from tinyedge.exporters.c import export_c
@@ -15,7 +16,7 @@ from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.tflm.interpreter import Interpreter
 
 
-@pytest.mark.parametrize("seed", range(120))
+@each_seed(120)
 def test_no_value_leaves_its_range(seed: int) -> None:
     built = RandomGraph(seed, all_kinds=bool(seed % 2))
     found = ranges_of(built.graph)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.draws import examples
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.exporters.c import export_c
 from tinyedge.exporters.tflite import export_tflite
@@ -43,7 +44,7 @@ def assert_same_results(first: Graph, second: Graph) -> None:
     )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_results_stay_and_a_second_time_changes_nothing(seed: int) -> None:
     graph = RandomGraph(seed).graph
@@ -52,7 +53,7 @@ def test_results_stay_and_a_second_time_changes_nothing(seed: int) -> None:
     assert simplify(simplified).hash == simplified.hash
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_exported_files_come_back_as_they_were(
     seed: int, tmp_path_factory: pytest.TempPathFactory

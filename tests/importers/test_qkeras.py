@@ -269,21 +269,15 @@ UNSUPPORTED: dict[str, tuple[Any, str]] = {
         lambda: km.sequential((9, 8, 3), layers.Conv2D(4, 3)),
         "Conv2D has float weights",
     ),
-    "leaky": (lambda: km.sequential((9, 8, 3), km.conv(), layers.LeakyReLU()), "LeakyReLU"),
     "tanh": (
         lambda: km.sequential((9, 8, 3), km.conv(), qkeras.QActivation("quantized_tanh(8)")),
         "quantized_tanh",
     ),
-    "sigmoid": (lambda: km.sequential((9, 8, 3), km.conv(activation="sigmoid")), "sigmoid"),
     "16 bits": (
         lambda: km.sequential((9, 8, 3), km.conv(), qkeras.QActivation("quantized_relu(16,4)")),
         "16 bits",
     ),
     "no kernel quantizer": (lambda: km.sequential((9, 8, 3), qkeras.QConv2D(4, 3)), "kernel quant"),
-    "power-of-two weights": (
-        lambda: km.sequential((9, 8, 3), qkeras.QConv2D(4, 3, kernel_quantizer="quantized_po2(4)")),
-        "quantized_po2",
-    ),
     "softmax inside": (
         lambda: km.sequential((9, 8, 3), km.conv(), layers.Softmax(), km.conv(), km.signed()),
         "softmax",

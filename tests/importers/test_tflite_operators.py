@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
+from tests.draws import each_seed
 from tests.firmware.sanitizers import run_sanitized
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.errors import ModelError
@@ -368,7 +369,7 @@ def test_their_c_does_too(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_tool
-@pytest.mark.parametrize("seed", range(40))
+@each_seed(40)
 def test_random_graphs_of_all_kinds(seed: int, tmp_path: Path) -> None:
     """The reference, the twin and TFLite-Micro with the export."""
     built = RandomGraph(seed, all_kinds=True)

@@ -235,18 +235,6 @@ def test_an_archive_does_not_unpack_without_bound(tmp_path: Path) -> None:
         load_keras_model(path)
 
 
-def _keras_3(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": "3.11.0"}))
-        archive.writestr("config.json", json.dumps({"class_name": "Functional", "config": {}}))
-
-
-def _keras_3_hdf5(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file.attrs["keras_version"] = "3.11.0"
-        file.attrs["model_config"] = "{}"
-
-
 def _weights(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["layers/dense/vars/0"] = np.zeros(3)
@@ -262,8 +250,6 @@ def _bytes(path: Path) -> None:
 
 
 FOREIGN: dict[str, tuple[Callable[[Path], None], str]] = {
-    "three.keras": (_keras_3, "Keras 3.11.0"),
-    "three.h5": (_keras_3_hdf5, "Keras 3.11.0"),
     "a.weights.h5": (_weights, "weights without their model"),
     "b.pt": (_pytorch, "PyTorch"),
     "c.keras": (_pytorch, "PyTorch"),
@@ -301,3 +287,49 @@ def test_other_formats_are_named_without_tensorflow(tmp_path: Path) -> None:
         assert message in line
         assert "save" in line.partition("|")[2]
     assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("version", ["2.15.0", "3.11.0"])
+@pytest.mark.parametrize(
+    "references",
+    [[("b", 0)], [("a", 7)], [("missing", 0)], [("c", 0), ("x", 0)]],
+    ids=["itself", "another call", "no layer", "a circle"],
+)
+def test_a_layer_that_waits_for_what_no_layer_gives_is_refused(
+    version: str, references: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    """Keras 2 would wait for ever."""
+
+    def taken(name: str, call: int) -> Any:
+        if version.startswith("2"):
+            return [name, call, 0, {}]
+        history = {"shape": [None, 4], "dtype": "float32", "keras_history": [name, call, 0]}
+        return {"class_name": "__keras_tensor__", "config": history}
+
+    def layer(name: str, kind: str, *given: tuple[str, int], **config: Any) -> dict[str, Any]:
+        values = [taken(*each) for each in given]
+        call: Any = values if version.startswith("2") else {"args": [values], "kwargs": {}}
+        return {
+            "class_name": kind,
+            "config": {"name": name, **config},
+            "name": name,
+            "inbound_nodes": [call] if given else [],
+        }
+
+    model = {
+        "name": "m",
+        "layers": [
+            layer("x", "InputLayer", batch_input_shape=[None, 4]),
+            layer("c", "Add", ("b", 0), ("x", 0)) if len(references) == 2 else layer("c", "ReLU"),
+            layer("a", "ReLU", ("x", 0)),
+            layer("b", "Add", *references, ("a", 0)),
+        ],
+        "input_layers": [["x", 0, 0]],
+        "output_layers": [["b", 0, 0]],
+    }
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = version
+        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": model})
+    with pytest.raises(ModelError, match=r"layer '[bc]': is called with a value that no layer"):
+        load_keras_model(path)

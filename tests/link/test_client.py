@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
+from tests.draws import each_seed, spread
 from tests.link.fakes import Behaviour, FakeDevice, hello_payload, logits
 from tests.link.native import BOARD, NativeDevice, compile_native, dense_model, random_samples
 from tinyedge.errors import DataError, FileError, FirmwareFaultError, LinkError
@@ -34,6 +35,8 @@ from tinyedge.link.protocol import ERROR_NO_BASE, ERROR_NO_SESSION, Message
 from tinyedge.link.proxy import Faults, Proxy
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.targets.target import Target
+
+pytestmark = pytest.mark.needs_tool
 
 IMAGE = 784
 SMALL = 16
@@ -66,7 +69,7 @@ def fleet(
     return Fleet(devices, journal), devices
 
 
-@pytest.mark.parametrize("seed", range(20))
+@each_seed(20)
 def test_faults_change_nothing_and_no_sample_is_computed_twice(image: Setup, seed: int) -> None:
     rate = (1e-5, 1e-4, 1e-3)[seed % 3]
     to_device, to_host = Faults(rate, 2 * seed), Faults(rate, 2 * seed + 1)
@@ -123,18 +126,20 @@ def test_a_fault_is_told_also_over_a_bad_line(image: Setup, rate: float) -> None
                     client.infer(image.samples[0])
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("kind", ["cut", "reset"])
 def test_interrupted_at_every_byte_of_a_session(small: Setup, kind: str) -> None:
     """Of a session of three samples; nothing is computed again unless memory was lost.
 
-    Then it is what the socket, other than a serial port, had held back: up to two answers.
+    'make test' interrupts at every third byte. A socket, other than a serial port, holds back up to
+    two answers, which are computed again.
     """
     with NativeDevice(small.program) as device:
         with Proxy(device.port) as proxy, Client(proxy.port, 0) as client:
             fleet(small.model, client)[0](small.samples)
             length = proxy.to_device.carried + proxy.to_host.carried
         assert length > 300
-        for after in range(length):
+        for after in spread(length):
             before = device.inferences
             with Proxy(device.port, cut_after=after) as proxy:
 

@@ -15,6 +15,8 @@ from tinyedge.link.diagnosis import diagnose
 from tinyedge.link.line import open_line
 from tinyedge.link.proxy import Faults, Proxy, Treated
 
+pytestmark = pytest.mark.needs_tool
+
 SWALLOWED = {b"\x11": b"", b"\x13": b""}
 NEWLINES = {b"\n": b"\r\n"}
 FLOW_CONTROL = r"swallows the bytes 0x11 and 0x13: software flow control \(XON/XOFF\)"

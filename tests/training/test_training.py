@@ -64,15 +64,8 @@ def weights(folder: Path) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize(
-    "section",
-    [
-        "sampling",
-        pytest.param("jacobian", marks=pytest.mark.slow),
-        pytest.param("portion", marks=pytest.mark.slow),
-        pytest.param("sgd", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # test_adversarial.py kills a run that samples, too
+@pytest.mark.parametrize("section", ["sampling", "jacobian", "portion", "sgd"])
 def test_a_killed_run_resumes_to_the_same_weights(section: str, tmp_path: Path) -> None:
     config = read_config(write(tmp_path, SECTIONS[section]))
     data = load_data(config.data, None)

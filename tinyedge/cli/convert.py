@@ -27,7 +27,7 @@ def hls4ml_options(command: Command) -> Command:
             "--clock-period",
             type=click.FloatRange(0, min_open=True),
             metavar="NS",
-            help="Of the FPGA's clock. Default: 5.",
+            help="Period of the FPGA's clock. Default: 5.",
         ),
         click.option("--part", help="FPGA part number. Default: hls4ml's."),
         click.option(
@@ -107,9 +107,8 @@ def command(
     quantized .onnx file, or a graph that was saved before. An hls4ml project is made from a QKeras
     model only.
     """
-    from tinyedge.api import convert
-    from tinyedge.boards import load_board
     from tinyedge.cli.tables import layer_table
+    from tinyedge.commands.conversion import code_options, conversion_record, convert_file
     from tinyedge.errors import UsageError
     from tinyedge.exporters.c import CodeOptions
 
@@ -124,26 +123,24 @@ def command(
     if given:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(f"{named}: goes with --to hls4ml")
+    options = code_options(core, board_name, optimize)
     made_by = ["tinyedge convert", model.name]
     made_by += ["--calibration", calibration.name] if calibration else []
     made_by += ["--input-range", *map(str, input_range)] if input_range else []
     made_by += ["--keep-constant-channels"] if keep_constant_channels else []
-    chosen = load_board(board_name).core if board_name and not core else core
-    made_by += ["--core", chosen] if chosen and chosen != CodeOptions.core else []
+    made_by += ["--core", options.core] if options.core != CodeOptions.core else []
     made_by += ["--optimize", optimize] if optimize != CodeOptions.optimize else []
-    converted = convert(
+    converted, agreement = convert_file(
         model,
         calibration,
-        input_range=input_range or None,
-        core=core,
-        board=board_name,
-        optimize=optimize,
+        input_range or None,
+        options,
+        folder,
+        output,
         keep_constant_channels=keep_constant_channels,
-        folder=folder,
-        listener=output,
         command=" ".join(made_by),
     )
-    manifest = converted.record["model"]
+    manifest = converted.manifest
     gone = sum(layer["removed"] for layer in manifest["layers"])
     constant = f", {gone:,} channels that never change taken out" if gone else ""
     summary = (
@@ -151,7 +148,7 @@ def command(
         f"weights, {manifest['macs']:,} MACs, arena {manifest['arena']['bytes']:,} bytes "
         f"(lower bound {manifest['arena']['lower_bound']:,}){constant}\nwritten to {folder}"
     )
-    output.result(converted.record, layer_table(manifest["layers"]), summary)
+    output.result(conversion_record(converted, agreement), layer_table(manifest["layers"]), summary)
 
 
 def _convert_to_hls4ml(

@@ -38,7 +38,7 @@ EXAMPLES = {
         "tinyedge run out --on emulator --data suites.npz",
     ),
     "boards": Example(
-        ("tinyedge boards list", "tinyedge boards show netduinoplus2"),
+        ("tinyedge boards list", "tinyedge boards show netduinoplus2", "tinyedge boards fit out"),
         "tinyedge build out -b netduinoplus2",
     ),
     "build": Example(
@@ -94,8 +94,11 @@ EXAMPLES = {
         "tinyedge run out --on board -p /dev/ttyACM0 --data FILE",
     ),
     "quantize": Example(
-        ("tinyedge quantize runs/float --precision stq -o control",),
-        "tinyedge convert control/model.h5 -o out --calibration control/calibration.npz",
+        (
+            "tinyedge quantize float.keras --calibration samples.npz --data test.npz -o out",
+            "tinyedge quantize runs/float --precision stq -o control",
+        ),
+        "tinyedge run out --on emulator --data test.npz",
     ),
     "report": Example(
         (

@@ -22,7 +22,10 @@ from tinyedge.names import EXPORT_FORMATS
     help="The build system that it is for.",
 )
 @click.option("-o", "--output", type=PATH, required=True, help="Folder to write.")
-@click.option("--name", help="Of an Arduino library. Default: the model's.")
+@click.option("--name", help="Name of an Arduino or C library. Default: the model's.")
+@click.option(
+    "--labels", type=PATH, help="File with the names of the classes, one a line, for 'c'."
+)
 @data_option(
     "data",
     "Samples (.npy or .npz), of which an Arduino library's example classifies the first. Default: "
@@ -32,10 +35,10 @@ from tinyedge.names import EXPORT_FORMATS
 @output_options
 @click.pass_obj
 def command(output: Output, /, folder: Path, board_name: str | None, **options: Any) -> None:
-    """Write a converted model as a project that needs nothing of tinyedge.
+    """Write a converted model as a library, or as a project that needs nothing of tinyedge.
 
-    DIR is what 'tinyedge convert' wrote. 'cmake' and 'platformio' hold the firmware of a board,
-    'arduino' is a library for sketches on any board.
+    DIR is what 'tinyedge convert' wrote. 'c' is a library for programs of your own, 'arduino' one
+    for sketches, both for any board; 'cmake' and 'platformio' hold the firmware of a board.
     """
     from tinyedge.commands.export import export
 
@@ -45,6 +48,9 @@ def command(output: Output, /, folder: Path, board_name: str | None, **options: 
 
 def _lines(record: dict[str, Any]) -> list[str]:
     count, target = len(record["files"]), record["folder"]
+    if record["format"] == "c":
+        header = f"{record['name']}.h"
+        return [f"{count} files written to {target}; its README.md and {header} say more"]
     if record["format"] != "arduino":
         return [f"{count} files written to {target}; its README.md says more"]
     lines = [f"library {record['name']}, {count} files, written to {target}"]

@@ -33,28 +33,17 @@ from tinyedge.errors import (
     UsageError,
 )
 
-COMMANDS = (
-    "demo",
-    "convert",
-    "check",
-    "build",
-    "footprint",
-    "flash",
-    "export",
-    "emulate",
-    "run",
-    "report",
-    "train",
-    "quantize",
-    "attack",
-    "arena",
-    "resources",
-    "boards",
-    "devices",
-    "monitor",
-    "doctor",
-    "completion",
-)
+SECTIONS = {
+    "First steps": ("demo", "doctor"),
+    "From a model to a board": ("convert", "check", "build", "flash", "export", "emulate"),
+    "Samples and results": ("run", "attack", "report"),
+    "Memory": ("footprint", "arena", "resources"),
+    "Training": ("train", "quantize"),
+    "Boards and ports": ("boards", "devices", "monitor"),
+    "The shell": ("completion",),
+}
+"""The commands, as ``tinyedge --help`` groups them."""
+COMMANDS = tuple(name for names in SECTIONS.values() for name in names)
 
 EXIT_CODES = """\b
 Exit codes: 0 ok, 1 a bug of tinyedge, 2 wrong usage, 3 bad model, board or data,
@@ -68,6 +57,9 @@ class _Commands(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
+
+    def sections(self, ctx: click.Context) -> dict[str, Sequence[str]]:  # noqa: ARG002
+        return dict(SECTIONS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:

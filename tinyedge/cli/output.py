@@ -22,8 +22,8 @@ _Arguments = ParamSpec("_Arguments")
 JSON_VERSION = 1
 _LINE_S = 30.0
 """Between two lines of progress where no terminal shows a bar."""
-_PIPED_WIDTH = 160
-"""Columns of a table that no terminal limits."""
+_PIPED_WIDTH = 100_000
+"""Columns of a table that no terminal limits: a row stays on its line."""
 
 
 @dataclass
@@ -61,7 +61,8 @@ class Output:
 
         Args:
             content: of the JSON object.
-            text: what people read instead; of a ``Text`` no line is broken.
+            text: what people read instead; of a ``Text`` no line is broken, and a table that is
+                wider than the terminal becomes a block a row.
             failure: what is wrong with the result; raised once it has been printed.
         """
         if self.json:
@@ -70,10 +71,14 @@ class Output:
             print(printed)
         else:
             self._printed = True
+            from rich.table import Table
             from rich.text import Text
 
+            from tinyedge.cli.narrow import Fitting
+
             for part in text:
-                self.stdout.print(part, soft_wrap=isinstance(part, Text))
+                shown = Fitting(part) if isinstance(part, Table) else part
+                self.stdout.print(shown, soft_wrap=isinstance(part, Text), crop=False)
         if failure:
             raise failure
 

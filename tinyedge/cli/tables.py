@@ -106,6 +106,43 @@ def run_lines(record: dict[str, Any], folder: Path) -> list[str]:
     ]
 
 
+def quantization_table(record: dict[str, Any]) -> Table:
+    """The error of every layer of a float model that was quantized."""
+    table = Table(title="Layers against the float model", title_justify="left")
+    for heading in ("layer", "operator"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("error", "added"):
+        table.add_column(heading, justify="right")
+    for layer in record["layers"]:
+        table.add_row(
+            layer["name"],
+            layer["kind"],
+            percent(layer["error"]),
+            percent(layer["added"]),
+            style="bold" if layer["name"] in record["to_train"] else "",
+        )
+    return table
+
+
+def quantization_lines(record: dict[str, Any]) -> list[str]:
+    """What a float model that was quantized came to."""
+    found = record["accuracy"]
+    lines = []
+    if found["before"] is not None:
+        lines.append(
+            f"accuracy {percent(found['before'])} in floats, {percent(found['after'])} quantized, "
+            f"on {found['samples']:,} samples"
+        )
+    lines.append(
+        f"the same verdict for {percent(found['agreement'])} of {found['samples']:,} samples; "
+        f"quantized by {record['quantizer']} on {record['calibration_samples']} real inputs"
+    )
+    if record["to_train"]:
+        names = ", ".join(record["to_train"])
+        lines.append(f"most of the error is added by {names}: train these with quantizers")
+    return [*lines, f"written to {record['folder']}"]
+
+
 def cost(suite: dict[str, Any]) -> str:
     """Instructions or time of one inference of a suite."""
     if suite["instructions"]:

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.boards import Board, load_board
 from tinyedge.errors import UsageError
 from tinyedge.exporters.converted import CONVERTED_FILES
 from tinyedge.files import check_writable
 from tinyedge.samples.reading import array_samples, input_samples
 from tinyedge.samples.scaling import ModelInput
+
+if TYPE_CHECKING:
+    from tinyedge.boards import Board
 
 AnyPath = str | PathLike[str]
 Paths = AnyPath | Iterable[AnyPath]
@@ -165,6 +167,8 @@ def board_of(board: object) -> Board:
         UsageError: it is neither.
         BoardError: it is unknown, or its description wrong.
     """
+    from tinyedge.boards import load_board
+
     if not isinstance(board, str | PathLike):
         raise UsageError(f"board={board!r}: a name, or the path of a .toml file")
     return load_board(fspath(board))

@@ -70,7 +70,7 @@ def craft(
         epsilons: largest changes of any input value.
         clip: range that samples stay in.
         temperature: that attacks divide the logits by.
-        options: where a converted model is asked, and the journal.
+        options: where a converted model runs, and the journal.
         suite_file: to write; None to neither save nor judge.
         listener: told how far it is.
         others: settings of ``AttackSettings``.
@@ -100,7 +100,7 @@ def craft(
     )
     names = attack_names(attacks or ("square" if converted else "fgsm,pgd"), means)
     target, run = model_file(model)
-    takes = ModelInput.of(converted.graph, clip) if converted else ModelInput()
+    takes = ModelInput.of(converted.graph, clip, sequences=False) if converted else ModelInput()
     pixels = bool(subject.dataset) or (isinstance(data, Path) and holds_pixels(data))
     low, high = clip or _range(takes, run if data is None else None, pixels=pixels)
     if not -_LARGEST < low < high < _LARGEST:

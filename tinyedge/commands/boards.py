@@ -1,14 +1,22 @@
-"""The boards that tinyedge knows: ``tinyedge boards list``, ``show`` and ``validate``."""
+"""The boards that tinyedge knows: ``tinyedge boards list``, ``show``, ``fit``, ``validate``."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
-from tinyedge.boards import board_names, load_board
+from tinyedge.boards import Board, board_names, load_board
+from tinyedge.commands.arguments import AnyPath, one_of
 from tinyedge.commands.notes import noted
-from tinyedge.errors import BoardError
+from tinyedge.errors import BoardError, DoesNotFitError, ToolchainError
+from tinyedge.exporters.c.kernels import CodeOptions
+from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
+from tinyedge.firmware.project import build_firmware
+from tinyedge.names import COMPILERS, CompilerName
+from tinyedge.progress import NOBODY, Listener
 
 
 @noted()
@@ -73,3 +81,68 @@ def validate_boards(files: str | PathLike[str] | Sequence[str | PathLike[str]]) 
     if faults:
         raise BoardError("\n".join(map(str, faults)), hint=faults[0].hint)
     return {"valid": [board.name for board in boards]}
+
+
+@noted()
+def fit_boards(
+    folder: AnyPath,
+    *,
+    board: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    compiler: CompilerName | None = None,
+    listener: Listener = NOBODY,
+) -> dict[str, Any]:
+    """Tells which boards hold a converted model: builds its firmware for each of them.
+
+    Kernels are chosen by each board's own core, as ``convert --core`` would.
+
+    Args:
+        folder: what ``convert`` wrote.
+        board: a name or the path of a ``.toml`` file, or several; all boards by default.
+        compiler: ``gcc`` where installed by default, else ``zig``.
+        listener: told how far it is.
+
+    Returns:
+        ``compiler`` as given, and ``boards``: of each ``name``, ``core``, whether it ``fits``; the
+        bytes of ``flash`` and ``ram`` that the firmware takes (without its stack) and that the
+        board has, or None where it was not linked; and ``reason``, a sentence where it does not
+        fit or could not be built.
+
+    Raises:
+        BoardError: a board is unknown.
+        ModelError: the folder is none that ``convert`` wrote, or damaged.
+        UsageError: the compiler is unknown.
+    """
+    one_of("compiler", compiler, COMPILERS)
+    model = load_converted(Path(folder))
+    names = [board] if isinstance(board, str | PathLike) else list(board)
+    asked = [load_board(fspath(name)) for name in names or board_names()]
+    rows = []
+    with (
+        tempfile.TemporaryDirectory(prefix="tinyedge-fit-") as scratch,
+        listener.progress("building for each board", len(asked)) as advance,
+    ):
+        models: dict[str, ConvertedModel] = {}
+        for each in asked:
+            if each.core not in models:
+                options = CodeOptions(each.core, model.manifest["optimize"])
+                target = Path(scratch) / each.core
+                models[each.core] = write_converted(model.graph, target, "", (), options)
+            rows.append(_fit(models[each.core], each, compiler))
+            advance(1)
+    return {"compiler": compiler, "boards": rows}
+
+
+def _fit(model: ConvertedModel, board: Board, compiler: CompilerName | None) -> dict[str, Any]:
+    """The row of one board."""
+    flash: dict[str, Any] = {"used": None, "size": board.flash.size}
+    ram: dict[str, Any] = {"used": None, "size": board.ram.size}
+    reason = None
+    try:
+        footprint = build_firmware(model, board, compiler).footprint
+        flash["used"] = footprint.flash
+        ram["used"] = footprint.arena + footprint.static
+    except (DoesNotFitError, ToolchainError) as error:
+        reason = str(error)
+    fits = reason is None
+    row = {"name": board.name, "core": board.core, "fits": fits, "flash": flash, "ram": ram}
+    return row | {"reason": reason}

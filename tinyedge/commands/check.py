@@ -25,6 +25,7 @@ from tinyedge.progress import NOBODY, Listener
 from tinyedge.samples.scaling import ModelInput
 
 _SAMPLES = 100
+_FRAMES = 50
 
 
 @noted()
@@ -99,14 +100,14 @@ def check(
     elif dataset:
         given, about = _test_samples(graph, dataset, data_folder, samples, listener)
     else:
-        given = witnesses.random_inputs(graph, samples or _SAMPLES, seed)
+        given = _random_samples(graph, samples or _SAMPLES, seed)
         about = {"seed": seed, "inputs": "random"}
     original = None
     if with_ == "tflite-micro" and is_tflite_model(path) and not layers:
         from tinyedge.tflm.interpreter import Interpreter
 
         content = path.read_bytes()
-        original = content if Interpreter(content).input_type == "int8" else None
+        original = content if Interpreter(content).input_type in ("int8", "uint8") else None
     subject = witnesses.Subject(
         graph,
         path if is_keras_model(path) else None,
@@ -134,6 +135,15 @@ def check(
     if found.fault is not None:
         raise ThresholdError(f"numpy and {with_} differ, first in '{found.fault}'").of(record)
     return record
+
+
+def _random_samples(graph: Graph, count: int, seed: int) -> NDArray[np.int8]:
+    """Random samples; with states as sequences, of ``_FRAMES`` frames each but for few samples."""
+    samples = witnesses.random_inputs(graph, count, seed)
+    if not graph.states:
+        return samples
+    frames = min(count, _FRAMES)
+    return samples[: count // frames * frames].reshape(-1, frames, *graph.input_tensor.shape)
 
 
 def _given_samples(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tinyedge.commands.arguments import Samples
+from tinyedge.commands.arguments import AnyPath, Samples, board_of, one_of
 from tinyedge.errors import UsageError
+from tinyedge.exporters.c import CodeOptions
+from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.importers import (
     ImportResult,
     import_model,
@@ -15,6 +19,9 @@ from tinyedge.importers import (
     is_onnx_model,
     is_tflite_model,
 )
+from tinyedge.importers.result import Agreement
+from tinyedge.names import CORE_NAMES, OBJECTIVES, CoreName, Objective
+from tinyedge.progress import Listener
 from tinyedge.samples.reading import calibration_inputs, read_calibration
 
 
@@ -47,3 +54,65 @@ def imported_model(
     return import_model(
         model, samples, input_range or None, keep_constant_channels=keep_constant_channels
     )
+
+
+def code_options(core: CoreName | None, board: AnyPath | None, optimize: Objective) -> CodeOptions:
+    """What C code is made for.
+
+    Raises:
+        UsageError: an unknown ``core`` or ``optimize``, or both ``core`` and ``board``.
+        BoardError: the board is unknown.
+    """
+    one_of("core", core, CORE_NAMES)
+    one_of("optimize", optimize, OBJECTIVES)
+    if core and board is not None:
+        raise UsageError("--core and --board exclude each other")
+    if board is not None:
+        core = board_of(board).core
+    return CodeOptions(core or CodeOptions.core, optimize)
+
+
+def convert_file(
+    model: Path,
+    calibration: Samples | None,
+    input_range: tuple[float, float] | None,
+    options: CodeOptions,
+    folder: Path,
+    listener: Listener,
+    *,
+    keep_constant_channels: bool,
+    command: str,
+) -> tuple[ConvertedModel, Agreement | None]:
+    """Imports a model's file and writes the converted folder.
+
+    Args:
+        model: the file.
+        calibration: see ``imported_model``.
+        input_range: see ``imported_model``.
+        options: what the C code is made for.
+        folder: to write.
+        listener: told how far it is, and the notes.
+        keep_constant_channels: see ``imported_model``.
+        command: what the files say that they were made by.
+
+    Raises:
+        UsageError, ModelError, DataError: as ``imported_model``.
+    """
+    with listener.step(f"reading {model.name}"):
+        imported = imported_model(
+            model, calibration, input_range, keep_constant_channels=keep_constant_channels
+        )
+    converted = write_converted(imported.graph, folder, command, imported.notes, options)
+    listener.remark(*(f"note: {note}" for note in imported.notes))
+    if agreement := imported.agreement:
+        listener.remark(
+            f"agreement with {model.name} on {agreement.samples} calibration samples: "
+            f"{agreement.same:.1%}, outputs {agreement.mean_error:.2f} steps apart on average"
+        )
+    return converted, imported.agreement
+
+
+def conversion_record(converted: ConvertedModel, agreement: Agreement | None) -> dict[str, Any]:
+    """What ``tinyedge convert --json`` prints, without ``version`` and ``status``."""
+    record = {"folder": str(converted.folder), "model": converted.manifest}
+    return record | ({"agreement": asdict(agreement)} if agreement else {})

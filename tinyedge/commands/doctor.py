@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
+import re
 import shutil
+import subprocess
 import sys
+from importlib import metadata
 from typing import Any, NamedTuple
 
+import tinyedge
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.commands.notes import noted
 from tinyedge.distribution import install_hint, other_distribution
@@ -58,6 +63,7 @@ class Check(NamedTuple):
         purpose: what it is for.
         found: whether it is there.
         remedy: the command that gets it.
+        installed: its version, where it has one and is there.
     """
 
     kind: str
@@ -65,6 +71,7 @@ class Check(NamedTuple):
     purpose: str
     found: bool
     remedy: str
+    installed: str | None = None
 
 
 @noted()
@@ -75,9 +82,10 @@ def doctor(*, udev_rules: bool = False) -> dict[str, Any]:
         udev_rules: give rules that let users open the boards instead.
 
     Returns:
-        ``checks`` with ``kind``, ``name``, ``for``, ``found`` and ``remedy``; what this machine
-        ``can`` do; its ``serial_ports``; the ``boards`` that they may be; and ``notes``. With
-        ``udev_rules`` the ``rules``, and the ``file`` that they belong in.
+        ``versions`` of tinyedge and Python; ``checks`` with ``kind``, ``name``, ``for``, ``found``,
+        ``installed`` (a version, or null) and ``remedy``; what this machine ``can`` do; its
+        ``serial_ports``; the ``boards`` that they may be; and ``notes``. With ``udev_rules`` the
+        ``rules``, and the ``file`` that they belong in.
     """
     if udev_rules:
         rules = permissions.udev_rules(_boards())
@@ -107,12 +115,14 @@ def doctor(*, udev_rules: bool = False) -> dict[str, Any]:
             f"some seconds. To keep it from boards: {permissions.INSTALL_RULES}"
         )
     return {
+        "versions": {"tinyedge": tinyedge.__version__, "python": platform.python_version()},
         "checks": [
             {
                 "kind": check.kind,
                 "name": check.name,
                 "for": check.purpose,
                 "found": check.found,
+                "installed": check.installed,
                 "remedy": check.remedy,
             }
             for check in checks
@@ -129,6 +139,7 @@ def _boards() -> list[Board]:
 
 
 def _packages() -> list[Check]:
+    distributions = metadata.packages_distributions()
     return [
         Check(
             "package",
@@ -136,15 +147,35 @@ def _packages() -> list[Check]:
             purpose,
             importlib.util.find_spec(module) is not None,
             install_hint(_EXTRAS[module]),
+            next((metadata.version(name) for name in distributions.get(module, ())), None),
         )
         for module, purpose in PACKAGES.items()
     ]
 
 
+def _version_of(program: str) -> str | None:
+    """What a program says of itself, where it can be had in a moment."""
+    if not shutil.which(program):
+        return None
+    try:
+        said = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=10, check=False
+        ).stdout
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    found = re.search(r"\d+\.\d+(\.\d+)?", said)
+    return found[0] if found else None
+
+
 def _programs() -> list[Check]:
     programs = [
         Check(
-            "program", name, purpose, shutil.which(name) is not None, f"apt-get install {package}"
+            "program",
+            name,
+            purpose,
+            shutil.which(name) is not None,
+            f"apt-get install {package}",
+            _version_of(name),
         )
         for name, purpose, package in (
             ("arm-none-eabi-gcc", "compiling firmware", "gcc-arm-none-eabi"),

@@ -13,8 +13,13 @@ from tinyedge.errors import UsageError
 from tinyedge.exporters.converted import ConvertedModel, load_converted
 from tinyedge.firmware.export import export_firmware
 from tinyedge.firmware.export.arduino import export_arduino
+from tinyedge.firmware.export.library import export_c_library
 from tinyedge.names import EXPORT_FORMATS, ExportFormat, ProjectFormat
+from tinyedge.samples.labels import read_class_names
 from tinyedge.samples.scaling import ModelInput
+
+_OPTIONS = {"arduino": ("--name", "--data", "--zip"), "c": ("--name", "--labels")}
+"""Of libraries, which are for any board."""
 
 
 @noted()
@@ -25,44 +30,54 @@ def export(
     format: ExportFormat,  # noqa: A002 - the option's name
     output: AnyPath,
     name: str | None = None,
+    labels: AnyPath | None = None,
     data: Samples | None = None,
     zip: bool = False,  # noqa: A002 - the option's name
 ) -> dict[str, Any]:
-    """Writes a converted model as a project of another build system.
+    """Writes a converted model as a library, or as a project of another build system.
 
     Args:
         folder: what ``tinyedge convert`` wrote.
         board: name or ``.toml`` file; of ``cmake`` and ``platformio``.
         format: the build system that it is for.
         output: the folder to write.
-        name: of an Arduino library; the model's by default.
+        name: of an Arduino or C library; the model's by default.
+        labels: file with the names of the classes, one a line, for a C library.
         data: samples (n, *input shape), or a file of such, of which an Arduino library's example
             classifies the first; noise by default.
         zip: whether an Arduino library is also written as ``FOLDER.zip``.
 
     Returns:
-        ``format``, ``folder`` and ``files``; of a library ``name`` and ``zip``, else ``board`` and
-        ``hash``.
+        ``format``, ``folder`` and ``files``; of ``c`` ``name``, of ``arduino`` it and ``zip``,
+        else ``board`` and ``hash``.
 
     Raises:
         UsageError: arguments do not go together, or ``output`` holds other files.
-        ModelError, BoardError, DataError: model, board or samples cannot be read.
+        ModelError, BoardError, DataError: model, board, samples or labels cannot be read.
     """
     one_of("format", format, EXPORT_FORMATS)
     target = Path(output)
+    options = {"--name": name, "--labels": labels, "--data": data, "--zip": zip or None}
+    _check_options(format, board, {key for key, value in options.items() if value is not None})
+    model = load_converted(Path(folder))
     if format == "arduino":
-        if board:
-            raise UsageError("an Arduino library is for any board", hint="leave --board out")
-        model = load_converted(Path(folder))
         record = _library(model, target, name, data, archive=zip)
+    elif format == "c":
+        record = _c_library(model, target, name, Path(labels) if labels else None)
     else:
-        if name or data is not None or zip:
-            raise UsageError(f"--name, --data and --zip do not go with --format {format}")
-        if not board:
-            raise UsageError(f"--format {format} is for one board", hint="-b BOARD names it")
-        model = load_converted(Path(folder))
+        assert board
         record = _project(model, board, format, target)
     return {"format": format, "folder": str(target), **record}
+
+
+def _check_options(form: ExportFormat, board: str | None, given: set[str]) -> None:
+    """Refuses options that do not go with a format."""
+    if other := sorted(given - set(_OPTIONS.get(form, ()))):
+        raise UsageError(f"{other[0]} does not go with --format {form}")
+    if form in _OPTIONS and board:
+        raise UsageError(f"--format {form} is for any board", hint="leave --board out")
+    if form not in _OPTIONS and not board:
+        raise UsageError(f"--format {form} is for one board", hint="-b BOARD names it")
 
 
 def _library(
@@ -76,7 +91,7 @@ def _library(
     """Writes an Arduino library; gives its record."""
     sample = None
     if data is not None:
-        samples, _ = samples_to_run(data, ModelInput.of(model.graph))
+        samples, _ = samples_to_run(data, ModelInput.of(model.graph, sequences=False))
         sample = samples[0]
     library = export_arduino(model, target, name, sample, archive=archive)
     return {
@@ -84,6 +99,17 @@ def _library(
         "files": list(library.files),
         "zip": str(library.archive) if library.archive else None,
     }
+
+
+def _c_library(
+    model: ConvertedModel, target: Path, name: str | None, labels: Path | None
+) -> dict[str, Any]:
+    """Writes a C library; gives its record."""
+    given = ["--format", "c", *(["--name", name] if name else []), "-o", str(target)]
+    asked = shlex.join(["tinyedge", "export", str(model.folder), *given])
+    names = read_class_names(labels) if labels else ()
+    library = export_c_library(model, target, name, asked, names)
+    return {"name": library.name, "files": list(library.files)}
 
 
 def _project(

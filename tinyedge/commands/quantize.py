@@ -2,48 +2,131 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from tinyedge.commands.arguments import AnyPath, one_of
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.commands.arguments import AnyPath, Samples, one_of, whole
 from tinyedge.commands.notes import noted
+from tinyedge.errors import DataError, UsageError
+from tinyedge.files import write_atomically
 from tinyedge.names import QUANTIZED_PRECISIONS, Precision
 from tinyedge.progress import NOBODY, Listener
-from tinyedge.training.config import read_config
+from tinyedge.samples.labels import checked_labels
+from tinyedge.samples.reading import (
+    ArrayFile,
+    calibration_inputs,
+    read_calibration,
+    read_samples,
+)
+from tinyedge.samples.scaling import ModelInput
+from tinyedge.training.config import CONFIG_FILE, read_config
+
+_MOST_CALIBRATION = 512
+"""Samples that ranges are measured on."""
+_LAYER_SAMPLES = 64
+
+Float32 = NDArray[np.float32]
+Labels = NDArray[np.int64]
 
 
 @noted()
 def quantize(
-    run: AnyPath,
+    model: AnyPath,
     *,
     output: AnyPath,
-    precision: Precision = "stq",
+    calibration: Samples | None = None,
+    data: AnyPath | None = None,
+    samples: int | None = None,
+    input_range: tuple[float, float] | None = None,
+    precision: Precision | None = None,
     recalibrate: bool = True,
     data_folder: AnyPath | None = None,
     listener: Listener = NOBODY,
 ) -> dict[str, Any]:
-    """Quantizes the float network of a run after its training, without training it again.
+    """Quantizes a float network after its training, without training it again.
+
+    A float Keras (2 or 3) or ONNX model becomes int8, by TensorFlow Lite's converter or ONNX
+    Runtime, and then what ``convert`` writes. The float network of a training run becomes its
+    sibling of any precision: the control that quantization-aware training has to beat.
 
     Args:
-        run: a folder that ``tinyedge train`` wrote.
-        output: the folder to write; has to be new.
-        precision: of the kernels.
-        recalibrate: measures batch normalization's statistics anew, on training samples.
-        data_folder: where the data set's files lie; ``$TINYEDGE_DATA`` by default.
+        model: the path of a float model, or a folder that ``tinyedge train`` wrote.
+        output: the folder to write; of a run it has to be new.
+        calibration: of a float model, some hundred real inputs, or a file of such.
+        data: of a float model, a file of labelled samples, on which accuracy is measured before and
+            after; the file of ``calibration`` by default, where it has labels.
+        samples: how many of ``data``; all by default.
+        input_range: of a float model, what the values 0 and 255 of uint8 samples stand for; by
+            default 0 and 255 where a Keras model scales pixels itself, else 0 and 1.
+        precision: of the kernels: of a float model ``int8``; of a run ``stq`` by default.
+        recalibrate: of a run, measures batch normalization's statistics anew, on training samples.
+        data_folder: of a run, where the data set's files lie; ``$TINYEDGE_DATA`` by default.
         listener: told how far it is.
 
     Returns:
-        ``folder``, and ``run``: the record, as of a training, with ``post_training``.
+        Of a run ``folder`` and ``run``: the record, as of a training, with ``post_training``. Of a
+        float model ``folder``, ``model`` (what ``model.json`` holds), ``quantizer``, ``file`` (the
+        quantized model), ``calibration_samples``, ``accuracy`` (``samples``, ``agreement``,
+        ``before``, ``after``), ``layers`` (``name``, ``kind``, ``error``, ``added``), ``to_train``.
 
     Raises:
-        ConfigError: the run's TOML file is missing or wrong.
-        UsageError: the run's network is not a float one, or ``output`` exists.
-        ModelError, DataError: the run's model or data set cannot be read.
-        MissingDependencyError: TensorFlow or QKeras is not installed.
+        ConfigError: the run's TOML file is wrong.
+        UsageError: the run's network is not a float one, ``output`` exists, or arguments do not go
+            together.
+        ModelError: the model cannot be read, is quantized already, or holds what is not supported.
+        DataError: samples, labels or the data set cannot be read, or do not fit.
+        MissingDependencyError: what quantizes is not installed.
     """
     one_of("precision", precision, QUANTIZED_PRECISIONS)
-    source, target = Path(run), Path(output)
-    config = read_config(source / "run.toml")
+    whole("samples", samples, 1)
+    source, target = Path(model), Path(output)
+    given = {
+        "--calibration": calibration,
+        "--data": data,
+        "--samples": samples,
+        "--input-range": input_range,
+    }
+    if (source / CONFIG_FILE).is_file() or (source.is_dir() and not _is_model(source)):
+        if named := [option for option, value in given.items() if value is not None]:
+            raise UsageError(f"{', '.join(named)}: goes with a float model, and not with a run")
+        return _quantized_run(
+            source, target, precision or "stq", recalibrate, data_folder, listener
+        )
+    if precision not in (None, "int8"):
+        raise UsageError(
+            f"--precision {precision}: a float model becomes int8",
+            hint="fewer bits take training: 'tinyedge train', or QKeras or Brevitas by yourself",
+        )
+    if calibration is None:
+        raise UsageError(
+            "--calibration is missing: int8 ranges are measured on real inputs",
+            hint="give some hundred of them, as a .npy file, or a .npz file with x",
+        )
+    if input_range is not None and not input_range[0] < input_range[1]:
+        raise UsageError("--input-range: LOW has to be below HIGH")
+    return _quantized_model(source, target, calibration, data, samples, input_range, listener)
+
+
+def _is_model(folder: Path) -> bool:
+    from tinyedge.importers import is_keras_model
+
+    return is_keras_model(folder)
+
+
+def _quantized_run(
+    source: Path,
+    target: Path,
+    precision: Precision,
+    recalibrate: bool,  # noqa: FBT001 - passed on
+    data_folder: AnyPath | None,
+    listener: Listener,
+) -> dict[str, Any]:
+    config = read_config(source / CONFIG_FILE)
     with listener.step("loading TensorFlow"):
         from tinyedge.training.data import load_data
         from tinyedge.training.post_training import quantize_after_training
@@ -53,3 +136,83 @@ def quantize(
         source, config, data, precision, target, recalibrate=recalibrate
     )
     return {"folder": str(target), "run": record}
+
+
+def _quantized_model(
+    source: Path,
+    target: Path,
+    calibration: Samples,
+    data: AnyPath | None,
+    count: int | None,
+    input_range: tuple[float, float] | None,
+    listener: Listener,
+) -> dict[str, Any]:
+    from tinyedge.exporters.converted import write_converted
+    from tinyedge.importers import import_model
+    from tinyedge.quantization import open_float_model, outcome
+
+    with tempfile.TemporaryDirectory() as folder:
+        with listener.step(f"reading {source.name}"):
+            model = open_float_model(source, Path(folder))
+        takes = ModelInput(model.shape, pixels=input_range or model.pixels)
+        ranges = _calibration(calibration, takes)
+        seen, labels = _labelled(data, calibration, takes, count)
+        with listener.step(f"quantizing with {model.quantizer}"):
+            file = model.quantized(ranges)
+        with listener.step(f"reading {file.name}"):
+            imported = import_model(file)
+        graph = imported.graph
+        name = f"tinyedge quantize {source.name}"
+        named = {"quantized_from": source.name, "quantizer": model.quantizer}
+        graph = dataclasses.replace(graph, source=graph.source | named)
+        shown = seen if seen is not None else ranges
+        with listener.progress("comparing", len(shown)) as advance:
+            found = outcome.measure(model, graph, shown, labels, advance)
+        with listener.step("comparing layers"):
+            layers = outcome.layer_errors(model, imported, shown[:_LAYER_SAMPLES])
+        converted = write_converted(graph, target, name, imported.notes)
+        kept = target / f"quantized{file.suffix}"
+        write_atomically(kept, file.read_bytes())
+    listener.remark(*(f"note: {note}" for note in imported.notes))
+    return {
+        "folder": str(target),
+        "model": converted.manifest,
+        "quantizer": model.quantizer,
+        "file": str(kept),
+        "calibration_samples": len(ranges),
+        "accuracy": dataclasses.asdict(found),
+        "layers": [dataclasses.asdict(layer) for layer in layers],
+        "to_train": outcome.to_train(layers),
+    }
+
+
+def _calibration(given: Samples, takes: ModelInput) -> Float32:
+    """Real inputs as the float model takes them."""
+    if isinstance(given, np.ndarray):
+        x = calibration_inputs("calibration", given)
+    else:
+        x = read_calibration(Path(given))
+    x = takes.batch(x, "calibration data")
+    if not len(x):
+        raise DataError("calibration data: no samples")
+    return takes.real(x[:_MOST_CALIBRATION])
+
+
+def _labelled(
+    data: AnyPath | None, calibration: Samples, takes: ModelInput, count: int | None
+) -> tuple[Float32 | None, Labels | None]:
+    """The samples to compare on, and their labels; None where no file has any."""
+    path = data if data is not None else calibration
+    if isinstance(path, np.ndarray):
+        return None, None
+    arrays = ArrayFile(Path(path))
+    key = arrays.samples.removesuffix("inputs").removesuffix("x") + "y"
+    if key not in arrays:
+        if data is None:
+            return None, None
+        raise DataError(f"{data}: lacks labels '{key}'", hint="--data takes labelled samples")
+    x = calibration_inputs(Path(path), read_samples(arrays, None, takes))
+    labels = checked_labels(f"{path}: {key}", arrays.read(key), len(x))
+    if not len(x):
+        raise DataError(f"{path}: holds no samples")
+    return takes.real(x[:count]), labels[:count]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -23,7 +23,7 @@ PLACES: tuple[Place, ...] = get_args(Place)
 
 
 class Executor(Protocol):
-    """Runs int8 samples (n, *input shape)."""
+    """Runs int8 samples (n, *input shape), or sequences of frames, see ``reference.run``."""
 
     def __call__(self, samples: Int8, progress: Progress | None = None) -> Run:
         """Gives the logits, and the cost where it is known."""
@@ -39,6 +39,8 @@ class SuiteResult:
         host: int8 (n, *output shape) logits of the integer graph on this machine.
         run: what the executor under test gave.
         output: the quantization of the logits.
+        frames: of sequences, int8 (n, frames, *output shape) of the integer graph and of the
+            executor under test; ``host`` and ``run`` then hold their last frames.
     """
 
     suite: Suite
@@ -46,6 +48,12 @@ class SuiteResult:
     host: Int8
     run: Run
     output: Quantization
+    frames: tuple[Int8, Int8] | None = None
+
+    @property
+    def raw(self) -> Int8:
+        """All logits of the executor under test."""
+        return self.frames[1] if self.frames else self.run.logits
 
     @property
     def samples(self) -> int:
@@ -54,8 +62,9 @@ class SuiteResult:
 
     @property
     def differs(self) -> NDArray[np.bool_]:
-        """Whether host and device differ, by sample and logit, (n, classes)."""
-        found: NDArray[np.bool_] = (self.run.logits != self.host).reshape(self.samples, -1)
+        """Whether host and device differ, by sample and logit of all its frames, (n, logits)."""
+        host, device = self.frames or (self.host, self.run.logits)
+        found: NDArray[np.bool_] = (device != host).reshape(self.samples, -1)
         return found
 
     @property
@@ -106,9 +115,11 @@ def target_error(model: ConvertedModel, outputs: Int8, targets: NDArray[np.float
 
     Args:
         model: the converted model.
-        outputs: int8 (n, *output shape), what it gave.
+        outputs: int8 (n, *output shape), what it gave; of sequences the last frame counts.
         targets: float32 (n, outputs).
     """
+    if outputs.ndim > 1 + len(model.graph.output_tensor.shape):
+        outputs = outputs[:, -1]
     real = model.graph.output_tensor.quantization.dequantize(outputs)
     return LogitError.of(real.reshape(len(real), -1), targets)
 
@@ -146,4 +157,8 @@ def evaluate_suite(
     samples = takes.int8(suite.inputs)
     host = reference.run(model.graph, samples)
     run = executor(samples, progress)
-    return SuiteResult(suite, samples, host, run, model.graph.output_tensor.quantization)
+    output = model.graph.output_tensor.quantization
+    if samples.ndim == 1 + len(model.graph.input_tensor.shape):
+        return SuiteResult(suite, samples, host, run, output)
+    last = replace(run, logits=run.logits[:, -1])
+    return SuiteResult(suite, samples, host[:, -1], last, output, (host, run.logits))

@@ -16,6 +16,7 @@ import numpy as np
 from tinyedge.errors import DataError, LinkError, TinyEdgeError
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.graph.reference import as_sequences, leading_axes
 from tinyedge.link.client import Client
 from tinyedge.link.journal import Entry, Journal
 from tinyedge.link.protocol import Answer, Hello, Stats
@@ -63,14 +64,35 @@ class Device:
         """Computes numbered samples; see ``Client.stream``.
 
         Where instructions are counted one sample is sent at a time, so that no interrupt of the
-        serial port falls into an inference.
+        serial port falls into an inference. With states, samples are sequences, or one frame each;
+        an answer holds the logits of all frames, and the ticks of one, on average.
         """
         size = self.model.graph.output_tensor.size
+        if self.model.graph.states:
+            for number, sample in samples:
+                yield number, self._sequence(sample)
+            return
         ahead = self.target.process is None
         for number, answer in self.client.stream(samples, ahead=ahead):
             if answer.logits.size != size:
                 raise LinkError(f"{answer.logits.size} logits instead of {size}")
             yield number, answer
+
+    def _sequence(self, sample: Int8) -> Answer:
+        """Computes a sequence of frames."""
+        graph = self.model.graph
+        frames = as_sequences(graph, sample[np.newaxis])[0]
+        answers = list(self.client.sequence(frames))
+        for answer in answers:
+            if answer.logits.size != graph.output_tensor.size:
+                raise LinkError(
+                    f"{answer.logits.size} logits instead of {graph.output_tensor.size}"
+                )
+        return Answer(
+            zlib.crc32(sample.tobytes()),
+            sum(answer.ticks for answer in answers) // len(answers),
+            np.concatenate([answer.logits for answer in answers]),
+        )
 
     def run(self, samples: Int8, progress: Progress | None = None) -> Run:
         """Computes samples, int8 (n, *input shape), without a journal.
@@ -131,7 +153,8 @@ class Fleet:
             entries[number] = entry
             if progress:
                 progress(1)
-        return self._result([entries[first + at] for at in range(len(samples))])
+        result = [entries[first + at] for at in range(len(samples))]
+        return self._result(result, leading_axes(self._devices[0].model.graph, samples))
 
     def record(self) -> dict[str, Any]:
         """What a report says of the links."""
@@ -149,6 +172,15 @@ class Fleet:
             ],
         }
 
+    def restarts(self) -> list[str]:
+        """Says of each device how often it had to begin a sequence again, if it had to."""
+        return [
+            f"{device.client.port} lost its place in a sequence {count} times, by a reset or "
+            "another host: it was begun again with its first frame"
+            for device in self._devices
+            if (count := device.client.statistics.restarts)
+        ]
+
     def stack_peak(self) -> int:
         """The most bytes of stack that any device has used."""
         able = [device for device in self._devices if device.client.port not in self.failed]
@@ -159,13 +191,15 @@ class Fleet:
             return {}
         numbers = range(first, first + len(samples))
         known = {n: self._journal.entries[n] for n in numbers if n in self._journal.entries}
+        graph = self._devices[0].model.graph
+        size = graph.output_tensor.size * (samples[0].size // graph.input_tensor.size)
         for number, entry in known.items():
             if entry.input_crc != zlib.crc32(samples[number - first].tobytes()):
                 raise DataError(f"{self._journal.path}: answers other samples than these")
-            if entry.logits.size != self._devices[0].hello.output_size:
+            if entry.logits.size != size:
                 raise DataError(
                     f"{self._journal.path}: {entry.logits.size} logits of sample {number}, the "
-                    f"model gives {self._devices[0].hello.output_size}",
+                    f"model gives {size}",
                     hint="begin anew with --discard",
                 )
         return known
@@ -173,7 +207,7 @@ class Fleet:
     def _compute(
         self, samples: Int8, first: int, missing: list[int]
     ) -> Iterator[tuple[int, Entry]]:
-        """Gives numbers and answers as they come, until there are none missing."""
+        """Gives numbers and answers as they come, until all have come."""
         heapq.heapify(missing)
         while missing:
             able = [each for each in self._devices if each.client.port not in self.failed]
@@ -185,9 +219,9 @@ class Fleet:
             if missing and len(self.failed) == len(self._devices):
                 raise next(iter(work.failed.values()))
 
-    def _result(self, entries: list[Entry]) -> Run:
+    def _result(self, entries: list[Entry], axes: tuple[int, ...]) -> Run:
         shape = self._devices[0].model.graph.output_tensor.shape
-        logits = np.stack([entry.logits for entry in entries]).reshape(-1, *shape)
+        logits = np.stack([entry.logits for entry in entries]).reshape(*axes, *shape)
         ticks = np.array([entry.ticks for entry in entries], dtype=np.int64)
         target = self._devices[0].target
         if not ticks.any():

@@ -17,8 +17,9 @@ class Run:
     """What came of running samples.
 
     Attributes:
-        logits: int8 (n, *output shape).
-        instructions: (n,) of each inference, where the target counts them.
+        logits: int8 (n, *output shape); of sequences (n, frames, *output shape).
+        instructions: (n,) of each inference, of a sequence's on average, where the target counts
+            them.
         seconds: (n,) of each inference by the device's counter, where it counts time.
     """
 

@@ -85,7 +85,8 @@ class Suite:
 
     Attributes:
         name: ``clean``, ``fgsm``, …
-        inputs: (n, *shape): float32 as the float model takes them; int8 or uint8, as a file may
+        inputs: (n, *shape), or sequences (n, frames, *shape): float32 as the float model takes
+            them; int8 or uint8, as a file may
             hold them, until ``fitted`` to a model.
         labels: int64 (n,).
         float_logits: float32 (n, classes) of the float model, if it was at hand.
@@ -127,6 +128,8 @@ class Suite:
             check_name(name, f"{what}: the name of a class", DataError)
         x = checked_values(what, takes.batch(self.inputs, f"{what}: samples"))
         settings = self.settings
+        if takes.shape is not None and x.ndim == len(takes.shape) + 2:
+            settings = settings | {"frames": x.shape[1]}
         if x.dtype == np.uint8 and not takes.bytes_are_input:
             settings = settings | {"pixels": list(takes.pixel_range)}
         return replace(

@@ -70,8 +70,10 @@ class ConvertedModel:
 
     @property
     def arena_bytes(self) -> int:
-        """Bytes of the arena."""
-        return int(self.manifest["arena"]["bytes"])
+        """Bytes of the arena, and of what is kept from one inference to the next."""
+        return int(self.manifest["arena"]["bytes"]) + int(
+            self.manifest["arena"].get("state_bytes", 0)
+        )
 
 
 def write_converted(
@@ -137,12 +139,21 @@ def _manifest(
             "bytes": exported.plan.size,
             "lower_bound": exported.plan.lower_bound,
             "buffers": [dataclasses.asdict(buffer) for buffer in exported.plan.buffers],
-        },
+        }
+        | ({"state_bytes": exported.plan.state_size} if graph.states else {}),
         "input": _tensor(graph, graph.input),
         "output": _tensor(graph, graph.output),
+        **_several(graph),
         "layers": [dataclasses.asdict(layer) for layer in exported.layers],
         "runtime_sources": list(exported.runtime_sources),
     }
+
+
+def _several(graph: Graph) -> dict[str, Any]:
+    """The outputs of a model that has several, in the order of their bytes."""
+    if len(graph.results) == 1:
+        return {}
+    return {"outputs": [{"name": each.name, **_tensor(graph, each.name)} for each in graph.results]}
 
 
 def _tensor(graph: Graph, name: str) -> dict[str, Any]:

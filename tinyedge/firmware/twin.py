@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.errors import DataError, ToolchainError
+from tinyedge.errors import ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
 from tinyedge.firmware.observation import observed_layers, observing, twin_observer
 from tinyedge.firmware.seal import is_sealed, seal_of
+from tinyedge.graph.reference import as_sequences, leading_axes
 from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import compile_shared_library, host_compiler
 
@@ -40,7 +41,7 @@ class Twin:
 
     def __init__(self, model: ConvertedModel, *, observe: bool = False) -> None:
         self._layers = observed_layers(model) if observe else []
-        self._shape = model.graph.input_tensor.shape
+        self._graph = model.graph
         self._output_shape = model.graph.output_tensor.shape
         path = _build(model, observe=observe)
         try:
@@ -54,26 +55,28 @@ class Twin:
     def run(
         self, samples: NDArray[np.int8], progress: Callable[[int], None] | None = None
     ) -> NDArray[np.int8]:
-        """Computes samples, int8 (n, *input shape), one by one; gives logits (n, *output shape).
+        """Computes samples one by one; samples and logits as those of ``reference.run``.
 
         Raises:
             DataError: the samples are not int8 or not of the input's shape.
         """
-        if samples.dtype != np.int8 or samples.shape[1:] != self._shape:
-            raise DataError(f"samples have to be int8 (n, {', '.join(map(str, self._shape))})")
-        outputs = np.empty((len(samples), *self._output_shape), dtype=np.int8)
+        sequences = np.ascontiguousarray(as_sequences(self._graph, samples))
+        outputs = np.empty((*sequences.shape[:2], *self._output_shape), dtype=np.int8)
         source = self._library.tinyedge_model_input()
         target = self._library.tinyedge_model_output()
         size = int(np.prod(self._output_shape))
-        for index, sample in enumerate(np.ascontiguousarray(samples)):
-            ctypes.memmove(source, sample.ctypes.data, sample.nbytes)
-            self._library.tinyedge_model_invoke()
-            outputs[index] = np.frombuffer(ctypes.string_at(target, size), np.int8).reshape(
-                self._output_shape
-            )
+        for index, frames in enumerate(sequences):
+            if self._graph.states:
+                self._library.tinyedge_model_reset()
+            for frame, sample in enumerate(frames):
+                ctypes.memmove(source, sample.ctypes.data, sample.nbytes)
+                self._library.tinyedge_model_invoke()
+                outputs[index, frame] = np.frombuffer(
+                    ctypes.string_at(target, size), np.int8
+                ).reshape(self._output_shape)
             if progress:
                 progress(1)
-        return outputs
+        return outputs.reshape(*leading_axes(self._graph, samples), *self._output_shape)
 
     def outputs(self, sample: NDArray[np.int8]) -> list[NDArray[np.int8]]:
         """Computes one sample, int8 of the input's shape; gives every layer's output, int8, flat.

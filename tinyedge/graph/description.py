@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ModelError
+from tinyedge.graph import recurrent  # noqa: F401 - its operators register themselves
 from tinyedge.graph.operators import OPERATORS
 from tinyedge.naming import check_name
 
@@ -57,10 +58,16 @@ def check_description(description: Any, path: Path) -> None:
 def _values(description: Any, path: Path) -> Iterator[tuple[str, str, Any]]:
     """Key, kind and value of all that is in a description."""
     yield "the whole", "section", description
-    names, sections = ("name", "input", "output"), ("source", "tensors", "constants", "operators")
+    names: tuple[str, ...] = ("name", "input", "output")
+    sections: tuple[str, ...] = ("source", "tensors", "constants", "operators")
+    if isinstance(description, dict) and "states" in description:
+        sections = (*sections, "states")
     _check_keys("", description, {"format", *names, *sections}, path)
     yield from ((key, "str", description[key]) for key in names)
     yield from ((key, key, description[key]) for key in sections)
+    for index, state in enumerate(description.get("states", [])):
+        _check_keys(f"states.{index}.", state, {"name", "next"}, path)
+        yield from ((f"states.{index}.{key}", "str", state[key]) for key in ("name", "next"))
     for index, name in enumerate(description["constants"]):
         yield f"constants.{index}", "str", name
     for index, tensor in enumerate(description["tensors"]):
@@ -135,6 +142,13 @@ def _list_of(right: Callable[[Any], bool], least: int, most: int) -> Callable[[A
     return is_list
 
 
+def _are_states(value: Any) -> bool:
+    if not _list_of(_is_section, 0, MAXIMUM_TENSORS)(value):
+        return False
+    names = [str(state.get("name")) for state in value]
+    return len(set(names)) == len(names)
+
+
 _TENSOR = {"name": "str", "shape": "Shape", "scale": "float", "zero_point": "int"}
 _KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "section": ("a section", _is_section),
@@ -146,6 +160,10 @@ _KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "constants": (
         f"a list of up to {MAXIMUM_TENSORS} names",
         _list_of(_is_text, 0, MAXIMUM_TENSORS),
+    ),
+    "states": (
+        f"a list of up to {MAXIMUM_TENSORS} sections, none of them twice",
+        _are_states,
     ),
     "operators": (
         f"a list of up to {MAXIMUM_OPERATORS} sections",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.graph import operators as ops
-from tinyedge.graph import reference
+from tinyedge.graph import recurrent, reference
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor
@@ -78,6 +78,10 @@ def registered(kind: type[ops.Operator]) -> bool:
     return kind in _PRODUCTS
 
 
+no_product(recurrent.Lstm, "its states are 16 bits in pairs of bytes")
+no_product(recurrent.Svdf, "its memory is 16 bits in pairs of bytes")
+
+
 def check_differentiable(graph: Graph) -> None:
     """Raises ModelError, naming the operator, where one has no product."""
     for operator in graph.operators:
@@ -97,14 +101,17 @@ class Pass:
         saturating: name of a tensor whose clamp passes gradients all the same.
 
     Attributes:
-        values: every tensor, int8 (n, *shape); of constants n is 1.
+        values: every tensor, int8 (n, *shape); of constants, and of states, which have their
+            initial value, n is 1.
     """
 
     def __init__(self, graph: Graph, samples: Int8, saturating: str | None = None) -> None:
         self._graph = graph
         self._inside: dict[str, NDArray[np.bool_]] = {}
         self.values: dict[str, Int8] = {graph.input: samples}
-        self.values |= {name: values[np.newaxis] for name, values in graph.constants.items()}
+        self._fixed = dict(graph.constants)
+        self._fixed |= {name: state.initial for name, state in graph.states.items()}
+        self.values |= {name: values[np.newaxis] for name, values in self._fixed.items()}
         for operator in graph.operators:
             step = self._step(operator)
             raw = reference.unclamped(operator, step.arrays, step.inputs, step.output)
@@ -138,7 +145,7 @@ class Pass:
             assert not isinstance(product, str)
             parts = product(operator, self._step(operator), arriving)
             for name, part in zip(operator.inputs, parts, strict=True):
-                if name not in self._graph.constants:
+                if name not in self._fixed:
                     found[name] = found[name] + part if name in found else part
         missing = np.zeros((len(cotangent), *self._graph.input_tensor.shape), np.float32)
         return found.get(self._graph.input, missing)
@@ -367,6 +374,19 @@ def _prelu(operator: ops.Prelu, step: Step, cotangent: Float32) -> list[Float32]
 def _concatenation(operator: ops.Concatenation, step: Step, cotangent: Float32) -> list[Float32]:
     ends = np.cumsum([tensor.shape[operator.axis] for tensor in step.inputs])[:-1]
     return np.split(cotangent, ends, axis=1 + operator.axis)
+
+
+@product_of(ops.Join)
+def _join(_: ops.Join, step: Step, cotangent: Float32) -> list[Float32]:
+    """Bytes are passed on; what they stand for is another number for each tensor."""
+    ends = np.cumsum([tensor.size for tensor in step.inputs])[:-1]
+    parts = np.split(cotangent, ends, axis=1)
+    return [
+        (part * (step.output.quantization.scale / tensor.quantization.scale))
+        .reshape(len(part), *tensor.shape)
+        .astype(np.float32)
+        for part, tensor in zip(parts, step.inputs, strict=True)
+    ]
 
 
 @product_of(ops.AveragePool2D)

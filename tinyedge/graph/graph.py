@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import ModelError
 from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.description import check_description, check_operator_count
-from tinyedge.graph.operators import OPERATORS, Operator, Weighted
+from tinyedge.graph.operators import OPERATORS, Join, Operator, Reshape, Weighted
 from tinyedge.graph.ranges import ranges_of
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
@@ -34,6 +35,22 @@ MAXIMUM_CHANNELS = 2**22
 """Of all tensors together, last axes: what is proven of each channel has to fit in memory."""
 
 
+_ARRAY = re.compile(r"NDArray\[np\.(\w+)\]")
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a tensor keeps from one inference to the next: a stream's frames run in order.
+
+    Attributes:
+        next: name of the tensor, written by an operator, that becomes its value.
+        initial: int8, of the tensor's shape: its value in the first inference.
+    """
+
+    next: str
+    initial: NDArray[np.int8]
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Integer operators in the order they run, from one input to one output.
@@ -46,6 +63,8 @@ class Graph:
         output: name of the output tensor, the logits.
         source: where the graph came from: file name, SHA-256, producer, command.
         constants: int8 values, of their tensor's shape, of the tensors that no operator writes.
+        states: by the name of their tensor, which no operator writes either. All operators of an
+            inference read what the one before it has left.
     """
 
     name: str
@@ -55,6 +74,7 @@ class Graph:
     output: str
     source: dict[str, Any] = field(default_factory=dict)
     constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.check()
@@ -68,6 +88,14 @@ class Graph:
     def output_tensor(self) -> Tensor:
         """The tensor that the logits are read from."""
         return self.tensors[self.output]
+
+    @property
+    def results(self) -> tuple[Tensor, ...]:
+        """The model's outputs: several where the graph's own is a Join of them."""
+        last = self.operators[-1] if self.operators else None
+        if isinstance(last, Join) and last.output == self.output:
+            return tuple(self.inputs_of(last))
+        return (self.output_tensor,)
 
     def inputs_of(self, operator: Operator) -> list[Tensor]:
         """The input tensors of an operator."""
@@ -83,14 +111,17 @@ class Graph:
         """Number of weights and biases."""
         return sum(
             operator.weights.codes.size + operator.bias.size
-            for operator in self.operators
             if isinstance(operator, Weighted)
+            else sum(
+                array.size for array in _arrays_of(operator).values() if array.dtype.kind == "i"
+            )
+            for operator in self.operators
         )
 
     def check(self) -> None:
         """Raises ModelError, naming the operator, unless every executor can run the graph."""
         check_operator_count(len(self.operators))
-        written = {self.input, *self.constants}
+        written = {self.input, *self.constants, *self.states}
         self._check_tensors()
         self._check_constants()
         names = [operator.name for operator in self.operators]
@@ -118,7 +149,30 @@ class Graph:
             written.add(operator.output)
         if self.output not in written:
             raise ModelError(f"graph '{self.name}': nothing writes the output '{self.output}'")
+        if any(isinstance(each, Join) and each.output != self.output for each in self.operators):
+            raise ModelError(f"graph '{self.name}': a Join that is not the output")
+        self._check_states()
         ranges_of(self)
+
+    def _check_states(self) -> None:
+        kept = set(self.states)
+        written = {operator.output for operator in self.operators}
+        for operator in self.operators:
+            if isinstance(operator, Reshape) and operator.inputs[0] in kept:
+                kept.add(operator.output)
+        if self.output in kept:
+            raise ModelError(f"graph '{self.name}': the output '{self.output}' is a state")
+        for name, state in self.states.items():
+            tensor, source = self.tensors.get(name), self.tensors.get(state.next)
+            shape = tensor.shape if tensor else None
+            if name == self.input or name in self.constants:
+                raise ModelError(f"state '{name}': is an input or a constant too")
+            if state.initial.shape != shape or state.initial.dtype != np.int8:
+                raise ModelError(f"state '{name}': its initial value has to be int8 of {shape}")
+            if not tensor or not source or state.next not in written - kept:
+                raise ModelError(f"state '{name}': no operator computes '{state.next}'")
+            if (source.shape, source.quantization) != (tensor.shape, tensor.quantization):
+                raise ModelError(f"state '{name}': '{state.next}' has another shape or grid")
 
     def _check_constants(self) -> None:
         for name, values in self.constants.items():
@@ -158,6 +212,7 @@ class Graph:
         arrays: dict[str, NDArray[Any]] = {
             f"constants/{name}": values for name, values in self.constants.items()
         }
+        arrays |= {f"states/{name}": state.initial for name, state in self.states.items()}
         operators = []
         for index, operator in enumerate(self.operators):
             record: dict[str, Any] = {"kind": type(operator).__name__}
@@ -192,6 +247,10 @@ class Graph:
             "constants": list(self.constants),
             "operators": operators,
         }
+        if self.states:  # graphs without any keep the hash they have always had
+            description["states"] = [
+                {"name": name, "next": state.next} for name, state in self.states.items()
+            ]
         return description, arrays
 
     def save(self, path: Path) -> None:
@@ -247,6 +306,12 @@ class Graph:
                     name: _array(arrays, f"constants/{name}", np.int8)
                     for name in description["constants"]
                 },
+                {
+                    record["name"]: State(
+                        record["next"], _array(arrays, f"states/{record['name']}", np.int8)
+                    )
+                    for record in description.get("states", [])
+                },
             )
         except ModelError as error:
             if str(error).startswith(f"{path}: "):
@@ -269,6 +334,12 @@ class Graph:
             ) from error
 
 
+def _arrays_of(operator: Operator) -> dict[str, NDArray[Any]]:
+    """The attributes that are arrays, by name."""
+    values = {each.name: getattr(operator, each.name) for each in dataclasses.fields(operator)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
 def _decode_operator(
     record: dict[str, Any], index: int, arrays: dict[str, NDArray[Any]]
 ) -> Operator:
@@ -285,6 +356,12 @@ def _decode_operator(
             _array(arrays, steps, np.uint8) if (steps := f"{index}/steps") in arrays else None,
         )
         fields["bias"] = _array(arrays, f"{index}/bias", np.int32)
+    else:
+        for attribute in dataclasses.fields(kind):
+            if found := _ARRAY.fullmatch(str(attribute.type)):
+                fields[attribute.name] = _array(
+                    arrays, f"{index}/{attribute.name}", getattr(np, found[1])
+                )
     return kind(**fields)
 
 

@@ -46,12 +46,16 @@ class MemoryPlan:
     """A static plan of the arena.
 
     Attributes:
-        offsets: byte offset of every tensor; tensors that a Reshape joins share one.
+        offsets: byte offset of every tensor; tensors that a Reshape joins share one. Constants
+            and states, and what only reshapes states, lie elsewhere.
         scratch: byte offset of the scratch buffer of every operator that asked for one.
         buffers: all of them with their lifetimes, in the order of their birth.
         size: bytes of the whole arena.
         lower_bound: bytes that the fullest moment needs, or a chain of outputs that have to start
             before the inputs that they overwrite; no plan can be smaller.
+        states: byte offset, in memory that is kept from one inference to the next, of every state
+            and of what only reshapes one.
+        state_size: bytes of that memory.
     """
 
     offsets: dict[str, int]
@@ -59,6 +63,8 @@ class MemoryPlan:
     buffers: tuple[Buffer, ...]
     size: int
     lower_bound: int
+    states: dict[str, int]
+    state_size: int
 
 
 def _aligned(size: int) -> int:
@@ -128,28 +134,58 @@ def plan_memory(
         *_drifts(buffers, allowed),
     )
     placed = _best(buffers, set(scratch_names.values()), allowed, lower_bound)
+    kept, state_size = {}, 0
+    for name in graph.states:
+        kept[name] = state_size
+        state_size += _aligned(graph.tensors[name].size)
     return MemoryPlan(
-        offsets={name: placed[owned].offset for name, owned in owner.items()},
+        offsets={name: placed[at].offset for name, at in owner.items() if at not in kept},
         scratch={name: placed[key].offset for name, key in scratch_names.items()},
         buffers=tuple(sorted(placed.values(), key=lambda b: (b.first, b.name))),
         size=max(buffer.end for buffer in placed.values()),
         lower_bound=lower_bound,
+        states={name: kept[at] for name, at in owner.items() if at in kept},
+        state_size=state_size,
     )
+
+
+def assignments(graph: Graph) -> dict[str, int]:
+    """For each state, the index of the operator behind which it takes its next value.
+
+    That is as soon as this is computed, and nothing reads the old one any more.
+    """
+    owner = {name: name for name in graph.states}
+    last: dict[str, int] = {}
+    written: dict[str, int] = {}
+    for index, operator in enumerate(graph.operators):
+        written[operator.output] = index
+        for name in operator.inputs:
+            if name in owner:
+                last[owner[name]] = index
+        if isinstance(operator, Reshape) and operator.inputs[0] in owner:
+            owner[operator.output] = owner[operator.inputs[0]]
+    return {
+        name: max(written[state.next], last.get(name, 0)) for name, state in graph.states.items()
+    }
 
 
 def _activations(graph: Graph) -> tuple[dict[str, str], list[Buffer]]:
     """The buffer that each tensor lies in, and those buffers."""
-    owner = {graph.input: graph.input}
+    owner = {name: name for name in (graph.input, *graph.states)}
     alive: dict[str, list[int]] = {graph.input: [0, 0]}
     for index, operator in enumerate(graph.operators):
         for name in operator.inputs:
-            if name not in graph.constants:
+            if name not in graph.constants and owner[name] not in graph.states:
                 alive[owner[name]][1] = index
         if isinstance(operator, Reshape):
             owner[operator.output] = owner[operator.inputs[0]]
         else:
             owner[operator.output] = operator.output
             alive[operator.output] = [index, index]
+    for name, index in assignments(graph).items():
+        span = alive[owner[graph.states[name].next]]
+        # What the last reader of the state writes may not lie over the next value, its input.
+        span[1] = max(span[1], index + (index != span[0]))
     alive[owner[graph.output]][1] = len(graph.operators)
     return owner, [
         Buffer(name, _aligned(graph.tensors[name].size), first, last)
@@ -169,7 +205,7 @@ def _allowed(
     for index, operator in enumerate(graph.operators):
         limits = leads.get(operator.name, ())
         for which, name in enumerate(operator.inputs):
-            if name in graph.constants:
+            if name in graph.constants or owner[name] in graph.states:
                 continue
             pair = (owner[name], owner[operator.output])
             lead = limits[which] if which < len(limits) else None

@@ -60,8 +60,10 @@ class _Pruning:
     def __init__(self, graph: Graph, ranges: dict[str, Range]) -> None:
         self.graph = graph
         self.ranges = ranges
+        kept = {graph.input, graph.output, *graph.states}
+        kept |= {state.next for state in graph.states.values()}
         self.gone: dict[str, Gone] = {
-            name: np.full(tensor.shape[-1], name not in (graph.input, graph.output))
+            name: np.full(tensor.shape[-1], name not in kept)
             for name, tensor in graph.tensors.items()
         }
         self._changed = True

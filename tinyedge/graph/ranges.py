@@ -73,6 +73,8 @@ def ranges_of(graph: Graph) -> dict[str, Range]:
     for name, values in graph.constants.items():
         rows = values.reshape(-1, values.shape[-1]).astype(np.int64)
         found[name] = Range(rows.min(axis=0), rows.max(axis=0))
+    for name in graph.states:
+        found[name] = Range.whole(graph.tensors[name].shape[-1])
     for operator in graph.operators:
         sources = [found[name] for name in operator.inputs]
         found[operator.output] = output_range(

@@ -6,7 +6,7 @@ partial sum an exact integer: float32 below 2**24, float64 below 2**53.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
-from tinyedge.graph import gemmlowp
+from tinyedge.graph import gemmlowp, recurrent
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import (
     INT8_MIN,
@@ -43,35 +43,60 @@ def run(
 
     Args:
         graph: the graph.
-        samples: int8 (n, *input shape).
+        samples: int8 (n, *input shape); of a graph with states also sequences of frames, int8
+            (n, frames, *input shape). States have their initial values before each sample.
         progress: called with the number of samples finished since the last call.
-        tap: called with the name and the value (m, *shape) of every tensor of every chunk.
+        tap: called with the name and the value (m, *shape) of every tensor of every chunk, frames
+            in their order.
 
     Returns:
-        Logits, int8 (n, *output shape).
+        Logits, int8 (n, *output shape), or (n, frames, *output shape).
 
     Raises:
         DataError: the samples are not int8 or not of the input's shape.
     """
-    check_samples(graph, samples)
-    chunk = samples_at_once(graph)
-    outputs = [np.empty((0, *graph.output_tensor.shape), dtype=np.int8)]
-    for start in range(0, len(samples), chunk):
-        values = {graph.input: samples[start : start + chunk]}
-        values |= {name: constant[np.newaxis] for name, constant in graph.constants.items()}
-        for operator in graph.operators:
-            tensors = graph.inputs_of(operator)
-            arrays = [values[tensor.name] for tensor in tensors]
-            values[operator.output] = compute(
-                operator, arrays, tensors, graph.tensors[operator.output]
-            )
-        if tap:
-            for name, value in values.items():
-                tap(name, value)
-        outputs.append(values[graph.output])
+    sequences = as_sequences(graph, samples)
+    frames = sequences.shape[1]
+    # What is tapped comes in the order of the samples.
+    chunk = 1 if tap and frames > 1 else samples_at_once(graph)
+    result = np.empty((*sequences.shape[:2], *graph.output_tensor.shape), dtype=np.int8)
+    for start in range(0, len(sequences), chunk):
+        part = slice(start, start + chunk)
+        kept = {name: state.initial[np.newaxis] for name, state in graph.states.items()}
+        for frame in range(frames):
+            values = computed(graph, sequences[part, frame], kept)
+            if tap:
+                for name, value in values.items():
+                    tap(name, value)
+            result[part, frame] = values[graph.output]
+            kept = {name: values[state.next] for name, state in graph.states.items()}
         if progress:
-            progress(len(outputs[-1]))
-    return np.concatenate(outputs)
+            progress(len(sequences[part]))
+    return result.reshape(*leading_axes(graph, samples), *graph.output_tensor.shape)
+
+
+def computed(graph: Graph, samples: Int8, kept: Mapping[str, Int8]) -> dict[str, Int8]:
+    """Every tensor, for one inference of a batch.
+
+    Args:
+        graph: the graph.
+        samples: int8 (n, *input shape).
+        kept: values of the states, (n, *shape), or (1, *shape) where they are the same for all.
+
+    Returns:
+        int8 (n, *shape) by name; of constants n is 1.
+    """
+    values = {graph.input: samples}
+    values |= {name: constant[np.newaxis] for name, constant in graph.constants.items()}
+    values |= {
+        name: np.broadcast_to(value, (len(samples), *value.shape[1:]))
+        for name, value in kept.items()
+    }
+    for operator in graph.operators:
+        tensors = graph.inputs_of(operator)
+        arrays = [values[tensor.name] for tensor in tensors]
+        values[operator.output] = compute(operator, arrays, tensors, graph.tensors[operator.output])
+    return values
 
 
 def check_samples(graph: Graph, samples: Int8) -> None:
@@ -79,6 +104,26 @@ def check_samples(graph: Graph, samples: Int8) -> None:
     shape = graph.input_tensor.shape
     if samples.dtype != np.int8 or samples.shape[1:] != shape:
         raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))})")
+
+
+def leading_axes(graph: Graph, samples: Int8) -> tuple[int, ...]:
+    """What comes before the input's shape: (n,), or (n, frames)."""
+    return samples.shape[: samples.ndim - len(graph.input_tensor.shape)]
+
+
+def as_sequences(graph: Graph, samples: Int8) -> Int8:
+    """Samples as sequences, int8 (n, frames, *input shape); one without frames is one frame.
+
+    Raises:
+        DataError: the samples are not int8 or not of the input's shape.
+    """
+    shape = graph.input_tensor.shape
+    axes = leading_axes(graph, samples)
+    fits = samples.shape[len(axes) :] == shape and len(axes) in ((1, 2) if graph.states else (1,))
+    if samples.dtype != np.int8 or not fits:
+        frames = " or (n, frames, …)" if graph.states else ""
+        raise DataError(f"samples have to be int8 (n, {', '.join(map(str, shape))}){frames}")
+    return samples if len(axes) == 2 else samples[:, np.newaxis]
 
 
 def samples_at_once(graph: Graph) -> int:
@@ -143,6 +188,100 @@ def sliding_windows(
 def _exact_float(operator: ops.Weighted, source: Tensor) -> type[np.float32 | np.float64]:
     bound = int(operator.accumulator_bound(source.quantization).max(initial=0))
     return np.float32 if bound < 2**24 else np.float64
+
+
+def _int16(values: Int64) -> Int64:
+    found: Int64 = np.clip(values, *recurrent.INT16)
+    return found
+
+
+def _from_bytes(values: Int8) -> Int64:
+    """Cells of 16 bits, (n, cells), of pairs of bytes."""
+    return np.ascontiguousarray(values).view("<i2").astype(np.int64)
+
+
+def _to_bytes(cells: Int64) -> Int8:
+    return cells.astype("<i2").view(np.int8)
+
+
+def _sigmoid_16(x: Int64, shift: int) -> Int64:
+    """The larger half of a sigmoid: with so many fraction bits between values of the table."""
+    table = recurrent.sigmoid_table().astype(np.int64)
+    whole = x >> shift
+    at = np.minimum(whole, 254)
+    between = (table[at] << shift) + (x & ((1 << shift) - 1)) * (table[at + 1] - table[at])
+    return np.where(whole >= 255, (0x7FFF << 10) if shift == 9 else (0xFFFF << 8), between)
+
+
+def _logistic_16(x: Int64) -> Int64:
+    """TFLite's ``integer_ops/logistic.h`` for 16 bits, from 12 to 15 fraction bits."""
+    x = 3 * x
+    half = _sigmoid_16(np.abs(x), 9)
+    return np.where(x >= 0, half + 2**9, 2**25 - half + 2**9 - 1) >> 10
+
+
+def _tanh_16(x: Int64, multiplier: int, shift: int) -> Int64:
+    """TFLite's ``integer_ops/tanh.h`` for 16 bits."""
+    x = (x * multiplier + ((1 << shift) >> 1)) >> shift
+    half = _sigmoid_16(np.abs(x), 8)
+    return np.where(x >= 0, half - 2**23 + 2**7, -half + 2**23 + 2**7 - 1) >> 8
+
+
+@unclamped.register
+def _lstm(
+    operator: recurrent.Lstm, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    source, target = inputs[0].quantization, output.quantization
+    sequence = arrays[0].astype(np.float64) - source.zero_point
+    last, cells = arrays[1], _from_bytes(arrays[2])
+    own, before = operator.multipliers(source, target)
+    forget_cell, input_cell, output_tanh = operator.products(target)
+    kernel, loop = (each.astype(np.float64) for each in (operator.kernel, operator.recurrent))
+    outputs = []
+    for step in range(sequence.shape[1]):
+        centred = last.astype(np.float64) - target.zero_point
+        gates = []
+        for gate in range(len(kernel)):
+            new = (sequence[:, step] @ kernel[gate].T).astype(np.int64) + operator.bias[gate]
+            old = (centred @ loop[gate].T).astype(np.int64)
+            gates.append(
+                _int16(
+                    _int16(multiply_by_quantized_multiplier(new, *own[gate]))
+                    + _int16(multiply_by_quantized_multiplier(old, *before[gate]))
+                )
+            )
+        entering, forget, leaving = (_logistic_16(gates[gate]) for gate in (0, 1, 3))
+        cells = _int16(
+            _int16(multiply_by_quantized_multiplier(forget * cells, *forget_cell))
+            + _int16(
+                multiply_by_quantized_multiplier(entering * _tanh_16(gates[2], 3, 0), *input_cell)
+            )
+        )
+        if operator.cell_clip:
+            cells = np.clip(cells, -operator.cell_clip, operator.cell_clip)
+        product = _tanh_16(cells, *operator.tanh) * leaving
+        scaled = multiply_by_quantized_multiplier(product, *output_tanh)
+        last = np.clip(scaled + target.zero_point, -128, 127).astype(np.int8)
+        outputs.append(last)
+    return np.concatenate([*outputs, _to_bytes(cells)], axis=1)
+
+
+@unclamped.register
+def _svdf(
+    operator: recurrent.Svdf, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    source, target = inputs[0].quantization, output.quantization
+    first, second = operator.multipliers(source, target)
+    centred = arrays[0].reshape(len(arrays[0]), -1).astype(np.float64) - source.zero_point
+    memory = _from_bytes(arrays[1]).reshape(-1, *operator.time.shape)
+    features = (centred @ operator.feature.T.astype(np.float64)).astype(np.int64)
+    newest = _int16(multiply_by_quantized_multiplier(features, *first))
+    memory = np.concatenate([memory[..., 1:], newest[..., np.newaxis]], axis=2)
+    sums = (memory * operator.time.astype(np.int64)).sum(axis=2)
+    totals = sums.reshape(len(sums), len(operator.bias), -1).sum(axis=2) + operator.bias
+    scaled = multiply_by_quantized_multiplier(totals, *second) + target.zero_point
+    values = np.clip(scaled, -128, 127).astype(np.int8)
+    return np.concatenate([values, _to_bytes(memory.reshape(len(memory), -1))], axis=1)
 
 
 @unclamped.register
@@ -265,6 +404,24 @@ def _concatenation(
     batch = max(map(len, arrays))
     whole = [np.broadcast_to(array, (batch, *array.shape[1:])) for array in arrays]
     return np.concatenate(whole, axis=1 + operator.axis)
+
+
+@unclamped.register
+def _join(operator: ops.Join, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    batch = max(map(len, arrays))
+    flat = [array.reshape(len(array), -1) for array in arrays]
+    return np.concatenate([np.broadcast_to(each, (batch, each.shape[1])) for each in flat], axis=1)
+
+
+def split_results(graph: Graph, logits: Int8) -> dict[str, Int8]:
+    """The outputs of a model by name, (…, *shape), of its logits (…, *output shape)."""
+    axes = logits.shape[: logits.ndim - len(graph.output_tensor.shape)]
+    flat = logits.reshape(*axes, -1)
+    ends = np.cumsum([tensor.size for tensor in graph.results])[:-1]
+    return {
+        tensor.name: part.reshape(*axes, *tensor.shape)
+        for tensor, part in zip(graph.results, np.split(flat, ends, axis=-1), strict=True)
+    }
 
 
 def _divided_half_away(total: Int64, count: Int64 | np.int64) -> Int64:

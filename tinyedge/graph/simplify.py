@@ -19,7 +19,8 @@ from tinyedge.graph.graph import Graph
 def simplify(graph: Graph) -> Graph:
     """A graph with the same results and no more operators than needed; idempotent."""
     uses = Counter(name for operator in graph.operators for name in operator.inputs)
-    uses[graph.output] += 1
+    kept = [graph.output, *(state.next for state in graph.states.values())]
+    uses.update(kept)
     done: list[ops.Operator] = []
     same: dict[str, str] = {}
     for operator in graph.operators:
@@ -35,7 +36,7 @@ def simplify(graph: Graph) -> Graph:
             done.append(current)
     output = same.get(graph.output, graph.output)
     # In the order in which they are met, wherever an operator may have moved.
-    names = dict.fromkeys([graph.input])
+    names = dict.fromkeys([graph.input, *graph.states])
     for operator in done:
         names |= dict.fromkeys([*operator.inputs, operator.output])
     return replace(
@@ -43,6 +44,10 @@ def simplify(graph: Graph) -> Graph:
         tensors={name: graph.tensors[name] for name in names},
         operators=tuple(done),
         output=output,
+        states={
+            name: replace(state, next=same.get(state.next, state.next))
+            for name, state in graph.states.items()
+        },
         constants={name: graph.constants[name] for name in names if name in graph.constants},
     )
 

@@ -74,27 +74,44 @@ def _remove(nodes: list[n.Node], node: n.Node, replacement: n.Node) -> None:
 
 
 def _fold_affine(nodes: list[n.Node]) -> bool:
-    """Batch normalization and rescaling into the weights and the bias before them."""
+    """Batch normalization and rescaling into the weights and the bias before them, all at once."""
     consumers = n.Consumers.of(nodes)
+    folded: dict[int, n.Node] = {}
+    kept: list[n.Node] = []
     for node in nodes:
-        if not isinstance(node, n.Affine):
+        node.inputs = [folded.get(id(source), source) for source in node.inputs]
+        if not isinstance(node, n.Affine) or not _takes_affine(node.inputs[0], consumers):
+            kept.append(node)
             continue
         source = node.inputs[0]
-        if not consumers.single(source) or source.grid or source.bounds != (-np.inf, np.inf):
-            continue
         if isinstance(source, n.Linear):
             source.scales = source.scales * node.scale
             source.bias = source.bias * node.scale + node.offset
             source.finer = True  # neither is any longer what the model has
-        elif isinstance(source, n.Affine):
+        else:
+            assert isinstance(source, n.Affine)
             source.scale = source.scale * node.scale
             source.offset = source.offset * node.scale + node.offset
-        else:
-            continue
         source.spread = node.spread
-        _merge(nodes, node, source)
-        return True
-    return False
+        source.layers += node.layers
+        source.value_of = node.value_of
+        folded[id(node)] = source
+        consumers.counts[id(source)] = consumers.counts[id(node)]
+    if id(nodes[-1]) in folded:  # what took it in now is the output
+        output = folded[id(nodes[-1])]
+        kept.remove(output)
+        kept.append(output)
+    nodes[:] = kept
+    return bool(folded)
+
+
+def _takes_affine(source: n.Node, consumers: n.Consumers) -> bool:
+    return (
+        isinstance(source, n.Linear | n.Affine)
+        and consumers.single(source)
+        and source.grid is None
+        and source.bounds == (-np.inf, np.inf)
+    )
 
 
 def _hoist_activation(nodes: list[n.Node]) -> bool:

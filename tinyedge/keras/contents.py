@@ -19,6 +19,8 @@ from typing import Any, BinaryIO, Literal
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, ModelError
+from tinyedge.keras.calls import check_calls
+from tinyedge.keras.keras3 import translated
 from tinyedge.keras.names import check_names
 
 _LARGEST_CONFIG = 2**24
@@ -28,12 +30,16 @@ _UNPACKED_FACTOR, _UNPACKED_FREE = 4, 2**26
 in addition."""
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_CONFIG, _METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _SAVED_MODEL = "saved_model.pb"
 _SAVED_METADATA = "keras_metadata.pb"
+_KERAS_3 = "3."
+"""How the version of its writer begins."""
 
 _DAMAGE = (
+    AttributeError,
     EOFError,
+    IndexError,
     KeyError,
     OSError,
     OverflowError,
@@ -54,13 +60,15 @@ class KerasContents:
 
     Attributes:
         format: by content: HDF5 (``.h5``), the zip archive of ``.keras``, a SavedModel folder.
-        config: of the model, every name in it checked.
+        config: of the model, every name in it checked; of a model of Keras 3 as Keras 2 has it.
         room: bytes that its weights may take.
+        keras_3: whether Keras 3 wrote it.
     """
 
     format: Format
     config: dict[str, Any]
     room: int
+    keras_3: bool = False
 
 
 def read_contents(path: Path) -> KerasContents:
@@ -71,8 +79,8 @@ def read_contents(path: Path) -> KerasContents:
 
     Raises:
         ModelError: the file is missing, damaged or larger inside than outside; it refers to
-            another file; it is a Keras 3 model, weights alone or another format; or the model
-            names a class or function that is not supported.
+            another file; it is weights alone or another format; or the model names a class or
+            function that is not supported.
     """
     if not path.exists():
         raise ModelError(f"{path}: no such file")
@@ -90,15 +98,7 @@ def _damaged(path: Path, reason: str) -> ModelError:
     first = (reason.splitlines() or [""])[0]
     return ModelError(
         f"{path}: not a readable Keras model: {first[:200]}",
-        hint="supported: .h5, .keras and SavedModel folders of Keras 2 (tf_keras)",
-    )
-
-
-def _keras_3(path: Path, version: str) -> ModelError:
-    return ModelError(
-        f"{path}: a model of Keras {version[:20]}; QKeras models are of Keras 2",
-        hint="save it with tf_keras (TF_USE_LEGACY_KERAS=1), or convert it to an int8 .tflite file "
-        "(tf.lite.TFLiteConverter with a representative data set)",
+        hint="supported: .h5 and .keras of Keras 2 (tf_keras) and 3, SavedModel folders of Keras 2",
     )
 
 
@@ -121,6 +121,11 @@ def _parsed(path: Path, text: str | bytes) -> dict[str, Any]:
     return config
 
 
+def _check(path: Path, config: dict[str, Any]) -> None:
+    check_names(config, str(path))
+    check_calls(config, str(path))
+
+
 def _archive(path: Path) -> KerasContents:
     room = _room(path.stat().st_size)
     with zipfile.ZipFile(path) as archive:
@@ -137,8 +142,7 @@ def _archive(path: Path) -> KerasContents:
         if sum(entry.file_size for entry in archive.infolist()) > room:
             raise _damaged(path, f"it unpacks to more than {room} bytes")
         metadata = _parsed(path, archive.read(_METADATA)) if _METADATA in names else {}
-        if str(version := metadata.get("keras_version")).startswith("3."):
-            raise _keras_3(path, str(version))
+        keras_3 = str(metadata.get("keras_version")).startswith(_KERAS_3)
         if path.suffix != ".keras":  # Keras tells an archive by this name alone
             raise ModelError(
                 f"{path}: a Keras archive under another name", hint="call it 'NAME.keras'"
@@ -146,17 +150,23 @@ def _archive(path: Path) -> KerasContents:
         config = _parsed(path, archive.read(_CONFIG))
         # How a model was trained is not read.
         config["compile_config"] = None
-        check_names(config, str(path))
-        extra = sorted(set(names) - {_CONFIG, _METADATA, _WEIGHTS})
-        if extra or _WEIGHTS not in names:
-            raise _damaged(path, f"holds {extra[0]!r}" if extra else f"no {_WEIGHTS}")
-        with _open_hdf5(path, io.BytesIO(archive.read(_WEIGHTS))) as file:
+        config = translated(config, str(path)) if keras_3 else config
+        _check(path, config)
+        extra = sorted(set(names) - {_CONFIG, _METADATA, WEIGHTS})
+        if extra or WEIGHTS not in names:
+            raise _damaged(path, f"holds {extra[0]!r}" if extra else f"no {WEIGHTS}")
+        with open_hdf5(path, io.BytesIO(archive.read(WEIGHTS))) as file:
             _check_links(path, file, room)
-    return KerasContents("archive", config, room)
+    return KerasContents("archive", config, room, keras_3)
 
 
 @contextmanager
-def _open_hdf5(path: Path, source: Path | BinaryIO) -> Iterator[Any]:
+def open_hdf5(path: Path, source: Path | BinaryIO) -> Iterator[Any]:
+    """Opens HDF5 for reading; ``path`` is for messages.
+
+    Raises:
+        MissingDependencyError: h5py is not installed.
+    """
     try:
         import h5py
     except ImportError as error:
@@ -173,17 +183,16 @@ def _hdf5(path: Path) -> KerasContents:
     with path.open("rb") as stream:
         if stream.read(len(_HDF5_SIGNATURE)) != _HDF5_SIGNATURE:
             raise _damaged(path, "neither HDF5 nor a .keras archive")
-    with _open_hdf5(path, path) as file:
-        version = _text(path, file, "keras_version")
-        if version.startswith("3."):
-            raise _keras_3(path, version)
+    with open_hdf5(path, path) as file:
+        keras_3 = _text(path, file, "keras_version").startswith(_KERAS_3)
         text = _text(path, file, "model_config")
         if not text:
             raise _weights_only(path)
         config = _parsed(path, text)
-        check_names(config, str(path))
+        config = translated(config, str(path)) if keras_3 else config
+        _check(path, config)
         _check_links(path, file, room)
-    return KerasContents("hdf5", config, room)
+    return KerasContents("hdf5", config, room, keras_3)
 
 
 def _text(path: Path, file: Any, name: str) -> str:
@@ -253,7 +262,7 @@ def _saved_model(path: Path) -> KerasContents:
         raise _damaged(path, f"its {_SAVED_METADATA} describes no model")
     described = _parsed(path, text)
     config = {"class_name": described.get("class_name"), "config": described.get("config")}
-    check_names(config, str(path))
+    _check(path, config)
     if config["class_name"] not in ("Functional", "Sequential"):
         raise ModelError(
             f"{path}: a SavedModel of class {str(config['class_name'])[:80]!r}",

@@ -20,10 +20,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @contextlib.contextmanager
-def _silent_import() -> Iterator[None]:
-    """Keeps off stderr what TensorFlow's C++ libraries write while they load, whatever their level.
+def silent() -> Iterator[None]:
+    """Keeps off stderr what TensorFlow's C++ libraries write, whatever their level.
 
-    A failing import still raises.
+    What fails inside still raises.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -40,7 +40,7 @@ def _silent_import() -> Iterator[None]:
 
 
 try:
-    with _silent_import():
+    with silent():
         import qkeras
         import tensorflow  # noqa: ICN001 - exported under its own name
         import tf_keras
@@ -52,4 +52,4 @@ except ImportError as error:
 
 tensorflow.get_logger().setLevel("ERROR")
 
-__all__ = ["qkeras", "tensorflow", "tf_keras"]
+__all__ = ["qkeras", "silent", "tensorflow", "tf_keras"]

@@ -15,6 +15,7 @@ from typing import Any
 from tinyedge.errors import ModelError
 from tinyedge.keras.contents import KerasContents, read_contents
 from tinyedge.keras.environment import tensorflow, tf_keras
+from tinyedge.keras.weights import load_keras_3_weights
 
 _LARGEST_VALUE = 2**22
 """Elements of one layer's value; no microcontroller holds as many bytes."""
@@ -48,7 +49,7 @@ def load_keras_model(path: Path) -> Any:
         from qkeras.utils import _add_supported_quantized_objects
         from tf_keras.src.saving.serialization_lib import SafeModeScope
 
-        objects: dict[str, Any] = {}
+        objects: dict[str, Any] = dict(_FUNCTIONS)
         _add_supported_quantized_objects(objects)
         try:
             with SafeModeScope(safe_mode=True), _limited(path, contents.room):
@@ -75,11 +76,27 @@ def load_keras_model(path: Path) -> Any:
     return model
 
 
+def _hard_sigmoid(x: Any) -> Any:
+    return tensorflow.nn.relu6(x + 3.0) / 6.0
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "hard_sigmoid_of_keras_3": _hard_sigmoid,
+    "hard_silu": lambda x: x * _hard_sigmoid(x),
+    "leaky_relu": tensorflow.nn.leaky_relu,
+    "relu6": tensorflow.nn.relu6,
+}
+"""Functions that Keras 2 does not know by their names, or not as Keras 3 has them."""
+
+
 def _load(path: Path, contents: KerasContents, objects: dict[str, Any]) -> Any:
-    if contents.format != "savedmodel":
+    if contents.format != "savedmodel" and not contents.keras_3:
         return tf_keras.models.load_model(str(path), custom_objects=objects, compile=False)
     with tf_keras.utils.custom_object_scope(objects):
         model = tf_keras.models.model_from_config(contents.config)
+    if contents.keras_3:
+        load_keras_3_weights(path, contents, model)
+        return model
     checkpoint = str(path / "variables" / "variables")
     shapes = tensorflow.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
     if 4 * sum(math.prod(shape) for shape in shapes.values()) > contents.room:
@@ -144,7 +161,7 @@ def _unreadable(path: Path, error: Exception) -> ModelError:
     first = (message.splitlines() or [type(error).__name__])[0]
     return ModelError(
         f"{path}: not a readable Keras model: {first[:200]}",
-        hint="supported: .h5, .keras and SavedModel folders of Keras 2 (tf_keras)",
+        hint="supported: .h5 and .keras of Keras 2 (tf_keras) and 3, SavedModel folders of Keras 2",
     )
 
 

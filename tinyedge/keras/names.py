@@ -41,6 +41,7 @@ _FUNCTIONS = _words(
     """
     elu exponential gelu hard_sigmoid linear mish relu selu sigmoid softmax softplus softsign swish
     tanh binary_sigmoid binary_tanh hard_tanh smooth_sigmoid smooth_tanh
+    hard_sigmoid_of_keras_3 hard_silu leaky_relu relu6
     """
 )
 _PARTS = _words(

@@ -17,6 +17,7 @@ WEIGHT_QUANTIZERS = (
     "stochastic_ternary",
     "binary",
     "stochastic_binary",
+    "quantized_po2",
 )
 ACTIVATION_QUANTIZERS = ("quantized_relu", "quantized_bits")
 
@@ -55,7 +56,10 @@ def weight_codes(
         )
     # Called eagerly, in Keras' learning phase 0: stochastic quantizers are deterministic there.
     quantized = np.asarray(quantizer(kernel), dtype=np.float64)
-    scale = np.asarray(quantizer.scale, dtype=np.float64)
+    if name == "quantized_po2":
+        scale = _smallest(quantized)
+    else:
+        scale = np.asarray(quantizer.scale, dtype=np.float64)
     if name == "quantized_bits":
         bits = int(quantizer.bits)
         if not 1 <= bits <= 8:
@@ -79,6 +83,13 @@ def weight_codes(
             hint="weights have to fit in 8 bits with a sign",
         )
     return codes.astype(np.int16), scales
+
+
+def _smallest(powers: Float64) -> Float64:
+    """The smallest power of two in each output channel, of which the others are multiples."""
+    sizes = np.where(powers == 0, np.inf, np.abs(powers))
+    smallest = sizes.reshape(-1, powers.shape[-1]).min(axis=0, initial=np.inf)
+    return np.where(np.isinf(smallest), 1.0, smallest)
 
 
 def activation_grid(layer_name: str, quantizer: Any) -> Grid:

@@ -23,6 +23,7 @@ from tinyedge.link.line import Line, open_line
 from tinyedge.link.protocol import (
     ERROR_NO_BASE,
     ERROR_NO_SESSION,
+    ERROR_OUT_OF_SEQUENCE,
     ERROR_UNKNOWN_TYPE,
     ERRORS,
     Answer,
@@ -76,6 +77,10 @@ class _Heard:
     foreign: int = 0
 
 
+class _SequenceLostError(Exception):
+    """The device is not at the frame that was sent: it was reset, or has spoken to another host."""
+
+
 class _SessionLostError(Exception):
     """The device was reset, or another host has spoken to it."""
 
@@ -91,6 +96,7 @@ class LinkStatistics:
         reconnections: how often the port was opened again.
         resets: how often the device had forgotten the session.
         changes: requests that were sent as changes to an earlier input.
+        restarts: how often a sequence was begun again with its first frame.
         bytes_sent: on the wire.
     """
 
@@ -100,6 +106,7 @@ class LinkStatistics:
     reconnections: int = 0
     resets: int = 0
     changes: int = 0
+    restarts: int = 0
     bytes_sent: int = 0
 
 
@@ -164,6 +171,7 @@ class Client(AbstractContextManager["Client"]):
         self._baud = baud
         self._session = session or new_session()
         self._sequence = _FIRST_OWN_SEQUENCE
+        self._frames = 0
         self._hello: Hello | None = None
         self._base: bytes | None = None
         self._clock = Clock()
@@ -231,6 +239,46 @@ class Client(AbstractContextManager["Client"]):
             _check_input(answer.input_crc, request.payload)
             # Ticks of a counter whose frequency is not known tell nothing.
             yield request.sequence, answer if hello.tick_hz else replace(answer, ticks=0)
+
+    def sequence(self, frames: NDArray[np.int8]) -> Iterator[Answer]:
+        """Computes the frames of a sequence in their order, each once; gives their answers.
+
+        Lost frames and answers are repeated, and answered from the device's memory. A device that
+        has lost its states, as it was reset, gets the sequence again from the first frame; what
+        it answers then has to be what it has answered before.
+
+        Args:
+            frames: int8 (n, *input shape).
+
+        Raises:
+            LinkError: see ``stream``; or the device gives another answer to a repeated frame.
+        """
+        hello = self._hello or self.hello()
+        done: list[bytes] = []
+        at = restarts = 0
+        while at < len(frames):
+            self._frames += 1
+            payload = frames[at].tobytes()
+            request = Request(
+                Message.INFER, self._frames, payload, hello.answer_size, start=at == 0
+            )
+            try:
+                [(_, answered)] = self._persist(Window(iter([request])))
+            except _SequenceLostError:
+                self._count(restarts := restarts + 1, "the device lost its place in the sequence")
+                self.statistics.restarts += 1
+                at = 0
+                continue
+            answer = Answer.parse(answered)
+            _check_input(answer.input_crc, payload)
+            logits = answer.logits.tobytes()
+            if at == len(done):
+                done.append(logits)
+                restarts = 0
+                yield answer if hello.tick_hz else replace(answer, ticks=0)
+            elif logits != done[at]:
+                raise LinkError(f"{self.port}: frame {at} has other logits when it is repeated")
+            at += 1
 
     def stats(self) -> Stats:
         """Reads the device's counters.
@@ -436,7 +484,9 @@ class Client(AbstractContextManager["Client"]):
 
     def _transmit(self, window: Window, request: Request) -> None:
         kind, payload = request.kind, request.payload
-        if kind == Message.INFER and self._hello and self._hello.changes:
+        if request.start:
+            kind, self._base = Message.START, payload
+        elif kind == Message.INFER and self._hello and self._hello.changes:
             kind, payload = self._as_changes(request)
         encoded = DELIMITER + Frame(kind, self._session, request.sequence, payload).encode()
         self.statistics.requests += request.attempts == 0
@@ -508,6 +558,8 @@ class Client(AbstractContextManager["Client"]):
     def _refused(self, window: Window, request: Request, code: int) -> None:
         if code == ERROR_NO_SESSION and request.kind != Message.HELLO:
             raise _SessionLostError
+        if code == ERROR_OUT_OF_SEQUENCE:
+            raise _SequenceLostError
         if code != ERROR_NO_BASE:
             watches = request.kind in (Message.LAYERS, Message.OUTPUT)
             raise LinkError(

@@ -26,6 +26,7 @@ _MOST_TICKS = 2**63 - 1
 class Message(IntEnum):
     """Message types; an answer has the type of its request with the top bit set.
 
+    ``START`` is an ``INFER`` before which states begin anew: the first frame of a sequence.
     ``CHANGES`` is an ``INFER`` whose input is told as changes to an earlier one. ``LAYERS`` and
     ``OUTPUT`` watch an inference, in firmware that is built for it. No device knows ``PROBE``: the
     refusal tells of the line. ``DAMAGED`` answers no request, but a frame that the device could not
@@ -36,6 +37,7 @@ class Message(IntEnum):
     INFER = 0x02
     STATS = 0x03
     CHANGES = 0x04
+    START = 0x05
     LAYERS = 0x10
     OUTPUT = 0x11
     PROBE = 0x7F
@@ -52,6 +54,7 @@ ERRORS = {
     4: "the model cannot be set up, its arena is too small",
     5: "changes to an input that it does not have",
     6: "its stack has overflowed, what it computes may be wrong",
+    7: "it is not at this frame of the sequence",
     16: "no such layer",
 }
 """What the device refuses a request for."""
@@ -59,6 +62,7 @@ ERRORS = {
 ERROR_UNKNOWN_TYPE = 1
 ERROR_NO_SESSION = 3
 ERROR_NO_BASE = 5
+ERROR_OUT_OF_SEQUENCE = 7
 
 
 def _unpack(layout: struct.Struct, payload: bytes, message: Message) -> tuple[int | bytes, ...]:
@@ -204,8 +208,8 @@ class Stats:
         inferences: number of inferences since the boot.
         damaged_frames: number of damaged frames since the boot.
         arena_size: bytes set aside for activations.
-        arena_smallest: the least that would do; with TFLite-Micro, found by trial on the device;
-            0 where the model cannot be set up.
+        arena_smallest: the smallest arena that works, with TFLite-Micro found by trial on the
+            device; 0 where the model cannot be set up.
         arena_head: of these, bytes used again inside an inference.
         arena_tail: of these, bytes that stay.
     """

@@ -36,6 +36,7 @@ class Request:
         payload: of the message; of ``INFER``, the input.
         answer_size: bytes of the answer's payload.
         whole: whether the device has to get all of an input, and not only what is new in it.
+        start: whether it is the first frame of a sequence.
         attempts: transmissions so far.
         sent_at: seconds, of the last transmission.
         size: bytes on the wire of the last transmission.
@@ -46,6 +47,7 @@ class Request:
     payload: bytes = b""
     answer_size: int = 0
     whole: bool = False
+    start: bool = False
     attempts: int = 0
     sent_at: float = 0.0
     size: int = 0

@@ -81,7 +81,9 @@ def open_place(
             yield OpenPlace(lambda x, done=None: Run(twin.run(x, done)), about, dict)
         case "tflite-micro":
             micro = Interpreter(model.tflite.read_bytes())
-            yield OpenPlace(lambda x, done=None: Run(micro.run(x, progress=done)[0]), about, dict)
+            yield OpenPlace(
+                lambda x, done=None: Run(micro.run_graph(model.graph, x, done)), about, dict
+            )
         case _ if journal:
             with (
                 journal.opened(model, spec, remark) as kept,
@@ -98,7 +100,8 @@ def _devices(
     model: ConvertedModel, spec: PlaceSpec, journal: Journal | None, remark: Remark
 ) -> Iterator[OpenPlace]:
     """An emulator, or attached boards."""
-    session = journal.session if journal else None
+    # A device that goes on with a session goes on with its states too.
+    session = journal.session if journal and not model.graph.states else None
     if spec.on == "emulator":
         if note := kernel_note(model, spec.required_board):
             remark(note)
@@ -117,5 +120,7 @@ def _devices(
                 attached_record(devices),
                 lambda: {"stack_peak": fleet.stack_peak(), "link": fleet.record()},
             )
+    for told in fleet.restarts():
+        remark(told)
     for port, failure in fleet.failed.items():
         remark(f"{port} failed, others took its samples over: {failure}")

@@ -238,6 +238,7 @@ class LinkDevice(Part):
     reconnections: Count
     resets: Count
     changes: Count
+    restarts: Count = 0
     bytes_sent: Count
 
 

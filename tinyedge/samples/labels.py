@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
+from tinyedge.naming import check_name
 
 Float32 = NDArray[np.float32]
 
 _LARGEST = 2**31 - 1
 """Label that is taken where the classes are not known."""
+_LARGEST_NAMES = 1 << 20
+"""Bytes of a file of names."""
 _TARGETS = "targets of a regression are taken by 'tinyedge run' alone, as floats (n, outputs)"
 
 
@@ -128,4 +131,25 @@ def _fractions(y: NDArray[Any]) -> bool:
 def _one_hot(y: NDArray[Any]) -> bool:
     return bool(np.issubdtype(y.dtype, np.number) or y.dtype == np.bool_) and bool(
         ((y == 0) | (y == 1)).all() and ((y == 1).sum(axis=1) == 1).all()
+    )
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """Names of classes from a text file, one a line, in the order of the model's outputs.
+
+    Raises:
+        DataError: it cannot be read, is no UTF-8 text, or a name holds what is not seen.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_NAMES:
+            raise ValueError(f"more than {_LARGEST_NAMES:,} bytes")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: names of classes cannot be read: {error}",
+            hint="give a text file with one name a line",
+        ) from error
+    return tuple(
+        check_name(line.strip(), f"{path}: line {number}", DataError)
+        for number, line in enumerate(lines, 1)
     )

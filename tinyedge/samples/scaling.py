@@ -39,6 +39,8 @@ class ModelInput:
         classes: that labels count; None where they are not known.
         takes_bytes: whether the model's own file takes uint8, so that a byte is the input itself.
         pixels: what 0 and 255 of a pixel stand for, where the user or a float model says so.
+        sequences: whether a sample may be a sequence of frames, as the model has states.
+        several: whether the model has several outputs.
     """
 
     shape: tuple[int, ...] | None = None
@@ -46,10 +48,15 @@ class ModelInput:
     classes: int | None = None
     takes_bytes: bool = False
     pixels: Range | None = None
+    sequences: bool = False
+    several: bool = False
 
     @classmethod
-    def of(cls, graph: Graph, pixels: Range | None = None) -> ModelInput:
-        """That of an integer graph, whose one output, if there is one only, tells two classes."""
+    def of(cls, graph: Graph, pixels: Range | None = None, *, sequences: bool = True) -> ModelInput:
+        """That of an integer graph, whose one output, if there is one only, tells two classes.
+
+        Without ``sequences`` samples are single frames, whatever the model.
+        """
         tensor = graph.input_tensor
         return cls(
             tensor.shape,
@@ -57,6 +64,8 @@ class ModelInput:
             max(graph.output_tensor.size, 2),
             graph.source.get("input_type") == "uint8",
             pixels,
+            sequences and bool(graph.states),
+            len(graph.results) > 1,
         )
 
     @property
@@ -76,10 +85,17 @@ class ModelInput:
         """Whether the outputs are no classes but as many values as the input's: an autoencoder."""
         if self.shape is None or self.classes is None or self.classes < _FEWEST_RECONSTRUCTED:
             return False
+        if self.several:
+            return False
         return self.classes == math.prod(self.shape)
 
     def check_classes(self, what: str) -> None:
         """Raises DataError where the model tells no classes, so that labels mean nothing to it."""
+        if self.several:
+            raise DataError(
+                f"{what} has labels, but the model has several outputs, and no accuracy",
+                hint="run samples without labels (--data and --logits; in Python an array x)",
+            )
         if self.reconstructs:
             raise DataError(
                 f"{what} has labels, but the model gives {self.classes} values for as many inputs, "
@@ -88,8 +104,18 @@ class ModelInput:
             )
 
     def batch(self, x: NDArray[Any], what: str) -> NDArray[Any]:
-        """Samples as (n, *shape); raises DataError where they are of another."""
-        return x if self.shape is None else as_batch(x, self.shape, what)
+        """Samples as (n, *shape), or sequences (n, frames, *shape).
+
+        Raises:
+            DataError: they are of another shape.
+        """
+        if self.shape is None:
+            return x
+        if self.sequences and x.ndim == len(self.shape) + 2 and x.shape[2:] == self.shape:
+            if not x.shape[1]:
+                raise DataError(f"{what} of shape {x.shape}: sequences of no frames")
+            return x
+        return as_batch(x, self.shape, what)
 
     def real(self, x: NDArray[Any]) -> Float32:
         """Checked samples as the float32 values that the model's input stands for."""

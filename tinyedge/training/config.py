@@ -22,6 +22,7 @@ from tinyedge.names import (
 from tinyedge.naming import epsilon_number
 from tinyedge.schema import Fault, Section, read_toml, refuse
 
+CONFIG_FILE = "run.toml"
 MOST = 10_000_000
 """Samples: more than any data set here has."""
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -46,7 +46,7 @@ from tinyedge.records.training import (
 )
 from tinyedge.training.adversarial import ball
 from tinyedge.training.checkpoint import CHECKPOINT, Begun, Checkpoints, Standing
-from tinyedge.training.config import RunConfig, read_config, write_config
+from tinyedge.training.config import CONFIG_FILE, RunConfig, read_config, write_config
 from tinyedge.training.data import TrainAndTest
 from tinyedge.training.held_out import Selection, hold_out
 from tinyedge.training.jacobian import frobenius_norms
@@ -62,7 +62,6 @@ from tinyedge.training.weights import transfer_weights
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
-CONFIG = "run.toml"
 MODEL = "model.h5"
 CALIBRATION = "calibration.npz"
 _LOCK = "lock"
@@ -248,7 +247,7 @@ def finish(
         raise DivergedError(
             f"{folder}: the logits of the trained network are not finite", _after_divergence(folder)
         ) from error
-    write_atomically(folder / CONFIG, write_config(config).encode())
+    write_atomically(folder / CONFIG_FILE, write_config(config).encode())
     save_model(model, folder / MODEL)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, x=_calibration(data.train.x))
@@ -287,7 +286,7 @@ def _calibration(x: NDArray[Any]) -> NDArray[Any]:
 
 def _claim(folder: Path, config: RunConfig, *, resume: bool) -> None:
     """Makes an empty folder this run's, or finds that it is."""
-    path = folder / CONFIG
+    path = folder / CONFIG_FILE
     if path.is_file():
         if not _holds(path, config):
             raise UsageError(

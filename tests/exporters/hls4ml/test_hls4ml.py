@@ -117,6 +117,7 @@ def test_averages_of_few_bits(tmp_path: Path) -> None:
     assert "windows" in {tensor.name for tensor in found.tensors}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "io_type"), [("vivado", "parallel"), ("vitis", "parallel")])
 def test_powers_of_two_in_parallel(backend: Any, io_type: Any, tmp_path: Path) -> None:
     path = km.save(km.randomized(networks.power_of_two()), tmp_path / "model.h5")
@@ -160,6 +161,7 @@ def test_a_changed_weight_is_found_in_its_layer(
     assert ours != theirs
 
 
+@pytest.mark.slow
 def test_check_names_the_layer_of_a_changed_graph(
     model: Path,
     imported: ImportResult,

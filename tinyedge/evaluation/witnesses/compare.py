@@ -124,7 +124,7 @@ def compare(
 
     Args:
         witness: opened for the graph.
-        samples: int8 (n, *input shape).
+        samples: int8 (n, *input shape), or sequences, see ``reference.run``.
         layers: whether to compare every tensor that the witness shows, and its weights, or the
             output alone.
         progress: called with the number of samples the witness has finished.
@@ -140,7 +140,7 @@ def compare(
     reference.run(graph, samples, tap=tap)
     found = dict(zip(names, witness.run(samples, names, progress), strict=True))
     writers = {operator.output: operator for operator in graph.operators}
-    seen = {graph.input: Seen(samples)} | found
+    seen = {graph.input: Seen(samples.reshape(-1, *graph.input_tensor.shape))} | found
     seen |= {name: Seen(value[np.newaxis]) for name, value in graph.constants.items()}
     seen |= _told(graph, seen)
     tensors = []

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tinyedge.distribution import install_hint
-from tinyedge.errors import MissingDependencyError
+from tinyedge.errors import MissingDependencyError, UsageError
 from tinyedge.evaluation.witnesses.witness import (
     Int8,
     Progress,
@@ -16,7 +16,8 @@ from tinyedge.evaluation.witnesses.witness import (
     Subject,
     Witness,
 )
-from tinyedge.exporters.tflite import export_tflite
+from tinyedge.exporters.tflite import export_tflite, hidden_tensors
+from tinyedge.graph.reference import as_sequences
 
 
 class MicroWitness(Witness):
@@ -28,14 +29,24 @@ class MicroWitness(Witness):
         super().__init__(subject)
         self._original = subject.original
 
+    def shows(self) -> list[str]:
+        hidden = hidden_tensors(self.graph)
+        return [name for name in super().shows() if name not in hidden]
+
     def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
         from tinyedge.tflm.interpreter import Interpreter
 
-        whole = names == [self.graph.output] and self._original is not None
-        model = self._original if whole else export_tflite(self.graph, names)
-        assert model is not None
-        values = Interpreter(model).run(samples, len(names), progress)
-        return [Seen(value) for value in values]
+        graph = self.graph
+        if names == [graph.output]:
+            interpreter = Interpreter(self._original or export_tflite(graph))
+            logits = interpreter.run_graph(graph, samples, progress)
+            return [Seen(logits.reshape(-1, *graph.output_tensor.shape))]
+        interpreter = Interpreter(export_tflite(graph, names))
+        if not graph.states:
+            return [Seen(value) for value in interpreter.run(samples, len(names), progress)]
+        sequences = as_sequences(graph, samples)
+        runs = interpreter.run(sequences, len(names), progress, sequences=True)
+        return [Seen(value.reshape(-1, *value.shape[2:])) for value in runs]
 
 
 class LiteRTWitness(Witness):
@@ -55,6 +66,8 @@ class LiteRTWitness(Witness):
         self._kernels = kernels
 
     def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
+        if self.graph.states:
+            raise UsageError("--with litert-… goes with models without states", "tflite-micro")
         try:
             from ai_edge_litert import interpreter as litert
         except ImportError as error:

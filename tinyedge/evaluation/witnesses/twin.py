@@ -30,4 +30,5 @@ class TwinWitness(Witness):
         return [self.graph.output]
 
     def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
-        return [Seen(self._twin.run(samples, progress)) for _ in names]
+        shape = self.graph.output_tensor.shape
+        return [Seen(self._twin.run(samples, progress).reshape(-1, *shape)) for _ in names]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from tinyedge.exporters.c.kernels import Array, CodeOptions, Kernel, select_kern
 from tinyedge.exporters.c.kernels.kernel import Fields
 from tinyedge.graph.fixed_point import INT32_MAX
 from tinyedge.graph.graph import Graph
-from tinyedge.graph.memory import MemoryPlan, plan_memory
+from tinyedge.graph.memory import MemoryPlan, assignments, plan_memory
 from tinyedge.graph.operators import Operator, Weighted
 from tinyedge.graph.pruning import removed_channels
 from tinyedge.templates import render_template
@@ -61,6 +61,7 @@ class CModel:
         plan: of the arena.
         layers: the per-layer table.
         options: what it was made for.
+        context: what templates of its code are given.
     """
 
     files: dict[str, str]
@@ -68,6 +69,7 @@ class CModel:
     plan: MemoryPlan
     layers: tuple[LayerReport, ...]
     options: CodeOptions
+    context: Mapping[str, Any] = field(repr=False)
 
     @property
     def weight_bytes(self) -> int:
@@ -151,6 +153,7 @@ class _Layer:
     output_size: int
     comment: str
     arrays: tuple[tuple[str, str, str], ...]
+    keeps: list[str]
 
 
 def _array(identifier: str, array: Array) -> tuple[str, str, str]:
@@ -175,8 +178,15 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
     options = options or CodeOptions()
     names = [operator.name for operator in graph.operators]
     # A constant may be called as an operator is: its key is another.
-    identifiers = c_identifiers([*names, *(f"{name} constant" for name in graph.constants)])
+    fixed = [f"{name} constant" for name in graph.constants]
+    fixed += [f"{name} at first" for name in graph.states]
+    identifiers = c_identifiers([*names, *fixed])
     constants = {name: identifiers[f"{name} constant"] for name in graph.constants}
+    firsts = {
+        name: state.initial
+        for name, state in graph.states.items()
+        if np.any(state.initial != state.initial.flat[0])
+    }
     kernels = select_kernels(graph, identifiers, options)
     plan = plan_memory(
         graph,
@@ -184,18 +194,32 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
         {name: kernel.leads for name, kernel in kernels.items()},
     )
 
+    def place(name: str) -> str:
+        if name in plan.states:
+            return f"states + {plan.states[name]}"
+        if name in constants:
+            return constants[name]
+        return f"arena + {plan.offsets[name]}"
+
+    assigned: dict[int, list[str]] = {}
+    for name, index in assignments(graph).items():
+        assigned.setdefault(index, []).append(name)
+    constants |= {name: identifiers[f"{name} at first"] for name in firsts}
     layers: list[_Layer] = []
     sources: set[str] = set()
-    for operator in graph.operators:
+    keeps_first: list[str] = []
+    for index, operator in enumerate(graph.operators):
+        keeps = [
+            f"memcpy({place(name)}, {place(graph.states[name].next)}, {graph.tensors[name].size});"
+            for name in assigned.get(index, [])
+        ]
         kernel = kernels.get(operator.name)
-        if not kernel:
+        if not kernel:  # what was computed last is its result
+            (layers[-1].keeps if layers else keeps_first).extend(keeps)
             continue
         sources.update(kernel.sources)
         identifier = identifiers[operator.name]
-        inputs = [
-            constants[name] if name in constants else f"arena + {plan.offsets[name]}"
-            for name in operator.inputs
-        ]
+        inputs = list(map(place, operator.inputs))
         if kernel.takes_array:
             inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
         output = f"arena + {plan.offsets[operator.output]}"
@@ -212,6 +236,7 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
                 graph.tensors[operator.output].size,
                 f"{operator.name}: {type(operator).__name__}",
                 tuple(_array(identifier, array) for array in kernel.arrays),
+                keeps,
             )
         )
 
@@ -232,9 +257,20 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
                 f"{name}: {'x'.join(map(str, values.shape))}",
                 c_array(values.ravel()),
             )
-            for name, values in graph.constants.items()
+            for name, values in [*graph.constants.items(), *firsts.items()]
         ],
-        "headers": sorted({"te_runtime.h", *(layer.kernel.header for layer in layers)}),
+        "constant_names": constants,
+        "resets": [
+            f"memcpy({place(name)}, {constants[name]}, {firsts[name].size});"
+            if name in firsts
+            else f"memset({place(name)}, {state.initial.flat[0]}, {state.initial.size});"
+            for name, state in graph.states.items()
+        ],
+        "keeps_first": keeps_first,
+        "headers": sorted(
+            {"te_runtime.h", *(layer.kernel.header for layer in layers)}
+            | ({"te_memory.h"} if graph.states else set())
+        ),
         "layers": layers,
     }
     return CModel(
@@ -248,6 +284,7 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
             for operator, removed in zip(graph.operators, removed_channels(graph), strict=True)
         ),
         options=options,
+        context=context,
     )
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import tinyedge
-from tinyedge.boards.cores import CORES
 from tinyedge.errors import UsageError
 from tinyedge.exporters.c.export import c_array, c_identifiers
 from tinyedge.exporters.converted import ConvertedModel
@@ -23,6 +21,7 @@ from tinyedge.firmware.export.folder import (
     with_manifest,
     write_folder,
 )
+from tinyedge.firmware.export.library import library_sources
 from tinyedge.firmware.link_memory import LinkMemory
 from tinyedge.firmware.project import arduino_harness
 from tinyedge.graph import reference
@@ -136,34 +135,29 @@ def library_files(
     model: ConvertedModel, name: str, sample: NDArray[np.int8] | None = None
 ) -> dict[str, str]:
     """The library's files by their path in it; see ``export_arduino``."""
-    graph, core = model.graph, str(model.manifest["core"])
+    graph = model.graph
     if sample is None:
         shape = graph.input_tensor.shape
         sample = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
     elif sample.shape != graph.input_tensor.shape:
         raise UsageError(f"the sample's shape is {sample.shape}, not {graph.input_tensor.shape}")
+    library, runtime = library_sources(model, name)
     context = {
-        "name": name,
+        **library.context,
         "header": f"{name}.h",
-        "graph": graph,
-        "version": tinyedge.__version__,
-        "source": graph.source,
-        "core": core,
-        "everywhere": CORES[core].flash_apart,
         "baud": BAUD,
         "weight_bytes": model.weight_bytes,
         "arena_bytes": model.arena_bytes,
         "sample": c_array(sample.ravel()),
         "expected": c_array(reference.run(graph, sample[np.newaxis])[0].ravel()),
     }
-    runtime = data_folder("firmware_templates") / "runtime"
-    sources = [runtime / source for source in model.runtime_sources]
-    sources += [*runtime.glob("*.h"), *model.sources]
-    files = {f"src/{path.name}": path.read_text(encoding="utf-8") for path in sources}
-    files[f"src/{name}.h"] = render_template("arduino/library/library.h.j2", context)
+    files = {f"src/{path}": text for path, text in {**runtime, **library.files}.items()}
     for path, template in _TEMPLATES.items():
         files[path] = render_template(f"arduino/library/{template}", context)
     harness = {path.name: path.read_text(encoding="utf-8") for path in arduino_harness()}
+    harness = {path: text for path, text in harness.items() if path not in runtime}
+    for path in ("model.c", "model.h"):
+        harness[path] = render_template(f"arduino/{path}.j2", context)
     harness["Harness.ino"] = render_template("arduino/Harness.ino.j2", context)
     harness["link_memory.h"] = render_template("harness/link_memory.h.j2", {"link": _LINK})
     files |= {f"examples/Harness/{path}": text for path, text in harness.items()}

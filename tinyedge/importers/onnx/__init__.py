@@ -61,6 +61,11 @@ def import_onnx(
         raise ModelError(f"{path}: {error}", error.hint) from error
 
 
+def is_quantized(model: OnnxModel) -> bool:
+    """Whether a file holds an operator that only quantized files have."""
+    return any(_QUANTIZED.search(node.kind) for node in model.nodes)
+
+
 def layouts(path: Path) -> dict[str, NDArray[np.int32]]:
     """Where the elements of the file's values lie in the graph's tensors, flat.
 
@@ -88,7 +93,7 @@ def _import(
     from tinyedge.importers.onnx.reader import read_onnx, reading
 
     model = read_onnx(path, KNOWN)
-    if not any(map(_QUANTIZED.search, (node.kind for node in model.nodes))):
+    if not is_quantized(model):
         raise ModelError("a model of floats: nothing in it is quantized", QUANTIZE)
     with reading("the file"):
         trace = _trace(model)

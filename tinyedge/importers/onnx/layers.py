@@ -28,8 +28,8 @@ from tinyedge.importers.onnx.tracing import (
 from tinyedge.keras.grids import Float64, Grid
 
 QUANTIZE = (
-    "quantize the model first: onnxruntime.quantization.quantize_static(..., "
-    "quant_format=QuantFormat.QDQ) with real inputs, or train it with Brevitas and export QONNX"
+    "tinyedge quantize MODEL --calibration FILE -o DIR makes int8 of floats; or train it with "
+    "Brevitas and export QONNX"
 )
 """What to do with a model of floats."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from tinyedge.errors import ModelError
 from tinyedge.graph.operators import Padding, Pair, same_padding
 from tinyedge.importers import nodes as n
+from tinyedge.keras.environment import tf_keras
 from tinyedge.keras.grids import Float64
 from tinyedge.keras.load import ends_in_softmax, is_softmax
 from tinyedge.keras.quantizers import activation_grid, quantizer_name, weight_codes
@@ -40,30 +41,53 @@ def trace(model: Any) -> list[n.Node]:
     Raises:
         ModelError: a layer, an activation or a quantizer is not supported; it is named.
     """
-    values: dict[int, n.Node] = {}
     result: list[n.Node] = []
-    used: dict[str, int] = {}
+    logits = _follow(model, None, "", result, {})
+    needed = _ancestors(logits)
+    ordered = [node for node in result if id(node) in needed and node is not logits]
+    return [*ordered, logits]
+
+
+def _follow(
+    model: Any, given: n.Node | None, within: str, result: list[n.Node], used: dict[str, int]
+) -> n.Node:
+    """Adds the nodes of a model to ``result``; gives that of its value.
+
+    Args:
+        model: with one input and one output.
+        given: what a model inside a model takes; None for the whole one.
+        within: the names of the models that it is in, each with a slash behind it.
+        result: the nodes so far.
+        used: how often each name was called.
+    """
+    values: dict[int, n.Node] = {}
     output = model.outputs[0]
     for call in layer_calls(model):
         layer = call.layer
         inputs = [values[id(tensor)] for tensor in call.keras_inputs]
-        built = _build(layer, inputs, call, output)
-        count = used[layer.name] = used.get(layer.name, 0) + 1
+        name = within + layer.name
+        if isinstance(layer, tf_keras.Model):
+            if len(inputs) != 1 or len(layer.outputs) != 1:
+                raise ModelError(f"layer '{name}': a model with several inputs or outputs")
+            values[id(call.outputs)] = _follow(layer, inputs[0], f"{name}/", result, used)
+            continue
+        if given is not None and type(layer).__name__ == "InputLayer":
+            values[id(call.outputs)] = given
+            continue
+        built = _build(layer, inputs, call, output if given is None else None)
+        count = used[name] = used.get(name, 0) + 1
         suffix = f"/call{count}" if count > 1 else ""
         for node in built:
             if node not in inputs:
-                part = node.name + suffix
+                part = within + node.name + suffix
                 node.value_of = part if node.name != layer.name else f"{part}/inner"
                 if node is built[-1]:
-                    node.value_of = layer.name + suffix
+                    node.value_of = name + suffix
                 node.name = part
                 node.layers = (node.value_of,)
                 result.append(node)
         values[id(call.outputs)] = built[-1]
-    logits = values[id(output)]
-    needed = _ancestors(logits)
-    ordered = [node for node in result if id(node) in needed and node is not logits]
-    return [*ordered, logits]
+    return values[id(output)]
 
 
 def layer_calls(model: Any) -> list[Any]:
@@ -97,8 +121,8 @@ def _build(layer: Any, inputs: list[n.Node], call: Any, output: Any) -> list[n.N
     if f"Q{kind}" in _BUILDERS and kind not in _BUILDERS:
         raise ModelError(
             f"layer '{layer.name}': {kind} has float weights",
-            hint=f"use Q{kind}; or make an int8 .tflite of the model (tf.lite.TFLiteConverter with "
-            "a representative data set); of a run of 'tinyedge train': tinyedge quantize",
+            hint=f"use Q{kind} and train with it; or make int8 of the model as it is: tinyedge "
+            "quantize MODEL --calibration FILE -o DIR",
         )
     if kind not in _BUILDERS:
         raise ModelError(
@@ -205,16 +229,35 @@ def _activation(layer: Any, activation: Any, source: n.Node, name: str) -> list[
     kind = activation if isinstance(activation, str) else getattr(activation, "__name__", None)
     if activation is None or kind == "linear":
         return []
-    if kind == "relu":
-        return [n.Activation(name=name, inputs=[source], shape=source.shape, bounds=(0.0, np.inf))]
+    if kind in _BOUNDS:
+        return [n.Activation(name=name, inputs=[source], shape=source.shape, bounds=_BOUNDS[kind])]
+    if kind in _LOOKED_UP:
+        function, alpha = _LOOKED_UP[kind]
+        return [_function(name, source, function, alpha)]
     if not hasattr(activation, "bits"):
         raise ModelError(
             f"layer '{layer.name}': activation {kind or quantizer_name(activation)}",
-            hint="supported: quantized_relu and quantized_bits of 2 to 8 bits, relu, linear, and "
-            "softmax at the end",
+            hint="supported: quantized_relu and quantized_bits of 2 to 8 bits, linear, "
+            f"{', '.join((*_BOUNDS, *_LOOKED_UP))}, and softmax at the end",
         )
     grid = activation_grid(layer.name, activation)
     return [n.Activation(name=name, inputs=[source], shape=source.shape, grid=grid)]
+
+
+_BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}
+"""Activations that only limit a value."""
+_LOOKED_UP: dict[str, tuple[Literal["leaky_relu", "logistic", "tanh"], float]] = {
+    "leaky_relu": ("leaky_relu", 0.2),
+    "sigmoid": ("logistic", 0.0),
+    "tanh": ("tanh", 0.0),
+}
+"""Activations that become a table of 256 results, with their slope below zero."""
+
+
+def _function(
+    name: str, source: n.Node, kind: Literal["leaky_relu", "logistic", "tanh"], alpha: float
+) -> n.Function:
+    return n.Function(name=name, inputs=[source], shape=source.shape, kind=kind, alpha=alpha)
 
 
 @_builds("InputLayer")
@@ -224,12 +267,49 @@ def _input(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
 
 @_builds("QConv2D")
 def _conv2d(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
-    if layer.groups != 1:
-        raise ModelError(f"layer '{layer.name}': QConv2D with {layer.groups} groups")
     bias = layer_bias(layer, layer.filters)
     quantizer = layer.kernel_quantizer_internal
     node = _linear(
         layer, inputs[0], "conv2d", "kernel", quantizer, layer.kernel, name=layer.name, bias=bias
+    )
+    return _with_activation(layer, [_ungrouped(node, inputs[0].shape[-1], layer.groups)])
+
+
+def _ungrouped(node: n.Linear, channels: int, groups: int) -> n.Linear:
+    """A convolution of groups as one over all channels, with weights of zero between them.
+
+    Of one channel a group it is a depthwise one.
+    """
+    if groups == 1:
+        return node
+    outputs, height, width, inputs = node.codes.shape
+    if inputs == 1:
+        node.kind, node.codes = "depthwise", node.codes[..., 0]
+        return node
+    whole = np.zeros((outputs, height, width, groups, inputs), node.codes.dtype)
+    of_group = np.arange(outputs) // (outputs // groups)
+    whole[np.arange(outputs), :, :, of_group] = node.codes
+    node.codes = whole.reshape(outputs, height, width, channels)
+    return node
+
+
+@_builds("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm")
+def _with_normalization(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
+    """A convolution whose kernel is quantized once the normalization is folded into it."""
+    depthwise = type(layer).__name__ == "QDepthwiseConv2DBatchnorm"
+    kernel, bias = layer.get_folded_weights()
+    role = "depthwise_quantizer" if depthwise else "kernel_quantizer"
+    if layer.bias_quantizer_internal is not None:
+        bias = layer.bias_quantizer_internal(bias)
+    node = _linear(
+        layer,
+        inputs[0],
+        "depthwise" if depthwise else "conv2d",
+        "folded kernel",
+        getattr(layer, f"{role}_internal"),
+        kernel,
+        name=layer.name,
+        bias=np.asarray(bias, np.float64),
     )
     return _with_activation(layer, [node])
 
@@ -277,24 +357,20 @@ def _separable(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
 
 @_builds("QDense")
 def _dense(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
-    if len(inputs[0].shape) != 1:
-        raise ModelError(
-            f"layer '{layer.name}': QDense on a value of shape {inputs[0].shape}",
-            hint="put a Flatten before it",
-        )
     codes, scales = weight_codes(
         layer.name, "kernel", layer.kernel_quantizer_internal, layer.kernel
     )
+    rows = _as_image(layer, inputs[0]) if len(inputs[0].shape) > 1 else inputs[0]
     node = n.Linear(
         name=layer.name,
-        inputs=inputs,
-        shape=(layer.units,),
-        kind="dense",
-        codes=codes.T,
+        inputs=[rows],
+        shape=(*rows.shape[:-1], layer.units),
+        kind="dense" if len(rows.shape) == 1 else "conv2d",
+        codes=codes.T if len(rows.shape) == 1 else codes.T[:, np.newaxis, np.newaxis],
         scales=_per_channel(layer, "kernel", scales.T),
         bias=layer_bias(layer, layer.units),
     )
-    return _with_activation(layer, [node])
+    return _with_activation(layer, [*_new(rows, inputs), node])
 
 
 @_builds("QActivation", "Activation")
@@ -305,12 +381,21 @@ def _activation_layer(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
 
 @_builds("ReLU")
 def _relu(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
-    if layer.negative_slope or layer.threshold:
-        raise ModelError(f"layer '{layer.name}': ReLU with a negative slope or a threshold")
+    if layer.threshold or (layer.negative_slope and layer.max_value is not None):
+        raise ModelError(
+            f"layer '{layer.name}': ReLU with a threshold, or with a slope and a maximum"
+        )
+    if layer.negative_slope:
+        return [_function(layer.name, inputs[0], "leaky_relu", float(layer.negative_slope))]
     upper = np.inf if layer.max_value is None else float(layer.max_value)
     return [
         n.Activation(name=layer.name, inputs=inputs, shape=inputs[0].shape, bounds=(0.0, upper))
     ]
+
+
+@_builds("LeakyReLU")
+def _leaky_relu(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
+    return [_function(layer.name, inputs[0], "leaky_relu", float(layer.alpha))]
 
 
 def normalization(layer: Any) -> tuple[Float64, Float64]:
@@ -327,7 +412,7 @@ def normalization(layer: Any) -> tuple[Float64, Float64]:
 @_builds("BatchNormalization")
 def _batch_normalization(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     axis = layer.axis if isinstance(layer.axis, int) else next(iter(layer.axis))
-    if axis not in (-1, len(inputs[0].shape)):
+    if axis not in (-1, len(layer.input_shape) - 1):
         raise ModelError(f"layer '{layer.name}': BatchNormalization over axis {layer.axis}")
     scale, offset = normalization(layer)
     mean, variance = (
@@ -359,17 +444,108 @@ def _rescaling(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     ]
 
 
-@_builds("Add")
-def _add(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
-    if any(node.shape != inputs[0].shape for node in inputs):
-        raise ModelError(f"layer '{layer.name}': Add of different shapes")
+_ELEMENTWISE: dict[str, type[n.Elementwise]] = {
+    "Add": n.Add,
+    "Multiply": n.Mul,
+    "Subtract": n.Sub,
+}
+
+
+@_builds(*_ELEMENTWISE)
+def _elementwise(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
+    kind = type(layer).__name__
     total, built = inputs[0], []
     for index, node in enumerate(inputs[1:]):
         last = index == len(inputs) - 2
         name = layer.name if last else f"{layer.name}/partial{index + 1}"
-        total = n.Add(name=name, inputs=[total, node], shape=node.shape)
+        if len(total.shape) != len(node.shape):
+            raise ModelError(f"layer '{layer.name}': {kind} of {total.shape} and {node.shape}")
+        shape = tuple(int(size) for size in np.broadcast_shapes(total.shape, node.shape))
+        total = _ELEMENTWISE[kind](name=name, inputs=[total, node], shape=shape)
         built.append(total)
     return list(built)
+
+
+@_builds("Concatenate")
+def _concatenate(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
+    behind = len(layer.output_shape) - (layer.axis % len(layer.output_shape))  # from the last axis
+    axis = len(inputs[0].shape) - behind
+    if axis < 0 or behind == len(layer.output_shape):
+        raise ModelError(f"layer '{layer.name}': Concatenate over the batch")
+    shape = list(inputs[0].shape)
+    shape[axis] = sum(node.shape[axis] for node in inputs)
+    return [n.Concatenation(name=layer.name, inputs=inputs, shape=tuple(shape), axis=axis)]
+
+
+def _as_image(layer: Any, source: n.Node) -> n.Node:
+    """A value with one row more where it has none."""
+    if len(source.shape) != 2:
+        return source
+    shape = (1, *source.shape)
+    return n.Reshape(name=f"{layer.name}/row", inputs=[source], shape=shape)
+
+
+def _new(node: n.Node, inputs: list[n.Node]) -> list[n.Node]:
+    return [] if node in inputs else [node]
+
+
+@_builds("QConv1D")
+def _conv1d(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
+    """A convolution along one row; behind it values keep the row."""
+    source = _as_image(layer, inputs[0])
+    codes, scales = weight_codes(
+        layer.name, "kernel", layer.kernel_quantizer_internal, layer.kernel
+    )
+    codes = codes.transpose(2, 0, 1)[:, np.newaxis]
+    scales = scales.transpose(2, 0, 1)[:, np.newaxis]
+    window, stride = int(layer.kernel_size[0]), int(layer.strides[0])
+    dilation = int(layer.dilation_rate[0])
+    padding = _padding_1d(layer, source.shape, window, stride, dilation)
+    _, columns = _out_size(source.shape, (1, window), (1, stride), (1, dilation), padding)
+    node = n.Linear(
+        name=layer.name,
+        inputs=[source],
+        shape=(1, columns, layer.filters),
+        kind="conv2d",
+        codes=codes,
+        scales=_per_channel(layer, "kernel", scales),
+        bias=layer_bias(layer, layer.filters),
+        stride=(1, stride),
+        dilation=(1, dilation),
+        padding=padding,
+    )
+    node = _ungrouped(node, source.shape[-1], layer.groups)
+    return _with_activation(layer, [*_new(source, inputs), node])
+
+
+def _padding_1d(
+    layer: Any, shape: tuple[int, ...], window: int, stride: int, dilation: int = 1
+) -> Padding:
+    if layer.padding == "causal":
+        return 0, 0, (window - 1) * dilation, 0
+    if layer.padding == "same":
+        return same_padding((1, shape[1]), (1, window), (1, stride), (1, dilation))
+    return 0, 0, 0, 0
+
+
+@_builds("MaxPooling1D", "AveragePooling1D")
+def _pooling_1d(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
+    source = _as_image(layer, inputs[0])
+    (window,), (stride,) = np.ravel(layer.pool_size), np.ravel(layer.strides)
+    padding = _padding_1d(layer, source.shape, int(window), int(stride))
+    kernel, strides = (1, int(window)), (1, int(stride))
+    _, columns = _out_size(source.shape, kernel, strides, (1, 1), padding)
+    kind: Literal["max", "average"] = "max" if "Max" in type(layer).__name__ else "average"
+    node = n.Pool(
+        name=layer.name,
+        inputs=[source],
+        shape=(1, columns, source.shape[2]),
+        kind=kind,
+        kernel=kernel,
+        stride=strides,
+        padding=padding,
+    )
+    return [*_new(source, inputs), node]
 
 
 def _average(layer: Any, source: n.Node) -> n.Pool | n.Mean:
@@ -452,9 +628,10 @@ def _global_mean(layer: Any, source: n.Node) -> list[n.Node]:
     return [mean, *_without_space(layer, mean)]
 
 
-@_builds("GlobalAveragePooling2D")
+@_builds("GlobalAveragePooling1D", "GlobalAveragePooling2D")
 def _global_average_pooling(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
-    return _global_mean(layer, inputs[0])
+    source = _as_image(layer, inputs[0])
+    return [*_new(source, inputs), *_global_mean(layer, source)]
 
 
 @_builds("QGlobalAveragePooling2D")
@@ -464,18 +641,19 @@ def _q_global_average_pooling(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     return _with_activation(layer, [*built, *_averaging_factor(layer, area, built[-1])])
 
 
-@_builds("GlobalMaxPooling2D")
+@_builds("GlobalMaxPooling1D", "GlobalMaxPooling2D")
 def _global_max_pooling(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
-    height, width, channels = inputs[0].shape
+    source = _as_image(layer, inputs[0])
+    height, width, channels = source.shape
     pool = n.Pool(
         name=layer.name,
-        inputs=inputs,
+        inputs=[source],
         shape=(1, 1, channels),
         kind="max",
         kernel=(height, width),
         stride=(1, 1),
     )
-    return [pool, *_without_space(layer, pool)]
+    return [*_new(source, inputs), pool, *_without_space(layer, pool)]
 
 
 @_builds("ZeroPadding2D")

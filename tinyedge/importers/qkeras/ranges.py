@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tinyedge.errors import DataError
 from tinyedge.graph.tensors import Quantization, as_batch
 from tinyedge.importers import nodes as n
 from tinyedge.importers.fusion import clamp_of
+from tinyedge.importers.lowering import FIXED_GRID
 from tinyedge.keras.environment import tensorflow as tf
 from tinyedge.keras.grids import Grid
 from tinyedge.samples.scaling import CLIPPED, pixel_range, scaled_pixels
@@ -79,6 +81,7 @@ def assign_grids(
                 input_range = (float(calibration.min()), float(calibration.max()))
         source.grid = Grid(Quantization.from_range(*input_range))
 
+    _fix(nodes)
     unknown = [
         node
         for node in nodes
@@ -104,6 +107,13 @@ def assign_grids(
             clamp = clamp_of(inherited.quantization, node.bounds)
             node.grid = Grid(inherited.quantization, clamp)
     return notes
+
+
+def _fix(nodes: list[n.Node]) -> None:
+    """Gives functions whose results lie on one grid that grid."""
+    for node in nodes:
+        if isinstance(node, n.Function) and node.kind in FIXED_GRID and not node.grid:
+            node.grid = Grid(FIXED_GRID[node.kind].output_quantization)
 
 
 def expected_pixels(nodes: list[n.Node]) -> Range:
@@ -246,8 +256,12 @@ def _compute(node: n.Node, inputs: list[tf.Tensor]) -> tf.Tensor:
             return inputs[0] * _float(node.scale) + _float(node.offset)
         case n.Activation():
             return inputs[0]
-        case n.Add():
-            return inputs[0] + inputs[1]
+        case n.Elementwise():
+            return _ELEMENTWISE[type(node)](inputs[0], inputs[1])
+        case n.Concatenation():
+            return tf.concat(inputs, 1 + node.axis)
+        case n.Function():
+            return _FUNCTIONS[node.kind](inputs[0], node.alpha)
         case n.Mean():
             return tf.reduce_mean(inputs[0], axis=(1, 2), keepdims=True)
         case n.Pad():
@@ -258,6 +272,19 @@ def _compute(node: n.Node, inputs: list[tf.Tensor]) -> tf.Tensor:
             return tf.reshape(inputs[0], (-1, *node.shape))
         case _:
             raise NotImplementedError(type(node).__name__)
+
+
+_ELEMENTWISE: dict[type[n.Node], Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    n.Add: operator.add,
+    n.Mul: operator.mul,
+    n.Sub: operator.sub,
+}
+_FUNCTIONS: dict[str, Callable[[tf.Tensor, float], tf.Tensor]] = {
+    "leaky_relu": tf.nn.leaky_relu,
+    "logistic": lambda x, _: tf.sigmoid(x),
+    "softmax": lambda x, _: tf.nn.softmax(x),
+    "tanh": lambda x, _: tf.tanh(x),
+}
 
 
 def _float(array: NDArray[np.float64]) -> tf.Tensor:

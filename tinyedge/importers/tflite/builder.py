@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import ModelError
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
-from tinyedge.graph.graph import Graph
+from tinyedge.graph.graph import Graph, State
 from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.importers.tflite.reader import TfliteOperator, TfliteTensor
 from tinyedge.naming import clean_name
@@ -25,6 +25,7 @@ class Builder:
     Attributes:
         tensors: by name.
         constants: int8 values by the tensor's name.
+        states: by the tensor's name.
         operators: in order.
         names: name in the graph of each activation of the file, by its index.
         notes: what the user should know.
@@ -32,6 +33,7 @@ class Builder:
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     constants: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
     operators: list[ops.Operator] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -46,20 +48,40 @@ class Builder:
         else:
             self._external = given.index
 
-    def graph(self, name: str, output: TfliteTensor) -> Graph:
-        """The graph, checked."""
+    def graph(
+        self, name: str, outputs: Sequence[TfliteTensor], result: Callable[[str], str]
+    ) -> Graph:
+        """The graph, checked.
+
+        Args:
+            name: of the graph.
+            outputs: of the file; several are joined.
+            result: gives the tensor of the graph to give out, for the only one that is the output.
+        """
         if not self.operators:
             raise ModelError("no operator computes anything")
-        if output.index not in self.names:
-            raise ModelError(f"the output, {output}, is not computed from the input in int8")
+        for output in outputs:
+            if output.index not in self.names:
+                raise ModelError(f"the output, {output}, is not computed from the input in int8")
+        names = tuple(self.names[output.index] for output in outputs)
+        given = result(names[0]) if len(names) == 1 else self._outputs(names)
         return Graph(
             clean_name(name),
             self.tensors,
             tuple(self.operators),
             self.input,
-            self.names[output.index],
+            given,
             constants=self.constants,
+            states=self.states,
         )
+
+    def _outputs(self, names: tuple[str, ...]) -> str:
+        """All outputs in one tensor."""
+        first = self.tensors[names[0]]
+        size = sum(self.tensors[name].size for name in names)
+        name = self.add_tensor("outputs", (size,), first.quantization)
+        self.operators.append(ops.Join(name=name, inputs=names, output=name))
+        return name
 
     def at_the_ends(self, operator: TfliteOperator) -> bool:
         """Whether this converts the input to int8, or the output from it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,16 @@ from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.result import ImportResult, file_hash
 from tinyedge.importers.tflite.blockers import SECTION, Blockers
 from tinyedge.importers.tflite.builder import Builder
+from tinyedge.importers.tflite.options import options_of
 from tinyedge.importers.tflite.reader import (
     TfliteModel,
     TfliteOperator,
     TfliteTensor,
     reading,
 )
+from tinyedge.importers.tflite.recurrent import RECURRENT_OPERATORS
+from tinyedge.importers.tflite.registry import HANDLERS, Handler, handles
+from tinyedge.importers.tflite.variables import VARIABLE_OPERATORS, Variables
 from tinyedge.naming import clean_name
 
 _ACTIVATIONS = {
@@ -39,17 +43,6 @@ _ACTIVATIONS = {
 }
 _INTEGER_TYPES = ("INT32", "INT64")
 _SEVERAL_OUTPUTS = ("SPLIT", "SPLIT_V", "UNPACK")
-
-Handler = Callable[[Builder, TfliteOperator], None]
-_HANDLERS: dict[str, Handler] = {}
-
-
-def _handles(*names: str) -> Callable[[Handler], Handler]:
-    def register(handler: Handler) -> Handler:
-        _HANDLERS.update(dict.fromkeys(names, handler))
-        return handler
-
-    return register
 
 
 def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> ImportResult:
@@ -64,16 +57,13 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         ModelError: as ``import_tflite``; all that blocks the file, each kind once.
     """
     blockers = Blockers()
-    if model.subgraphs != 1:
-        blockers.add(
-            ModelError(f"{model.subgraphs} subgraphs", "supported: one, without control flow")
-        )
-    for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
-        if len(tensors) != 1:
-            blockers.add(
-                ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
-            )
+    if len(model.inputs) != 1:
+        blockers.add(ModelError(f"{len(model.inputs)} inputs", hint="supported: one input"))
+    if not 1 <= len(model.outputs) <= ops.MAXIMUM_CONCATENATED:
+        told = f"supported: up to {ops.MAXIMUM_CONCATENATED}"
+        blockers.add(ModelError(f"{len(model.outputs)} outputs", hint=told))
     builder = Builder()
+    variables = Variables(builder, model.others)
     if model.inputs:
         with blockers.collecting():
             builder.begin(model.inputs[0])
@@ -83,10 +73,18 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         if _only_shapes(operator, results):
             continue
         with blockers.collecting(operator):
-            _add(builder, operator, blockers)
-        _go_on(builder, blockers, operator.outputs)
+            if operator.name in VARIABLE_OPERATORS:
+                with reading(str(operator)):
+                    variables.add(operator)
+            else:
+                _add(builder, operator, blockers)
+        if operator.name != "VAR_HANDLE":
+            _go_on(builder, blockers, operator.outputs)
+    with blockers.collecting():
+        variables.check_called()
     blockers.refuse()
-    graph = simplify(builder.graph(path.stem, model.outputs[0]))
+    variables.finish()
+    graph = simplify(builder.graph(path.stem, model.outputs, variables.result))
     if (ours := _exported(graph, model)) is not None:
         return ImportResult(ours, tuple(builder.notes))
     source = _source(model, path)
@@ -118,14 +116,17 @@ def _add(builder: Builder, operator: TfliteOperator, blockers: Blockers) -> None
     lost = any(tensor and tensor.index in blockers.lost for tensor in operator.inputs)
     if operator.name in ("QUANTIZE", "DEQUANTIZE") and (lost or builder.at_the_ends(operator)):
         return
-    handler = _HANDLERS.get(operator.name)
+    handler = HANDLERS.get(operator.name)
     if handler is None:
         raise ModelError(
             f"{operator}: this operator (version {operator.version}) is not supported",
-            hint=f"supported: {', '.join(sorted(_HANDLERS))} ({SECTION})",
+            hint=f"supported: {', '.join(sorted((*HANDLERS, *VARIABLE_OPERATORS)))} ({SECTION})",
         )
+    foreign = {"FLOAT32", "FLOAT16", "INT16", "UINT8"}
+    if operator.name in RECURRENT_OPERATORS:
+        foreign.remove("INT16")  # their states and weights, which they check themselves
     for tensor in (*operator.inputs, *operator.outputs):
-        if tensor and tensor.type in ("FLOAT32", "FLOAT16", "INT16", "UINT8"):
+        if tensor and tensor.type in foreign:
             raise ModelError(
                 f"{operator}: {tensor}",
                 hint="only fully int8 models can be imported: convert with full integer "
@@ -161,15 +162,6 @@ def _source(model: TfliteModel, path: Path) -> dict[str, Any]:
     if model.inputs[0].type == "UINT8":
         source["input_type"] = "uint8"  # a byte of a sample is the input itself
     return source
-
-
-def _options(operator: TfliteOperator, kind: str) -> Any:
-    """The options of an operator, of the table that the schema calls so."""
-    if operator.options_type != getattr(tflite.BuiltinOptions, kind) or not operator.options_table:
-        raise ModelError(f"{operator}: its options are not {kind}")
-    options = getattr(tflite, kind)()
-    options.Init(operator.options_table.Bytes, operator.options_table.Pos)
-    return options
 
 
 def _clamp(operator: TfliteOperator, options: Any, target: Quantization) -> ops.Pair:
@@ -253,7 +245,7 @@ def _convolution(
     """``axis`` and ``order`` as ``_weights`` takes them."""
 
     def handler(builder: Builder, operator: TfliteOperator) -> None:
-        options = _options(operator, table)
+        options = options_of(operator, table)
         source = builder.source(operator)
         weights, bias = _weights(operator, axis, order)
         if kind is ops.DepthwiseConv2D:
@@ -278,10 +270,10 @@ def _convolution(
     return handler
 
 
-@_handles("TRANSPOSE_CONV")
+@handles("TRANSPOSE_CONV")
 def _transpose_conv(builder: Builder, operator: TfliteOperator) -> None:
     """A convolution, with the window turned around, of the input with zeros between its cells."""
-    options = _options(operator, "TransposeConvOptions")
+    options = options_of(operator, "TransposeConvOptions")
     if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
         raise ModelError(f"{operator}: a fused activation, which TFLite-Micro does not heed")
     source = builder.source(operator, 2)
@@ -382,16 +374,16 @@ def _along(source: Tensor, axis: int, begin: int, size: int) -> tuple[ops.Shape,
     return tuple(begins), tuple(sizes), (1,) * len(sizes)
 
 
-_handles("CONV_2D")(_convolution(ops.Conv2D, "Conv2DOptions", 0, (0, 1, 2, 3)))
-_handles("DEPTHWISE_CONV_2D")(
+handles("CONV_2D")(_convolution(ops.Conv2D, "Conv2DOptions", 0, (0, 1, 2, 3)))
+handles("DEPTHWISE_CONV_2D")(
     _convolution(ops.DepthwiseConv2D, "DepthwiseConv2DOptions", 3, (3, 1, 2))
 )
 
 
-@_handles("FULLY_CONNECTED")
+@handles("FULLY_CONNECTED")
 def _fully_connected(builder: Builder, operator: TfliteOperator) -> None:
     """A matrix product; with several rows it is a convolution of one cell."""
-    options = _options(operator, "FullyConnectedOptions")
+    options = options_of(operator, "FullyConnectedOptions")
     if options.WeightsFormat() != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise ModelError(f"{operator}: shuffled weights")
     source = builder.source(operator)
@@ -429,7 +421,7 @@ def _fully_connected(builder: Builder, operator: TfliteOperator) -> None:
 
 def _elementwise(kind: type[ops.Elementwise], table: str) -> Handler:
     def handler(builder: Builder, operator: TfliteOperator) -> None:
-        options = _options(operator, table)
+        options = options_of(operator, table)
         operands = [builder.operand(operator, i, strip=True).name for i in range(2)]
         clamp = _clamp(operator, options, builder.target(operator))
         shape = kind(name=operator.name, inputs=(), output="").output_shape(
@@ -440,12 +432,12 @@ def _elementwise(kind: type[ops.Elementwise], table: str) -> Handler:
     return handler
 
 
-_handles("ADD")(_elementwise(ops.Add, "AddOptions"))
-_handles("SUB")(_elementwise(ops.Sub, "SubOptions"))
-_handles("MUL")(_elementwise(ops.Mul, "MulOptions"))
+handles("ADD")(_elementwise(ops.Add, "AddOptions"))
+handles("SUB")(_elementwise(ops.Sub, "SubOptions"))
+handles("MUL")(_elementwise(ops.Mul, "MulOptions"))
 
 
-@_handles("MAXIMUM", "MINIMUM")
+@handles("MAXIMUM", "MINIMUM")
 def _limit(builder: Builder, operator: TfliteOperator) -> None:
     """With one constant value, a clamp; the integers are compared as they are."""
     sides = [tensor for tensor in operator.inputs if tensor and tensor.index not in builder.names]
@@ -481,9 +473,9 @@ def _axis(operator: TfliteOperator, axis: int, rank: int) -> int:
     return axis % rank - 1
 
 
-@_handles("CONCATENATION")
+@handles("CONCATENATION")
 def _concatenation(builder: Builder, operator: TfliteOperator) -> None:
-    options = _options(operator, "ConcatenationOptions")
+    options = options_of(operator, "ConcatenationOptions")
     if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
         raise ModelError(f"{operator}: a fused activation")
     axis = _axis(operator, options.Axis(), len(operator.outputs[0].shape))
@@ -493,7 +485,7 @@ def _concatenation(builder: Builder, operator: TfliteOperator) -> None:
 
 def _pool2d(kind: type[ops.Pool2D]) -> Handler:
     def handler(builder: Builder, operator: TfliteOperator) -> None:
-        options = _options(operator, "Pool2DOptions")
+        options = options_of(operator, "Pool2DOptions")
         source = builder.source(operator)
         kernel = (options.FilterHeight(), options.FilterWidth())
         builder.finish(
@@ -508,18 +500,18 @@ def _pool2d(kind: type[ops.Pool2D]) -> Handler:
     return handler
 
 
-_handles("AVERAGE_POOL_2D")(_pool2d(ops.AveragePool2D))
-_handles("MAX_POOL_2D")(_pool2d(ops.MaxPool2D))
+handles("AVERAGE_POOL_2D")(_pool2d(ops.AveragePool2D))
+handles("MAX_POOL_2D")(_pool2d(ops.MaxPool2D))
 
 
 def _reduced_axes(operator: TfliteOperator, source: Tensor) -> list[int]:
     """The axes of the graph that a reduction goes over, sorted; -1 for the batch."""
-    _options(operator, "ReducerOptions")
+    options_of(operator, "ReducerOptions")
     rank = len(source.shape) + 1
     return sorted({_axis(operator, int(axis), rank) for axis in _numbers(operator, 1).ravel()})
 
 
-@_handles("MEAN")
+@handles("MEAN")
 def _mean(builder: Builder, operator: TfliteOperator) -> None:
     """Over any axes but the batch; they are brought to the front where others lie before them."""
     source = builder.source(operator)
@@ -538,7 +530,7 @@ def _mean(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish_reshaped(operator, (1, 1, channels), ops.Mean, given.name)
 
 
-@_handles("REDUCE_MAX")
+@handles("REDUCE_MAX")
 def _reduce_max(builder: Builder, operator: TfliteOperator) -> None:
     """Over rows and columns, which is a pooling with the whole input as its window."""
     source = builder.source(operator)
@@ -585,7 +577,7 @@ def _transposed(builder: Builder, source: Tensor, axes: tuple[int, ...]) -> Tens
     return builder.reshaped(source, shape)
 
 
-@_handles("TRANSPOSE")
+@handles("TRANSPOSE")
 def _transpose(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     rank = len(source.shape) + 1
@@ -603,12 +595,12 @@ def _transpose(builder: Builder, operator: TfliteOperator) -> None:
         builder.renamed(operator, _transposed(builder, source, axes))
 
 
-@_handles("SPACE_TO_DEPTH", "DEPTH_TO_SPACE")
+@handles("SPACE_TO_DEPTH", "DEPTH_TO_SPACE")
 def _blocks(builder: Builder, operator: TfliteOperator) -> None:
     """Rows of cells of a block, of which the middle two axes change places."""
     source = builder.source(operator)
     there = operator.name == "DEPTH_TO_SPACE"
-    options = _options(operator, "DepthToSpaceOptions" if there else "SpaceToDepthOptions")
+    options = options_of(operator, "DepthToSpaceOptions" if there else "SpaceToDepthOptions")
     block = int(options.BlockSize())
     if len(source.shape) != 3 or block < 1:
         raise ModelError(f"{operator}: blocks of {block} of {source.shape}")
@@ -627,7 +619,7 @@ def _blocks(builder: Builder, operator: TfliteOperator) -> None:
         builder.finish_reshaped(operator, given, ops.Transpose, whole.name, axes=(0, 2, 1, 3))
 
 
-@_handles("SLICE")
+@handles("SLICE")
 def _slice(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     shape = (1, *source.shape)
@@ -642,9 +634,9 @@ def _slice(builder: Builder, operator: TfliteOperator) -> None:
     _take(builder, operator, source, fields)
 
 
-@_handles("STRIDED_SLICE")
+@handles("STRIDED_SLICE")
 def _strided_slice(builder: Builder, operator: TfliteOperator) -> None:
-    options = _options(operator, "StridedSliceOptions")
+    options = options_of(operator, "StridedSliceOptions")
     source = builder.source(operator)
     shape = (1, *source.shape)
     numbers = [_numbers(operator, position).ravel().tolist() for position in (1, 2, 3)]
@@ -714,14 +706,14 @@ def _take(
     )
 
 
-@_handles("SPLIT", "SPLIT_V", "UNPACK")
+@handles("SPLIT", "SPLIT_V", "UNPACK")
 def _split(builder: Builder, operator: TfliteOperator) -> None:
     """Parts of a tensor, one behind the other along an axis."""
     count = len(operator.outputs)
     source = builder.source(operator, int(operator.name == "SPLIT"))
     rank = len(source.shape) + 1
     if operator.name == "UNPACK":
-        options = _options(operator, "UnpackOptions")
+        options = options_of(operator, "UnpackOptions")
         axis = _axis(operator, options.Axis(), rank)
         if options.Num() != count:
             raise ModelError(f"{operator}: {options.Num()} parts into {count} outputs")
@@ -747,11 +739,11 @@ def _split(builder: Builder, operator: TfliteOperator) -> None:
         begin += size
 
 
-@_handles("PACK")
+@handles("PACK")
 def _pack(builder: Builder, operator: TfliteOperator) -> None:
     """Tensors behind each other along a new axis."""
     given = operator.outputs[0]
-    options = _options(operator, "PackOptions")
+    options = options_of(operator, "PackOptions")
     axis = _axis(operator, options.Axis(), len(given.shape))
     if axis < 0:
         raise ModelError(f"{operator}: along the batch")
@@ -766,7 +758,7 @@ def _pack(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Concatenation, *names, axis=axis)
 
 
-@_handles("TILE")
+@handles("TILE")
 def _tile(builder: Builder, operator: TfliteOperator) -> None:
     """A tensor behind itself, along one axis after the other."""
     source = builder.source(operator)
@@ -782,7 +774,7 @@ def _tile(builder: Builder, operator: TfliteOperator) -> None:
     builder.renamed(operator, source)
 
 
-@_handles("PAD", "PADV2")
+@handles("PAD", "PADV2")
 def _pad(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     amounts = _numbers(operator, 1)
@@ -808,7 +800,7 @@ def _pad(builder: Builder, operator: TfliteOperator) -> None:
     )
 
 
-@_handles("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+@handles("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 def _reshape(builder: Builder, operator: TfliteOperator) -> None:
     """The output's shape is known, wherever it was computed from."""
     source, given = builder.source(operator), operator.outputs[0]
@@ -820,12 +812,12 @@ def _reshape(builder: Builder, operator: TfliteOperator) -> None:
     builder.renamed(operator, source)
 
 
-@_handles("QUANTIZE")
+@handles("QUANTIZE")
 def _quantize(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Requantize, builder.source(operator).name)
 
 
-@_handles("RELU")
+@handles("RELU")
 def _relu(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     if source.quantization == builder.target(operator):
@@ -834,7 +826,7 @@ def _relu(builder: Builder, operator: TfliteOperator) -> None:
         builder.finish(operator, ops.Relu, source.name)
 
 
-@_handles("RELU6")
+@handles("RELU6")
 def _relu6(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     if source.quantization == builder.target(operator):
@@ -847,18 +839,18 @@ def _relu6(builder: Builder, operator: TfliteOperator) -> None:
         builder.finish(operator, ops.Relu6, source.name)
 
 
-@_handles("LEAKY_RELU")
+@handles("LEAKY_RELU")
 def _leaky_relu(builder: Builder, operator: TfliteOperator) -> None:
-    alpha = float(_options(operator, "LeakyReluOptions").Alpha())
+    alpha = float(options_of(operator, "LeakyReluOptions").Alpha())
     builder.finish(operator, ops.LeakyRelu, builder.source(operator).name, alpha=alpha)
 
 
-@_handles("HARD_SWISH")
+@handles("HARD_SWISH")
 def _hard_swish(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.HardSwish, builder.source(operator).name)
 
 
-@_handles("PRELU")
+@handles("PRELU")
 def _prelu(builder: Builder, operator: TfliteOperator) -> None:
     source, slope = builder.source(operator), builder.operand(operator, 1, strip=True)
     builder.finish(operator, ops.Prelu, source.name, slope.name)
@@ -866,7 +858,7 @@ def _prelu(builder: Builder, operator: TfliteOperator) -> None:
 
 def _resize(kind: type[ops.Resize], table: str) -> Handler:
     def handler(builder: Builder, operator: TfliteOperator) -> None:
-        options = _options(operator, table)
+        options = options_of(operator, table)
         size = _numbers(operator, 1).ravel().tolist()
         if len(size) != 2:
             raise ModelError(f"{operator}: a size of {size}")
@@ -882,26 +874,26 @@ def _resize(kind: type[ops.Resize], table: str) -> Handler:
     return handler
 
 
-_handles("RESIZE_NEAREST_NEIGHBOR")(_resize(ops.ResizeNearest, "ResizeNearestNeighborOptions"))
-_handles("RESIZE_BILINEAR")(_resize(ops.ResizeBilinear, "ResizeBilinearOptions"))
+handles("RESIZE_NEAREST_NEIGHBOR")(_resize(ops.ResizeNearest, "ResizeNearestNeighborOptions"))
+handles("RESIZE_BILINEAR")(_resize(ops.ResizeBilinear, "ResizeBilinearOptions"))
 
 
-@_handles("LOGISTIC")
+@handles("LOGISTIC")
 def _logistic(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Logistic, builder.source(operator).name)
 
 
-@_handles("TANH")
+@handles("TANH")
 def _tanh(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Tanh, builder.source(operator).name)
 
 
-@_handles("SOFTMAX")
+@handles("SOFTMAX")
 def _softmax(builder: Builder, operator: TfliteOperator) -> None:
-    beta = float(_options(operator, "SoftmaxOptions").Beta())
+    beta = float(options_of(operator, "SoftmaxOptions").Beta())
     builder.finish(operator, ops.Softmax, builder.source(operator).name, beta=beta)
 
 
-@_handles("LOG_SOFTMAX")
+@handles("LOG_SOFTMAX")
 def _log_softmax(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.LogSoftmax, builder.source(operator).name)

@@ -28,6 +28,7 @@ _SCHEMA_VERSION = 3
 _LONGEST_NAME = 1024
 """Bytes. Of a longer name, as TensorFlow's converter joins them, so many and a hash are kept."""
 _MOST_AXES = 8
+_MOST_SUBGRAPHS = 16
 _MOST_SHARING = 16
 """How often the bytes of a file may be read as constants, or names; tensors may share a buffer."""
 _NPU_OPERATORS = ("ethos-u", "edgetpu", "vela", "neutron", "tidl")
@@ -52,7 +53,13 @@ _DAMAGE = (
     struct.error,
 )
 """What reading a damaged file through the schema's package can raise."""
-_DTYPES = {"INT8": np.int8, "UINT8": np.uint8, "INT32": np.int32, "FLOAT32": np.float32}
+_DTYPES = {
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "FLOAT32": np.float32,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +75,7 @@ class TfliteTensor:
         zero_points: int64 (n,).
         axis: the axis that scales belong to, where there are several.
         values: of a constant; None for an activation, and where the type is not one of int8, uint8,
-            int4, int32 and float32.
+            int4, int16, int32 and float32.
     """
 
     index: int
@@ -114,11 +121,11 @@ class TfliteOperator:
 
 @dataclass(frozen=True, eq=False)
 class TfliteModel:
-    """The first subgraph of a file.
+    """A file: its first subgraph, and the operators of the others.
 
     Attributes:
         description: what the producer wrote of itself.
-        subgraphs: how many the file has.
+        others: operators of the subgraphs behind the first, which it may call.
         operators: in the order they run.
         inputs: of the subgraph.
         outputs: of the subgraph.
@@ -126,7 +133,7 @@ class TfliteModel:
     """
 
     description: str
-    subgraphs: int
+    others: tuple[tuple[TfliteOperator, ...], ...]
     operators: tuple[TfliteOperator, ...]
     inputs: tuple[TfliteTensor, ...]
     outputs: tuple[TfliteTensor, ...]
@@ -170,6 +177,7 @@ class _Reader:
         self._model = tflite.Model.GetRootAs(data, 0)
         self._tensors: dict[int, TfliteTensor] = {}
         self._inputs = 0
+        self._operators = 0
         self._constant_bytes = 0
         self._name_bytes = 0
 
@@ -180,21 +188,34 @@ class _Reader:
         if not subgraphs:
             raise ModelError("0 subgraphs", hint="copy or export it again")
         self._refuse_npu()
-        self._graph = self._model.Subgraphs(0)
-        count = self._length(self._graph.OperatorsLength)
-        check_operator_count(count)
-        operators = []
-        for index in range(count):
-            with reading(f"operator {index}"):
-                operators.append(self._operator(index))
+        others = []
+        for index in range(1, min(subgraphs, _MOST_SUBGRAPHS)):
+            with reading(f"subgraph {index}"):
+                others.append(self._body(index))
+        operators = self._body(0)
+        if subgraphs > _MOST_SUBGRAPHS:
+            raise ModelError(f"{subgraphs} subgraphs, allowed: up to {_MOST_SUBGRAPHS}")
         return TfliteModel(
             description=self._text(self._model.Description()),
-            subgraphs=subgraphs,
-            operators=tuple(operators),
+            others=tuple(others),
+            operators=operators,
             inputs=tuple(map(self._tensor, _integers(self._graph.InputsAsNumpy()))),
             outputs=tuple(map(self._tensor, _integers(self._graph.OutputsAsNumpy()))),
             metadata=dict(self._metadata()),
         )
+
+    def _body(self, index: int) -> tuple[TfliteOperator, ...]:
+        """The operators of a subgraph, whose tensors are those that are read from then on."""
+        self._graph = self._model.Subgraphs(index)
+        self._tensors = {}
+        count = self._length(self._graph.OperatorsLength)
+        self._operators += count
+        check_operator_count(self._operators)
+        operators = []
+        for each in range(count):
+            with reading(f"operator {each}"):
+                operators.append(self._operator(each))
+        return tuple(operators)
 
     def _refuse_npu(self) -> None:
         """Refuses a file whose operators a compiler has turned into an NPU's commands."""
@@ -265,6 +286,8 @@ class _Reader:
                     f"tensor '{name}': {scales.size} scales, {zero_points.size} zero points"
                 )
         data = self._buffer(name, tensor.Buffer())
+        if data is not None and tensor.IsVariable():
+            raise ModelError(f"tensor '{name}': a variable that has values")
         self._constant_bytes += 0 if data is None else data.size
         if self._constant_bytes > _MOST_SHARING * len(self._data):
             raise ValueError(f"{self._constant_bytes} bytes of constants")

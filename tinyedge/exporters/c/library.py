@@ -1,0 +1,164 @@
+"""From an integer graph to ``<name>.c`` and ``<name>.h``, a model to embed: docs/embedding.md."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.exporters.c.export import export_c
+from tinyedge.exporters.c.kernels import Array, CodeOptions
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.memory import ALIGNMENT
+from tinyedge.graph.tensors import Tensor
+from tinyedge.templates import render_template
+
+API_VERSION = 1
+"""Of the functions that ``<name>.h`` declares; docs/embedding.md says when it rises."""
+
+_LAYOUTS = {
+    "int8_t": "i1",
+    "uint8_t": "u1",
+    "int16_t": "<i2",
+    "uint16_t": "<u2",
+    "int32_t": "<i4",
+    "uint32_t": "<u4",
+    "te_scale": "<i4,<i4,<i4,<i2,u1,i1",
+    "te_resize_cell": "<u2,<u2,<i2",
+}
+"""How the elements of constant arrays lie in memory, none with padding."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or an output.
+
+    Attributes:
+        direction: ``input`` or ``output``.
+        name: of the structs' member and of the functions.
+        tensor: its shape and quantization.
+        offset: in the arena, in bytes.
+    """
+
+    direction: str
+    name: str
+    tensor: Tensor
+    offset: int
+
+    @property
+    def macro(self) -> str:
+        """What its constants are called after the model's name."""
+        return self.name.upper()
+
+    @property
+    def scale(self) -> str:
+        """A float literal with all digits of the scale."""
+        text = f"{self.tensor.quantization.scale:.9g}"
+        return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
+
+
+@dataclass(frozen=True)
+class CLibrary:
+    """A model as a C library, the runtime not included.
+
+    Attributes:
+        files: file name to content.
+        runtime_sources: the runtime's ``.c`` files that it calls.
+        context: what its templates were given.
+    """
+
+    files: dict[str, str]
+    runtime_sources: tuple[str, ...]
+    context: dict[str, Any]
+
+
+def export_library(
+    graph: Graph,
+    options: CodeOptions,
+    name: str,
+    runtime_id: str,
+    labels: tuple[str, ...] = (),
+) -> CLibrary:
+    """Generates the library's code. The same arguments give the same text.
+
+    Args:
+        graph: the graph.
+        options: what the code is made for.
+        name: what its functions and files are called by, a C identifier.
+        runtime_id: eight hexadecimal digits, which ``te_api.h`` has to have, too.
+        labels: names of the classes; none where they are not known.
+    """
+    exported = export_c(graph, options)
+    code = exported.context
+    verified = {
+        f"{layer.identifier}_{array.name}": constant_bytes(array)
+        for layer in code["layers"]
+        for array in layer.kernel.arrays
+    }
+    fixed = graph.constants | {name: state.initial for name, state in graph.states.items()}
+    for tensor, values in fixed.items():
+        if tensor in code["constant_names"]:  # other states begin with one value throughout
+            verified[code["constant_names"][tensor]] = values.tobytes()
+    crc = 0
+    for content in verified.values():
+        crc = zlib.crc32(content, crc)
+    headers = {*code["headers"], "te_instance.h", "te_memory.h"}
+    context: dict[str, Any] = {
+        **code,
+        "state_size": _aligned(exported.plan.state_size),
+        "core": options.core,
+        "everywhere": options.features.flash_apart,
+        "name": name,
+        "macro": name.upper(),
+        "api_version": API_VERSION,
+        "runtime_id": runtime_id,
+        "alignment": ALIGNMENT,
+        "arena_size": _aligned(exported.plan.size),
+        "inputs": [Port("input", "input", graph.input_tensor, exported.plan.offsets[graph.input])],
+        "outputs": [
+            Port("output", "output", graph.output_tensor, exported.plan.offsets[graph.output])
+        ],
+        "labels": [c_string(label) for label in labels],
+        "headers": sorted(headers),
+        "verified": list(verified),
+        "crc": crc,
+        "constant_bytes": sum(map(len, verified.values())),
+        "weight_bytes": exported.weight_bytes,
+        "macs": sum(layer.macs for layer in exported.layers),
+    }
+    return CLibrary(
+        files={
+            f"{name}.{kind}": render_template(f"library/model.{kind}.j2", context)
+            for kind in ("c", "h")
+        },
+        runtime_sources=(*exported.runtime_sources, "te_crc32.c", "te_instance.c"),
+        context=context,
+    )
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def constant_bytes(array: Array) -> bytes:
+    """A constant array as it lies in a little-endian memory."""
+    layout = np.dtype(_LAYOUTS[array.ctype])
+    values: NDArray[np.integer] = array.values
+    if layout.names is None:
+        return values.astype(layout).tobytes()
+    records = np.empty(len(values), layout)
+    for column, member in enumerate(layout.names):
+        records[member] = values[:, column]
+    return records.tobytes()
+
+
+def c_string(text: str) -> str:
+    """A C literal of a text's UTF-8."""
+    encoded = "".join(
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}"
+        for byte in text.encode()
+    )
+    return f'"{encoded}"'

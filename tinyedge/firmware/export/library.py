@@ -1,0 +1,166 @@
+"""A converted model as a C library to embed: its code, the runtime that it uses, a CMake target."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import tinyedge
+from tinyedge.errors import UsageError
+from tinyedge.exporters.c import CodeOptions
+from tinyedge.exporters.c.export import c_identifiers
+from tinyedge.exporters.c.library import CLibrary, export_library
+from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.firmware.export.folder import with_manifest, write_folder
+from tinyedge.templates import data_folder, render_template
+
+_LONGEST_NAME = 63
+_NAME = re.compile(f"[A-Za-z][A-Za-z0-9_]{{0,{_LONGEST_NAME - 1}}}")
+_PREFIXES = ("te_", "tinyedge")
+"""What the names of the runtime begin with."""
+
+_HEADERS = re.compile(
+    "aio|alloca|assert|complex|cpio|ctype|dirent|dlfcn|elf|endian|errno|error|fcntl|features|fenv|"
+    "float|fmtmsg|fnmatch|ftw|getopt|glob|grp|iconv|ifaddrs|inttypes|io|iso646|langinfo|libgen|"
+    "libintl|limits|link|locale|malloc|math|memory|mntent|monetary|mqueue|ndbm|netdb|newlib|new|"
+    "nl_types|poll|pthread|pwd|regex|resolv|sched|search|semaphore|setjmp|shadow|signal|spawn|"
+    "stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|"
+    "stropts|syscall|sysexits|syslog|tar|termio|termios|tgmath|thread|threads|time|trace|ucontext|"
+    "ulimit|unistd|utime|utmpx|values|version|wait|wchar|wctype|windows|wordexp"
+)
+"""Headers of C, C++ and POSIX, which a model's of the same name would hide."""
+
+_TARGETS = re.compile("all|clean|depend|edit_cache|help|install|package|rebuild_cache|test")
+"""What CMake and make call targets of their own."""
+
+_TEMPLATES = ("CMakeLists.txt", "LICENSE.txt", "README.md", "library.json")
+_INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
+_LICENSE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library that was written.
+
+    Attributes:
+        name: what its functions and files are called by.
+        files: paths in its folder, sorted.
+    """
+
+    name: str
+    files: tuple[str, ...]
+
+
+def export_c_library(
+    model: ConvertedModel,
+    folder: Path,
+    name: str | None,
+    command: str,
+    labels: tuple[str, ...] = (),
+) -> Library:
+    """Writes the library's folder, all of it or nothing.
+
+    Args:
+        model: what ``convert`` wrote.
+        folder: see ``write_folder``.
+        name: of functions, macros and files; that of the model by default.
+        command: the command line that asks for it.
+        labels: names of the classes; none where they are not known.
+
+    Raises:
+        UsageError: the name is none of a library, or means something else in C or CMake; or there
+            are more or fewer labels than outputs.
+        FileError: the folder holds something of the user's; see ``write_folder``.
+        OSError: something cannot be written.
+    """
+    chosen = c_identifiers([model.graph.name])[model.graph.name] if name is None else name
+    check_library_name(chosen)
+    classes = model.graph.output_tensor.size
+    if labels and len(labels) != classes:
+        raise UsageError(f"{len(labels)} labels are given; the model has {classes} outputs")
+    files = library_files(model, chosen, command, labels)
+    facts = {"format": "c", "name": chosen, "model": model.graph.name, "command": command}
+    written = with_manifest(files, facts)
+    write_folder(folder, written)
+    return Library(chosen, tuple(sorted(written)))
+
+
+def check_library_name(name: str) -> None:
+    """Refuses a name that no function can have, or that C, CMake or the runtime use already."""
+    hint = "--name NAME gives the library another"
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name of a library; allowed: a letter, then up to "
+            f"{_LONGEST_NAME - 1} letters, digits and _",
+            hint,
+        )
+    lowered = name.lower()
+    if lowered.startswith(_PREFIXES):
+        raise UsageError(f"'{name}': what begins so names a part of the runtime", hint)
+    if _HEADERS.fullmatch(lowered):
+        raise UsageError(f"'{name}.h' is a header of the C library", hint)
+    if _TARGETS.fullmatch(lowered):
+        raise UsageError(f"'{name}' is a target of every CMake project", hint)
+
+
+def library_files(
+    model: ConvertedModel, name: str, command: str, labels: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """The library's files by their path in it; see ``export_c_library``."""
+    library, runtime = library_sources(model, name, labels)
+    context = {
+        **library.context,
+        "title": model.graph.name,
+        "hash": model.graph.hash,
+        "command": command,
+        "version": tinyedge.__version__,
+        "sources": [path for path in runtime if path.endswith(".c")],
+    }
+    files = {path: render_template(f"library/{path}.j2", context) for path in _TEMPLATES}
+    files |= library.files
+    return files | {f"runtime/{path}": text for path, text in runtime.items()}
+
+
+def library_sources(
+    model: ConvertedModel, name: str, labels: tuple[str, ...] = ()
+) -> tuple[CLibrary, dict[str, str]]:
+    """The code of a model, and the files of the runtime that it uses, by name.
+
+    Args:
+        model: what ``convert`` wrote.
+        name: of functions, macros and files.
+        labels: names of the classes; none where they are not known.
+    """
+    options = CodeOptions(model.manifest["core"], model.manifest["optimize"])
+    runtime = _runtime()
+    runtime_id = hashlib.sha256("".join(runtime.values()).encode()).hexdigest()[:8]
+    library = export_library(model.graph, options, name, runtime_id, labels)
+    runtime["te_api.h"] = render_template("library/te_api.h.j2", {"runtime_id": runtime_id})
+    used = _used(runtime, [*library.files.values()], library.runtime_sources)
+    return library, {path: _LICENSE + runtime[path] for path in used}
+
+
+def _runtime() -> dict[str, str]:
+    """All files of the runtime that a library may use, but ``te_api.h``, by name."""
+    templates = data_folder("firmware_templates")
+    paths = [
+        *(templates / "runtime").glob("*.[ch]"),
+        *(templates / "library").glob("*.[ch]"),
+        *(templates / "harness").glob("te_crc32.[ch]"),
+    ]
+    named = sorted(paths, key=lambda path: path.name)
+    return {path.name: path.read_text(encoding="utf-8") for path in named}
+
+
+def _used(runtime: dict[str, str], texts: list[str], sources: tuple[str, ...]) -> list[str]:
+    """The sources, and all headers of the runtime that they or the texts include; sorted."""
+    used: set[str] = set()
+    wanted = set(sources)
+    for text in texts:
+        wanted.update(_INCLUDE.findall(text))
+    while new := {name for name in wanted - used if name in runtime}:
+        used |= new
+        wanted = {header for name in new for header in _INCLUDE.findall(runtime[name])}
+    return sorted(used)
