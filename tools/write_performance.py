@@ -75,7 +75,7 @@ firmware (`stack_peak` of `tools/bench_kernels.py --json`).
 
 Ternary weights take 1.6 bits (base 3), or 2 - z where more than 0.4 of them are zero (prefix code).
 
-## Other cores, ternary and 8 bits
+## Other cores, ternary
 
 {cores}
 
@@ -135,7 +135,7 @@ def page() -> str:
 
     speed = rows(tuple(BENCHMARKS), (2, 4, 8), CodeOptions())
     others = [core for core in BOARDS if core != "cortex-m4"]
-    cores = [row for core in others for row in rows(NETWORKS, (2, 8), CodeOptions(core))]
+    cores = [row for core in others for row in rows(NETWORKS, (2,), CodeOptions(core))]
     size = rows((*NETWORKS, "stq"), (2,), CodeOptions(optimize="size"))
     if wrong := [row for row in (*speed, *size, *cores) if row.mismatches]:
         raise SystemExit(f"outputs differ from the reference: {wrong}")
