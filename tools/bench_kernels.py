@@ -179,18 +179,7 @@ Before = dict[Key, tuple[float, float | None]]
 
 def table(rows: list[Row], before: Before) -> str:
     """The rows as a Markdown table; an earlier run's counts beside them."""
-    heads = [
-        "name",
-        "core",
-        "bits",
-        "for",
-        "MACs",
-        "insn/MAC",
-        "cycles/MAC",
-        "code",
-        "runtime",
-        "weights",
-    ]
+    heads = ["name", "core", "bits", "for", "MACs", "insn/MAC", "cycles/MAC"]
     heads += ["code", "runtime", "weights", "flash", "arena", "bound", "mismatches"]
     heads += ["insn before", "change", "cycles before", "change"] if before else []
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
