@@ -85,21 +85,26 @@ The Cortex-M0's code runs on QEMU's Cortex-M3, which executes it unchanged, one 
 
 - **Tables of partial sums** (`te_conv2d_lut_s8`; binary and ternary convolution, any core). Four ternary
   weights have 81 possible contributions to an output. All are summed up once for eight positions, in
-  16-bit lanes, and the packed weights are the index of their sum: eight instructions make 32 MACs.
+  16-bit lanes, each from the one before, and the packed weights are the index of their sum. Two indices
+  are loaded one behind the other, and sums stay in registers for up to eight tables.
 - **Four products in one multiplication** (`te_conv1x1_quad_s8`, `te_fully_connected_quad_s8`; DSP extension):
   two columns and two output channels share a `smlad`.
 - **Two channels in one lane** (`te_conv2d_dsp_s8`, `te_fully_connected_dsp_s8`; 8 and 4 bits, DSP extension):
-  `a + 256 * b` is multiplied as it is, and so is its low byte; the difference holds b's sum.
+  `a + 256 * b` is multiplied as it is, and so is its low byte; the difference holds b's sum. A convolution
+  of 8 bits computes two pixels of four channels at a time, with single loads, which take less time on a
+  Cortex-M4 than one of several words.
 - **Two columns in one word** (`te_depthwise_conv2d_pair_s8`): one multiplication by a weight serves
   both.
+- **Bytes without sign** (`te_conv2d_patch_s8`; 8 bits, no DSP extension): each input is loaded once for two
+  channels, on a Cortex-M3 for four.
 - Kernels gather each input once, so most outputs are written over their inputs, and a network
   needs little more than one buffer (`arena.svg` in a converted folder shows the plan).
 
 For how many products packed sums hold is worked out by the exporter from the actual weights, for any
 input; where they would not, the kernel takes them out in time, or another kernel is chosen.
 
-8-bit weights without the DSP extension (M0, M3) and 4-bit ones there are slower, as the
-plain C kernels compute them. The Cortex-M55 uses Helium for tables only, else its DSP extension.
+4-bit weights without the DSP extension (M0, M3) are slower, as the plain C kernels compute them, and so are
+ternary matrix products there. The Cortex-M55 uses Helium for tables only, else its DSP extension.
 """
 
 

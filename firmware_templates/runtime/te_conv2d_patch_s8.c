@@ -16,7 +16,23 @@ static TE_NOINLINE int32_t gather_row(const te_conv2d_patch *layer, const int8_t
     int32_t sum = 0;
     if (inside && first >= 0 && last <= width) {
         const int8_t *end = line + last;
-        for (line += first; line < end;) {
+        line += first;
+#if !defined(TE_THUMB1)
+        /* Sums of bytes 0 and 2, and of 1 and 3, in lanes of 16 bits: 128 words fit. */
+        while (end - line >= 4) {
+            const int8_t *stop = end - line < 4 * 128 ? end - 3 : line + 4 * 128;
+            uint32_t lanes = 0;
+            while (line < stop) {
+                const uint32_t word = te_load_word(line) ^ 0x80808080u;
+                te_store_word((int8_t *)patch, word);
+                lanes = te_add_odd_bytes(te_add_even_bytes(lanes, word), word);
+                line += 4;
+                patch += 4;
+            }
+            sum += (int32_t)(lanes & 0xffffu) + (int32_t)(lanes >> 16);
+        }
+#endif
+        while (line < end) {
             const uint8_t value = (uint8_t)*line++ ^ 0x80u;
             *patch++ = value;
             sum += value;
@@ -47,16 +63,26 @@ static inline void dot_pair(const uint8_t *patch, const uint8_t *weights, int32_
     "ldrb r4, [%[weights], #" at_b "]\n"                                                           \
     "muls r4, r3, r4\n"                                                                            \
     "adds %[b], %[b], r4\n"
+#define TE_FOUR(loop)                                                                              \
+    __asm__ volatile(".syntax unified\n"                                                           \
+                     "1:\n" TE_COLUMN("0", "0", "1") TE_COLUMN("1", "2", "3")                      \
+                         TE_COLUMN("2", "4", "5") TE_COLUMN("3", "6", "7") loop                    \
+                     : [patch] "+l"(patch), [weights] "+l"(weights), [a] "+l"(a), [b] "+l"(b)      \
+                     : [end] "h"(end)                                                              \
+                     : "r3", "r4", "cc", "memory")
     const uint8_t *end = patch + columns;
-    __asm__ volatile(".syntax unified\n"
-                     "1:\n" TE_COLUMN("0", "0", "1") TE_COLUMN("1", "2", "3")
-                         TE_COLUMN("2", "4", "5") TE_COLUMN("3", "6", "7") "adds %[patch], #4\n"
-                                                                           "adds %[weights], #8\n"
-                                                                           "cmp %[patch], %[end]\n"
-                                                                           "bcc 1b\n"
-                     : [patch] "+l"(patch), [weights] "+l"(weights), [a] "+l"(a), [b] "+l"(b)
-                     : [end] "h"(end)
-                     : "r3", "r4", "cc", "memory");
+    if (columns & 4) {
+        TE_FOUR("adds %[patch], #4\n"
+                "adds %[weights], #8\n");
+    }
+    if (patch < end) {
+        TE_FOUR(TE_COLUMN("4", "8", "9") TE_COLUMN("5", "10", "11") TE_COLUMN("6", "12", "13")
+                    TE_COLUMN("7", "14", "15") "adds %[patch], #8\n"
+                                               "adds %[weights], #16\n"
+                                               "cmp %[patch], %[end]\n"
+                                               "bcc 1b\n");
+    }
+#undef TE_FOUR
 #undef TE_COLUMN
 #else
     for (; columns > 0; columns -= 4) {
@@ -80,6 +106,52 @@ static inline void dot_pair(const uint8_t *patch, const uint8_t *weights, int32_
     *sum_b = b;
 }
 
+#if !defined(TE_THUMB1)
+/* The same with four, of which the later two lie behind the first: an input is loaded once for all. */
+static inline void dot_two_pairs(const uint8_t *patch, const uint8_t *weights, int32_t columns,
+                                 uint32_t *sums)
+{
+    const uint8_t *later = weights + 2 * columns;
+    const uint8_t *end = patch + columns;
+    uint32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+#if defined(TE_THUMB2)
+    uint32_t value, one, other;
+#define TE_COLUMN                                                                                  \
+    "ldrb %[value], [%[patch]], #1\n"                                                              \
+    "ldrb %[one], [%[weights]], #1\n"                                                              \
+    "ldrb %[other], [%[later]], #1\n"                                                              \
+    "mla %[a], %[value], %[one], %[a]\n"                                                           \
+    "mla %[c], %[value], %[other], %[c]\n"                                                         \
+    "ldrb %[one], [%[weights]], #1\n"                                                              \
+    "ldrb %[other], [%[later]], #1\n"                                                              \
+    "mla %[b], %[value], %[one], %[b]\n"                                                           \
+    "mla %[d], %[value], %[other], %[d]\n"
+    __asm__ volatile("1:\n" TE_COLUMN TE_COLUMN TE_COLUMN TE_COLUMN "cmp %[patch], %[end]\n"
+                     "bcc 1b\n"
+                     : [patch] "+r"(patch), [weights] "+r"(weights), [later] "+r"(later),
+                       [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [value] "=&r"(value),
+                       [one] "=&r"(one), [other] "=&r"(other)
+                     : [end] "r"(end)
+                     : "cc", "memory");
+#undef TE_COLUMN
+#else
+    for (; patch < end; patch++) {
+        const uint32_t value = *patch;
+        a += value * weights[0];
+        b += value * weights[1];
+        c += value * later[0];
+        d += value * later[1];
+        weights += 2;
+        later += 2;
+    }
+#endif
+    sums[0] = a;
+    sums[1] = b;
+    sums[2] = c;
+    sums[3] = d;
+}
+#endif
+
 static TE_NOINLINE int8_t scaled(const te_scale *scale, const te_activation *activation,
                                  int32_t sum)
 {
@@ -93,7 +165,18 @@ static TE_NOINLINE void compute_cell(const te_conv2d_patch *layer, const uint8_t
     const te_scale *scale = layer->scale;
     const uint8_t *weights = layer->packed;
     const uint32_t offset = (uint32_t)(-128 * total);
-    for (int32_t rest = layer->output.channels; rest > 0; rest -= 2) {
+    int32_t rest = layer->output.channels;
+#if !defined(TE_THUMB1)
+    for (; rest >= 4; rest -= 4) {
+        uint32_t sums[4] = {offset, offset, offset, offset};
+        dot_two_pairs(patch, weights, layer->columns, sums);
+        for (int32_t i = 0; i < 4; i++) {
+            *output++ = scaled(scale++, activation, (int32_t)sums[i]);
+        }
+        weights += 4 * layer->columns;
+    }
+#endif
+    for (; rest > 0; rest -= 2) {
         uint32_t a = offset;
         uint32_t b = offset;
         dot_pair(patch, weights, layer->columns, &a, &b);

@@ -1,4 +1,4 @@
-/* Convolution with 8-bit weights for cores that multiply one pair of numbers at a time. */
+/* Convolution, and matrix product, with 8-bit weights for cores that multiply one pair of numbers at a time. */
 #ifndef TE_CONV2D_PATCH_S8_H
 #define TE_CONV2D_PATCH_S8_H
 

@@ -218,13 +218,13 @@ def test_size_takes_the_densest_ternary_weights(tmp_path: Path) -> None:
     assert model.weight_bytes * 8 <= 1.6 * codes.size + 8
 
 
-def test_cores_without_the_extension_get_plain_kernels(tmp_path: Path) -> None:
-    for bits in (2, 8):
+def test_cores_without_the_extension_get_kernels_of_theirs(tmp_path: Path) -> None:
+    for bits, kernel in ((2, "te_fully_connected_s8"), (8, "te_conv2d_patch_s8")):
         codes = random_codes(np.random.default_rng(0), (4, 64), bits)
         graph = layer(ops.FullyConnected, (64,), codes, bits)
         folder = tmp_path / str(bits)
         model = write_converted(graph, folder, "test", options=CodeOptions("cortex-m3"))
-        assert model.manifest["layers"][0]["kernel"] == "te_fully_connected_s8"
+        assert model.manifest["layers"][0]["kernel"] == kernel
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -246,12 +246,12 @@ def test_assembly_is_bit_exact_for_every_remainder(columns: int, tmp_path: Path)
     random = np.random.default_rng(columns)
     for bits in (2, 4, 8):
         inputs = 8 * columns if bits == 2 else 4 * columns
-        codes = random_codes(random, (5, inputs), bits)
+        codes = random_codes(random, (7, inputs), bits)
         kernel = QUAD if bits == 2 else DENSE
         graph = layer(ops.FullyConnected, (inputs,), codes, bits)
         check_on_emulator(graph, kernel, "gcc", tmp_path / f"dense {bits}")
         if bits > 2:
-            codes = codes.reshape(5, 1, 1, inputs)
+            codes = codes.reshape(7, 1, 1, inputs)
             graph = layer(ops.Conv2D, (2, 4, inputs), codes, bits)
             check_on_emulator(graph, CONV, "gcc", tmp_path / f"convolution {bits}")
 

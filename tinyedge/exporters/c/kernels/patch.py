@@ -1,4 +1,4 @@
-"""Convolution with 8-bit weights, two channels at a time: ``te_conv2d_patch_s8``."""
+"""Convolution and matrix product of 8-bit weights by ``te_conv2d_patch_s8``: channels in pairs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,55 @@ def conv2d(
     operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
 ) -> Kernel | None:
     """The kernel for 8-bit weights without the DSP extension, or None where it does not apply."""
-    codes = operator.weights.codes
-    out, height, width, channels = codes.shape
-    columns = -(-height * width * channels // _STEP) * _STEP
-    if (
-        options.features.dsp
-        or operator.weights.bits != 8
-        or operator.dilation != (1, 1)
-        or columns > _MAXIMUM_COLUMNS
-    ):
+    if operator.dilation != (1, 1):
+        return None
+    _, height, width, _ = operator.weights.codes.shape
+    shapes: Fields = {
+        "input": layers.shape(source),
+        "output": layers.shape(output),
+        "window": layers.window(operator, (height, width), (1, 1)),
+    }
+    return _kernel(operator, source, output, identifier, options, shapes)
+
+
+def fully_connected(
+    operator: ops.FullyConnected,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel | None:
+    """The same for a matrix product, which is a convolution of one cell."""
+    cell = {"height": 1, "width": 1}
+    shapes: Fields = {
+        "input": {**cell, "channels": source.size},
+        "output": {**cell, "channels": output.size},
+        "window": {
+            **cell,
+            **dict.fromkeys(("stride_height", "stride_width"), 1),
+            **dict.fromkeys(("dilation_height", "dilation_width"), 1),
+            **dict.fromkeys(("padding_top", "padding_left"), 0),
+        },
+    }
+    return _kernel(operator, source, output, identifier, options, shapes)
+
+
+def _kernel(
+    operator: ops.Weighted,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+    shapes: Fields,
+) -> Kernel | None:
+    """The kernel of a layer, by the shapes that C is given; None where it does not apply."""
+    codes = operator.weights.codes.reshape(len(operator.bias), -1)
+    out = len(codes)
+    columns = -(-codes.shape[1] // _STEP) * _STEP
+    if options.features.dsp or operator.weights.bits != 8 or columns > _MAXIMUM_COLUMNS:
         return None
     # Inputs are 128 above their values: their offset is -(zero point + 128).
-    rows = codes.reshape(out, -1).astype(np.int64)
+    rows = codes.astype(np.int64)
     steps = operator.weights.steps
     sums = rows.sum(axis=1) * (1 if steps is None else steps.astype(np.int64))
     bias = operator.bias - (source.quantization.zero_point + 128) * sums
@@ -44,9 +81,7 @@ def conv2d(
     if out % 2:
         scale = layers.repeat_last(scale)
     fields: Fields = {
-        "input": layers.shape(source),
-        "output": layers.shape(output),
-        "window": layers.window(operator, (height, width), (1, 1)),
+        **shapes,
         "activation": layers.activation(source, output, operator.clamp),
         "packed": f"{identifier}_weights",
         "scale": f"{identifier}_scale",

@@ -20,7 +20,7 @@ from tinyedge.graph.memory import Demand
 
 _CANDIDATES: dict[type[ops.Operator], tuple[Callable[..., Kernel | None], ...]] = {
     ops.Conv2D: (quad.conv1x1, lut.conv2d, dsp.conv2d, patch.conv2d),
-    ops.FullyConnected: (quad.fully_connected, dsp.fully_connected),
+    ops.FullyConnected: (quad.fully_connected, dsp.fully_connected, patch.fully_connected),
     ops.DepthwiseConv2D: (depthwise.depthwise_conv2d,),
 }
 """Fast kernels, the fastest first; what none computes is left to the plain ones."""
