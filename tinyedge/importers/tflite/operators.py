@@ -54,6 +54,11 @@ def _handles(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
+def supported_operators() -> list[str]:
+    """The names of all operators that can be imported."""
+    return sorted((*_HANDLERS, *VARIABLE_OPERATORS))
+
+
 def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> ImportResult:
     """Makes the integer graph of a file that has been read.
 
@@ -129,7 +134,7 @@ def _add(builder: Builder, operator: TfliteOperator, blockers: Blockers) -> None
     if handler is None:
         raise ModelError(
             f"{operator}: this operator (version {operator.version}) is not supported",
-            hint=f"supported: {', '.join(sorted((*_HANDLERS, *VARIABLE_OPERATORS)))} ({SECTION})",
+            hint=f"supported: {', '.join(supported_operators())} ({SECTION})",
         )
     for tensor in (*operator.inputs, *operator.outputs):
         if tensor and tensor.type in ("FLOAT32", "FLOAT16", "INT16", "UINT8"):
