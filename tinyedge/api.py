@@ -343,7 +343,7 @@ def attack(
         surrogate: model or run that transfer attacks are crafted on.
         start: ``FILE[:NAME]`` of the suite that ``refine`` starts from.
         temperature: that attacks divide the logits by; a run's by default, else 1.
-        on: where a converted model is asked: ``numpy``, ``twin``, ``emulator`` or ``board``.
+        on: where a converted model runs: ``numpy``, ``twin``, ``emulator`` or ``board``.
         board: of devices; this and those down to ``float_model`` are for a converted model.
         port: of the board.
         baud: bits per second.
@@ -519,7 +519,7 @@ class Model:
     def footprint(
         self, board: AnyPath = DEFAULT_BOARD, *, compiler: CompilerName | None = None
     ) -> Footprint:
-        """Builds for a board, and says what takes its flash and RAM; raises as ``build``."""
+        """Builds for a board, and lists what uses its flash and RAM; raises as ``build``."""
         return self.build(board, compiler=compiler).footprint
 
     @_noted

@@ -66,7 +66,7 @@ class RecordFile(AbstractContextManager["RecordFile"]):
         """Opens a file to append to it; an end that is torn is cut off.
 
         Raises:
-            DataError: it is none of ours, or damaged in its midst.
+            DataError: not a tinyedge record file, or damaged in the middle.
             FileError: another program has it open.
         """
         if not path.is_file():

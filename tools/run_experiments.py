@@ -5,7 +5,8 @@
     python tools/run_experiments.py cifar10/float cifar10/stq # float first: others transfer from it
 
 Every ``experiments/DATASET/NAME.toml`` becomes a run in ``experiments/DATASET/NAME``: ``model.h5``,
-``run.json``, and ``attacks.json``, what ``tinyedge attack --json`` printed. Every float network is
+``run.json``, and ``attacks.json``, what ``tinyedge attack --json`` printed; of those trained
+adversarially ``robust.json`` too, AutoAttack and PGD on a thousand samples. Every float network is
 also quantized without training, with and without new statistics of batch normalization. A run that
 was interrupted goes on where it was; one that begins with another, or has it as its teacher, waits
 for that. ``tools/write_results.py`` makes ``docs/results.md`` of it.
@@ -25,6 +26,8 @@ from tinyedge.files import write_atomically
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
 SAMPLES = 100
+ROBUST_SAMPLES = 1000
+ROBUST_ATTACKS = ("pgd", "autoattack")
 SEED = 0
 ATTACKS = ("fgsm", "pgd", "cw", "square", "boundary", "zoo", "autoattack", "noise")
 TRANSFERRED = ("transfer-fgsm", "transfer-pgd")
@@ -39,13 +42,13 @@ def tinyedge(*arguments: object) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def attack(folder: Path, name: str, *options: object) -> None:
+def attack(folder: Path, name: str, *options: object, samples: int = SAMPLES) -> None:
     """Attacks a run, unless that is done."""
     target = folder / name
     if target.is_file():
         return
     suites = folder / "suites.npz"
-    common = ("--samples", SAMPLES, "--seed", SEED, "-o", suites, "--json")
+    common = ("--samples", samples, "--seed", SEED, "-o", suites, "--json")
     found = json.loads(tinyedge("attack", folder.relative_to(ROOT), *common, *options))
     suites.unlink()
     write_atomically(target, json.dumps(found, indent=1) + "\n")
@@ -91,6 +94,8 @@ def run(name: str) -> None:
         ",".join((*ATTACKS, *(TRANSFERRED if transferred else ()))),
         *(("--surrogate", surrogate.relative_to(ROOT)) if transferred else ()),
     )
+    if config.get("adversarial"):
+        attack(folder, "robust.json", "--attacks", ",".join(ROBUST_ATTACKS), samples=ROBUST_SAMPLES)
     if config["model"]["temperature"] != 1:
         # As an attacker sees it who takes the softmax at temperature 1 for what was trained.
         options = ("--attacks", "fgsm,pgd", "--temperature", 1)

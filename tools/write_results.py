@@ -36,6 +36,10 @@ TITLES = {
     "float-t50": "float, T = 50 (teacher)",
     "stq-t50": "STQ, T = 50 (distilled)",
     "stq-t50-jacobian": "STQ, T = 50, Jacobian penalty",
+    "stq-fgsm": "STQ, adversarially trained (FGSM-RS)",
+    "stq-fgsm-seed2": "the same, seed 2",
+    "stq-fgsm-seed3": "the same, seed 3",
+    "stq-fgsm-w05": "the same, width 0.5",
     "stq-rgb": "STQ, T = 1, RGB",
     "stq-wide": "STQ, T = 1, wider",
     "mobilenet_v2-stq": "MobileNetV2, STQ",
@@ -64,7 +68,7 @@ def load(dataset: str) -> dict[str, Run]:
         folder = EXPERIMENTS / dataset / name
         if (folder / "run.json").is_file():
             run: Run = json.loads((folder / "run.json").read_text())
-            for key in ("attacks", "attacks-untempered"):
+            for key in ("attacks", "attacks-untempered", "robust"):
                 path = folder / f"{key}.json"
                 run[key] = json.loads(path.read_text()) if path.is_file() else None
             runs[name] = run
@@ -222,6 +226,50 @@ def compare(runs: dict[str, Run], first: str, second: str) -> list[str]:
     return [f"- {TITLES[first]} against {TITLES[second]}: {'; '.join(parts)}."]
 
 
+def robust_table(runs: dict[str, Run]) -> list[str]:
+    """Adversarially trained networks under the strongest attacks, with intervals."""
+    attacked = {name: run for name, run in runs.items() if run["robust"]}
+    if not attacked:
+        return []
+    any_run = next(iter(attacked.values()))
+    settings = any_run["robust"]["suites"][-1]["settings"]
+    lines = [
+        (
+            f"Adversarially trained networks, on {any_run['robust']['suites'][0]['samples']:,} samples "
+            f"of the test data drawn with seed {settings['seed']}: accuracy in %, its 95 % interval, "
+            f"L-infinity within epsilon {settings['epsilon']:.4g}. *Worst case*: a sample counts only "
+            "if every attack failed on it. PGD: 20 steps on each of three losses; AutoAttack: APGD-CE, "
+            "APGD-T, FAB-T and Square with 5,000 queries. `python tools/run_experiments.py "
+            "DATASET/NAME` trains and attacks them anew."
+        ),
+        "",
+        "| Network | KiB | clean, whole test set | clean | pgd | autoattack | worst case | masked? |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for name, run in attacked.items():
+        cells = [
+            with_interval(suite(run, each, "robust")) for each in ("clean", "pgd", "autoattack")
+        ]
+        worst = run["robust"]["worst_cases"][0]
+        low, high = worst["interval"]
+        verdict = "no sign" if run["robust"]["masking"]["believable"] else "**yes**"
+        lines.append(
+            f"| {TITLES[name]} | {run['size']['stored_bytes'] / 1024:.1f} | "
+            f"{percent(run['test']['accuracy'], 2)} | {' | '.join(cells)} | "
+            f"{percent(worst['accuracy'])} ({percent(low)} to {percent(high)}) | {verdict} |"
+        )
+    return [*lines, ""]
+
+
+def with_interval(record: dict[str, Any] | None) -> str:
+    """An accuracy with its interval."""
+    if record is None:
+        return "-"
+    accuracy = record["accuracy"]
+    low, high = accuracy["interval"]
+    return f"{percent(accuracy['float'])} ({percent(low)} to {percent(high)})"
+
+
 def untempered(runs: dict[str, Run]) -> list[str]:
     """Attacks that take the softmax at temperature 1 for the one that was trained."""
     lines = []
@@ -277,6 +325,7 @@ def section(dataset: str, title: str) -> list[str]:
         *clean_table(dataset, runs),
         "",
     ]
+    lines += robust_table(runs)
     if settings:
         l2 = next(
             record["settings"]["epsilon"] for run in runs.values() if (record := suite(run, "cw"))
@@ -314,6 +363,7 @@ def section(dataset: str, title: str) -> list[str]:
         ("binary", "binary-sampling"),
         ("stq", "post-training"),
         ("stq-jacobian", "stq"),
+        ("stq-fgsm", "stq"),
         ("stq-t50", "stq"),
         ("stq-t50-jacobian", "stq-t50"),
         ("stq", "stq-rgb"),

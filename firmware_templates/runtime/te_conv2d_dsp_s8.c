@@ -2,7 +2,7 @@
 
 #include "te_dsp_widen.h"
 
-#define STEP_WORDS (2 * TE_DSP_PIXELS)
+#define MAXIMUM_CHANNELS 4 /* of one `dot` */
 
 /* The columns of a window: rows of padding, rows that lie on the input, padding. */
 typedef struct {
@@ -16,16 +16,18 @@ typedef struct {
     int32_t after;
     int32_t first_row; /* where the row lies that `from` is in */
     int32_t padding;
+    int32_t pixels;   /* whose words alternate */
     int32_t bytewise; /* columns at the end of a row, behind which nothing may be read */
 } te_patch;
 
-static TE_NOINLINE uint32_t *widen_padding(uint32_t *to, int32_t padding, int32_t count)
+static TE_NOINLINE uint32_t *widen_padding(uint32_t *to, int32_t padding, int32_t pixels,
+                                           int32_t count)
 {
     const uint32_t lanes = ((uint32_t)padding & 0xffffu) * 0x10001u;
     for (; count > 0; count -= TE_DSP_STEP) {
         to[0] = lanes;
-        to[TE_DSP_PIXELS] = lanes;
-        to += STEP_WORDS;
+        to[pixels] = lanes;
+        to += 2 * pixels;
     }
     return to;
 }
@@ -34,22 +36,23 @@ static TE_NOINLINE uint32_t *widen_padding(uint32_t *to, int32_t padding, int32_
 static TE_NOINLINE void widen_patch(uint32_t *to, const te_patch *patch)
 {
     const int32_t padding = patch->padding;
+    const int32_t pixels = patch->pixels;
     const int8_t *from = patch->from;
     if (patch->above > 0) {
-        to = widen_padding(to, padding, patch->above);
+        to = widen_padding(to, padding, pixels, patch->above);
     }
     for (int32_t rows = patch->rows; rows > 0; rows--) {
         if (patch->before > 0) {
-            to = widen_padding(to, padding, patch->before);
+            to = widen_padding(to, padding, pixels, patch->before);
         }
-        to = te_dsp_widen(to, from, patch->inside, TE_DSP_PIXELS);
+        to = te_dsp_widen(to, from, patch->inside, pixels);
         if (patch->after > 0) {
-            to = widen_padding(to, padding, patch->after);
+            to = widen_padding(to, padding, pixels, patch->after);
         }
         from += patch->pitch;
     }
     if (patch->below > 0) {
-        (void)widen_padding(to, padding, patch->below);
+        (void)widen_padding(to, padding, pixels, patch->below);
     }
 }
 
@@ -141,53 +144,83 @@ static void place_columns(te_patch *patch, const te_conv2d_dsp *layer, const int
     patch->from = input + patch->first_row + (left + before) * channels;
 }
 
-/* Bias, scaling and activation of one output channel. */
-TE_INLINE void finish(const te_conv2d_dsp *layer, te_scale_kind kind, int32_t channel,
+/* Bias, scaling and activation of the output channels [first, last). */
+TE_INLINE void finish(const te_conv2d_dsp *layer, te_scale_kind kind, int32_t first, int32_t last,
                       const int32_t *sums, int32_t cells, int8_t *output)
 {
-    const te_scale scale = layer->scale[channel];
+    const te_activation *activation = &layer->activation;
+    const te_scale *scale = layer->scale + first;
+    const te_scale *behind = layer->scale + last;
     const int32_t channels = layer->output.channels;
-    for (; cells >= TE_DSP_PIXELS; cells -= TE_DSP_PIXELS) {
-        output[0] = te_scaled_sum(&scale, &layer->activation, kind, sums[0]);
-        output[channels] = te_scaled_sum(&scale, &layer->activation, kind, sums[1]);
-        output[2 * channels] = te_scaled_sum(&scale, &layer->activation, kind, sums[2]);
-        output += TE_DSP_PIXELS * channels;
-        sums += TE_DSP_PIXELS;
+    output += first;
+    if (cells == 2) { /* as most large windows have it */
+        while (scale < behind) {
+            const te_scale own = *scale++;
+            const int32_t one = sums[0], other = sums[1];
+            sums += TE_DSP_CELLS;
+            output[0] = te_scaled_sum(&own, activation, kind, one);
+            output[channels] = te_scaled_sum(&own, activation, kind, other);
+            output++;
+        }
+        return;
     }
-    for (; cells > 0; cells--) {
-        *output = te_scaled_sum(&scale, &layer->activation, kind, *sums++);
-        output += channels;
+    while (scale < behind) {
+        const te_scale own = *scale++;
+        const int32_t *sum = sums;
+        const int32_t *end = sums + cells;
+        int8_t *out = output++;
+        if (cells & 1) {
+            *out = te_scaled_sum(&own, activation, kind, *sum++);
+            out += channels;
+        }
+        while (sum < end) {
+            const int32_t one = sum[0], other = sum[1];
+            sum += 2;
+            out[0] = te_scaled_sum(&own, activation, kind, one);
+            out[channels] = te_scaled_sum(&own, activation, kind, other);
+            out += 2 * channels;
+        }
+        sums += TE_DSP_CELLS;
     }
 }
 
-static TE_NOINLINE void finish_relu(const te_conv2d_dsp *layer, int32_t channel,
+static TE_NOINLINE void finish_relu(const te_conv2d_dsp *layer, int32_t first, int32_t last,
                                     const int32_t *sums, int32_t cells, int8_t *output)
 {
-    finish(layer, TE_SCALE_RELU, channel, sums, cells, output);
+    finish(layer, TE_SCALE_RELU, first, last, sums, cells, output);
 }
 
-static TE_NOINLINE void finish_any(const te_conv2d_dsp *layer, int32_t channel,
+static TE_NOINLINE void finish_plain(const te_conv2d_dsp *layer, int32_t first, int32_t last,
+                                     const int32_t *sums, int32_t cells, int8_t *output)
+{
+    finish(layer, TE_SCALE_PLAIN, first, last, sums, cells, output);
+}
+
+static TE_NOINLINE void finish_any(const te_conv2d_dsp *layer, int32_t first, int32_t last,
                                    const int32_t *sums, int32_t cells, int8_t *output)
 {
-    finish(layer, TE_SCALE_CLAMP, channel, sums, cells, output);
+    finish(layer, TE_SCALE_CLAMP, first, last, sums, cells, output);
 }
 
 /* Where the sums of a whole window may not fit. */
 static TE_NOINLINE const uint8_t *dot_in_parts(const te_conv2d_dsp *layer, const uint32_t *words,
                                                const uint8_t *weights, int32_t *sums)
 {
-    for (int32_t i = 0; i < TE_DSP_PIXELS; i++) {
-        sums[i] = 0;
-        sums[TE_DSP_CELLS + i] = 0;
+    const int32_t pixels = layer->pixels;
+    for (int32_t i = 0; i < pixels; i++) {
+        for (int32_t channel = 0; channel < layer->channels; channel++) {
+            sums[channel * TE_DSP_CELLS + i] = 0;
+        }
     }
     for (int32_t at = 0; at < layer->steps; at += layer->safe_steps) {
         const int32_t left = layer->steps - at;
-        int32_t part[2 * TE_DSP_CELLS];
-        weights = layer->dot(words + at * STEP_WORDS, weights,
+        int32_t part[MAXIMUM_CHANNELS * TE_DSP_CELLS];
+        weights = layer->dot(words + at * 2 * pixels, weights,
                              left < layer->safe_steps ? left : layer->safe_steps, part);
-        for (int32_t i = 0; i < TE_DSP_PIXELS; i++) {
-            sums[i] += part[i];
-            sums[TE_DSP_CELLS + i] += part[TE_DSP_CELLS + i];
+        for (int32_t i = 0; i < pixels; i++) {
+            for (int32_t channel = 0; channel < layer->channels; channel++) {
+                sums[channel * TE_DSP_CELLS + i] += part[channel * TE_DSP_CELLS + i];
+            }
         }
     }
     return weights;
@@ -197,29 +230,35 @@ static TE_NOINLINE const uint8_t *dot_in_parts(const te_conv2d_dsp *layer, const
 static TE_NOINLINE void multiply(const te_conv2d_dsp *layer, const uint32_t *words, int32_t cells,
                                  int8_t *output)
 {
-    const int relu = te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
+    const te_scale_kind kind = te_scale_kind_of(&layer->activation);
     const te_dsp_dot dot = layer->dot;
     const int32_t steps = layer->steps;
     const int32_t channels = layer->output.channels;
+    const int32_t abreast = layer->channels;
+    const int32_t pixels = layer->pixels;
+    const int32_t group_words = steps * 2 * pixels;
     const uint8_t *weights = layer->packed;
-    int32_t sums[2 * TE_DSP_CELLS];
-    for (int32_t channel = 0; channel < channels; channel++) {
-        const int32_t *finished = sums + TE_DSP_CELLS;
-        if ((channel & 1) == 0) {
-            const uint8_t *next = weights;
-            const uint32_t *word = words;
-            for (int32_t cell = 0; cell < cells; cell += TE_DSP_PIXELS) {
-                next = steps <= layer->safe_steps ? dot(word, weights, steps, sums + cell)
-                                                  : dot_in_parts(layer, word, weights, sums + cell);
-                word += steps * STEP_WORDS;
-            }
-            weights = next;
-            finished = sums;
+    int32_t sums[MAXIMUM_CHANNELS * TE_DSP_CELLS];
+    for (int32_t first = 0; first < channels; first += abreast) {
+        const uint8_t *next = weights;
+        const uint32_t *word = words;
+        for (int32_t cell = 0; cell < cells; cell += pixels) {
+            next = steps <= layer->safe_steps ? dot(word, weights, steps, sums + cell)
+                                              : dot_in_parts(layer, word, weights, sums + cell);
+            word += group_words;
         }
-        if (relu) {
-            finish_relu(layer, channel, finished, cells, output + channel);
-        } else {
-            finish_any(layer, channel, finished, cells, output + channel);
+        weights = next;
+        const int32_t last = first + abreast < channels ? first + abreast : channels;
+        switch (kind) {
+        case TE_SCALE_RELU:
+            finish_relu(layer, first, last, sums, cells, output);
+            break;
+        case TE_SCALE_PLAIN:
+            finish_plain(layer, first, last, sums, cells, output);
+            break;
+        case TE_SCALE_CLAMP:
+            finish_any(layer, first, last, sums, cells, output);
+            break;
         }
     }
 }
@@ -228,14 +267,16 @@ void te_conv2d_dsp_s8(const te_conv2d_dsp *layer, const int8_t *input, int8_t *o
                       int8_t *scratch)
 {
     const te_window *window = &layer->window;
-    const int32_t group_words = layer->steps * STEP_WORDS;
-    const int32_t block = layer->groups * TE_DSP_PIXELS;
+    const int32_t pixels = layer->pixels;
+    const int32_t group_words = layer->steps * 2 * pixels;
+    const int32_t block = layer->groups * pixels;
     uint32_t *words = (uint32_t *)(void *)scratch; /* the exporter aligns scratch to words */
     int8_t *bytes = 0;
     if (layer->input.channels % TE_DSP_STEP != 0) {
         bytes = (int8_t *)(words + layer->groups * group_words);
     }
     te_patch patch;
+    patch.pixels = pixels;
     patch.padding = -layer->activation.input_offset;
     patch.pitch = layer->input.width * layer->input.channels;
     int32_t top = -window->padding_top;
@@ -251,12 +292,11 @@ void te_conv2d_dsp_s8(const te_conv2d_dsp *layer, const int8_t *input, int8_t *o
             place_columns(&patch, layer, input, left);
             if (bytes) {
                 copy_patch(bytes, &patch);
-                (void)te_dsp_widen(group + pixel, bytes, layer->steps * TE_DSP_STEP,
-                                   TE_DSP_PIXELS);
+                (void)te_dsp_widen(group + pixel, bytes, layer->steps * TE_DSP_STEP, pixels);
             } else {
                 widen_patch(group + pixel, &patch);
             }
-            if (++pixel == TE_DSP_PIXELS) {
+            if (++pixel == pixels) {
                 pixel = 0;
                 group += group_words;
             }

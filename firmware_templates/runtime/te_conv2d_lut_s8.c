@@ -18,7 +18,6 @@ typedef struct {
     int32_t live_rows;
     int32_t row_words;   /* of sums, in a live row */
     int32_t table_words; /* in a table */
-    int32_t zero_words;  /* from its start to the sum of no addend */
     int32_t on_words;    /* whether a group's channels are the bytes of a word */
     int32_t groups;
     te_stream stream;
@@ -62,11 +61,12 @@ static inline void pair_cells(const int8_t *low, const int8_t *high, int32_t dig
     }
 }
 
+#if defined(TE_THUMB1)
+
 /* The same for four channels that lie on a word. */
 static inline void pair_words(const int8_t *low, const int8_t *high, uint32_t offset,
                               uint32_t *addend)
 {
-#if defined(TE_THUMB1)
 #define TE_PAIR(channel, place)                                                                    \
     "movs r3, #" channel "\n"                                                                      \
     "ldrsb r4, [%[low], r3]\n"                                                                     \
@@ -82,14 +82,40 @@ static inline void pair_words(const int8_t *low, const int8_t *high, uint32_t of
                        [addend] "l"(addend)
                      : "r3", "r4", "cc", "memory");
 #undef TE_PAIR
-#else
-    const uint32_t a = te_load_aligned(low), b = te_load_aligned(high);
-    addend[0 * TE_LUT_WORDS] = te_lut_word((int8_t)a, (int8_t)b) + offset;
-    addend[1 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 8), (int8_t)(b >> 8)) + offset;
-    addend[2 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 16), (int8_t)(b >> 16)) + offset;
-    addend[3 * TE_LUT_WORDS] = te_lut_word((int8_t)(a >> 24), (int8_t)(b >> 24)) + offset;
-#endif
 }
+
+/* The table of four channels that lie on a word, at eight cells. */
+static void build_from_words(const te_state *state, const int8_t *const *cells, int32_t first,
+                             uint32_t *table)
+{
+    uint32_t addends[4 * TE_LUT_WORDS];
+    for (int32_t word = 0; word < TE_LUT_WORDS; word++) {
+        pair_words(cells[2 * word] + first, cells[2 * word + 1] + first, state->offset,
+                   addends + word);
+    }
+    te_lut_build(table, 3, 4, addends);
+}
+
+#else
+
+/* The table of four channels that lie on a word, at eight cells. */
+static inline void build_from_words(const te_state *state, const int8_t *const *cells,
+                                    int32_t first, uint32_t *table)
+{
+    const uint32_t offset = state->offset;
+    te_lut_steps steps;
+    for (int32_t word = 0; word < TE_LUT_WORDS; word++) {
+        const uint32_t low = te_load_aligned(*cells++ + first);
+        const uint32_t high = te_load_aligned(*cells++ + first);
+        te_lut_step(&steps, word, te_lut_word((int8_t)low, (int8_t)high) + offset,
+                    te_lut_word((int8_t)(low >> 8), (int8_t)(high >> 8)) + offset,
+                    te_lut_word((int8_t)(low >> 16), (int8_t)(high >> 16)) + offset,
+                    te_lut_word((int8_t)(low >> 24), (int8_t)(high >> 24)) + offset);
+    }
+    te_lut_fill(table, &steps);
+}
+
+#endif
 
 /* The table of the input channels [first, first + digits) at eight cells. */
 static void build_table(const te_state *state, const int8_t *const *cells, int32_t first,
@@ -98,21 +124,18 @@ static void build_table(const te_state *state, const int8_t *const *cells, int32
     const te_conv2d_lut *layer = state->layer;
     uint32_t addends[MAXIMUM_DIGITS * TE_LUT_WORDS];
     if (state->on_words) {
-        pair_words(cells[0] + first, cells[1] + first, state->offset, addends);
-        pair_words(cells[2] + first, cells[3] + first, state->offset, addends + 1);
-        pair_words(cells[4] + first, cells[5] + first, state->offset, addends + 2);
-        pair_words(cells[6] + first, cells[7] + first, state->offset, addends + 3);
-    } else {
-        const int32_t digits = smaller(layer->digits, layer->input.channels - first);
-        for (int32_t word = 0; word < TE_LUT_WORDS; word++) {
-            pair_cells(cells[2 * word] + first, cells[2 * word + 1] + first, digits,
-                       state->offset, addends + word);
-        }
-        for (int32_t i = digits * TE_LUT_WORDS; i < layer->digits * TE_LUT_WORDS; i++) {
-            addends[i] = 0;
-        }
+        build_from_words(state, cells, first, table);
+        return;
     }
-    te_lut_build(table + state->zero_words, layer->base, layer->digits, addends);
+    const int32_t digits = smaller(layer->digits, layer->input.channels - first);
+    for (int32_t word = 0; word < TE_LUT_WORDS; word++) {
+        pair_cells(cells[2 * word] + first, cells[2 * word + 1] + first, digits, state->offset,
+                   addends + word);
+    }
+    for (int32_t i = digits * TE_LUT_WORDS; i < layer->digits * TE_LUT_WORDS; i++) {
+        addends[i] = 0;
+    }
+    te_lut_build(table, layer->base, layer->digits, addends);
 }
 
 /* Moves what a live row's lanes hold into its 32 bits. */
@@ -471,8 +494,7 @@ static void lay_out(te_state *state, const te_conv2d_lut *layer, int8_t *scratch
     state->live_rows = (window->height - 1) / window->stride_height + 1;
     state->row_words = layer->blocks * layer->output.channels * TE_LUT_WORDS;
     state->table_words = entries * TE_LUT_WORDS;
-    state->zero_words = layer->base == 3 ? entries / 2 * TE_LUT_WORDS : 0;
-    state->on_words = layer->digits == 4 && layer->input.channels % 4 == 0;
+    state->on_words = layer->base == 3 && layer->input.channels % 4 == 0;
     state->groups = (layer->input.channels + layer->digits - 1) / layer->digits;
     /* The exporter aligns scratch to words. */
     uint32_t *at = (uint32_t *)(void *)scratch;

@@ -223,8 +223,8 @@ TE_INLINE void put_sums(const te_scale *scale, te_scale_kind kind, const te_sums
     }
 }
 
-/* Up to four windows of any shape in all channels; x * stride is even. Windows that there are not lie
- * upon the last one. */
+/* Up to four windows of any shape in all channels; x * stride is even. Windows past the end
+ * of the row repeat the last one. */
 TE_INLINE void make_block(const te_state *state, int32_t x, int32_t count, const te_places *places,
                           int32_t two, int8_t *output)
 {

@@ -10,21 +10,24 @@
 
 #define TE_DSP_STEP 4
 #define TE_DSP_PIXELS 3
-#define TE_DSP_CELLS 15
+#define TE_DSP_CELLS 16
 
 /* A macro's value as text, for assembly. */
 #define TE_TEXT(macro) TE_TEXT_OF(macro)
 #define TE_TEXT_OF(value) #value
 
-/* Gives the products of one pair of channels with one or three pixels: those of a in sums[pixel],
- * of b in sums[TE_DSP_CELLS + pixel] for three pixels, in sums[1] for one; and the address behind
- * the weights. The words of three pixels alternate. `steps` is at least 1. */
+/* Gives the products of one pair of channels with one or three pixels, or of two pairs with two:
+ * those of channel c in sums[c * TE_DSP_CELLS + pixel], for one pixel in sums[c]; and the address
+ * behind the weights. The words of several pixels alternate. `steps` is at least 1. */
 typedef const uint8_t *(*te_dsp_dot)(const uint32_t *columns, const uint8_t *weights, int32_t steps,
                                      int32_t *sums);
 
 /* 8 bits: a column's two weights are a lane a + 256 * b of 16 bits. The lane is multiplied as it
  * is, and so is its low byte; the difference is 256 times the sum of b, exact in 24 bits. */
 const uint8_t *te_dsp_dot3_int8(const uint32_t *columns, const uint8_t *weights, int32_t steps,
+                                int32_t *sums);
+/* Two pairs, whose words alternate. */
+const uint8_t *te_dsp_dot2_int8(const uint32_t *columns, const uint8_t *weights, int32_t steps,
                                 int32_t *sums);
 const uint8_t *te_dsp_dot1_int8(const uint32_t *columns, const uint8_t *weights, int32_t steps,
                                 int32_t *sums);

@@ -9,11 +9,22 @@
 static inline uint32_t *te_dsp_widen(uint32_t *to, const int8_t *from, int32_t count, int32_t pitch)
 {
     const int8_t *end = from + count;
-    while (from < end) {
+    if (count & TE_DSP_STEP) {
         const uint32_t word = te_load_word(from);
         from += TE_DSP_STEP;
         to[0] = te_even_bytes(word);
         to[pitch] = te_odd_bytes(word);
+        to += 2 * pitch;
+    }
+    while (from < end) {
+        const uint32_t first = te_load_word(from);
+        const uint32_t second = te_load_word(from + TE_DSP_STEP);
+        from += 2 * TE_DSP_STEP;
+        to[0] = te_even_bytes(first);
+        to[pitch] = te_odd_bytes(first);
+        to += 2 * pitch;
+        to[0] = te_even_bytes(second);
+        to[pitch] = te_odd_bytes(second);
         to += 2 * pitch;
     }
     return to;

@@ -30,81 +30,104 @@ static inline int32_t te_lut_high(uint32_t word)
     return (int32_t)(word + TE_LUT_CARRY) >> 16;
 }
 
+#if defined(TE_THUMB1) || defined(TE_THUMB2)
+/* A function that is nothing but assembly: more registers are in use than a compiler gives to inline
+ * assembly, whatever it keeps one for. */
+#define TE_LUT_ASSEMBLY __attribute__((naked, noinline, unused)) static
+#define TE_LUT_UNUSED __attribute__((unused))
+#endif
+
 /* For `count` entries from `source` on: low = entry - addend, high = entry + addend. `low` may be
  * `source`. */
+#if defined(TE_THUMB2)
+TE_LUT_ASSEMBLY void te_lut_extend(const uint32_t *source TE_LUT_UNUSED,
+                                   uint32_t *low TE_LUT_UNUSED, uint32_t *high TE_LUT_UNUSED,
+                                   int32_t count TE_LUT_UNUSED,
+                                   const uint32_t *addend TE_LUT_UNUSED)
+{
+    __asm__("push {r4-r11, lr}\n"
+            "ldr r12, [sp, #36]\n"
+            "ldm r12, {r8-r11}\n"
+            "1:\n"
+            "ldm r0!, {r4-r7}\n"
+            "sub r4, r4, r8\n"
+            "sub r5, r5, r9\n"
+            "sub r6, r6, r10\n"
+            "sub r7, r7, r11\n"
+            "stm r1!, {r4-r7}\n"
+            "add r4, r4, r8, lsl #1\n"
+            "add r5, r5, r9, lsl #1\n"
+            "add r6, r6, r10, lsl #1\n"
+            "add r7, r7, r11, lsl #1\n"
+            "stm r2!, {r4-r7}\n"
+            "subs r3, r3, #1\n"
+            "bne 1b\n"
+            "pop {r4-r11, pc}\n");
+}
+#elif defined(TE_THUMB1)
+/* Low registers add only to low ones, but high ones to any: of every word of the addend, its negative
+ * and its double lie in registers. */
+TE_LUT_ASSEMBLY void te_lut_extend(const uint32_t *source TE_LUT_UNUSED,
+                                   uint32_t *low TE_LUT_UNUSED, uint32_t *high TE_LUT_UNUSED,
+                                   int32_t count TE_LUT_UNUSED,
+                                   const uint32_t *addend TE_LUT_UNUSED)
+{
+    __asm__(".syntax unified\n"
+            "push {r4-r7, lr}\n"
+            "mov r4, r8\n"
+            "mov r5, r9\n"
+            "mov r6, r10\n"
+            "mov r7, r11\n"
+            "push {r4-r7}\n"
+            "lsls r4, r3, #4\n"
+            "adds r4, r4, r0\n"
+            "mov lr, r4\n"
+            "ldr r3, [sp, #36]\n"
+            "ldr r4, [r3, #4]\n"
+            "rsbs r7, r4, #0\n"
+            "lsls r4, r4, #1\n"
+            "mov r8, r4\n"
+            "ldr r4, [r3, #8]\n"
+            "rsbs r5, r4, #0\n"
+            "mov r9, r5\n"
+            "lsls r4, r4, #1\n"
+            "mov r10, r4\n"
+            "ldr r4, [r3, #12]\n"
+            "rsbs r5, r4, #0\n"
+            "mov r11, r5\n"
+            "lsls r4, r4, #1\n"
+            "mov r12, r4\n"
+            "ldr r4, [r3]\n"
+            "rsbs r5, r4, #0\n"
+            "lsls r6, r4, #1\n"
+            "1:\n"
+            "ldmia r0!, {r3, r4}\n"
+            "adds r3, r3, r5\n"
+            "adds r4, r4, r7\n"
+            "stmia r1!, {r3, r4}\n"
+            "adds r3, r3, r6\n"
+            "add r4, r8\n"
+            "stmia r2!, {r3, r4}\n"
+            "ldmia r0!, {r3, r4}\n"
+            "add r3, r9\n"
+            "add r4, r11\n"
+            "stmia r1!, {r3, r4}\n"
+            "add r3, r10\n"
+            "add r4, r12\n"
+            "stmia r2!, {r3, r4}\n"
+            "cmp r0, lr\n"
+            "bcc 1b\n"
+            "pop {r4-r7}\n"
+            "mov r8, r4\n"
+            "mov r9, r5\n"
+            "mov r10, r6\n"
+            "mov r11, r7\n"
+            "pop {r4-r7, pc}\n");
+}
+#else
 static inline void te_lut_extend(const uint32_t *source, uint32_t *low, uint32_t *high,
                                  int32_t count, const uint32_t *addend)
 {
-#if defined(TE_THUMB2)
-    __asm__ volatile("ldm %[addend], {r8-r11}\n"
-                     "1:\n"
-                     "ldm %[source]!, {r3-r6}\n"
-                     "sub r3, r3, r8\n"
-                     "sub r4, r4, r9\n"
-                     "sub r5, r5, r10\n"
-                     "sub r6, r6, r11\n"
-                     "stm %[low]!, {r3-r6}\n"
-                     "add r3, r3, r8, lsl #1\n"
-                     "add r4, r4, r9, lsl #1\n"
-                     "add r5, r5, r10, lsl #1\n"
-                     "add r6, r6, r11, lsl #1\n"
-                     "stm %[high]!, {r3-r6}\n"
-                     "subs %[count], %[count], #1\n"
-                     "bne 1b\n"
-                     : [source] "+r"(source), [low] "+r"(low), [high] "+r"(high),
-                       [count] "+r"(count)
-                     : [addend] "r"(addend)
-                     : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "cc", "memory");
-#elif defined(TE_THUMB1)
-    /* Low registers add only to low ones, but high ones to any: of every word of the addend, its
-     * negative and its double lie in registers. */
-    register const uint32_t *from __asm__("r0") = source;
-    register uint32_t *to_low __asm__("r1") = low;
-    register uint32_t *to_high __asm__("r2") = high;
-    register const uint32_t *words __asm__("r3") = addend;
-    register int32_t entries __asm__("r4") = count;
-    __asm__ volatile(".syntax unified\n"
-                     "lsls r4, r4, #4\n"
-                     "adds r4, r4, r0\n"
-                     "mov lr, r4\n"
-                     "ldr r4, [r3, #4]\n"
-                     "rsbs r7, r4, #0\n"
-                     "lsls r4, r4, #1\n"
-                     "mov r8, r4\n"
-                     "ldr r4, [r3, #8]\n"
-                     "rsbs r5, r4, #0\n"
-                     "mov r9, r5\n"
-                     "lsls r4, r4, #1\n"
-                     "mov r10, r4\n"
-                     "ldr r4, [r3, #12]\n"
-                     "rsbs r5, r4, #0\n"
-                     "mov r11, r5\n"
-                     "lsls r4, r4, #1\n"
-                     "mov r12, r4\n"
-                     "ldr r4, [r3]\n"
-                     "rsbs r5, r4, #0\n"
-                     "lsls r6, r4, #1\n"
-                     "1:\n"
-                     "ldmia r0!, {r3, r4}\n"
-                     "adds r3, r3, r5\n"
-                     "adds r4, r4, r7\n"
-                     "stmia r1!, {r3, r4}\n"
-                     "adds r3, r3, r6\n"
-                     "add r4, r8\n"
-                     "stmia r2!, {r3, r4}\n"
-                     "ldmia r0!, {r3, r4}\n"
-                     "add r3, r9\n"
-                     "add r4, r11\n"
-                     "stmia r1!, {r3, r4}\n"
-                     "add r3, r10\n"
-                     "add r4, r12\n"
-                     "stmia r2!, {r3, r4}\n"
-                     "cmp r0, lr\n"
-                     "bcc 1b\n"
-                     : "+l"(from), "+l"(to_low), "+l"(to_high), "+l"(words), "+l"(entries)
-                     :
-                     : "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
-#else
     for (; count > 0; count--) {
         for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
             const uint32_t word = *source++;
@@ -112,33 +135,149 @@ static inline void te_lut_extend(const uint32_t *source, uint32_t *low, uint32_t
             *high++ = word + addend[i];
         }
     }
-#endif
 }
+#endif
 
-/* All sums of `digits` addends, each taken -1, 0 and 1 times (base 3) or -1 and 1 times (base 2);
- * the first addend is the lowest digit of an entry's index. `zero` is the entry of the sum of none:
- * the middle one in base 3, which takes 3 or 4 digits, the first in base 2. */
-static inline void te_lut_build(uint32_t *zero, int32_t base, int32_t digits,
-                                const uint32_t *addends)
+/* The entries of four ternary digits in their order: each is the one before, and one of these more. */
+typedef struct {
+    uint32_t start[TE_LUT_WORDS]; /* all addends taken -1 times */
+    uint32_t first[TE_LUT_WORDS]; /* digit 0 becomes larger */
+    uint32_t second[TE_LUT_WORDS]; /* digit 1 does, and digit 0 begins anew */
+    uint32_t third[TE_LUT_WORDS];
+    uint32_t fourth[TE_LUT_WORDS];
+} te_lut_steps;
+
+/* The 81 sums of four addends, each taken -1, 0 and 1 times. */
+#if defined(TE_THUMB1) || defined(TE_THUMB2)
+#if defined(TE_MVE)
+#define TE_LUT_PUT "vstrw.32 q0, [r0], #16\n"
+#define TE_LUT_STEP_1 "vadd.i32 q0, q0, q1\n"
+#define TE_LUT_STEP_2 "vadd.i32 q0, q0, q2\n"
+#define TE_LUT_STEP(at) "vldrw.32 q3, [r1, #" at "]\nvadd.i32 q0, q0, q3\n"
+#define TE_LUT_BEGIN                                                                               \
+    "push {r4, lr}\n"                                                                              \
+    "add lr, r0, #1296\n"                                                                          \
+    "vldrw.32 q0, [r1]\n"                                                                          \
+    "vldrw.32 q1, [r1, #16]\n"                                                                     \
+    "vldrw.32 q2, [r1, #32]\n"
+#define TE_LUT_IS_END "cmp r0, lr\n"
+#define TE_LUT_LEAVE "pop {r4, pc}\n"
+#else
+#define TE_LUT_PUT "stmia r0!, {r4-r7}\n"
+#define TE_LUT_STEP_1 "add r4, r8\nadd r5, r9\nadd r6, r10\nadd r7, r11\n"
+#define TE_LUT_STEP_2 "adds r4, r4, r1\nadds r5, r5, r2\nadds r6, r6, r3\nadd r7, r12\n"
+#if defined(TE_THUMB2)
+#define TE_LUT_GET(at) "ldrd r1, r2, [lr, #" at "]\nldrd r3, r12, [lr, #" at " + 8]\n"
+#define TE_LUT_BEGIN                                                                               \
+    "add r12, r0, #1296\n"                                                                         \
+    "push {r4-r12, lr}\n"                                                                          \
+    "ldm r1!, {r4-r7}\n"                                                                           \
+    "ldm r1, {r8-r11}\n"                                                                           \
+    "sub lr, r1, #16\n" TE_LUT_GET("32")
+#define TE_LUT_IS_END "ldr r1, [sp, #32]\ncmp r0, r1\n"
+#define TE_LUT_LEAVE "pop {r4-r12, pc}\n"
+#else
+#define TE_LUT_GET(at)                                                                             \
+    "mov r3, lr\n"                                                                                 \
+    "ldr r1, [r3, #" at " + 12]\n"                                                                 \
+    "mov r12, r1\n"                                                                                \
+    "adds r3, #" at "\n"                                                                           \
+    "ldmia r3!, {r1, r2}\n"                                                                        \
+    "ldr r3, [r3]\n"
+#define TE_LUT_BEGIN                                                                               \
+    "push {r4-r7, lr}\n"                                                                           \
+    "mov r4, r8\n"                                                                                 \
+    "mov r5, r9\n"                                                                                 \
+    "mov r6, r10\n"                                                                                \
+    "mov r7, r11\n"                                                                                \
+    "push {r4-r7}\n"                                                                               \
+    "movs r2, #81\n"                                                                               \
+    "lsls r2, r2, #4\n"                                                                            \
+    "adds r2, r2, r0\n"                                                                            \
+    "push {r2}\n"                                                                                  \
+    "mov lr, r1\n"                                                                                 \
+    "adds r1, #16\n"                                                                               \
+    "ldmia r1!, {r4-r7}\n"                                                                         \
+    "mov r8, r4\n"                                                                                 \
+    "mov r9, r5\n"                                                                                 \
+    "mov r10, r6\n"                                                                                \
+    "mov r11, r7\n"                                                                                \
+    "mov r1, lr\n"                                                                                 \
+    "ldmia r1!, {r4-r7}\n" TE_LUT_GET("32")
+#define TE_LUT_IS_END "ldr r1, [sp]\ncmp r0, r1\n"
+#define TE_LUT_LEAVE                                                                               \
+    "add sp, #4\n"                                                                                 \
+    "pop {r4-r7}\n"                                                                                \
+    "mov r8, r4\n"                                                                                 \
+    "mov r9, r5\n"                                                                                 \
+    "mov r10, r6\n"                                                                                \
+    "mov r11, r7\n"                                                                                \
+    "pop {r4-r7, pc}\n"
+#endif
+#define TE_LUT_STEP(at) TE_LUT_GET(at) TE_LUT_STEP_2 TE_LUT_GET("32")
+#endif
+#define TE_LUT_THREE TE_LUT_PUT TE_LUT_STEP_1 TE_LUT_PUT TE_LUT_STEP_1 TE_LUT_PUT
+#define TE_LUT_NINE TE_LUT_THREE TE_LUT_STEP_2 TE_LUT_THREE TE_LUT_STEP_2 TE_LUT_THREE
+
+TE_LUT_ASSEMBLY void te_lut_fill(uint32_t *table TE_LUT_UNUSED,
+                                 const te_lut_steps *steps TE_LUT_UNUSED)
+{
+    __asm__(".syntax unified\n" TE_LUT_BEGIN
+            "1:\n" TE_LUT_NINE TE_LUT_STEP("48") TE_LUT_NINE TE_LUT_STEP("48")
+                TE_LUT_NINE TE_LUT_IS_END "beq 2f\n" TE_LUT_STEP("64") "b 1b\n"
+                                                                       "2:\n" TE_LUT_LEAVE);
+}
+#else
+static inline void te_lut_fill(uint32_t *table, const te_lut_steps *steps)
 {
     for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
-        zero[i] = 0;
-    }
-    uint32_t *known = zero;
-    if (base == 3) {
-        te_lut_extend(known, known - 4, known + 4, 1, addends);
-        known -= 4;
-        te_lut_extend(known, known - 12, known + 12, 3, addends + 4);
-        known -= 12;
-        te_lut_extend(known, known - 36, known + 36, 9, addends + 8);
-        known -= 36;
-        if (digits == 4) {
-            te_lut_extend(known, known - 108, known + 108, 27, addends + 12);
+        uint32_t sum = steps->start[i];
+        uint32_t *to = table + i;
+        for (int32_t entry = 1; entry <= 81; entry++) {
+            *to = sum;
+            to += TE_LUT_WORDS;
+            sum += entry % 27 == 0  ? steps->fourth[i]
+                   : entry % 9 == 0 ? steps->third[i]
+                   : entry % 3 == 0 ? steps->second[i]
+                                    : steps->first[i];
         }
+    }
+}
+#endif
+
+/* One word of the steps, from one word of each addend. */
+static inline void te_lut_step(te_lut_steps *steps, int32_t word, uint32_t a, uint32_t b, uint32_t c,
+                               uint32_t d)
+{
+    steps->start[word] = 0u - a - b - c - d;
+    steps->first[word] = a;
+    a *= 2;
+    steps->second[word] = b - a;
+    a += 2 * b;
+    steps->third[word] = c - a;
+    a += 2 * c;
+    steps->fourth[word] = d - a;
+}
+
+/* All sums of `digits` addends: four of them, each taken -1, 0 and 1 times (base 3), or any number,
+ * each taken -1 and 1 times (base 2); the first addend is the lowest digit of an entry's index. */
+static inline void te_lut_build(uint32_t *table, int32_t base, int32_t digits,
+                                const uint32_t *addends)
+{
+    if (base == 3) {
+        te_lut_steps steps;
+        for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
+            te_lut_step(&steps, i, addends[i], addends[TE_LUT_WORDS + i],
+                        addends[2 * TE_LUT_WORDS + i], addends[3 * TE_LUT_WORDS + i]);
+        }
+        te_lut_fill(table, &steps);
         return;
     }
+    for (int32_t i = 0; i < TE_LUT_WORDS; i++) {
+        table[i] = 0;
+    }
     for (int32_t count = 1; digits > 0; digits--) {
-        te_lut_extend(known, known, known + count * TE_LUT_WORDS, count, addends);
+        te_lut_extend(table, table, table + count * TE_LUT_WORDS, count, addends);
         count *= 2;
         addends += TE_LUT_WORDS;
     }
@@ -170,70 +309,116 @@ static inline void te_lut_accumulate_c(uint32_t *accumulators, const uint32_t *t
 
 #if defined(TE_THUMB2)
 
+/* Two channels a turn: the first one walks up the tables, the second one down again. Of two tables the
+ * indices are loaded one behind the other, and both addresses are made before either is used, so that
+ * none has to be waited for. r0 sums, r1 a table, r2 what is between tables, r3 indices, lr the end. */
 #if defined(TE_MVE)
-#define TE_LUT_LOAD "vldrw.32 q0, [%[sums]]\n"
-#define TE_LUT_ADD                                                                                 \
-    "ldrb r3, [%[index]], #1\n"                                                                    \
-    "add r3, %[table], r3, lsl #4\n"                                                               \
-    "vldrw.32 q1, [r3]\n"                                                                          \
-    "vadd.i32 q0, q0, q1\n"
-#define TE_LUT_STORE "vstrw.32 q0, [%[sums]], #16\n"
-#define TE_LUT_CLOBBERED "r3", "q0", "q1", "cc", "memory"
+#define TE_LUT_SAVE "push {r4-r6, lr}\n"
+#define TE_LUT_END "ldr lr, [sp, #16]\n"
+#define TE_LUT_RETURN "pop {r4-r6, pc}\n"
+#define TE_LUT_LOAD "vldrw.32 q0, [r0]\n"
+#define TE_LUT_STORE "vstrw.32 q0, [r0], #16\n"
+#define TE_LUT_ADD(entry) "vldrw.32 q1, [" entry "]\nvadd.i32 q0, q0, q1\n"
+#define TE_LUT_ONE "r5"
+#define TE_LUT_OTHER "r12"
+#define TE_LUT_ADD_ONE TE_LUT_ADD("r5")
+#define TE_LUT_ADD_OTHER TE_LUT_ADD("r12")
 #else
-#define TE_LUT_LOAD "ldm %[sums], {r3-r6}\n"
-#define TE_LUT_ADD                                                                                 \
-    "ldrb r12, [%[index]], #1\n"                                                                   \
-    "add r12, %[table], r12, lsl #4\n"                                                             \
-    "ldm r12, {r8, r9, r10, r12}\n"                                                                \
-    "add r3, r3, r8\n"                                                                             \
-    "add r4, r4, r9\n"                                                                             \
-    "add r5, r5, r10\n"                                                                            \
-    "add r6, r6, r12\n"
-#define TE_LUT_STORE "stm %[sums]!, {r3-r6}\n"
-#define TE_LUT_CLOBBERED "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "cc", "memory"
+#define TE_LUT_SAVE "push {r4-r11, lr}\n"
+#define TE_LUT_END "ldr lr, [sp, #36]\n"
+#define TE_LUT_RETURN "pop {r4-r11, pc}\n"
+#define TE_LUT_LOAD "ldm r0, {r4-r7}\n"
+#define TE_LUT_STORE "stm r0!, {r4-r7}\n"
+#define TE_LUT_ADD(last) "add r4, r8\nadd r5, r9\nadd r6, r10\nadd r7, " last "\n"
+#define TE_LUT_ONE "r11"
+#define TE_LUT_OTHER "r12"
+#define TE_LUT_ADD_ONE "ldm r11, {r8-r11}\n" TE_LUT_ADD("r11")
+#define TE_LUT_ADD_OTHER "ldm r12, {r8, r9, r10, r12}\n" TE_LUT_ADD("r12")
 #endif
 
-#define TE_LUT_NEXT "add %[table], %[table], %[step]\n"
-#define TE_LUT_LOOP(adds, rewind)                                                                  \
-    __asm__ volatile("1:\n" TE_LUT_LOAD adds TE_LUT_STORE rewind                                   \
-                     "subs %[channels], %[channels], #1\n"                                         \
-                     "bne 1b\n"                                                                    \
-                     : [sums] "+r"(accumulators), [index] "+r"(index), [table] "+r"(table),        \
-                       [channels] "+r"(channels)                                                   \
-                     : [step] "r"(step)                                                            \
-                     : TE_LUT_CLOBBERED)
+#define TE_LUT_UP "add r1, r1, r2\n"
+#define TE_LUT_DOWN "sub r1, r1, r2\n"
+#define TE_LUT_INDEX(entry, at) "ldrb " entry ", [r3, #" at "]\n"
+#define TE_LUT_ADDRESS(entry) "add " entry ", r1, " entry ", lsl #4\n"
+/* Two tables, the next one `move` away; the same and one that follows; and the last one of all. */
+#define TE_LUT_TWO(one, other, move)                                                               \
+    TE_LUT_INDEX(TE_LUT_ONE, one)                                                                  \
+    TE_LUT_INDEX(TE_LUT_OTHER, other)                                                              \
+    TE_LUT_ADDRESS(TE_LUT_ONE)                                                                     \
+    move TE_LUT_ADDRESS(TE_LUT_OTHER) TE_LUT_ADD_ONE TE_LUT_ADD_OTHER
+#define TE_LUT_SINGLE(at)                                                                          \
+    TE_LUT_INDEX(TE_LUT_ONE, at) TE_LUT_ADDRESS(TE_LUT_ONE) TE_LUT_ADD_ONE
+
+/* Adds to an even number of channels' sums; `end` is behind them, and on the stack. */
+#define TE_LUT_LOOP(name, tables, up, down)                                                        \
+    TE_LUT_ASSEMBLY void name(uint32_t *sums TE_LUT_UNUSED, const uint32_t *table TE_LUT_UNUSED,   \
+                              int32_t step TE_LUT_UNUSED, const uint8_t *index TE_LUT_UNUSED,      \
+                              const uint32_t *end TE_LUT_UNUSED)                                   \
+    {                                                                                              \
+        __asm__(TE_LUT_SAVE TE_LUT_END "1:\n" TE_LUT_LOAD up TE_LUT_STORE TE_LUT_LOAD down         \
+                    TE_LUT_STORE "add r3, r3, #2 * " tables "\n"                                   \
+                                 "cmp r0, lr\n"                                                    \
+                                 "bne.w 1b\n" TE_LUT_RETURN);                                      \
+    }
+
+TE_LUT_LOOP(te_lut_add_8, "8",
+            TE_LUT_TWO("0", "1", TE_LUT_UP) TE_LUT_UP TE_LUT_TWO("2", "3", TE_LUT_UP) TE_LUT_UP
+                TE_LUT_TWO("4", "5", TE_LUT_UP) TE_LUT_UP TE_LUT_TWO("6", "7", TE_LUT_UP),
+            TE_LUT_TWO("15", "14", TE_LUT_DOWN) TE_LUT_DOWN TE_LUT_TWO("13", "12", TE_LUT_DOWN)
+                TE_LUT_DOWN TE_LUT_TWO("11", "10", TE_LUT_DOWN) TE_LUT_DOWN
+                    TE_LUT_TWO("9", "8", TE_LUT_DOWN))
+TE_LUT_LOOP(te_lut_add_4, "4",
+            TE_LUT_TWO("0", "1", TE_LUT_UP) TE_LUT_UP TE_LUT_TWO("2", "3", TE_LUT_UP),
+            TE_LUT_TWO("7", "6", TE_LUT_DOWN) TE_LUT_DOWN TE_LUT_TWO("5", "4", TE_LUT_DOWN))
+TE_LUT_LOOP(te_lut_add_3, "3", TE_LUT_TWO("0", "1", TE_LUT_UP) TE_LUT_UP TE_LUT_SINGLE("2"),
+            TE_LUT_TWO("5", "4", TE_LUT_DOWN) TE_LUT_DOWN TE_LUT_SINGLE("3"))
+TE_LUT_LOOP(te_lut_add_2, "2", TE_LUT_TWO("0", "1", TE_LUT_UP), TE_LUT_TWO("3", "2", TE_LUT_DOWN))
+TE_LUT_LOOP(te_lut_add_1, "1", TE_LUT_SINGLE("0"), TE_LUT_SINGLE("1"))
 
 static inline void te_lut_accumulate(uint32_t *accumulators, const uint32_t *table, int32_t words,
                                      int32_t tables, const uint8_t *index, int32_t channels)
 {
     const int32_t step = words * 4;
+    const int32_t even = channels & ~1;
+    uint32_t *end = accumulators + even * TE_LUT_WORDS;
+    int32_t done = even;
+    if (even == 0) {
+        tables = -tables; /* nothing for the loops below */
+    }
     switch (tables) {
+    case 8:
+        te_lut_add_8(accumulators, table, step, index, end);
+        break;
     case 4:
-        TE_LUT_LOOP(TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD,
-                    "sub %[table], %[table], %[step]\n"
-                    "sub %[table], %[table], %[step], lsl #1\n");
+        te_lut_add_4(accumulators, table, step, index, end);
         break;
     case 3:
-        TE_LUT_LOOP(TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD,
-                    "sub %[table], %[table], %[step], lsl #1\n");
+        te_lut_add_3(accumulators, table, step, index, end);
         break;
     case 2:
-        TE_LUT_LOOP(TE_LUT_ADD TE_LUT_NEXT TE_LUT_ADD, "sub %[table], %[table], %[step]\n");
+        te_lut_add_2(accumulators, table, step, index, end);
         break;
     case 1:
-        TE_LUT_LOOP(TE_LUT_ADD, "");
+        te_lut_add_1(accumulators, table, step, index, end);
         break;
     default:
-        te_lut_accumulate_c(accumulators, table, words, tables, index, channels);
+        tables = tables < 0 ? -tables : tables;
+        done = 0;
         break;
+    }
+    if (done < channels) {
+        te_lut_accumulate_c(accumulators + done * TE_LUT_WORDS, table, words, tables,
+                            index + done * tables, channels - done);
     }
 }
 
 #elif defined(TE_THUMB1)
 
 /* Four tables and an even number of channels; the tables' addresses lie in r8 to r11. */
-static inline void te_lut_accumulate_four(uint32_t *accumulators, const uint32_t *table,
-                                          int32_t words, const uint8_t *index, int32_t channels)
+TE_LUT_ASSEMBLY void te_lut_add_4(uint32_t *sums TE_LUT_UNUSED,
+                                  const uint32_t *table TE_LUT_UNUSED, int32_t step TE_LUT_UNUSED,
+                                  const uint8_t *index TE_LUT_UNUSED,
+                                  const uint32_t *end TE_LUT_UNUSED)
 {
 #define TE_LUT_ADD(at, base)                                                                       \
     "ldrb r3, [r1, #" at "]\n"                                                                     \
@@ -250,38 +435,42 @@ static inline void te_lut_accumulate_four(uint32_t *accumulators, const uint32_t
     "ldmia r0!, {r4-r7}\n" TE_LUT_ADD(a, "r8") TE_LUT_ADD(b, "r9") TE_LUT_ADD(c, "r10")            \
         TE_LUT_ADD(d, "r11") "mov r0, r12\n"                                                       \
                              "stmia r0!, {r4-r7}\n"
-    register uint32_t *sums __asm__("r0") = accumulators;
-    register const uint8_t *indices __asm__("r1") = index;
-    register const uint32_t *tables __asm__("r2") = table;
-    register int32_t step __asm__("r3") = words * 4;
-    register int32_t count __asm__("r4") = channels;
-    __asm__ volatile(".syntax unified\n"
-                     "mov r8, r2\n"
-                     "adds r2, r2, r3\n"
-                     "mov r9, r2\n"
-                     "adds r2, r2, r3\n"
-                     "mov r10, r2\n"
-                     "adds r2, r2, r3\n"
-                     "mov r11, r2\n"
-                     "lsls r4, r4, #4\n"
-                     "adds r4, r4, r0\n"
-                     "mov lr, r4\n"
-                     "1:\n" TE_LUT_CHANNEL("0", "1", "2", "3") TE_LUT_CHANNEL("4", "5", "6", "7")
-                         "adds r1, #8\n"
-                         "cmp r0, lr\n"
-                         "bcc 1b\n"
-                     : "+l"(sums), "+l"(indices), "+l"(tables), "+l"(step), "+l"(count)
-                     :
-                     : "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+    __asm__(".syntax unified\n"
+            "push {r4-r7, lr}\n"
+            "mov r4, r8\n"
+            "mov r5, r9\n"
+            "mov r6, r10\n"
+            "mov r7, r11\n"
+            "push {r4-r7}\n"
+            "ldr r4, [sp, #36]\n"
+            "mov lr, r4\n"
+            "mov r8, r1\n"
+            "adds r1, r1, r2\n"
+            "mov r9, r1\n"
+            "adds r1, r1, r2\n"
+            "mov r10, r1\n"
+            "adds r1, r1, r2\n"
+            "mov r11, r1\n"
+            "movs r1, r3\n"
+            "1:\n" TE_LUT_CHANNEL("0", "1", "2", "3") TE_LUT_CHANNEL("4", "5", "6", "7")
+            "adds r1, #8\n"
+            "cmp r0, lr\n"
+            "bcc 1b\n"
+            "pop {r4-r7}\n"
+            "mov r8, r4\n"
+            "mov r9, r5\n"
+            "mov r10, r6\n"
+            "mov r11, r7\n"
+            "pop {r4-r7, pc}\n");
+}
 #undef TE_LUT_CHANNEL
 #undef TE_LUT_ADD
-}
 
 static inline void te_lut_accumulate(uint32_t *accumulators, const uint32_t *table, int32_t words,
                                      int32_t tables, const uint8_t *index, int32_t channels)
 {
     if (tables == 4 && (channels & 1) == 0) {
-        te_lut_accumulate_four(accumulators, table, words, index, channels);
+        te_lut_add_4(accumulators, table, words * 4, index, accumulators + channels * TE_LUT_WORDS);
     } else {
         te_lut_accumulate_c(accumulators, table, words, tables, index, channels);
     }

@@ -1,8 +1,8 @@
 /* tinyedge runtime: int8 kernels with TensorFlow Lite's arithmetic.
  *
- * Activations are int8, NHWC, batch 1. Weights are small integers, packed; every kernel reads them
- * through the layer's `unpack` function, so a kernel does not know how its weights are stored.
- * Kernels keep no state and call nothing but unpack functions, memcpy and memset.
+ * Activations are int8, NHWC, batch 1. Weights are small integers, packed; the plain kernels read
+ * them through the layer's `unpack` function, so they do not know how weights are stored. Fast kernels
+ * read packings of their own. Kernels keep no state and call nothing but unpack functions, memcpy and memset.
  */
 #ifndef TE_RUNTIME_H
 #define TE_RUNTIME_H
@@ -270,6 +270,44 @@ typedef struct {
     int32_t reverse_shift;
 } te_log_softmax;
 
+/* A long short-term memory. Gates are input, forget, cell and output; of these are `kernel` (units x
+ * inputs each), `recurrent` (units x units) and `bias`. Multipliers are those of the kernels, of the
+ * recurrent kernels, of forget gate and cell, of input and cell gate, of output gate and tanh. The
+ * table is sigmoid(i / 24) in 16 bits. */
+typedef struct {
+    int32_t steps;
+    int32_t inputs;
+    int32_t units;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t tanh_multiplier;
+    int32_t tanh_shift;
+    int32_t cell_clip; /* 0 for none */
+    const TE_FLASH int8_t *kernel;
+    const TE_FLASH int8_t *recurrent;
+    const TE_FLASH int32_t *bias;
+    const TE_FLASH int32_t *mantissa;
+    const TE_FLASH int8_t *shift;
+    const TE_FLASH uint16_t *table;
+} te_lstm;
+
+/* A rank-limited filter over time; the filters of a unit lie behind each other. */
+typedef struct {
+    int32_t inputs;
+    int32_t filters;
+    int32_t length;
+    int32_t units;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t memory_mantissa;
+    int32_t memory_shift;
+    int32_t output_mantissa;
+    int32_t output_shift;
+    const TE_FLASH int8_t *feature;
+    const TE_FLASH int16_t *time;
+    const TE_FLASH int32_t *bias;
+} te_svdf;
+
 void te_conv2d_s8(const TE_FLASH te_conv2d *layer, const int8_t *input, int8_t *output,
                   int8_t *scratch);
 void te_depthwise_conv2d_s8(const TE_FLASH te_depthwise_conv2d *layer, const int8_t *input,
@@ -298,6 +336,13 @@ void te_mean_s8(const TE_FLASH te_mean *layer, const int8_t *input, int8_t *outp
 void te_pad_s8(const TE_FLASH te_pad *layer, const int8_t *input, int8_t *output);
 void te_requantize_s8(const TE_FLASH te_requantize *layer, const int8_t *input, int8_t *output);
 void te_lookup_s8(const TE_FLASH te_lookup *layer, const int8_t *input, int8_t *output);
+/* `last` is the output before, `cells` are 16 bits each, the lower byte first. The output holds the
+ * outputs of all steps, and then the cells. */
+void te_lstm_s8(const TE_FLASH te_lstm *layer, const int8_t *sequence, const int8_t *last,
+                const int8_t *cells, int8_t *output);
+/* The memory is of 16 bits, likewise; the output holds a value a unit, and then the memory. */
+void te_svdf_s8(const TE_FLASH te_svdf *layer, const int8_t *input, const int8_t *memory,
+                int8_t *output);
 void te_softmax_s8(const TE_FLASH te_softmax *layer, const int8_t *input, int8_t *output);
 void te_log_softmax_s8(const TE_FLASH te_log_softmax *layer, const int8_t *input, int8_t *output);
 

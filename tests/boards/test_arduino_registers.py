@@ -59,6 +59,9 @@ def check_fields(machine: Machine, svd: Svd, whole: set[str]) -> None:
         assert changed == 0 or name in whole, name
 
 
+RP2040_BOARDS = ("arduino-nano-rp2040", "raspberry-pi-pico")
+
+
 def modm(file: str) -> ET.Element:
     path = resources.files("modm_devices") / "resources/devices" / file
     return ET.fromstring(path.read_bytes())  # noqa: S314 - a file of a pinned package
@@ -82,8 +85,9 @@ def test_memories_and_interrupts_of_the_nrf52840() -> None:
     assert board.ram == board._ram
 
 
-def test_memories_interrupts_and_pins_of_the_rp2040() -> None:
-    board = load_board("arduino-nano-rp2040")
+@pytest.mark.parametrize("name", RP2040_BOARDS)
+def test_memories_interrupts_and_pins_of_the_rp2040(name: str) -> None:
+    board = load_board(name)
     assert isinstance(board, Rp2040Board)
     root = modm("rp/rp2040.xml")
     end = board.ram.origin
@@ -100,12 +104,12 @@ def test_memories_interrupts_and_pins_of_the_rp2040() -> None:
         if pin.get("port") == "bank0" and signal.get("driver") == "uart" and signal.get("af") == "2"
     }
     for number in (0, 1):
-        for key, name in (("tx", "tx"), ("rx", "rx")):
+        for key in ("tx", "rx"):
             for pin in range(30):
                 base, irq = 0x40034000 + 0x4000 * number, 20 + number
                 uart = board.uart.model_copy(update={"base": base, "irq": irq, key: f"GPIO{pin}"})
                 faulty = key in {fault.key for fault in uart.faults(board.clock)}
-                assert faulty == ((pin, str(number), name) not in signals)
+                assert faulty == ((pin, str(number), key) not in signals)
 
 
 @pytest.mark.parametrize(
@@ -235,8 +239,9 @@ RP2040 = {
 }
 
 
-def test_start_of_an_rp2040(tmp_path: Path) -> None:
-    board = load_board("arduino-nano-rp2040")
+@pytest.mark.parametrize("name", RP2040_BOARDS)
+def test_start_of_an_rp2040(name: str, tmp_path: Path) -> None:
+    board = load_board(name)
     assert isinstance(board, Rp2040Board)
     at = RP2040
     every = 0x01FFFFFF
@@ -254,7 +259,7 @@ def test_start_of_an_rp2040(tmp_path: Path) -> None:
 
     reset = {at["RESET"]: every, at["PLL_PWR"]: 0x2D, at["PLL_CS"]: 1}
     reset |= {at["CLK_REF_CTRL"]: 0, at["CLK_SYS_CTRL"]: 0, at["UARTFR"]: 0x90}
-    machine = start("arduino-nano-rp2040", tmp_path, reset, respond)
+    machine = start(name, tmp_path, reset, respond)
     values = {name: machine.values.get(address, 0) for name, address in at.items()}
     assert values["XOSC_CTRL"] == 0xFABAA0
     assert values["CLK_REF_CTRL"] == 2

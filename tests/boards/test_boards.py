@@ -74,8 +74,8 @@ def test_the_board_that_the_documentation_adds(compiler: CompilerName, tmp_path:
     require(available_compilers(), compiler)
     text = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
     example = text.split("```toml\n")[1].split("```")[0]
-    (tmp_path / "blackpill-f411ce.toml").write_text(example)
-    board = load_board(str(tmp_path / "blackpill-f411ce.toml"))
+    (tmp_path / "blackpill-f401cc.toml").write_text(example)
+    board = load_board(str(tmp_path / "blackpill-f401cc.toml"))
     assert board.name not in board_names()
     model = write_converted(RandomGraph(1).graph, tmp_path / "m", "test")
     firmware = build_firmware(model, board, compiler)

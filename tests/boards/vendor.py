@@ -127,8 +127,8 @@ class Device:
         part = dict(
             zip(("family", "name", "pin", "size"), map(str.lower, found.groups()), strict=True)
         )
-        # What comes with so many pins in no other package than a ball grid.
-        package = {"i": "k", "x": "h"}.get(part["pin"], "t")
+        # What comes with so many pins in no other package than one without leads, or a ball grid.
+        package = {"c": "u", "i": "k", "x": "h"}.get(part["pin"], "t")
         part |= {"package": package, "temperature": "6", "variant": "", "core": "m7"}
         root = self._read(part)
         self.memories = {

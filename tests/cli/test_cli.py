@@ -58,24 +58,24 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [run["record"]["suites"] for run in again["runs"]] == [record["suites"]]
     for form in ("report.md", "report.html"):
         assert (tmp_path / "again" / form).read_text() == (tmp_path / "demo" / form).read_text()
-    check_readme(record)
+    check_page(record)
 
 
-def check_readme(record: dict[str, Any]) -> None:
-    """The figures in the README are those of the demonstration."""
-    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+def check_page(record: dict[str, Any]) -> None:
+    """The figures in docs/demo.md are those of the demonstration."""
+    page = " ".join((Path(__file__).parents[2] / "docs" / "demo.md").read_text().split())
     for suite in record["suites"]:
         shares = (f"{100 * suite['accuracy'][who]:.2f} %" for who in ("float", "host", "device"))
         cells = (f"{suite['samples']:,}", *shares, str(suite["mismatched_logits"]))
-        assert f"| {suite['name']} | {' | '.join(cells)} |" in readme
-    assert f"{record['model']['parameters']:,} parameters" in readme
+        assert f"| {suite['name']} | {' | '.join(cells)} |" in page
+    assert f"{record['model']['parameters']:,} parameters" in page
     if record["emulator"] == "qemu" and " 12.2" in record["compiler"]:
         flash, ram = record["memory"]["flash"], record["memory"]["ram"]
-        assert f"it takes {flash['total'] / 1024:.1f} KB of flash" in readme
-        assert f"({flash['weights']:,} bytes of them weights)" in readme
-        assert f"{ram['total'] / 1024:.1f} KB of RAM, stack included" in readme
+        assert f"it takes {flash['total'] / 1024:.1f} KB of flash" in page
+        assert f"({flash['weights']:,} bytes of them weights)" in page
+        assert f"{ram['total'] / 1024:.1f} KB of RAM, stack included" in page
         instructions = record["suites"][0]["instructions"]["mean"]
-        assert f"{instructions / 1e6:.2f} million instructions an inference" in readme
+        assert f"{instructions / 1e6:.2f} million instructions an inference" in page
 
 
 def test_steps_one_by_one_on_a_model_of_one_s_own(

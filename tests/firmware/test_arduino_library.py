@@ -18,6 +18,7 @@ from tests.cli.commands import failure, run_json
 from tests.conftest import require
 from tests.firmware.arduino_builder import build_sketch
 from tests.graph.random_graphs import RandomGraph
+from tests.graph.streaming import streaming_graph
 from tests.targets.test_arduino import DIGITS
 from tinyedge.boards import load_board
 from tinyedge.boards.families.avr import AvrBoard
@@ -207,6 +208,27 @@ def test_a_library_of_any_allowed_name_compiles(
         ],
         check=True,
     )
+    compile_library(tmp_path / "library")
+
+
+def compile_library(library: Path) -> None:
+    """Compiles the C files of a library and of its Harness for an Uno."""
+    folders = (library / "src", library / "examples" / "Harness")
+    command = ["avr-gcc", "-mmcu=atmega328p", "-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror"]
+    for path in sorted(path for folder in folders for path in folder.glob("*.c")):
+        includes = [f"-I{folder}" for folder in folders]
+        subprocess.run([*command, *includes, "-fsyntax-only", str(path)], check=True)
+
+
+@pytest.mark.parametrize("name", ["frames", "tinyedge_model"])
+def test_a_library_of_a_stream_compiles(name: str, tmp_path: Path) -> None:
+    require(available_compilers("avr"), "gcc")
+    options = CodeOptions("avr", "size")
+    model = write_converted(streaming_graph(), tmp_path / "m", "test", options=options)
+    export_arduino(model, tmp_path / "library", name)
+    sketch = (tmp_path / "library" / "examples" / "Classify" / "Classify.ino").read_text()
+    assert f"{name}_init(&model, &arena, sizeof arena, &state, sizeof state);" in sketch
+    compile_library(tmp_path / "library")
 
 
 @pytest.mark.parametrize(

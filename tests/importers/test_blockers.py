@@ -74,14 +74,14 @@ def test_all_that_blocks_a_file_is_told_at_once(tmp_path: Path) -> None:
         subgraph = tree.subgraphs[0]
         for index in (0, 2):
             recode(tree, index, schema.BuiltinOperator.CUMSUM)
-        recode(tree, 3, schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM)
+        recode(tree, 3, schema.BuiltinOperator.BIDIRECTIONAL_SEQUENCE_LSTM)
         subgraph.tensors[subgraph.operators[5].outputs[0]].type = schema.TensorType.INT16
-        subgraph.outputs.append(subgraph.operators[0].outputs[0])
+        subgraph.inputs.append(subgraph.operators[0].outputs[0])
 
     error = refusal(edited(chain(*[ops.Relu] * 7), edit), tmp_path)
     text = str(error)
     assert text.startswith(f"{tmp_path / 'model.tflite'}: ")
-    assert "2 outputs" in text
+    assert "2 inputs" in text
     assert text.count("CUMSUM") == text.count("SEQUENCE_LSTM") == 1
     assert "operator 0 (CUMSUM)" in text
     assert "(version 2) is not supported (2 operators like it)" in text
@@ -93,7 +93,7 @@ def test_all_that_blocks_a_file_is_told_at_once(tmp_path: Path) -> None:
 def test_an_operator_that_is_not_known_is_told_from_a_wrong_type(tmp_path: Path) -> None:
     def lstm(tree: Any) -> None:
         subgraph = tree.subgraphs[0]
-        recode(tree, 0, schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM)
+        recode(tree, 0, schema.BuiltinOperator.BIDIRECTIONAL_SEQUENCE_LSTM)
         subgraph.tensors[subgraph.operators[0].outputs[0]].type = schema.TensorType.INT16
 
     def wide(tree: Any) -> None:

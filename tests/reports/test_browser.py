@@ -1,4 +1,4 @@
-"""Reports in a real browser: what is asked for, what is seen, on a phone and on a desktop."""
+"""Reports in a real browser: what is loaded, what is seen, on a phone and on a desktop."""
 
 from __future__ import annotations
 

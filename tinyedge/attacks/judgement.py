@@ -1,4 +1,4 @@
-"""What crafted suites show of a model, and whether to believe it."""
+"""What crafted suites show about a model, and whether the figures can be trusted."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
     After Athalye et al. 2018 (arXiv 1802.00420) and Carlini et al. 2019 (arXiv 1902.06705).
 
     Returns:
-        ``findings``: a sentence each; ``believable``: whether there are none;
+        ``findings``: a sentence each; ``believable``: whether the list is empty;
         ``samples``: how many were attacked; ``zero_gradients``: share of right clean samples at
         which the loss has no gradient at all; ``pgd_sweep``: accuracy of PGD by epsilon.
     """
@@ -346,7 +346,7 @@ def _gradients(model: Any, clean: Suite, settings: AttackSettings) -> tuple[floa
 
 
 def _unsteady(model: Any, clean: Suite) -> float:
-    """The share of samples for which the model gives other logits when it is asked again."""
+    """The share of samples whose logits differ when the model computes them again."""
     first, again = (model.logits(clean.inputs) for _ in range(2))
     tolerance = 1e-3 * np.abs(first).max(initial=0.0)
     differing = np.abs(first - again).max(axis=1) > tolerance

@@ -87,7 +87,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
 
     Attributes:
         graph: of the converted model.
-        execute: what answers; what it is asked directly is neither counted nor kept.
+        execute: what answers; direct calls of it are neither counted nor kept.
         shape: of an input.
         classes: number of logits, at least 2.
         quantization: of the inputs.
@@ -127,7 +127,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
 
     @contextlib.contextmanager
     def search(self, origin: Float32, label: int, norm: Norm) -> Iterator[Search]:
-        """What is asked inside is counted and noted; it ends when the budget is reached."""
+        """Counts and records the queries inside; ends them when the budget is reached."""
         self._search = search = Search(origin, label, norm)
         try:
             yield search

@@ -38,6 +38,7 @@ def _table(record: dict[str, Any]) -> Any:
     rows = [
         ("tinyedge: the whole plan", ours["bytes"]),
         ("  bytes alive at the fullest moment", ours["lower_bound"]),
+        ("  states, which lie apart", ours["states"]),
         ("TFLite-Micro: smallest that works, by trial", theirs["smallest"]),
         ("  head: activations and scratch", theirs["head"]),
         ("  tail: what stays", theirs["tail"]),

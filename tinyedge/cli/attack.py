@@ -79,10 +79,18 @@ def epsilons(
     help="Length of the change (L2) that L2 attacks are judged by. Default: that of half epsilon, "
     "of several the largest, in every value.",
 )
-@click.option("--step", type=click.FloatRange(0, min_open=True), help="Of PGD. Default: epsilon/4.")
-@click.option("--iterations", type=click.IntRange(1), default=20, show_default=True, help="Of PGD.")
 @click.option(
-    "--restarts", type=click.IntRange(1), default=1, show_default=True, help="Of PGD and Square."
+    "--step", type=click.FloatRange(0, min_open=True), help="Step of PGD. Default: epsilon/4."
+)
+@click.option(
+    "--iterations", type=click.IntRange(1), default=20, show_default=True, help="Steps of PGD."
+)
+@click.option(
+    "--restarts",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Starts of PGD and Square.",
 )
 @click.option("--pgd-l2-iterations", type=click.IntRange(1), default=60, show_default=True)
 @click.option("--cw-iterations", type=click.IntRange(1), default=200, show_default=True)
@@ -100,7 +108,7 @@ def epsilons(
     type=click.IntRange(1),
     default=5000,
     show_default=True,
-    help="Of Square in AutoAttack, a sample.",
+    help="Queries a sample of Square in AutoAttack.",
 )
 @click.option(
     "--temperature",

@@ -25,7 +25,7 @@ def oracle_options(command: Command) -> Command:
             "--on",
             "place",
             type=click.Choice(ORACLE_PLACES),
-            help="Where a converted model is asked; attacks by gradients take numpy or twin.",
+            help="Where a converted model runs; attacks with gradients need numpy or twin.",
         ),
         board_option(),
         click.option("-p", "--port", help="Serial port of the board (with --on board)."),

@@ -64,7 +64,7 @@ def build_options(command: Command) -> Command:
         click.option(
             "--compiler",
             type=click.Choice(COMPILERS),
-            help="Of a converted model's build. Default: gcc, else zig.",
+            help="Compiler for a converted model. Default: gcc, else zig.",
         ),
         board_option(),
     ):

@@ -13,7 +13,7 @@ from tinyedge.cli.output import Output
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_TINYEDGE_COMPLETE"
-"""In the environment of a program that is asked what could come next."""
+"""Environment variable by which a shell requests completions."""
 
 
 @add_completion_class

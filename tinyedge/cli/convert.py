@@ -27,7 +27,7 @@ def hls4ml_options(command: Command) -> Command:
             "--clock-period",
             type=click.FloatRange(0, min_open=True),
             metavar="NS",
-            help="Of the FPGA's clock. Default: 5.",
+            help="Period of the FPGA's clock. Default: 5.",
         ),
         click.option("--part", help="FPGA part number. Default: hls4ml's."),
         click.option(

@@ -22,7 +22,7 @@ from tinyedge.names import EXPORT_FORMATS
     help="The build system that it is for.",
 )
 @click.option("-o", "--output", type=PATH, required=True, help="Folder to write.")
-@click.option("--name", help="Of an Arduino or C library. Default: the model's.")
+@click.option("--name", help="Name of an Arduino or C library. Default: the model's.")
 @click.option(
     "--labels", type=PATH, help="File with the names of the classes, one a line, for 'c'."
 )

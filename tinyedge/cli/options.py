@@ -205,7 +205,7 @@ def conversion_options(command: Command) -> Command:
         click.option(
             "--keep-constant-channels",
             is_flag=True,
-            help="Of a .tflite file, keep channels that never change. By default they are taken "
+            help="Keep channels of a .tflite file that never change. By default they are taken "
             "out, which changes no result.",
         ),
         click.option(

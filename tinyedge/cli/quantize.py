@@ -19,11 +19,11 @@ from tinyedge.names import QUANTIZED_PRECISIONS
     "--calibration",
     type=PATH,
     metavar="FILE",
-    help="Of a float model: some hundred real inputs (.npy, or .npz with x).",
+    help="For a float model: a few hundred real inputs (.npy, or .npz with x).",
 )
 @data_option(
     "data",
-    "Of a float model: labelled samples to measure accuracy on. Default: those of --calibration.",
+    "For a float model: labelled samples to measure accuracy on. Default: those of --calibration.",
 )
 @click.option("--samples", type=click.IntRange(1), help="How many of --data. Default: all.")
 @click.option(
@@ -31,19 +31,19 @@ from tinyedge.names import QUANTIZED_PRECISIONS
     type=float,
     nargs=2,
     metavar="LOW HIGH",
-    help="Of a float model: what the values 0 and 255 of pixels stand for. Default: 0 255 where a "
+    help="For a float model: what the values 0 and 255 of pixels stand for. Default: 0 255 where a "
     "Keras model scales pixels itself, else 0 1.",
 )
 @click.option(
     "--precision",
     type=click.Choice(QUANTIZED_PRECISIONS),
-    help="Of kernels. Of a float model int8; of a run by default stq.",
+    help="Precision of the weights. A float model becomes int8; a run by default stq.",
 )
 @click.option(
     "--recalibrate/--no-recalibrate",
     default=True,
     show_default=True,
-    help="Of a run: measure batch normalization's statistics anew, on training samples.",
+    help="For a run: measure batch normalization's statistics anew, on training samples.",
 )
 @data_folder_option
 @output_options

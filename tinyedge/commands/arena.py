@@ -25,7 +25,8 @@ def arena(model: str | PathLike[str], *, listener: Listener = NOBODY) -> dict[st
         listener: told how far it is.
 
     Returns:
-        Bytes: ``tinyedge`` with ``bytes`` and ``lower_bound``; ``tflite_micro`` with ``smallest``,
+        Bytes: ``tinyedge`` with ``bytes``, ``lower_bound`` and ``states``, which lie apart;
+        ``tflite_micro`` with ``smallest``,
         ``head``, ``tail`` and ``parts``.
 
     Raises:
@@ -43,6 +44,10 @@ def arena(model: str | PathLike[str], *, listener: Listener = NOBODY) -> dict[st
             file.write_bytes(export_tflite(graph))
         usage = measure_arena(file)
     return {
-        "tinyedge": {"bytes": plan.size, "lower_bound": plan.lower_bound},
+        "tinyedge": {
+            "bytes": plan.size,
+            "lower_bound": plan.lower_bound,
+            "states": plan.state_size,
+        },
         "tflite_micro": dataclasses.asdict(usage),
     }

@@ -70,7 +70,7 @@ def craft(
         epsilons: largest changes of any input value.
         clip: range that samples stay in.
         temperature: that attacks divide the logits by.
-        options: where a converted model is asked, and the journal.
+        options: where a converted model runs, and the journal.
         suite_file: to write; None to neither save nor judge.
         listener: told how far it is.
         others: settings of ``AttackSettings``.

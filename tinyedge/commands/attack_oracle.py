@@ -64,9 +64,7 @@ class OracleOptions:
                 hint="name the folder that 'tinyedge convert' wrote",
             )
         if model and not self.place:
-            raise UsageError(
-                "where is the converted model to be asked?", hint=f"--on {'|'.join(ORACLE_PLACES)}"
-            )
+            raise UsageError("a converted model needs --on", hint=f"--on {'|'.join(ORACLE_PLACES)}")
         if self.resume and self.discard:
             raise UsageError("--resume and --discard exclude each other")
         if (self.port or self.baud) and self.place != "board":

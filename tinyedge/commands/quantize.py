@@ -198,7 +198,7 @@ def _calibration(given: Samples, takes: ModelInput) -> Float32:
         x = read_calibration(Path(given))
     x = takes.batch(x, "calibration data")
     if not len(x):
-        raise DataError("calibration data: there are none")
+        raise DataError("calibration data: no samples")
     return takes.real(x[:_MOST_CALIBRATION])
 
 

@@ -76,7 +76,7 @@ def report(
     """
     paths = [Path(files)] if isinstance(files, str | PathLike) else [Path(each) for each in files]
     if not paths:
-        raise UsageError("files: there are none")
+        raise UsageError("files: none given")
     asked = _shares(min_accuracy or {})
     build = BuildOptions.of(board, compiler, compare, max_flash, max_ram, max_regression)
     page, text, cases = (None if at is None else Path(at) for at in (html, markdown, junit))

@@ -48,6 +48,7 @@ from tinyedge.evaluation.suites import (
 from tinyedge.exporters.converted import ConvertedModel, load_converted
 from tinyedge.files import write_atomically
 from tinyedge.graph import reference
+from tinyedge.graph.graph import Graph
 from tinyedge.names import (
     COMPILERS,
     DATASETS,
@@ -124,7 +125,8 @@ def run(
             ``zig``.
         emulator: by name; the first that is installed and knows the board by default.
         data: files of samples; several if they have labels.
-        logits: file for the raw int8 logits of all samples (``.npy``).
+        logits: file for the raw int8 logits of all samples (``.npy``; ``.npz`` for an array an
+            output, by its name).
         dataset: whose test set is run in place of ``data``.
         data_folder: where its files lie; ``$TINYEDGE_DATA`` by default.
         samples: the first so many of each suite.
@@ -211,7 +213,7 @@ def run(
     ours, results = run_suites(model, suites, everything, listener)
     kept = {"logits": str(logits_file)} if logits_file else {}
     if logits_file:
-        _keep_logits(logits_file, _joined([result.raw for result in results]))
+        _keep_logits(logits_file, _joined([result.raw for result in results]), model.graph)
     if record_file:
         save_run(record_file, ours, list(command))
     if chosen.name != "tflm":
@@ -394,9 +396,13 @@ def _joined(logits: Sequence[Int8]) -> Int8:
     return np.concatenate(logits)
 
 
-def _keep_logits(path: Path, logits: Int8) -> None:
+def _keep_logits(path: Path, logits: Int8, graph: Graph) -> None:
+    """Writes raw logits; as a ``.npz`` file, one array an output."""
     buffer = io.BytesIO()
-    np.save(buffer, logits, allow_pickle=False)
+    if path.suffix == ".npz":
+        np.savez(buffer, allow_pickle=False, **reference.split_results(graph, logits))
+    else:
+        np.save(buffer, logits, allow_pickle=False)
     write_atomically(path, buffer.getvalue())
 
 
@@ -416,7 +422,7 @@ def _run_inputs(
         run = execute(samples, advance)
         cost = finish()
     if logits_file:
-        _keep_logits(logits_file, run.logits)
+        _keep_logits(logits_file, run.logits, model.graph)
     cost |= {
         "instructions": None if run.instructions is None else float(run.instructions.mean()),
         "seconds": None if run.seconds is None else float(run.seconds.mean()),

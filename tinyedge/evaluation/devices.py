@@ -207,7 +207,7 @@ class Fleet:
     def _compute(
         self, samples: Int8, first: int, missing: list[int]
     ) -> Iterator[tuple[int, Entry]]:
-        """Gives numbers and answers as they come, until there are none missing."""
+        """Gives numbers and answers as they come, until all have come."""
         heapq.heapify(missing)
         while missing:
             able = [each for each in self._devices if each.client.port not in self.failed]

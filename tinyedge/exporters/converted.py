@@ -143,9 +143,17 @@ def _manifest(
         | ({"state_bytes": exported.plan.state_size} if graph.states else {}),
         "input": _tensor(graph, graph.input),
         "output": _tensor(graph, graph.output),
+        **_several(graph),
         "layers": [dataclasses.asdict(layer) for layer in exported.layers],
         "runtime_sources": list(exported.runtime_sources),
     }
+
+
+def _several(graph: Graph) -> dict[str, Any]:
+    """The outputs of a model that has several, in the order of their bytes."""
+    if len(graph.results) == 1:
+        return {}
+    return {"outputs": [{"name": each.name, **_tensor(graph, each.name)} for each in graph.results]}
 
 
 def _tensor(graph: Graph, name: str) -> dict[str, Any]:

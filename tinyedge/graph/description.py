@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ModelError
+from tinyedge.graph import recurrent  # noqa: F401 - its operators register themselves
 from tinyedge.graph.operators import OPERATORS
 from tinyedge.naming import check_name
 

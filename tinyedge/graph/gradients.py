@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.graph import operators as ops
-from tinyedge.graph import reference
+from tinyedge.graph import recurrent, reference
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor
@@ -76,6 +76,10 @@ def no_product(kind: type[ops.Operator], reason: str) -> None:
 def registered(kind: type[ops.Operator]) -> bool:
     """Whether an operator has a product, or says that it has none."""
     return kind in _PRODUCTS
+
+
+no_product(recurrent.Lstm, "its states are 16 bits in pairs of bytes")
+no_product(recurrent.Svdf, "its memory is 16 bits in pairs of bytes")
 
 
 def check_differentiable(graph: Graph) -> None:
@@ -370,6 +374,19 @@ def _prelu(operator: ops.Prelu, step: Step, cotangent: Float32) -> list[Float32]
 def _concatenation(operator: ops.Concatenation, step: Step, cotangent: Float32) -> list[Float32]:
     ends = np.cumsum([tensor.shape[operator.axis] for tensor in step.inputs])[:-1]
     return np.split(cotangent, ends, axis=1 + operator.axis)
+
+
+@product_of(ops.Join)
+def _join(_: ops.Join, step: Step, cotangent: Float32) -> list[Float32]:
+    """Bytes are passed on; what they stand for is another number for each tensor."""
+    ends = np.cumsum([tensor.size for tensor in step.inputs])[:-1]
+    parts = np.split(cotangent, ends, axis=1)
+    return [
+        (part * (step.output.quantization.scale / tensor.quantization.scale))
+        .reshape(len(part), *tensor.shape)
+        .astype(np.float32)
+        for part, tensor in zip(parts, step.inputs, strict=True)
+    ]
 
 
 @product_of(ops.AveragePool2D)

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import ModelError
 from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.description import check_description, check_operator_count
-from tinyedge.graph.operators import OPERATORS, Operator, Reshape, Weighted
+from tinyedge.graph.operators import OPERATORS, Join, Operator, Reshape, Weighted
 from tinyedge.graph.ranges import ranges_of
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
@@ -32,6 +33,9 @@ MAXIMUM_SIZE = 2**31 - 1
 """Bytes of one tensor; C counts them in an int32_t."""
 MAXIMUM_CHANNELS = 2**22
 """Of all tensors together, last axes: what is proven of each channel has to fit in memory."""
+
+
+_ARRAY = re.compile(r"NDArray\[np\.(\w+)\]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +89,14 @@ class Graph:
         """The tensor that the logits are read from."""
         return self.tensors[self.output]
 
+    @property
+    def results(self) -> tuple[Tensor, ...]:
+        """The model's outputs: several where the graph's own is a Join of them."""
+        last = self.operators[-1] if self.operators else None
+        if isinstance(last, Join) and last.output == self.output:
+            return tuple(self.inputs_of(last))
+        return (self.output_tensor,)
+
     def inputs_of(self, operator: Operator) -> list[Tensor]:
         """The input tensors of an operator."""
         return [self.tensors[name] for name in operator.inputs]
@@ -99,8 +111,11 @@ class Graph:
         """Number of weights and biases."""
         return sum(
             operator.weights.codes.size + operator.bias.size
-            for operator in self.operators
             if isinstance(operator, Weighted)
+            else sum(
+                array.size for array in _arrays_of(operator).values() if array.dtype.kind == "i"
+            )
+            for operator in self.operators
         )
 
     def check(self) -> None:
@@ -134,6 +149,8 @@ class Graph:
             written.add(operator.output)
         if self.output not in written:
             raise ModelError(f"graph '{self.name}': nothing writes the output '{self.output}'")
+        if any(isinstance(each, Join) and each.output != self.output for each in self.operators):
+            raise ModelError(f"graph '{self.name}': a Join that is not the output")
         self._check_states()
         ranges_of(self)
 
@@ -317,6 +334,12 @@ class Graph:
             ) from error
 
 
+def _arrays_of(operator: Operator) -> dict[str, NDArray[Any]]:
+    """The attributes that are arrays, by name."""
+    values = {each.name: getattr(operator, each.name) for each in dataclasses.fields(operator)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
 def _decode_operator(
     record: dict[str, Any], index: int, arrays: dict[str, NDArray[Any]]
 ) -> Operator:
@@ -333,6 +356,12 @@ def _decode_operator(
             _array(arrays, steps, np.uint8) if (steps := f"{index}/steps") in arrays else None,
         )
         fields["bias"] = _array(arrays, f"{index}/bias", np.int32)
+    else:
+        for attribute in dataclasses.fields(kind):
+            if found := _ARRAY.fullmatch(str(attribute.type)):
+                fields[attribute.name] = _array(
+                    arrays, f"{index}/{attribute.name}", getattr(np, found[1])
+                )
     return kind(**fields)
 
 

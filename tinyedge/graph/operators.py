@@ -389,6 +389,22 @@ class Concatenation(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Join(Operator):
+    """The bytes of tensors of any quantization behind each other: the result of several outputs."""
+
+    arity: ClassVar[int | None] = None
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return (sum(math.prod(shape) for shape in inputs),)
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        if not 2 <= len(inputs) <= MAXIMUM_CONCATENATED:
+            raise self.fail(f"{len(inputs)} inputs, allowed: 2 to {MAXIMUM_CONCATENATED}")
+        if inputs[0].quantization != output.quantization:
+            raise self.fail("first input and output have to share one quantization")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Pool2D(Clamped, Windowed):
     """Pooling inside the input: padded cells neither count nor compete."""
 
@@ -918,6 +934,7 @@ OPERATORS: dict[str, type[Operator]] = {
         Minimum,
         Prelu,
         Concatenation,
+        Join,
         AveragePool2D,
         MaxPool2D,
         Mean,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import DataError
-from tinyedge.graph import gemmlowp
+from tinyedge.graph import gemmlowp, recurrent
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import (
     INT8_MIN,
@@ -190,6 +190,100 @@ def _exact_float(operator: ops.Weighted, source: Tensor) -> type[np.float32 | np
     return np.float32 if bound < 2**24 else np.float64
 
 
+def _int16(values: Int64) -> Int64:
+    found: Int64 = np.clip(values, *recurrent.INT16)
+    return found
+
+
+def _from_bytes(values: Int8) -> Int64:
+    """Cells of 16 bits, (n, cells), of pairs of bytes."""
+    return np.ascontiguousarray(values).view("<i2").astype(np.int64)
+
+
+def _to_bytes(cells: Int64) -> Int8:
+    return cells.astype("<i2").view(np.int8)
+
+
+def _sigmoid_16(x: Int64, shift: int) -> Int64:
+    """The larger half of a sigmoid: with so many fraction bits between values of the table."""
+    table = recurrent.sigmoid_table().astype(np.int64)
+    whole = x >> shift
+    at = np.minimum(whole, 254)
+    between = (table[at] << shift) + (x & ((1 << shift) - 1)) * (table[at + 1] - table[at])
+    return np.where(whole >= 255, (0x7FFF << 10) if shift == 9 else (0xFFFF << 8), between)
+
+
+def _logistic_16(x: Int64) -> Int64:
+    """TFLite's ``integer_ops/logistic.h`` for 16 bits, from 12 to 15 fraction bits."""
+    x = 3 * x
+    half = _sigmoid_16(np.abs(x), 9)
+    return np.where(x >= 0, half + 2**9, 2**25 - half + 2**9 - 1) >> 10
+
+
+def _tanh_16(x: Int64, multiplier: int, shift: int) -> Int64:
+    """TFLite's ``integer_ops/tanh.h`` for 16 bits."""
+    x = (x * multiplier + ((1 << shift) >> 1)) >> shift
+    half = _sigmoid_16(np.abs(x), 8)
+    return np.where(x >= 0, half - 2**23 + 2**7, -half + 2**23 + 2**7 - 1) >> 8
+
+
+@unclamped.register
+def _lstm(
+    operator: recurrent.Lstm, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    source, target = inputs[0].quantization, output.quantization
+    sequence = arrays[0].astype(np.float64) - source.zero_point
+    last, cells = arrays[1], _from_bytes(arrays[2])
+    own, before = operator.multipliers(source, target)
+    forget_cell, input_cell, output_tanh = operator.products(target)
+    kernel, loop = (each.astype(np.float64) for each in (operator.kernel, operator.recurrent))
+    outputs = []
+    for step in range(sequence.shape[1]):
+        centred = last.astype(np.float64) - target.zero_point
+        gates = []
+        for gate in range(len(kernel)):
+            new = (sequence[:, step] @ kernel[gate].T).astype(np.int64) + operator.bias[gate]
+            old = (centred @ loop[gate].T).astype(np.int64)
+            gates.append(
+                _int16(
+                    _int16(multiply_by_quantized_multiplier(new, *own[gate]))
+                    + _int16(multiply_by_quantized_multiplier(old, *before[gate]))
+                )
+            )
+        entering, forget, leaving = (_logistic_16(gates[gate]) for gate in (0, 1, 3))
+        cells = _int16(
+            _int16(multiply_by_quantized_multiplier(forget * cells, *forget_cell))
+            + _int16(
+                multiply_by_quantized_multiplier(entering * _tanh_16(gates[2], 3, 0), *input_cell)
+            )
+        )
+        if operator.cell_clip:
+            cells = np.clip(cells, -operator.cell_clip, operator.cell_clip)
+        product = _tanh_16(cells, *operator.tanh) * leaving
+        scaled = multiply_by_quantized_multiplier(product, *output_tanh)
+        last = np.clip(scaled + target.zero_point, -128, 127).astype(np.int8)
+        outputs.append(last)
+    return np.concatenate([*outputs, _to_bytes(cells)], axis=1)
+
+
+@unclamped.register
+def _svdf(
+    operator: recurrent.Svdf, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    source, target = inputs[0].quantization, output.quantization
+    first, second = operator.multipliers(source, target)
+    centred = arrays[0].reshape(len(arrays[0]), -1).astype(np.float64) - source.zero_point
+    memory = _from_bytes(arrays[1]).reshape(-1, *operator.time.shape)
+    features = (centred @ operator.feature.T.astype(np.float64)).astype(np.int64)
+    newest = _int16(multiply_by_quantized_multiplier(features, *first))
+    memory = np.concatenate([memory[..., 1:], newest[..., np.newaxis]], axis=2)
+    sums = (memory * operator.time.astype(np.int64)).sum(axis=2)
+    totals = sums.reshape(len(sums), len(operator.bias), -1).sum(axis=2) + operator.bias
+    scaled = multiply_by_quantized_multiplier(totals, *second) + target.zero_point
+    values = np.clip(scaled, -128, 127).astype(np.int8)
+    return np.concatenate([values, _to_bytes(memory.reshape(len(memory), -1))], axis=1)
+
+
 @unclamped.register
 def _conv2d(
     operator: ops.Conv2D, arrays: list[Int8], inputs: list[Tensor], output: Tensor
@@ -310,6 +404,24 @@ def _concatenation(
     batch = max(map(len, arrays))
     whole = [np.broadcast_to(array, (batch, *array.shape[1:])) for array in arrays]
     return np.concatenate(whole, axis=1 + operator.axis)
+
+
+@unclamped.register
+def _join(operator: ops.Join, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    batch = max(map(len, arrays))
+    flat = [array.reshape(len(array), -1) for array in arrays]
+    return np.concatenate([np.broadcast_to(each, (batch, each.shape[1])) for each in flat], axis=1)
+
+
+def split_results(graph: Graph, logits: Int8) -> dict[str, Int8]:
+    """The outputs of a model by name, (…, *shape), of its logits (…, *output shape)."""
+    axes = logits.shape[: logits.ndim - len(graph.output_tensor.shape)]
+    flat = logits.reshape(*axes, -1)
+    ends = np.cumsum([tensor.size for tensor in graph.results])[:-1]
+    return {
+        tensor.name: part.reshape(*axes, *tensor.shape)
+        for tensor, part in zip(graph.results, np.split(flat, ends, axis=-1), strict=True)
+    }
 
 
 def _divided_half_away(total: Int64, count: Int64 | np.int64) -> Int64:

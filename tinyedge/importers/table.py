@@ -64,6 +64,7 @@ _ROWS = (
         "quantizing",
         "QUANTIZE QuantizeLinear DequantizeLinear Quant IntQuant BipolarQuant Trunc",
     ),
+    _Row("recurrent", "SVDF UNIDIRECTIONAL_SEQUENCE_LSTM"),
     _Row("state between inferences", "CALL_ONCE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE"),
     _Row(
         "nothing at inference",

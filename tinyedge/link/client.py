@@ -251,7 +251,7 @@ class Client(AbstractContextManager["Client"]):
             frames: int8 (n, *input shape).
 
         Raises:
-            LinkError: see ``stream``; or the device answers otherwise when it is asked again.
+            LinkError: see ``stream``; or the device gives another answer to a repeated frame.
         """
         hello = self._hello or self.hello()
         done: list[bytes] = []

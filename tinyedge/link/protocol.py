@@ -208,8 +208,8 @@ class Stats:
         inferences: number of inferences since the boot.
         damaged_frames: number of damaged frames since the boot.
         arena_size: bytes set aside for activations.
-        arena_smallest: the least that would do; with TFLite-Micro, found by trial on the device;
-            0 where the model cannot be set up.
+        arena_smallest: the smallest arena that works, with TFLite-Micro found by trial on the
+            device; 0 where the model cannot be set up.
         arena_head: of these, bytes used again inside an inference.
         arena_tail: of these, bytes that stay.
     """

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.devices import Fleet
-from tinyedge.evaluation.executors import Int8, Progress, Run
+from tinyedge.evaluation.executors import Run
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.project import kernel_note
 from tinyedge.firmware.twin import Twin
@@ -81,7 +81,9 @@ def open_place(
             yield OpenPlace(lambda x, done=None: Run(twin.run(x, done)), about, dict)
         case "tflite-micro":
             micro = Interpreter(model.tflite.read_bytes())
-            yield OpenPlace(lambda x, done=None: _on_tflm(micro, model, x, done), about, dict)
+            yield OpenPlace(
+                lambda x, done=None: Run(micro.run_graph(model.graph, x, done)), about, dict
+            )
         case _ if journal:
             with (
                 journal.opened(model, spec, remark) as kept,
@@ -91,17 +93,6 @@ def open_place(
         case _:
             with _devices(model, spec, None, remark) as place:
                 yield place
-
-
-def _on_tflm(
-    micro: Interpreter, model: ConvertedModel, samples: Int8, progress: Progress | None
-) -> Run:
-    """Runs samples, or sequences, on TFLite-Micro."""
-    if not model.graph.states:
-        return Run(micro.run(samples, progress=progress)[0])
-    sequences = reference.as_sequences(model.graph, samples)
-    logits = micro.run(sequences, progress=progress, sequences=True)[0]
-    return Run(logits.reshape(*reference.leading_axes(model.graph, samples), *logits.shape[2:]))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Quantizing float models after their training, by the libraries that do it well.
 
-``float_model`` says what is asked of a float model; ``onnx`` and ``keras`` are such models, whose
+``float_model`` defines the interface of a float model; ``onnx`` and ``keras`` implement it, whose
 quantizers are those of ONNX Runtime and of TensorFlow Lite's converter; ``outcome`` measures what
 became of it. Importing this package imports none of them.
 """

@@ -1,4 +1,4 @@
-"""What is asked of a float model that is to be quantized."""
+"""The interface of a float model that can be quantized."""
 
 from __future__ import annotations
 

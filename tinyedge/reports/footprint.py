@@ -453,7 +453,7 @@ def missed(gates: list[Record]) -> ThresholdError | None:
     over = [gate_line(gate) for gate in gates if gate["over"] > 0]
     if not over:
         return None
-    return ThresholdError("; ".join(over), hint="the report says what takes it")
+    return ThresholdError("; ".join(over), hint="the report lists what uses it")
 
 
 def footprint_markdown(record: Record, *, title: bool = True) -> str:

@@ -264,7 +264,7 @@ def array_samples(x: NDArray[Any], takes: ModelInput) -> tuple[NDArray[np.int8],
     """
     checked = checked_values("samples", takes.batch(x, "samples"))
     if not len(checked):
-        raise DataError("samples: there are none")
+        raise DataError("samples: none given")
     return takes.int8(checked), remarks("samples", checked, takes)
 
 

@@ -40,6 +40,7 @@ class ModelInput:
         takes_bytes: whether the model's own file takes uint8, so that a byte is the input itself.
         pixels: what 0 and 255 of a pixel stand for, where the user or a float model says so.
         sequences: whether a sample may be a sequence of frames, as the model has states.
+        several: whether the model has several outputs.
     """
 
     shape: tuple[int, ...] | None = None
@@ -48,6 +49,7 @@ class ModelInput:
     takes_bytes: bool = False
     pixels: Range | None = None
     sequences: bool = False
+    several: bool = False
 
     @classmethod
     def of(cls, graph: Graph, pixels: Range | None = None, *, sequences: bool = True) -> ModelInput:
@@ -63,6 +65,7 @@ class ModelInput:
             graph.source.get("input_type") == "uint8",
             pixels,
             sequences and bool(graph.states),
+            len(graph.results) > 1,
         )
 
     @property
@@ -82,10 +85,17 @@ class ModelInput:
         """Whether the outputs are no classes but as many values as the input's: an autoencoder."""
         if self.shape is None or self.classes is None or self.classes < _FEWEST_RECONSTRUCTED:
             return False
+        if self.several:
+            return False
         return self.classes == math.prod(self.shape)
 
     def check_classes(self, what: str) -> None:
         """Raises DataError where the model tells no classes, so that labels mean nothing to it."""
+        if self.several:
+            raise DataError(
+                f"{what} has labels, but the model has several outputs, and no accuracy",
+                hint="run samples without labels (--data and --logits; in Python an array x)",
+            )
         if self.reconstructs:
             raise DataError(
                 f"{what} has labels, but the model gives {self.classes} values for as many inputs, "

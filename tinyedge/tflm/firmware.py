@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyedge.boards import Board
-from tinyedge.errors import DoesNotFitError, ToolchainError
+from tinyedge.errors import DoesNotFitError, ToolchainError, UsageError
 from tinyedge.exporters.c.export import c_array
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.mlperf import Mlperf
@@ -98,6 +98,11 @@ def build_tflm_firmware(
             f"TFLite-Micro is not linked for {board.name}", hint="boards with a Cortex-M"
         )
     content = model.tflite.read_bytes()
+    if model.graph.states or len(model.graph.results) > 1:
+        raise UsageError(
+            "--runtime tflm with --tflm-lib goes with models of one output, without states",
+            hint="without --tflm-lib, TFLite-Micro's interpreter on this machine stands in",
+        )
     frame = model.graph.input_tensor.size
     room = (board.ram.size - _STACK - _STATIC - frame) // 16 * 16
     if arena is None and room < _LEAST_ARENA:

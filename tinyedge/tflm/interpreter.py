@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, ModelError
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.reference import as_sequences, leading_axes
 
 _ARENA_BYTES = 16 * 2**20
 
@@ -28,6 +30,11 @@ def runtime() -> Any:
             hint=f"{install_hint('tflite')} (Linux on x86-64)",
         ) from error
     return module
+
+
+def shifted(values: NDArray[Any], kind: type[np.int8 | np.uint8]) -> NDArray[Any]:
+    """Bytes of a file that takes or gives uint8 for int8, or the other way round."""
+    return (np.ascontiguousarray(values).view(np.uint8) ^ np.uint8(128)).view(kind)
 
 
 class Interpreter:
@@ -53,6 +60,33 @@ class Interpreter:
             )
         except RuntimeError as error:
             raise ModelError(f"TFLite-Micro refuses the model: {error}") from error
+
+    def run_graph(
+        self, graph: Graph, samples: NDArray[Any], progress: Callable[[int], None] | None = None
+    ) -> NDArray[Any]:
+        """Runs samples, or sequences of a model with states, as ``reference.run`` does.
+
+        Args:
+            graph: that the model is, or was imported from.
+            samples: int8, as ``reference.run`` takes them.
+            progress: called with the number of samples finished since the last call.
+
+        Returns:
+            The bytes of all outputs, behind each other, as int8 (n, *output shape), or
+            (n, frames, *output shape).
+        """
+        sequences = as_sequences(graph, samples)
+        if self.input_type == "uint8":
+            sequences = shifted(sequences, np.uint8)
+        count = len(graph.results)
+        if graph.states:
+            found = self.run(sequences, count, progress, sequences=True)
+        else:
+            found = self.run(sequences[:, 0], count, progress)
+        axes = leading_axes(graph, samples)
+        parts = [shifted(each, np.int8) if each.dtype == np.uint8 else each for each in found]
+        flat = np.concatenate([each.reshape(*axes, -1) for each in parts], axis=-1)
+        return flat.reshape(*axes, *graph.output_tensor.shape)
 
     @property
     def input_type(self) -> str:

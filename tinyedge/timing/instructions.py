@@ -187,7 +187,7 @@ def _instruction(content: bytes, address: int) -> Instruction | None:
 
 
 class Code:
-    """The machine code of a firmware, decoded where it is asked for.
+    """The machine code of a firmware, decoded on demand.
 
     Args:
         loaded: addresses, and the bytes from there on.

@@ -46,7 +46,7 @@ class Standing:
 
     Attributes:
         epochs: what the finished ones came to.
-        begun: the epoch after them, if it was left in its midst.
+        begun: the epoch after them, if it was left in the middle.
     """
 
     epochs: list[dict[str, Any]]

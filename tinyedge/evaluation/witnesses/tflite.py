@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, UsageError
@@ -17,7 +16,7 @@ from tinyedge.evaluation.witnesses.witness import (
     Subject,
     Witness,
 )
-from tinyedge.exporters.tflite import export_tflite
+from tinyedge.exporters.tflite import export_tflite, hidden_tensors
 from tinyedge.graph.reference import as_sequences
 
 
@@ -30,29 +29,24 @@ class MicroWitness(Witness):
         super().__init__(subject)
         self._original = subject.original
 
+    def shows(self) -> list[str]:
+        hidden = hidden_tensors(self.graph)
+        return [name for name in super().shows() if name not in hidden]
+
     def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:
         from tinyedge.tflm.interpreter import Interpreter
 
-        whole = names == [self.graph.output] and self._original is not None
-        model = self._original if whole else export_tflite(self.graph, names)
-        assert model is not None
-        interpreter = Interpreter(model)
-        sequences = as_sequences(self.graph, samples)
-        if interpreter.input_type == "uint8":
-            samples, sequences = (_shifted(each, np.uint8) for each in (samples, sequences))
-        if not self.graph.states:
-            found = interpreter.run(samples, len(names), progress)
-        else:
-            runs = interpreter.run(sequences, len(names), progress, sequences=True)
-            found = [value.reshape(-1, *value.shape[2:]) for value in runs]
-        return [
-            Seen(_shifted(value, np.int8) if value.dtype == np.uint8 else value) for value in found
-        ]
-
-
-def _shifted(values: NDArray[Any], kind: type[np.int8 | np.uint8]) -> NDArray[Any]:
-    """Bytes of a file that takes or gives uint8 for int8, or the other way round."""
-    return (values.view(np.uint8) ^ np.uint8(128)).view(kind)
+        graph = self.graph
+        if names == [graph.output]:
+            interpreter = Interpreter(self._original or export_tflite(graph))
+            logits = interpreter.run_graph(graph, samples, progress)
+            return [Seen(logits.reshape(-1, *graph.output_tensor.shape))]
+        interpreter = Interpreter(export_tflite(graph, names))
+        if not graph.states:
+            return [Seen(value) for value in interpreter.run(samples, len(names), progress)]
+        sequences = as_sequences(graph, samples)
+        runs = interpreter.run(sequences, len(names), progress, sequences=True)
+        return [Seen(value.reshape(-1, *value.shape[2:])) for value in runs]
 
 
 class LiteRTWitness(Witness):

@@ -22,6 +22,7 @@ API_VERSION = 1
 _LAYOUTS = {
     "int8_t": "i1",
     "uint8_t": "u1",
+    "int16_t": "<i2",
     "uint16_t": "<u2",
     "int32_t": "<i4",
     "uint32_t": "<u4",
@@ -97,18 +98,17 @@ def export_library(
         for layer in code["layers"]
         for array in layer.kernel.arrays
     }
-    for tensor, values in graph.constants.items():
-        verified[code["constant_names"][tensor]] = values.tobytes()
+    fixed = graph.constants | {name: state.initial for name, state in graph.states.items()}
+    for tensor, values in fixed.items():
+        if tensor in code["constant_names"]:  # other states begin with one value throughout
+            verified[code["constant_names"][tensor]] = values.tobytes()
     crc = 0
     for content in verified.values():
         crc = zlib.crc32(content, crc)
     headers = {*code["headers"], "te_instance.h", "te_memory.h"}
     context: dict[str, Any] = {
         **code,
-        # What a graph keeps from one inference to the next: statements, and bytes.
-        "resets": code.get("resets", []),
-        "keeps_first": code.get("keeps_first", []),
-        "state_size": _aligned(getattr(exported.plan, "state_size", 0)),
+        "state_size": _aligned(exported.plan.state_size),
         "core": options.core,
         "everywhere": options.features.flash_apart,
         "name": name,

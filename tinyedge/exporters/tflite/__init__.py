@@ -3,6 +3,6 @@
 ``operators`` says what each operator becomes, ``writer`` puts the file together.
 """
 
-from tinyedge.exporters.tflite.operators import export_tflite
+from tinyedge.exporters.tflite.operators import export_tflite, hidden_tensors
 
-__all__ = ["export_tflite"]
+__all__ = ["export_tflite", "hidden_tensors"]

@@ -12,11 +12,13 @@ import tflite
 from numpy.typing import NDArray
 
 import tinyedge
+from tinyedge.exporters.tflite.recurrent import absorbed
 from tinyedge.exporters.tflite.writer import Options, Writer
 from tinyedge.graph import operators as ops
 from tinyedge.graph.activations import FUSED, clamp_of
 from tinyedge.graph.graph import METADATA_NAME, Graph
 from tinyedge.graph.memory import assignments
+from tinyedge.graph.recurrent import Lstm, Svdf
 from tinyedge.graph.tensors import Tensor
 
 Builtin = tflite.BuiltinOperator
@@ -50,21 +52,35 @@ def export_tflite(graph: Graph, outputs: Sequence[str] = ()) -> bytes:
 
     Args:
         graph: the graph.
-        outputs: tensors that the file's model gives out, for looking inside; the graph's output
-            alone by default.
+        outputs: tensors that the file's model gives out, for looking inside; the graph's results
+            by default.
 
     Raises:
         ModelError: the format cannot express an operator; says which.
     """
     model = _Model(graph)
+    if missing := set(outputs) & hidden_tensors(graph):
+        raise ValueError(f"{sorted(missing)} are not in the file")
     model.read_states()
     assigned = assignments(graph)
     for index, operator in enumerate(graph.operators):
-        model.add(operator)
+        if isinstance(operator, Lstm | Svdf):
+            model.add_recurrent(operator)
+        elif operator.name not in model.left_out and not isinstance(operator, ops.Join):
+            model.add(operator)
         for name, state in graph.states.items():
-            if assigned[name] == index:
+            if assigned[name] == index and name not in model.own_states:
                 model.assign(name, state.next)
-    return model.serialize(list(outputs) or [graph.output])
+    return model.serialize(list(outputs) or [tensor.name for tensor in graph.results])
+
+
+def hidden_tensors(graph: Graph) -> set[str]:
+    """Tensors of a graph that its file does not have: parts of what recurrent operators give."""
+    found = {graph.output} - {tensor.name for tensor in graph.results}
+    for each in absorbed(graph):
+        outputs = {other.output for other in graph.operators if other.name in each.others}
+        found |= {each.operator.output, *outputs} - {each.part, each.result}
+    return found
 
 
 class _Model:
@@ -75,9 +91,16 @@ class _Model:
         self.writer = Writer()
         self._names = set(graph.tensors)
         self._variables: dict[str, int] = {}
+        self._absorbed = {each.operator.name: each for each in absorbed(graph)}
+        self.left_out = {name for each in self._absorbed.values() for name in each.others}
+        self.own_states = {
+            name for each in self._absorbed.values() for name in each.operator.inputs[1:]
+        }
+        absent = hidden_tensors(graph) | self.own_states
         self._indices = {
             tensor.name: self.activation(tensor, tensor.name, graph.constants.get(tensor.name))
             for tensor in graph.tensors.values()
+            if tensor.name not in absent
         }
 
     def activation(self, like: Tensor, name: str, values: NDArray[np.int8] | None = None) -> int:
@@ -184,7 +207,9 @@ class _Model:
 
     def read_states(self) -> None:
         """Has every state be read from a variable, which begins with its initial value."""
-        states = self.graph.states
+        states = {
+            name: state for name, state in self.graph.states.items() if name not in self.own_states
+        }
         if states:
             options = Options("CallOnceOptions", {"InitSubgraphIndex": 1})
             self.writer.add_operator(Builtin.CALL_ONCE, 1, options, [], None)
@@ -203,6 +228,64 @@ class _Model:
             self.writer.add_operator(
                 Builtin.READ_VARIABLE, 1, options, [handle], self._indices[name]
             )
+
+    def add_recurrent(self, operator: Lstm | Svdf) -> None:
+        """Adds an operator that keeps its states itself."""
+        found = self._absorbed[operator.name]
+        output = self.graph.tensors[operator.output]
+        grid = output.quantization
+        if found.written:
+            written = self._indices[found.result]
+        else:
+            name = self.unique(found.result)
+            written = self.activation(Tensor(name, found.shape, grid), name)
+        read = [-1] * (24 if isinstance(operator, Lstm) else 5)
+        read[0] = self._indices[operator.inputs[0]]
+        if isinstance(operator, Lstm):
+            arrays = [*operator.kernel, *operator.recurrent]
+            for position, (values, scale) in enumerate(
+                zip(arrays, operator.scales.ravel(), strict=True), 1
+            ):
+                read[position] = self._weights(f"{operator.name}/{position}", values, scale)
+            for position, values in enumerate(operator.bias, 12):
+                read[position] = self._weights(f"{operator.name}/{position}", values, np.float32(1))
+            last, cells = operator.inputs[1:]
+            read[18] = self.writer.add_own_state(
+                last, (1, operator.units), np.int8, grid.scale, grid.zero_point
+            )
+            step = 2.0**operator.cell_power
+            read[19] = self.writer.add_own_state(cells, (1, operator.units), np.int16, step, 0)
+            tanh = tflite.ActivationFunctionType.TANH
+            clip = operator.cell_clip * step
+            options = Options(
+                "UnidirectionalSequenceLSTMOptions",
+                {"FusedActivationFunction": tanh, "CellClip": clip},
+            )
+            code = Builtin.UNIDIRECTIONAL_SEQUENCE_LSTM
+        else:
+            feature, time, memory = operator.scales
+            product = np.float32(memory * time)
+            read[1] = self._weights(f"{operator.name}/feature", operator.feature, feature)
+            read[2] = self._weights(f"{operator.name}/time", operator.time, time)
+            read[3] = self._weights(f"{operator.name}/bias", operator.bias, product)
+            shape = (1, operator.time.size)
+            read[4] = self.writer.add_own_state(
+                operator.inputs[1], shape, np.int16, float(memory), 0
+            )
+            rank = len(operator.feature) // len(operator.bias)
+            options = Options("SVDFOptions", {"Rank": rank})
+            code = Builtin.SVDF
+        self.writer.add_operator(code, 3 if code == Builtin.SVDF else 1, options, read, written)
+        if not found.written:
+            shape_of = [1, *self.graph.tensors[found.part].shape]
+            constant = self.numbers(f"{operator.name}/shape", shape_of)
+            options = Options("ReshapeOptions", {"NewShape": shape_of})
+            part = self._indices[found.part]
+            self.writer.add_operator(Builtin.RESHAPE, 1, options, [written, constant], part)
+
+    def _weights(self, name: str, values: NDArray[Any], scale: np.float32) -> int:
+        scales = np.array([scale], np.float32)
+        return self.writer.add_tensor(self.unique(name), values.shape, values, scales)
 
     def assign(self, state: str, value: str) -> None:
         """Has a state take the value of a tensor from the next inference on."""

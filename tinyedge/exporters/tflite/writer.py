@@ -15,6 +15,7 @@ FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 _TENSOR_TYPES = {
     np.dtype(np.int8): tflite.TensorType.INT8,
+    np.dtype(np.int16): tflite.TensorType.INT16,
     np.dtype(np.int32): tflite.TensorType.INT32,
 }
 _DATA_ALIGNMENT = 16
@@ -38,6 +39,7 @@ class _Tensor:
     scales: NDArray[np.float32] | None
     zero_points: NDArray[np.int64] | None
     axis: int
+    variable: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Writer:
         Args:
             name: as viewers show it.
             shape: with the batch.
-            values: int8 or int32 for a constant; None for an int8 activation.
+            values: int8, int16 or int32 for a constant; None for an int8 activation.
             scales: one, or one for each index along ``axis``; None without quantization.
             zero_point: of all scales.
             axis: see ``scales``.
@@ -95,6 +97,16 @@ class Writer:
         zero_points = None if scales is None else np.full(len(scales), zero_point, np.int64)
         tensors = self._bodies[body].tensors
         tensors.append(_Tensor(name, tuple(shape), kind, buffer, scales, zero_points, axis))
+        return len(tensors) - 1
+
+    def add_own_state(
+        self, name: str, shape: Sequence[int], kind: type, scale: float, zero: int
+    ) -> int:
+        """Adds a tensor of int8 or int16 that an operator keeps from one inference to the next."""
+        tensors = self._bodies[0].tensors
+        scales, zeros = np.array([scale], np.float32), np.array([zero], np.int64)
+        dtype = _TENSOR_TYPES[np.dtype(kind)]
+        tensors.append(_Tensor(name, tuple(shape), dtype, 0, scales, zeros, 0, variable=True))
         return len(tensors) - 1
 
     def add_variable(self, name: str, body: int = 0) -> int:
@@ -121,7 +133,7 @@ class Writer:
             code: of ``tflite.BuiltinOperator``.
             version: of the operator, the first one that takes int8.
             options: its options, where it has any.
-            inputs: indices of tensors.
+            inputs: indices of tensors, -1 for one that is left out.
             output: index of a tensor; None where it writes none.
             body: which subgraph.
         """
@@ -224,6 +236,7 @@ def _tensor(builder: Any, tensor: _Tensor) -> int:
         Type=tensor.kind,
         Buffer=tensor.buffer,
         Quantization=quantization,
+        IsVariable=tensor.variable or None,
     )
 
 

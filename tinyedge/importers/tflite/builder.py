@@ -48,19 +48,23 @@ class Builder:
         else:
             self._external = given.index
 
-    def graph(self, name: str, output: TfliteTensor, result: Callable[[str], str]) -> Graph:
+    def graph(
+        self, name: str, outputs: Sequence[TfliteTensor], result: Callable[[str], str]
+    ) -> Graph:
         """The graph, checked.
 
         Args:
             name: of the graph.
-            output: of the file.
-            result: gives the tensor of the graph to give out, for the one that is the output.
+            outputs: of the file; several are joined.
+            result: gives the tensor of the graph to give out, for the only one that is the output.
         """
         if not self.operators:
             raise ModelError("no operator computes anything")
-        if output.index not in self.names:
-            raise ModelError(f"the output, {output}, is not computed from the input in int8")
-        given = result(self.names[output.index])
+        for output in outputs:
+            if output.index not in self.names:
+                raise ModelError(f"the output, {output}, is not computed from the input in int8")
+        names = tuple(self.names[output.index] for output in outputs)
+        given = result(names[0]) if len(names) == 1 else self._outputs(names)
         return Graph(
             clean_name(name),
             self.tensors,
@@ -70,6 +74,14 @@ class Builder:
             constants=self.constants,
             states=self.states,
         )
+
+    def _outputs(self, names: tuple[str, ...]) -> str:
+        """All outputs in one tensor."""
+        first = self.tensors[names[0]]
+        size = sum(self.tensors[name].size for name in names)
+        name = self.add_tensor("outputs", (size,), first.quantization)
+        self.operators.append(ops.Join(name=name, inputs=names, output=name))
+        return name
 
     def at_the_ends(self, operator: TfliteOperator) -> bool:
         """Whether this converts the input to int8, or the output from it."""

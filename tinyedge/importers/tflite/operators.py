@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from tinyedge.importers.tflite.reader import (
     TfliteTensor,
     reading,
 )
+from tinyedge.importers.tflite.recurrent import RECURRENT_OPERATORS
+from tinyedge.importers.tflite.registry import HANDLERS, Handler, handles
 from tinyedge.importers.tflite.variables import VARIABLE_OPERATORS, Variables
 from tinyedge.naming import clean_name
 
@@ -42,21 +44,10 @@ _ACTIVATIONS = {
 _INTEGER_TYPES = ("INT32", "INT64")
 _SEVERAL_OUTPUTS = ("SPLIT", "SPLIT_V", "UNPACK")
 
-Handler = Callable[[Builder, TfliteOperator], None]
-_HANDLERS: dict[str, Handler] = {}
-
-
-def _handles(*names: str) -> Callable[[Handler], Handler]:
-    def register(handler: Handler) -> Handler:
-        _HANDLERS.update(dict.fromkeys(names, handler))
-        return handler
-
-    return register
-
 
 def supported_operators() -> list[str]:
     """The names of all operators that can be imported."""
-    return sorted((*_HANDLERS, *VARIABLE_OPERATORS))
+    return sorted((*HANDLERS, *VARIABLE_OPERATORS))
 
 
 def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> ImportResult:
@@ -71,11 +62,11 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         ModelError: as ``import_tflite``; all that blocks the file, each kind once.
     """
     blockers = Blockers()
-    for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
-        if len(tensors) != 1:
-            blockers.add(
-                ModelError(f"{len(tensors)} {kind}", hint="supported: one input, one output")
-            )
+    if len(model.inputs) != 1:
+        blockers.add(ModelError(f"{len(model.inputs)} inputs", hint="supported: one input"))
+    if not 1 <= len(model.outputs) <= ops.MAXIMUM_CONCATENATED:
+        told = f"supported: up to {ops.MAXIMUM_CONCATENATED}"
+        blockers.add(ModelError(f"{len(model.outputs)} outputs", hint=told))
     builder = Builder()
     variables = Variables(builder, model.others)
     if model.inputs:
@@ -98,7 +89,7 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         variables.check_called()
     blockers.refuse()
     variables.finish()
-    graph = simplify(builder.graph(path.stem, model.outputs[0], variables.result))
+    graph = simplify(builder.graph(path.stem, model.outputs, variables.result))
     if (ours := _exported(graph, model)) is not None:
         return ImportResult(ours, tuple(builder.notes))
     source = _source(model, path)
@@ -130,14 +121,17 @@ def _add(builder: Builder, operator: TfliteOperator, blockers: Blockers) -> None
     lost = any(tensor and tensor.index in blockers.lost for tensor in operator.inputs)
     if operator.name in ("QUANTIZE", "DEQUANTIZE") and (lost or builder.at_the_ends(operator)):
         return
-    handler = _HANDLERS.get(operator.name)
+    handler = HANDLERS.get(operator.name)
     if handler is None:
         raise ModelError(
             f"{operator}: this operator (version {operator.version}) is not supported",
             hint=f"supported: {', '.join(supported_operators())} ({SECTION})",
         )
+    foreign = {"FLOAT32", "FLOAT16", "INT16", "UINT8"}
+    if operator.name in RECURRENT_OPERATORS:
+        foreign.remove("INT16")  # their states and weights, which they check themselves
     for tensor in (*operator.inputs, *operator.outputs):
-        if tensor and tensor.type in ("FLOAT32", "FLOAT16", "INT16", "UINT8"):
+        if tensor and tensor.type in foreign:
             raise ModelError(
                 f"{operator}: {tensor}",
                 hint="only fully int8 models can be imported: convert with full integer "
@@ -281,7 +275,7 @@ def _convolution(
     return handler
 
 
-@_handles("TRANSPOSE_CONV")
+@handles("TRANSPOSE_CONV")
 def _transpose_conv(builder: Builder, operator: TfliteOperator) -> None:
     """A convolution, with the window turned around, of the input with zeros between its cells."""
     options = options_of(operator, "TransposeConvOptions")
@@ -385,13 +379,13 @@ def _along(source: Tensor, axis: int, begin: int, size: int) -> tuple[ops.Shape,
     return tuple(begins), tuple(sizes), (1,) * len(sizes)
 
 
-_handles("CONV_2D")(_convolution(ops.Conv2D, "Conv2DOptions", 0, (0, 1, 2, 3)))
-_handles("DEPTHWISE_CONV_2D")(
+handles("CONV_2D")(_convolution(ops.Conv2D, "Conv2DOptions", 0, (0, 1, 2, 3)))
+handles("DEPTHWISE_CONV_2D")(
     _convolution(ops.DepthwiseConv2D, "DepthwiseConv2DOptions", 3, (3, 1, 2))
 )
 
 
-@_handles("FULLY_CONNECTED")
+@handles("FULLY_CONNECTED")
 def _fully_connected(builder: Builder, operator: TfliteOperator) -> None:
     """A matrix product; with several rows it is a convolution of one cell."""
     options = options_of(operator, "FullyConnectedOptions")
@@ -443,12 +437,12 @@ def _elementwise(kind: type[ops.Elementwise], table: str) -> Handler:
     return handler
 
 
-_handles("ADD")(_elementwise(ops.Add, "AddOptions"))
-_handles("SUB")(_elementwise(ops.Sub, "SubOptions"))
-_handles("MUL")(_elementwise(ops.Mul, "MulOptions"))
+handles("ADD")(_elementwise(ops.Add, "AddOptions"))
+handles("SUB")(_elementwise(ops.Sub, "SubOptions"))
+handles("MUL")(_elementwise(ops.Mul, "MulOptions"))
 
 
-@_handles("MAXIMUM", "MINIMUM")
+@handles("MAXIMUM", "MINIMUM")
 def _limit(builder: Builder, operator: TfliteOperator) -> None:
     """With one constant value, a clamp; the integers are compared as they are."""
     sides = [tensor for tensor in operator.inputs if tensor and tensor.index not in builder.names]
@@ -484,7 +478,7 @@ def _axis(operator: TfliteOperator, axis: int, rank: int) -> int:
     return axis % rank - 1
 
 
-@_handles("CONCATENATION")
+@handles("CONCATENATION")
 def _concatenation(builder: Builder, operator: TfliteOperator) -> None:
     options = options_of(operator, "ConcatenationOptions")
     if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
@@ -511,8 +505,8 @@ def _pool2d(kind: type[ops.Pool2D]) -> Handler:
     return handler
 
 
-_handles("AVERAGE_POOL_2D")(_pool2d(ops.AveragePool2D))
-_handles("MAX_POOL_2D")(_pool2d(ops.MaxPool2D))
+handles("AVERAGE_POOL_2D")(_pool2d(ops.AveragePool2D))
+handles("MAX_POOL_2D")(_pool2d(ops.MaxPool2D))
 
 
 def _reduced_axes(operator: TfliteOperator, source: Tensor) -> list[int]:
@@ -522,7 +516,7 @@ def _reduced_axes(operator: TfliteOperator, source: Tensor) -> list[int]:
     return sorted({_axis(operator, int(axis), rank) for axis in _numbers(operator, 1).ravel()})
 
 
-@_handles("MEAN")
+@handles("MEAN")
 def _mean(builder: Builder, operator: TfliteOperator) -> None:
     """Over any axes but the batch; they are brought to the front where others lie before them."""
     source = builder.source(operator)
@@ -541,7 +535,7 @@ def _mean(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish_reshaped(operator, (1, 1, channels), ops.Mean, given.name)
 
 
-@_handles("REDUCE_MAX")
+@handles("REDUCE_MAX")
 def _reduce_max(builder: Builder, operator: TfliteOperator) -> None:
     """Over rows and columns, which is a pooling with the whole input as its window."""
     source = builder.source(operator)
@@ -588,7 +582,7 @@ def _transposed(builder: Builder, source: Tensor, axes: tuple[int, ...]) -> Tens
     return builder.reshaped(source, shape)
 
 
-@_handles("TRANSPOSE")
+@handles("TRANSPOSE")
 def _transpose(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     rank = len(source.shape) + 1
@@ -606,7 +600,7 @@ def _transpose(builder: Builder, operator: TfliteOperator) -> None:
         builder.renamed(operator, _transposed(builder, source, axes))
 
 
-@_handles("SPACE_TO_DEPTH", "DEPTH_TO_SPACE")
+@handles("SPACE_TO_DEPTH", "DEPTH_TO_SPACE")
 def _blocks(builder: Builder, operator: TfliteOperator) -> None:
     """Rows of cells of a block, of which the middle two axes change places."""
     source = builder.source(operator)
@@ -630,7 +624,7 @@ def _blocks(builder: Builder, operator: TfliteOperator) -> None:
         builder.finish_reshaped(operator, given, ops.Transpose, whole.name, axes=(0, 2, 1, 3))
 
 
-@_handles("SLICE")
+@handles("SLICE")
 def _slice(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     shape = (1, *source.shape)
@@ -645,7 +639,7 @@ def _slice(builder: Builder, operator: TfliteOperator) -> None:
     _take(builder, operator, source, fields)
 
 
-@_handles("STRIDED_SLICE")
+@handles("STRIDED_SLICE")
 def _strided_slice(builder: Builder, operator: TfliteOperator) -> None:
     options = options_of(operator, "StridedSliceOptions")
     source = builder.source(operator)
@@ -717,7 +711,7 @@ def _take(
     )
 
 
-@_handles("SPLIT", "SPLIT_V", "UNPACK")
+@handles("SPLIT", "SPLIT_V", "UNPACK")
 def _split(builder: Builder, operator: TfliteOperator) -> None:
     """Parts of a tensor, one behind the other along an axis."""
     count = len(operator.outputs)
@@ -750,7 +744,7 @@ def _split(builder: Builder, operator: TfliteOperator) -> None:
         begin += size
 
 
-@_handles("PACK")
+@handles("PACK")
 def _pack(builder: Builder, operator: TfliteOperator) -> None:
     """Tensors behind each other along a new axis."""
     given = operator.outputs[0]
@@ -769,7 +763,7 @@ def _pack(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Concatenation, *names, axis=axis)
 
 
-@_handles("TILE")
+@handles("TILE")
 def _tile(builder: Builder, operator: TfliteOperator) -> None:
     """A tensor behind itself, along one axis after the other."""
     source = builder.source(operator)
@@ -785,7 +779,7 @@ def _tile(builder: Builder, operator: TfliteOperator) -> None:
     builder.renamed(operator, source)
 
 
-@_handles("PAD", "PADV2")
+@handles("PAD", "PADV2")
 def _pad(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     amounts = _numbers(operator, 1)
@@ -811,7 +805,7 @@ def _pad(builder: Builder, operator: TfliteOperator) -> None:
     )
 
 
-@_handles("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+@handles("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 def _reshape(builder: Builder, operator: TfliteOperator) -> None:
     """The output's shape is known, wherever it was computed from."""
     source, given = builder.source(operator), operator.outputs[0]
@@ -823,12 +817,12 @@ def _reshape(builder: Builder, operator: TfliteOperator) -> None:
     builder.renamed(operator, source)
 
 
-@_handles("QUANTIZE")
+@handles("QUANTIZE")
 def _quantize(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Requantize, builder.source(operator).name)
 
 
-@_handles("RELU")
+@handles("RELU")
 def _relu(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     if source.quantization == builder.target(operator):
@@ -837,7 +831,7 @@ def _relu(builder: Builder, operator: TfliteOperator) -> None:
         builder.finish(operator, ops.Relu, source.name)
 
 
-@_handles("RELU6")
+@handles("RELU6")
 def _relu6(builder: Builder, operator: TfliteOperator) -> None:
     source = builder.source(operator)
     if source.quantization == builder.target(operator):
@@ -850,18 +844,18 @@ def _relu6(builder: Builder, operator: TfliteOperator) -> None:
         builder.finish(operator, ops.Relu6, source.name)
 
 
-@_handles("LEAKY_RELU")
+@handles("LEAKY_RELU")
 def _leaky_relu(builder: Builder, operator: TfliteOperator) -> None:
     alpha = float(options_of(operator, "LeakyReluOptions").Alpha())
     builder.finish(operator, ops.LeakyRelu, builder.source(operator).name, alpha=alpha)
 
 
-@_handles("HARD_SWISH")
+@handles("HARD_SWISH")
 def _hard_swish(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.HardSwish, builder.source(operator).name)
 
 
-@_handles("PRELU")
+@handles("PRELU")
 def _prelu(builder: Builder, operator: TfliteOperator) -> None:
     source, slope = builder.source(operator), builder.operand(operator, 1, strip=True)
     builder.finish(operator, ops.Prelu, source.name, slope.name)
@@ -885,26 +879,26 @@ def _resize(kind: type[ops.Resize], table: str) -> Handler:
     return handler
 
 
-_handles("RESIZE_NEAREST_NEIGHBOR")(_resize(ops.ResizeNearest, "ResizeNearestNeighborOptions"))
-_handles("RESIZE_BILINEAR")(_resize(ops.ResizeBilinear, "ResizeBilinearOptions"))
+handles("RESIZE_NEAREST_NEIGHBOR")(_resize(ops.ResizeNearest, "ResizeNearestNeighborOptions"))
+handles("RESIZE_BILINEAR")(_resize(ops.ResizeBilinear, "ResizeBilinearOptions"))
 
 
-@_handles("LOGISTIC")
+@handles("LOGISTIC")
 def _logistic(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Logistic, builder.source(operator).name)
 
 
-@_handles("TANH")
+@handles("TANH")
 def _tanh(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.Tanh, builder.source(operator).name)
 
 
-@_handles("SOFTMAX")
+@handles("SOFTMAX")
 def _softmax(builder: Builder, operator: TfliteOperator) -> None:
     beta = float(options_of(operator, "SoftmaxOptions").Beta())
     builder.finish(operator, ops.Softmax, builder.source(operator).name, beta=beta)
 
 
-@_handles("LOG_SOFTMAX")
+@handles("LOG_SOFTMAX")
 def _log_softmax(builder: Builder, operator: TfliteOperator) -> None:
     builder.finish(operator, ops.LogSoftmax, builder.source(operator).name)

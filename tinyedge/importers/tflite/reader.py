@@ -53,7 +53,13 @@ _DAMAGE = (
     struct.error,
 )
 """What reading a damaged file through the schema's package can raise."""
-_DTYPES = {"INT8": np.int8, "UINT8": np.uint8, "INT32": np.int32, "FLOAT32": np.float32}
+_DTYPES = {
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "FLOAT32": np.float32,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +75,7 @@ class TfliteTensor:
         zero_points: int64 (n,).
         axis: the axis that scales belong to, where there are several.
         values: of a constant; None for an activation, and where the type is not one of int8, uint8,
-            int4, int32 and float32.
+            int4, int16, int32 and float32.
     """
 
     index: int
@@ -280,6 +286,8 @@ class _Reader:
                     f"tensor '{name}': {scales.size} scales, {zero_points.size} zero points"
                 )
         data = self._buffer(name, tensor.Buffer())
+        if data is not None and tensor.IsVariable():
+            raise ModelError(f"tensor '{name}': a variable that has values")
         self._constant_bytes += 0 if data is None else data.size
         if self._constant_bytes > _MOST_SHARING * len(self._data):
             raise ValueError(f"{self._constant_bytes} bytes of constants")

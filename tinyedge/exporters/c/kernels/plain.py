@@ -274,6 +274,22 @@ def _concatenation(
     return Kernel("te_concatenation_s8", "te_concatenation", fields, takes_array=True)
 
 
+@plain_kernel.register
+def _join(
+    operator: ops.Join,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    fields: Fields = {
+        "count": len(inputs),
+        "repeats": 1,
+        "bytes": [tensor.size for tensor in inputs],
+    }
+    return Kernel("te_concatenation_s8", "te_concatenation", fields, takes_array=True)
+
+
 def _pool2d(function: str, operator: ops.Pool2D, source: Tensor, output: Tensor) -> Kernel:
     fields: Fields = {
         "input": layers.shape(source),

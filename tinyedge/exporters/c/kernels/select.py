@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tinyedge.exporters.c.kernels import depthwise, dsp, lut, patch, quad
+from tinyedge.exporters.c.kernels import (
+    depthwise,
+    dsp,
+    lut,
+    patch,
+    quad,
+    recurrent,  # noqa: F401 - its plain kernels register themselves
+)
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.plain import plain_kernel
 from tinyedge.graph import operators as ops
@@ -35,7 +42,7 @@ def select_kernels(
 
     Of weights with 8 bits a kernel may take scratch as long as the arena stays within what
     TFLite-Micro takes at least; where the fastest one would take more, the next is chosen. For
-    ``fastest`` no kernel is asked what it takes, for ``ram`` all are kept to the least arena.
+    ``fastest`` any scratch is accepted, for ``ram`` all are kept to the least arena.
 
     Args:
         graph: the graph.

@@ -1,0 +1,60 @@
+"""Patterns of English that have to be read twice stay out of what users read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.docs.pages import ROOT
+from tinyedge.cli.main import cli
+
+PHRASES = (
+    r"\bthere are none\b|\bis asked\b|\bthe least that would do\b|\bin its midst\b|"
+    r"\bnone of ours\b|\bWhether to believe it\b|\bWhat takes it\b"
+)
+OPENINGS = r"(?:^|[.;:] +|\*\*|\| )(?:Of|Whoever) \w+"
+TURNED = re.compile(f"{OPENINGS}|{PHRASES}", re.MULTILINE)
+PAGES = [
+    path
+    for path in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    if path.name != "results.md"
+]
+"""What is written by hand."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_say_it_straight(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert TURNED.findall(text) == []
+
+
+def commands(group: click.Group, path: str = "tinyedge") -> list[tuple[str, click.Command]]:
+    context = click.Context(group)
+    found: list[tuple[str, click.Command]] = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
+        found.append((f"{path} {name}", command))
+        if isinstance(command, click.Group):
+            found += commands(command, f"{path} {name}")
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), commands(cli), ids=str)
+def test_help_says_it_straight(name: str, command: click.Command) -> None:
+    helps = [command.help or "", *(getattr(each, "help", None) or "" for each in command.params)]
+    assert [text for text in helps if TURNED.search(text)] == [], name
+
+
+@pytest.mark.parametrize("folder", ["tinyedge", "firmware_templates"])
+def test_sources_say_it_straight(folder: str) -> None:
+    turned = [
+        f"{path.relative_to(ROOT)}: {found}"
+        for path in sorted((ROOT / folder).rglob("*.*"))
+        if path.suffix in (".py", ".c", ".h", ".j2")
+        for found in re.findall(PHRASES, path.read_text(encoding="utf-8"))
+    ]
+    assert turned == []

@@ -1,0 +1,171 @@
+"""Recurrent operators against TFLite-Micro, in sequences, on the reference and in C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.importers.test_blockers import edited, refusal
+from tinyedge.errors import ModelError
+from tinyedge.exporters.converted import write_converted
+from tinyedge.exporters.tflite import export_tflite
+from tinyedge.firmware.twin import Twin
+from tinyedge.graph import operators as ops
+from tinyedge.graph import recurrent, reference
+from tinyedge.graph.graph import Graph, State
+from tinyedge.graph.simplify import simplify
+from tinyedge.graph.tensors import Quantization, Tensor
+from tinyedge.importers import import_model
+from tinyedge.tflm.interpreter import Interpreter
+
+
+def part(name: str, source: str, begin: int, size: int) -> ops.Slice:
+    return ops.Slice(
+        name=name, inputs=(source,), output=name, begin=(begin,), size=(size,), stride=(1,)
+    )
+
+
+def lstm_graph(seed: int, steps: int, inputs: int, units: int, power: int, clip: int) -> Graph:
+    """Gates that saturate now and then."""
+    rng = np.random.default_rng(seed)
+    grid = Quantization(float(rng.uniform(0.003, 0.012)), int(rng.integers(-40, 41)))
+    lstm = recurrent.Lstm(
+        name="x/all",
+        inputs=("input", "last", "cells"),
+        output="x/all",
+        kernel=rng.integers(-127, 128, (4, units, inputs)).astype(np.int8),
+        recurrent=rng.integers(-127, 128, (4, units, units)).astype(np.int8),
+        bias=rng.integers(-9000, 9000, (4, units)).astype(np.int32),
+        scales=rng.uniform(0.002, 0.02, (2, 4)).astype(np.float32),
+        cell_power=power,
+        cell_clip=clip,
+    )
+    size = steps * units
+    operators = (
+        lstm,
+        part("x/all/last", "x/all", size - units, units),
+        part("x/all/kept", "x/all", size, 2 * units),
+        part("x/cells", "x/all", 0, size),
+        ops.Reshape(name="x", inputs=("x/cells",), output="x", shape=(steps, units)),
+    )
+    tensors = {"input": Tensor("input", (steps, inputs), Quantization(0.03, int(seed % 9)))}
+    shapes = {"last": (units,), "cells": (2 * units,), "x/all": (size + 2 * units,)}
+    shapes |= {"x/all/last": (units,), "x/all/kept": (2 * units,), "x/cells": (size,)}
+    tensors |= {name: Tensor(name, shape, grid) for name, shape in shapes.items()}
+    tensors["x"] = Tensor("x", (steps, units), grid)
+    states = {
+        "last": State("x/all/last", np.full(units, grid.zero_point, np.int8)),
+        "cells": State("x/all/kept", np.zeros(2 * units, np.int8)),
+    }
+    return simplify(Graph("lstm", tensors, operators, "input", "x", states=states))
+
+
+def svdf_graph(seed: int, inputs: int, units: int, rank: int, length: int) -> Graph:
+    rng = np.random.default_rng(seed)
+    filters, grid = units * rank, Quantization(0.05, int(rng.integers(-128, 128)))
+    svdf = recurrent.Svdf(
+        name="x/all",
+        inputs=("input", "memory"),
+        output="x/all",
+        feature=rng.integers(-127, 128, (filters, inputs)).astype(np.int8),
+        time=rng.integers(-9000, 9000, (filters, length)).astype(np.int16),
+        bias=rng.integers(-9000, 9000, units).astype(np.int32),
+        scales=np.array([0.01, 0.00003, rng.uniform(0.0003, 0.002)], np.float32),
+    )
+    bytes_kept = 2 * filters * length
+    operators = (
+        svdf,
+        part("x/all/kept", "x/all", units, bytes_kept),
+        part("x", "x/all", 0, units),
+    )
+    shapes = {"memory": (bytes_kept,), "x/all": (units + bytes_kept,)}
+    shapes |= {"x/all/kept": (bytes_kept,), "x": (units,)}
+    tensors = {"input": Tensor("input", (inputs,), Quantization(0.03, -11))}
+    tensors |= {name: Tensor(name, shape, grid) for name, shape in shapes.items()}
+    states = {"memory": State("x/all/kept", np.zeros(bytes_kept, np.int8))}
+    return Graph("svdf", tensors, operators, "input", "x", states=states)
+
+
+GRAPHS = [
+    lstm_graph(0, 5, 7, 6, -12, 0),
+    lstm_graph(1, 1, 3, 5, -15, 0),
+    lstm_graph(2, 4, 9, 8, -9, 300),
+    lstm_graph(3, 3, 2, 2, -11, 900),
+    svdf_graph(0, 10, 4, 2, 5),
+    svdf_graph(1, 3, 1, 1, 2),
+    svdf_graph(2, 16, 6, 1, 9),
+]
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: f"{graph.name}-{graph.hash[:4]}")
+def test_every_executor_gives_tflite_micros_bytes(graph: Graph, tmp_path: Path) -> None:
+    shape = graph.input_tensor.shape
+    rng = np.random.default_rng(5)
+    sequences = rng.integers(-128, 128, (4, 30, *shape)).astype(np.int8)
+    sequences[1] = np.clip(rng.normal(0, 9, sequences[1].shape), -128, 127)
+    sequences[2], sequences[3] = 127, -128
+    expected = Interpreter(export_tflite(graph)).run(sequences, sequences=True)[0]
+    assert len(np.unique(expected)) > 10
+    np.testing.assert_array_equal(reference.run(graph, sequences), expected)
+    twin = Twin(write_converted(graph, tmp_path / "out", "test"))
+    np.testing.assert_array_equal(twin.run(sequences), expected)
+
+
+@pytest.mark.parametrize("graph", GRAPHS[::2], ids=lambda graph: f"{graph.name}-{graph.hash[:4]}")
+def test_files_give_the_graph_back(graph: Graph, tmp_path: Path) -> None:
+    graph.save(tmp_path / "graph.npz")
+    assert Graph.load(tmp_path / "graph.npz").hash == graph.hash
+    (tmp_path / "model.tflite").write_bytes(export_tflite(graph))
+    assert import_model(tmp_path / "model.tflite").graph.hash == graph.hash
+
+
+def test_a_use_that_a_file_cannot_say_is_refused() -> None:
+    """The cells as the model's own output."""
+    graph = GRAPHS[0]
+    tensors = {**graph.tensors, "more": Tensor("more", (6,), graph.tensors["last"].quantization)}
+    more = ops.Reshape(name="more", inputs=("x/all/last",), output="more", shape=(6,))
+    shown = Graph("shown", tensors, (*graph.operators, more), "input", "more", states=graph.states)
+    with pytest.raises(ModelError, match="has no operator that is used so"):
+        export_tflite(shown)
+
+
+def test_what_would_overflow_is_refused() -> None:
+    graph = svdf_graph(0, 10, 4, 2, 5)
+    svdf = graph.operators[0]
+    assert isinstance(svdf, recurrent.Svdf)
+    wide = recurrent.Svdf(**{**vars(svdf), "time": np.full(svdf.time.shape, 32767, np.int16)})
+    with pytest.raises(ModelError, match="over time can overflow"):
+        Graph(
+            "wide", graph.tensors, (wide, *graph.operators[1:]), "input", "x", states=graph.states
+        )
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda tensors, _: setattr(tensors["constant"], "isVariable", True), "has values"),
+        (lambda tensors, _: setattr(tensors["kernel"], "quantization", None), "not one scale"),
+        (lambda _, operator: setattr(operator.builtinOptions, "timeMajor", True), "time before"),
+        (lambda _, operator: operator.inputs.__setitem__(9, operator.inputs[5]), "peepholes"),
+        (lambda _, operator: operator.inputs.__setitem__(19, operator.inputs[18]), "int16"),
+    ],
+)
+def test_what_tflite_micro_would_compute_otherwise_is_refused(
+    edit: Callable[[dict[str, Any], Any], None], told: str, tmp_path: Path
+) -> None:
+    def change(tree: Any) -> None:
+        subgraph = tree.subgraphs[0]
+        [operator] = subgraph.operators
+        operator.inputs = list(operator.inputs)
+        tensors = {
+            "kernel": subgraph.tensors[operator.inputs[1]],
+            "constant": subgraph.tensors[operator.inputs[12]],
+        }
+        edit(tensors, operator)
+
+    error = refusal(edited(GRAPHS[0], change), tmp_path)
+    assert told in str(error)
