@@ -41,6 +41,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, demo_model: ConvertedMode
     data = folder / "tests" / "data"
     data.mkdir(parents=True)
     shutil.copy(Path(__file__).parents[1] / "data" / "digits_ternary.npz", data)
+    shutil.copy(Path(__file__).parents[1] / "data" / "brevitas_qonnx.onnx", folder)
     np.savez(folder / "samples.npz", x=clean.inputs[:10], y=clean.labels[:10])
     np.save(folder / "x.npy", clean.inputs[:20])
     quiet = Output(verbosity=-1).progress

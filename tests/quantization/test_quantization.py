@@ -183,6 +183,27 @@ def test_what_does_not_go_together_is_refused(
     assert not out.exists()
 
 
+def test_what_cannot_be_imported_is_told_of_the_file_that_was_named(
+    float_onnx: Path, tmp_path: Path
+) -> None:
+    """It is the quantized file, in a temporary folder, that is refused."""
+    model = onnx.load(float_onnx)
+    turned = onnx.helper.make_node("Transpose", ["features"], ["turned"], "turn", perm=[0, 1, 3, 2])
+    (at,) = (i for i, node in enumerate(model.graph.node) if "features" in node.input)
+    last = model.graph.node[at]
+    add = onnx.helper.make_node("Add", ["features", "turned"], ["both"], "both")
+    last.input[0] = "both"
+    model.graph.node.insert(at, turned)
+    model.graph.node.insert(at + 1, add)
+    onnx.save(model, tmp_path / "turned.onnx")
+    calibration, _ = fm.files(tmp_path)
+    with pytest.raises(ModelError, match=f"^{tmp_path}/turned.onnx: quantized to turned.onnx: "):
+        tinyedge.quantize(
+            tmp_path / "turned.onnx", calibration=calibration, output=tmp_path / "out"
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_quantized_already_is_told_so(tmp_path: Path) -> None:
     calibration, _ = fm.files(tmp_path)
     data = Path(__file__).parents[1] / "data"

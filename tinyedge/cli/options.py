@@ -21,7 +21,7 @@ SUFFIXES = {
     "config_file": (".toml",),
     "data": (".npy", ".npz"),
     "data_files": (".npy", ".npz"),
-    "model": (".h5", ".hdf5", ".keras", ".npz", ".tflite"),
+    "model": (".h5", ".hdf5", ".keras", ".npz", ".onnx", ".tflite"),
     "tflm_lib": (".a",),
 }
 """How the names of files end that shells offer for a parameter; any file for others."""

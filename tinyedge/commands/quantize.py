@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tinyedge.commands.arguments import AnyPath, Samples, one_of, whole
 from tinyedge.commands.notes import noted
-from tinyedge.errors import DataError, UsageError
+from tinyedge.errors import DataError, ModelError, UsageError
 from tinyedge.files import write_atomically
 from tinyedge.names import QUANTIZED_PRECISIONS, Precision
 from tinyedge.progress import NOBODY, Listener
@@ -85,6 +85,11 @@ def quantize(
     one_of("precision", precision, QUANTIZED_PRECISIONS)
     whole("samples", samples, 1)
     source, target = Path(model), Path(output)
+    if not source.exists():
+        raise ModelError(
+            f"{source}: no such file or folder",
+            hint="name a float model, or a folder that 'tinyedge train' wrote",
+        )
     given = {
         "--calibration": calibration,
         "--data": data,
@@ -148,8 +153,7 @@ def _quantized_model(
     listener: Listener,
 ) -> dict[str, Any]:
     from tinyedge.exporters.converted import write_converted
-    from tinyedge.importers import import_model
-    from tinyedge.quantization import open_float_model, outcome
+    from tinyedge.quantization import import_quantized, open_float_model, outcome
 
     with tempfile.TemporaryDirectory() as folder:
         with listener.step(f"reading {source.name}"):
@@ -160,7 +164,7 @@ def _quantized_model(
         with listener.step(f"quantizing with {model.quantizer}"):
             file = model.quantized(ranges)
         with listener.step(f"reading {file.name}"):
-            imported = import_model(file)
+            imported = import_quantized(file, source)
         graph = imported.graph
         name = f"tinyedge quantize {source.name}"
         named = {"quantized_from": source.name, "quantizer": model.quantizer}

@@ -28,7 +28,8 @@ def save_keras_model(model: Any, folder: Path) -> Path:
         kind = type(model)
         raise ModelError(
             f"{kind.__module__}.{kind.__qualname__} is no model that can be read",
-            hint="a tf_keras.Model, with layers of QKeras or its own, or the path of a file",
+            hint="a tf_keras.Model, with layers of QKeras or its own, or the path of a file; of "
+            "Keras 3 the file that its save() writes",
         )
     _check_quantizers(model)
     path = folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', model.name)}.h5"

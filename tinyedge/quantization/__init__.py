@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tinyedge.errors import UsageError
 from tinyedge.importers import is_keras_model, is_onnx_model
-from tinyedge.quantization.float_model import FloatModel
+from tinyedge.quantization.float_model import FloatModel, import_quantized
 
-__all__ = ["FloatModel", "open_float_model"]
+__all__ = ["FloatModel", "import_quantized", "open_float_model"]
 
 
 def open_float_model(path: Path, folder: Path) -> FloatModel:

@@ -9,10 +9,29 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.errors import ModelError
+from tinyedge.importers import import_model
 from tinyedge.importers.result import ImportResult
 
 Float32 = NDArray[np.float32]
 Range = tuple[float, float]
+
+
+def import_quantized(file: Path, path: Path) -> ImportResult:
+    """Imports what a float model became.
+
+    Args:
+        file: the quantized one.
+        path: of the float model, which errors name.
+
+    Raises:
+        ModelError: it holds what is not supported.
+    """
+    try:
+        return import_model(file)
+    except ModelError as error:
+        told = str(error).replace(str(file), f"{path}: quantized to {file.name}")
+        raise ModelError(told, error.hint) from error
 
 
 class FloatModel(ABC):

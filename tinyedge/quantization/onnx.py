@@ -16,12 +16,11 @@ from tinyedge.distribution import install_hint
 from tinyedge.errors import DataError, MissingDependencyError, ModelError
 from tinyedge.importers.onnx import is_quantized, layouts
 from tinyedge.importers.onnx.operators import KNOWN
-from tinyedge.importers.onnx.reader import OnnxModel, parse, read_bytes, read_onnx
+from tinyedge.importers.onnx.reader import parse, read_bytes, read_onnx
 from tinyedge.importers.result import ImportResult
 from tinyedge.naming import one_line
-from tinyedge.quantization.float_model import Float32, FloatModel
+from tinyedge.quantization.float_model import Float32, FloatModel, import_quantized
 
-_IMAGE_AXES = 4
 _QUANTIZED_VALUE = re.compile(r"_(Dequantize|Quantize)Linear_Output$")
 """What the quantized file adds to the name of a value."""
 
@@ -60,37 +59,44 @@ class OnnxFloats(FloatModel):
             )
         if model.input.type != "FLOAT":
             raise ModelError(f"{path}: takes {model.input.type}, allowed: FLOAT")
-        self._input, self._first = model.input, _channels_come_first(model)
-        given = model.input.shape[1:]
-        self.shape = (*given[1:], given[0]) if self._first else given
+        self._input = model.input
         self._proto = parse(read_bytes(path))
         _cut_probabilities(self._proto)
         self._prepared = folder / "prepared" / "floats.onnx"
         self._prepared.parent.mkdir()
         self._file = folder / f"{path.stem}.onnx"
+        # Which axes the importer turns is told by a file that is quantized, whatever its ranges.
+        drawn = np.random.default_rng(0).random((1, *model.input.shape)).astype(np.float32)
+        self._quantize(drawn)
+        self.shape = import_quantized(self._file, path).graph.input_tensor.shape
+        self._places = layouts(self._file)[model.input.name]
 
     def logits(self, samples: Float32) -> Float32:
         (found,) = self._run(self._proto.SerializeToString(), samples)
         return found
 
     def quantized(self, samples: Float32) -> Path:
+        self._quantize(map(self._laid, samples))
+        return self._file
+
+    def _quantize(self, laid: Iterable[Float32]) -> None:
+        """Writes the quantized file, by samples as the float one takes them."""
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        given, target = self._prepared.with_name("given.onnx"), self._file
+        given = self._prepared.with_name("given.onnx")
         given.write_bytes(self._proto.SerializeToString())
         with _refusals(self._path), _quiet():
             quant_pre_process(given, self._prepared, skip_symbolic_shape=True)
             quantize_static(
                 self._prepared,
-                target,
-                _Reader(self._input.name, map(self._laid, samples)),
+                self._file,
+                _Reader(self._input.name, laid),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
             )
-        return target
 
     def values(self, imported: ImportResult, samples: Float32) -> Iterable[tuple[str, Float32]]:
         places = layouts(self._file)
@@ -115,8 +121,7 @@ class OnnxFloats(FloatModel):
 
     def _laid(self, sample: Float32) -> Float32:
         """A sample as the file takes it, with the batch."""
-        laid = np.moveaxis(sample, -1, 0) if self._first else sample
-        return np.ascontiguousarray(laid[np.newaxis], np.float32)
+        return np.ascontiguousarray(sample.ravel()[self._places], np.float32)
 
     def _run(self, content: bytes, samples: Float32) -> list[Float32]:
         """All outputs, (n, size) each."""
@@ -173,17 +178,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(logging.NOTSET)
-
-
-def _channels_come_first(model: OnnxModel) -> bool:
-    """Whether the input is an image whose channels come first, as PyTorch has them.
-
-    A file from TensorFlow transposes its input before anything else.
-    """
-    if len(model.input.shape) != _IMAGE_AXES:
-        return False
-    users = [node.kind for node in model.nodes if model.input.name in node.inputs]
-    return "Transpose" not in users
 
 
 def _cut_probabilities(model: Any) -> None:

@@ -42,6 +42,11 @@ _INTEGER_TYPES = ("INT32", "INT64")
 _SEVERAL_OUTPUTS = ("SPLIT", "SPLIT_V", "UNPACK")
 
 
+def supported_operators() -> list[str]:
+    """The names of all operators that can be imported."""
+    return sorted((*HANDLERS, *VARIABLE_OPERATORS))
+
+
 def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> ImportResult:
     """Makes the integer graph of a file that has been read.
 
@@ -117,7 +122,7 @@ def _add(builder: Builder, operator: TfliteOperator, blockers: Blockers) -> None
     if handler is None:
         raise ModelError(
             f"{operator}: this operator (version {operator.version}) is not supported",
-            hint=f"supported: {', '.join(sorted((*HANDLERS, *VARIABLE_OPERATORS)))} ({SECTION})",
+            hint=f"supported: {', '.join(supported_operators())} ({SECTION})",
         )
     foreign = {"FLOAT32", "FLOAT16", "INT16", "UINT8"}
     if operator.name in RECURRENT_OPERATORS:
