@@ -58,7 +58,7 @@ def _indented(text: str) -> RenderableType:
     """Text that is broken between words."""
     from rich.padding import Padding
 
-    return Padding(text, (0, 0, 0, 2))
+    return Padding(text, (0, 0, 0, 2), expand=False)
 
 
 def _missing(checks: list[dict[str, Any]]) -> list[RenderableType]:
