@@ -19,6 +19,7 @@ from tests.conftest import require
 from tests.firmware.arduino_builder import build_sketch
 from tests.graph.random_graphs import RandomGraph
 from tests.graph.streaming import streaming_graph
+from tests.graph.test_results import with_outputs
 from tests.targets.test_arduino import DIGITS
 from tinyedge.boards import load_board
 from tinyedge.boards.families.avr import AvrBoard
@@ -27,13 +28,29 @@ from tinyedge.evaluation.devices import Device
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.export.arduino import export_arduino
+from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
+from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.link.client import Client
 from tinyedge.targets import available_emulators, open_emulator
 from tinyedge.toolchains.compilers import available_compilers
 
 pytestmark = pytest.mark.needs_tool
+
+
+def with_constants() -> Graph:
+    """The larger of the input and of four constants."""
+    grid = Quantization(0.5, 3)
+    return Graph(
+        "kept",
+        {name: Tensor(name, (4,), grid) for name in ("x", "floor", "y")},
+        (ops.Maximum(name="y", inputs=("x", "floor"), output="y"),),
+        "x",
+        "y",
+        constants={"floor": np.array([-9, 0, 7, 100], np.int8)},
+    )
+
 
 BOARDS = ("arduino-uno", "arduino-mega2560")
 
@@ -181,7 +198,7 @@ def test_the_documented_library_compiles(
     build_sketch(library / "examples" / "Classify", library, board, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", [None, "harness", "NULL", "int8_t"])
+@pytest.mark.parametrize("name", [None, "harness", "harness_model", "NULL", "int8_t"])
 def test_a_library_of_any_allowed_name_compiles(
     name: str | None, model: ConvertedModel, tmp_path: Path
 ) -> None:
@@ -215,6 +232,7 @@ def compile_library(library: Path) -> None:
     """Compiles the C files of a library and of its Harness for an Uno."""
     folders = (library / "src", library / "examples" / "Harness")
     command = ["avr-gcc", "-mmcu=atmega328p", "-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror"]
+    command.append("-Waddr-space-convert")  # a pointer to RAM is none to flash
     for path in sorted(path for folder in folders for path in folder.glob("*.c")):
         includes = [f"-I{folder}" for folder in folders]
         subprocess.run([*command, *includes, "-fsyntax-only", str(path)], check=True)
@@ -229,6 +247,51 @@ def test_a_library_of_a_stream_compiles(name: str, tmp_path: Path) -> None:
     sketch = (tmp_path / "library" / "examples" / "Classify" / "Classify.ino").read_text()
     assert f"{name}_init(&model, &arena, sizeof arena, &state, sizeof state);" in sketch
     compile_library(tmp_path / "library")
+
+
+_VERIFY = """#include <Arduino.h>
+#include "kept.h"
+void setup() { Serial.begin(115200); Serial.println(kept_verify()); }
+void loop() { }
+"""
+
+
+@pytest.mark.parametrize("graph", [with_constants(), streaming_graph()], ids=["constant", "state"])
+def test_constants_outside_of_flash_are_verified(graph: Graph, tmp_path: Path) -> None:
+    """Operands and first states, which kernels read from RAM, on a core with flash apart."""
+    board = avr_board("arduino-uno")
+    options = CodeOptions("avr", "size")
+    model = write_converted(graph, tmp_path / "m", "test", options=options)
+    library = tmp_path / "library"
+    export_arduino(model, library, "kept")
+    compile_library(library)
+    sketch = library / "examples" / "Verify" / "Verify.ino"
+    sketch.parent.mkdir()
+    sketch.write_text(_VERIFY)
+    code = library / "src" / "kept.c"
+    text = code.read_text()
+    array = re.search(r"^static const int8_t \w+\[\d+\] = {\s*(-?\d+)", text, re.MULTILINE)
+    assert array
+    other = "3" if array[1] != "3" else "4"
+    damaged = text[: array.start(1)] + other + text[array.end(1) :]
+    for number, (content, status) in enumerate(((text, "0"), (damaged, "7"))):
+        code.write_text(content)
+        elf = build_sketch(sketch.parent, library, board, tmp_path / f"out{number}")
+        with open_emulator(board, elf) as target:
+            assert said(target.port, 1) == [status]
+
+
+def test_the_keywords_are_those_of_all_outputs(tmp_path: Path) -> None:
+    graph = with_outputs(RandomGraph(5).graph, 3)
+    export_arduino(write_converted(graph, tmp_path / "m", "test"), tmp_path / "library", "many")
+    header = (tmp_path / "library" / "src" / "many.h").read_text()
+    header += (tmp_path / "library" / "src" / "te_api.h").read_text()
+    words = {
+        line.split("\t")[0]
+        for line in (tmp_path / "library" / "keywords.txt").read_text().splitlines()
+    }
+    assert all(re.search(rf"\b{word}\b", header) for word in words)
+    assert len([word for word in words if "_dequantize_output_" in word]) == 3
 
 
 @pytest.mark.parametrize(

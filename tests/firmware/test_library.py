@@ -26,10 +26,13 @@ from tests.graph.test_results import with_outputs
 from tinyedge.errors import UsageError
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.c.export import c_identifiers
-from tinyedge.exporters.c.library import c_string
+from tinyedge.exporters.c.library import c_string, export_library
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.export.library import export_c_library
+from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
+from tinyedge.graph.graph import Graph
+from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.names import CortexMName
 
 pytestmark = pytest.mark.needs_tool
@@ -291,6 +294,60 @@ def test_several_outputs_have_places_of_their_own(tmp_path: Path) -> None:
     run(tmp_path / "program")
 
 
+def test_each_output_is_converted_with_its_own_scale(tmp_path: Path) -> None:
+    """Of different quantization; one of them is given again and again."""
+    require_program("cc")
+    grids = {"x": Quantization(0.5, 3), "a": Quantization(0.01, -7), "b": Quantization(2.0, 0)}
+    tensors = {name: Tensor(name, (4,), grid) for name, grid in grids.items()}
+    tensors["outputs"] = Tensor("outputs", (20,), grids["x"])
+    graph = Graph(
+        "scales",
+        tensors,
+        (
+            ops.Requantize(name="a", inputs=("x",), output="a"),
+            ops.Requantize(name="b", inputs=("a",), output="b"),
+            ops.Join(name="outputs", inputs=("x", "a", "b", "x", "x"), output="outputs"),
+        ),
+        "x",
+        "outputs",
+    )
+    library = export_library(graph, CodeOptions(), "scales", "00000000")
+    header = library.files["scales.h"]
+    for index, name in enumerate(("x", "a", "b", "x_2", "x_3")):
+        grid = graph.results[index].quantization
+        macro = f"#define SCALES_OUTPUT_{name.upper()}"
+        assert f"{macro}_OFFSET {4 * index}u\n{macro}_SHAPE" in header
+        assert f"{macro}_SIZE 4u\n" in header
+        assert f"{macro}_ZERO_POINT ({grid.zero_point})\n" in header
+        (scale,) = re.findall(rf"^{macro}_SCALE (.*)f$", header, re.MULTILINE)
+        assert np.float32(scale) == np.float32(grid.scale)
+        (converted,) = re.findall(
+            rf"float scales_dequantize_output_{name}\(int8_t code\)\n{{\n(.*)\n", header
+        )
+        assert f"SCALES_OUTPUT_{name.upper()}_SCALE, SCALES_OUTPUT_{name.upper()}_ZERO" in converted
+    for ending in ("SCALE", "ZERO_POINT", "OFFSET"):
+        assert f"SCALES_OUTPUT_{ending}" not in header, "of which output?"
+    templates = PROGRAM.parents[2] / "firmware_templates"
+    api = (templates / "library" / "te_api.h.j2").read_text()
+    (tmp_path / "te_api.h").write_text(api.replace("{{ runtime_id }}", "00000000"))
+    for name, text in library.files.items():
+        (tmp_path / name).write_text(text)
+    folders = [f"-I{templates / part}" for part in ("runtime", "library", "harness")]
+    run("cc", *C99, f"-I{tmp_path}", *folders, "-fsyntax-only", tmp_path / "scales.c")
+
+
+def test_what_is_verified_is_told(exported: Exported) -> None:
+    """All arrays, and none of the layers' structs, which are constants too."""
+    code = (exported.folder / "kws" / "kws.c").read_text()
+    read = set(re.findall(r"crc = te_crc32\w*\(crc, (?:\(.*\))?(\w+), sizeof", code))
+    constants = set(re.findall(r"^(?:TE_WEIGHTS )?static const .* (\w+)(?:\[\d+\])? =", code, re.M))
+    assert {name for name in constants - read if not name.endswith("_layer")} == set()
+    header = (exported.folder / "kws" / "kws.h").read_text()
+    for text in (header, DOCS.read_text()):
+        assert re.search("reads weights, biases and tables", text, re.IGNORECASE)
+        assert "all constants and compares" not in text
+
+
 def test_damaged_constants_are_found(exported: Exported, tmp_path: Path) -> None:
     require_program("cc")
     text = (exported.folder / "kws" / "kws.c").read_text()
@@ -521,6 +578,30 @@ def test_the_readme_shows_a_program_that_compiles(exported: Exported) -> None:
     (program,) = re.findall(r"^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
     command = ["cc", "-std=c99", *STRICT, *exported.includes, "-fsyntax-only", "-x", "c", "-"]
     subprocess.run(command, input=program, text=True, check=True)
+
+
+def test_the_program_of_the_readme_goes_on_with_a_stream(tmp_path: Path) -> None:
+    require_program("cc")
+    graph = streaming_graph()
+    folder = tmp_path / "stream"
+    export_c_library(write_converted(graph, tmp_path / "m", "test"), folder, "stream", "test")
+    readme = (folder / "README.md").read_text()
+    (program,) = re.findall(r"^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    shape = (8, *graph.input_tensor.shape)
+    frames = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
+    expected = reference.run(graph, frames[np.newaxis])[0].reshape(8, -1)
+    (tmp_path / "main.c").write_text(
+        f"#include <string.h>\n{program}\n"
+        f"static const int8_t frames[8][STREAM_INPUT_SIZE] = {c_rows(frames.reshape(8, -1))};\n"
+        f"static const int8_t expected[8][STREAM_OUTPUT_SIZE] = {c_rows(expected)};\n"
+        "int main(void)\n{\nint8_t output[STREAM_OUTPUT_SIZE];\nif (!setup()) { return 1; }\n"
+        "for (int i = 0; i < 8; i++) {\nif (!classify(frames[i], output)) { return 2; }\n"
+        "if (memcmp(output, expected[i], sizeof output)) { return 3; }\n}\nreturn 0;\n}\n"
+    )
+    units = [folder / "stream.c", *(folder / "runtime").glob("*.c"), tmp_path / "main.c"]
+    includes = [f"-I{path}" for path in (folder, folder / "runtime")]
+    run("cc", "-std=c99", *includes, *units, "-o", tmp_path / "program")
+    run(tmp_path / "program")
 
 
 def test_the_command_says_what_it_wrote(

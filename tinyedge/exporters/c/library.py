@@ -93,19 +93,24 @@ def export_library(
     """
     exported = export_c(graph, options)
     code = exported.context
-    verified = {
+    # Weights, biases and tables: a layer's struct holds addresses, which only a linker knows.
+    in_flash = {
         f"{layer.identifier}_{array.name}": constant_bytes(array)
         for layer in code["layers"]
         for array in layer.kernel.arrays
     }
+    in_ram = {}  # where flash is apart: kernels read these as they read activations
     fixed = graph.constants | {name: state.initial for name, state in graph.states.items()}
     for tensor, values in fixed.items():
         if tensor in code["constant_names"]:  # other states begin with one value throughout
-            verified[code["constant_names"][tensor]] = values.tobytes()
+            in_ram[code["constant_names"][tensor]] = values.tobytes()
     crc = 0
-    for content in verified.values():
+    verified = [*in_flash.values(), *in_ram.values()]
+    for content in verified:
         crc = zlib.crc32(content, crc)
-    headers = {*code["headers"], "te_instance.h", "te_memory.h"}
+    headers = {*code["headers"], "te_instance.h", "te_memory.h"} | (
+        {"te_crc32.h"} if in_ram else set()
+    )
     context: dict[str, Any] = {
         **code,
         "state_size": _aligned(exported.plan.state_size),
@@ -124,9 +129,10 @@ def export_library(
         "output_offset": exported.plan.offsets[graph.output],
         "labels": [c_string(label) for label in labels],
         "headers": sorted(headers),
-        "verified": list(verified),
+        "verified": list(in_flash),
+        "verified_in_ram": list(in_ram),
         "crc": crc,
-        "constant_bytes": sum(map(len, verified.values())),
+        "constant_bytes": sum(map(len, verified)),
         "weight_bytes": exported.weight_bytes,
         "macs": sum(layer.macs for layer in exported.layers),
     }
@@ -147,8 +153,11 @@ def _outputs(graph: Graph, offset: int) -> list[Port]:
         return [Port("output", "output", results[0], offset)]
     names: list[str] = []
     for tensor in results:  # one tensor may be two outputs
-        again = names.count(tensor.name)
-        names.append(f"{tensor.name} {again + 1}" if again else tensor.name)
+        name, again = tensor.name, 1
+        while name in names:
+            again += 1
+            name = f"{tensor.name} {again}"
+        names.append(name)
     identifiers = c_identifiers(names)
     ports = []
     for name, tensor in zip(names, results, strict=True):
