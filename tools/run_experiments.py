@@ -6,7 +6,7 @@
 
 Every ``experiments/DATASET/NAME.toml`` becomes a run in ``experiments/DATASET/NAME``: ``model.h5``,
 ``run.json``, and ``attacks.json``, what ``tinyedge attack --json`` printed; of those trained
-adversarially ``robust.json`` too, AutoAttack and PGD on a thousand samples. Every float network is
+adversarially ``robust.json`` too, AutoAttack on a thousand samples. Every float network is
 also quantized without training, with and without new statistics of batch normalization. A run that
 was interrupted goes on where it was; one that begins with another, or has it as its teacher, waits
 for that. ``tools/write_results.py`` makes ``docs/results.md`` of it.
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
 SAMPLES = 100
 ROBUST_SAMPLES = 1000
-ROBUST_ATTACKS = ("pgd", "autoattack")
+ROBUST_ATTACKS = ("autoattack",)
 SEED = 0
 ATTACKS = ("fgsm", "pgd", "cw", "square", "boundary", "zoo", "autoattack", "noise")
 TRANSFERRED = ("transfer-fgsm", "transfer-pgd")
