@@ -21,7 +21,7 @@ from tinyedge.firmware.export.folder import (
     with_manifest,
     write_folder,
 )
-from tinyedge.firmware.export.library import library_sources
+from tinyedge.firmware.export.library import C_FUNCTIONS, library_sources
 from tinyedge.firmware.link_memory import LinkMemory
 from tinyedge.firmware.project import arduino_harness
 from tinyedge.graph import reference
@@ -129,6 +129,8 @@ def _check_name(name: str) -> None:
         raise UsageError(f"'{name}': what begins so names a part of the library", hint)
     if _SYSTEM_HEADERS.fullmatch(lowered):
         raise UsageError(f"'{name}.h' is a header of the C library or of Arduino", hint)
+    if C_FUNCTIONS.fullmatch(lowered):
+        raise UsageError(f"'{name}_init' is a function of the C library", hint)
 
 
 def library_files(

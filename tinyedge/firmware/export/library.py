@@ -32,8 +32,14 @@ _HEADERS = re.compile(
 )
 """Headers of C, C++ and POSIX, which a model's of the same name would hide."""
 
+C_FUNCTIONS = re.compile(r"cnd|mtx|posix_spawn\w*|pthread_\w+|res|sem")
+"""What C or POSIX begin with as we do: ``sem_init``."""
+
 _TARGETS = re.compile("all|clean|depend|edit_cache|help|install|package|rebuild_cache|test")
 """What CMake and make call targets of their own."""
+
+_PARTS = {"app": "an application of Zephyr", "main": "a project of ESP-IDF"}
+"""What others call a target or a component of their own."""
 
 _TEMPLATES = ("CMakeLists.txt", "LICENSE.txt", "README.md", "library.json")
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
@@ -108,8 +114,12 @@ def check_library_name(name: str) -> None:
         raise UsageError(f"'{name}': what begins so names a part of the runtime", hint)
     if _HEADERS.fullmatch(lowered):
         raise UsageError(f"'{name}.h' is a header of the C library", hint)
+    if C_FUNCTIONS.fullmatch(lowered):
+        raise UsageError(f"'{name}_init' is a function of the C library", hint)
     if _TARGETS.fullmatch(lowered):
         raise UsageError(f"'{name}' is a target of every CMake project", hint)
+    if lowered in _PARTS:
+        raise UsageError(f"'{name}' is a part of {_PARTS[lowered]}", hint)
 
 
 def library_files(
