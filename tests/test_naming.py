@@ -14,6 +14,7 @@ from tinyedge.naming import (
     in_code,
     in_comment,
     in_markdown,
+    member_names,
     one_line,
     visible,
 )
@@ -61,3 +62,20 @@ def test_a_comment_neither_ends_nor_begins_another() -> None:
 
 def test_visible_keeps_what_it_is_told_to() -> None:
     assert visible("a\tb\x1b[2J\n", keep="\n\t") == "a\tb\\x1b[2J\n"
+
+
+@given(st.lists(st.text("a./\\\0_2", max_size=4), max_size=5))
+def test_members_are_unique_and_stay_in_the_folder(names: list[str]) -> None:
+    found = member_names(names)
+    assert len(set(found)) == len(found) == len(names)
+    for name in found:
+        assert not {"", ".", ".."} & set(name.split("/"))
+        assert "\\" not in name
+        check_name(name, "name", DataError)
+
+
+def test_members_keep_the_names_that_models_have() -> None:
+    names = ["file", "StatefulPartitionedCall:0", "model/dense/BiasAdd;x", "é 1"]
+    assert member_names(names) == names
+    assert member_names(["a", "a_2", "a", "a"]) == ["a", "a_2", "a_3", "a_4"]
+    assert member_names(["/a", "..", "a.npy", "b\\..\\c"]) == ["_/a", "_", "a_npy", "b_.._c"]

@@ -7,6 +7,7 @@ A name may come from a stranger. Where one comes in, ``check_name`` refuses what
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 from tinyedge.errors import TinyEdgeError
@@ -53,6 +54,25 @@ def clean_name(name: str) -> str:
     if name.isprintable():
         return name[:LONGEST_NAME]
     return "".join("_" if _is_unseen(each) else each for each in name)[:LONGEST_NAME]
+
+
+def member_names(names: Iterable[str]) -> list[str]:
+    """Names for the arrays of a ``.npz`` file: each once, and none that leads out of a folder.
+
+    Args:
+        names: as tensors have them; most stay what they are.
+    """
+    given: list[str] = []
+    for name in names:
+        parts = clean_name(name).replace("\\", "_").split("/")
+        cleaned = "/".join("_" if part in ("", ".", "..") else part for part in parts)
+        if cleaned.endswith(".npy"):  # numpy would take it for the file of another array
+            cleaned = f"{cleaned.removesuffix('.npy')}_npy"
+        unique, count = cleaned, 1
+        while unique in given:
+            unique = f"{cleaned}_{(count := count + 1)}"
+        given.append(unique)
+    return given
 
 
 def visible(text: str, keep: str = "") -> str:

@@ -22,7 +22,8 @@ _SYNC_S = 0.1
 """Records are handed to the system at once, which a killed program survives, and to the disk so
 often, which a loss of power survives."""
 _LONGEST_HEADER = 2**16
-_LONGEST_LINE = 2**22
+_LONGEST_LINE = 2**24
+"""Bytes, which no record passes: those of a long sequence's logits are two digits a byte."""
 _LARGEST_FILE = 2**30
 _BEGIN_ANEW = "begin anew with --discard, or name another file"
 
@@ -89,8 +90,18 @@ class RecordFile(AbstractContextManager["RecordFile"]):
         return line.endswith(b"\n") or len(line) == _LONGEST_HEADER
 
     def append(self, records: Iterable[str]) -> None:
-        """Adds records, which hold no line breaks."""
-        rest = memoryview(b"".join(map(_line, records)))
+        """Adds records, which hold no line breaks.
+
+        Raises:
+            FileError: a record is longer than ``resume`` takes, or the file cannot be written.
+        """
+        lines = list(map(_line, records))
+        if (longest := max(map(len, lines), default=0)) > _LONGEST_LINE:
+            raise FileError(
+                f"{self.path}: a record of {longest:,} bytes, allowed: up to {_LONGEST_LINE:,}",
+                hint="give shorter sequences",
+            )
+        rest = memoryview(b"".join(lines))
         try:
             while rest:  # a file system that fills up takes a part before it refuses
                 rest = rest[self._file.write(rest) :]
@@ -131,7 +142,7 @@ def check_replaceable(path: Path, records: str = "answers") -> None:
     if not path.exists():
         return
     first, *rest = path.read_bytes().splitlines(keepends=True) or [b""]
-    if first and first != _line_of(first[9:-1]):
+    if first and not _is_whole(first):
         raise FileError(
             f"{path}: would be replaced, and is no journal",
             hint="name another file with --journal, or throw this one away with --discard",
@@ -199,11 +210,11 @@ def _read(path: Path) -> tuple[dict[str, Any], list[str], int]:
     good = 0
     with path.open("rb") as file:
         while line := file.readline(_LONGEST_LINE):
-            text = line[9:-1]
-            if line != _line_of(text):
+            if not _is_whole(line):
                 if header is not None and not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
                     break  # torn
                 raise _damaged(path, len(records) + 2 if header is not None else 1)
+            text = line[9:-1]
             try:
                 if header is None:
                     header = _header(text)
@@ -234,9 +245,12 @@ def _damaged(path: Path, line: int) -> DataError:
     return DataError(told, hint=_BEGIN_ANEW)
 
 
+def _is_whole(line: bytes) -> bool:
+    """Whether a line is one of ours; its text, which may be long, is not copied."""
+    start = b"%08x " % zlib.crc32(memoryview(line)[9:-1])
+    return len(line) > len(start) and line.startswith(start) and line.endswith(b"\n")
+
+
 def _line(text: str) -> bytes:
-    return _line_of(text.encode())
-
-
-def _line_of(text: bytes) -> bytes:
-    return b"%08x %s\n" % (zlib.crc32(text), text)
+    encoded = text.encode()
+    return b"%08x %s\n" % (zlib.crc32(encoded), encoded)

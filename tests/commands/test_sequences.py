@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from tinyedge.evaluation.compare import evaluate_suite
 from tinyedge.evaluation.executors import Progress, Run
 from tinyedge.evaluation.suites import suite_of_arrays
 from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
+from tinyedge.graph.tensors import Tensor
 from tinyedge.names import PlaceName
 
 FRAMES = 7
@@ -46,6 +49,28 @@ def test_labels_are_those_of_last_frames_and_all_frames_are_compared(
     assert suite["settings"]["frames"] == FRAMES
     assert suite["mismatched_logits"] == 0
     np.testing.assert_array_equal(np.load(tmp_path / "logits.npy"), expected)
+
+
+def test_logits_of_suites_of_several_lengths_keep_the_outputs_shape(tmp_path: Path) -> None:
+    """Frame by frame; of an output that has two axes."""
+    graph = streaming_graph()
+    square = Tensor("square", (3, 1), graph.output_tensor.quantization)
+    last = ops.Reshape(name="square", inputs=("dense",), output="square", shape=(3, 1))
+    operators, tensors = (*graph.operators, last), {**graph.tensors, "square": square}
+    graph = replace(graph, tensors=tensors, operators=operators, output="square")
+    folder = write_converted(graph, tmp_path / "out", "test").folder
+    expected = []
+    for length in (2, 7):
+        x = frames_of(graph, 4 * length, seed=length).reshape(4, length, 5)
+        np.savez(tmp_path / f"{length}.npz", x=x, y=np.zeros(4, np.int64))
+        expected.append(reference.run(graph, x).reshape(-1, 3, 1))
+    run(
+        folder,
+        on="numpy",
+        data=[tmp_path / "2.npz", tmp_path / "7.npz"],
+        logits=tmp_path / "y.npy",
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), np.concatenate(expected))
 
 
 def test_an_earlier_frame_that_differs_is_told(

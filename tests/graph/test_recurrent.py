@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests.firmware.sanitizers import run_sanitized
 from tests.graph.streaming import streaming_graph
-from tests.importers.test_blockers import edited, refusal
+from tests.importers.test_blockers import edited, imported, refusal
 from tinyedge.errors import ModelError
 from tinyedge.exporters.converted import write_converted
 from tinyedge.exporters.tflite import export_tflite
@@ -154,6 +155,10 @@ def test_what_would_overflow_is_refused() -> None:
         (lambda _, operator: setattr(operator.builtinOptions, "timeMajor", True), "time before"),
         (lambda _, operator: operator.inputs.__setitem__(9, operator.inputs[5]), "peepholes"),
         (lambda _, operator: operator.inputs.__setitem__(19, operator.inputs[18]), "int16"),
+        (lambda tensors, _: setattr(tensors["last"], "isVariable", False), "a variable of 6 int8"),
+        (lambda tensors, _: setattr(tensors["cells"], "isVariable", False), "a variable of 6 int1"),
+        (lambda tensors, _: setattr(tensors["x"], "isVariable", True), "operator's output"),
+        (lambda _, operator: setattr(operator.builtinOptions, "cellClip", 1e-5), "clipped at 1e-0"),
     ],
 )
 def test_what_tflite_micro_would_compute_otherwise_is_refused(
@@ -166,11 +171,63 @@ def test_what_tflite_micro_would_compute_otherwise_is_refused(
         tensors = {
             "kernel": subgraph.tensors[operator.inputs[1]],
             "constant": subgraph.tensors[operator.inputs[12]],
+            "last": subgraph.tensors[operator.inputs[18]],
+            "cells": subgraph.tensors[operator.inputs[19]],
+            "x": subgraph.tensors[operator.outputs[0]],
         }
         edit(tensors, operator)
 
     error = refusal(edited(GRAPHS[0], change), tmp_path)
     assert told in str(error)
+
+
+@pytest.mark.parametrize("graph", [GRAPHS[0], GRAPHS[4]], ids=["lstm", "svdf"])
+@pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"])
+def test_two_operators_share_no_state(*, graph: Graph, shared: bool, tmp_path: Path) -> None:
+    def change(tree: Any) -> None:
+        subgraph = tree.subgraphs[0]
+        [first] = subgraph.operators
+        second = copy.deepcopy(first)
+        outside = [subgraph.outputs[0]]
+        for position in () if shared else (18, 19) if graph is GRAPHS[0] else (4,):
+            outside.append(second.inputs[position])
+            second.inputs[position] = len(subgraph.tensors) + len(outside) - 1
+        second.outputs = [len(subgraph.tensors)]
+        for index in outside:
+            subgraph.tensors.append(copy.deepcopy(subgraph.tensors[index]))
+            subgraph.tensors[-1].name += b"2"
+        subgraph.operators = [first, second]
+        subgraph.outputs = [first.outputs[0], second.outputs[0]]
+
+    content = edited(graph, change)
+    if shared:
+        assert "is a state of another operator already" in str(refusal(content, tmp_path))
+        return
+    frames = np.random.default_rng(3).integers(-128, 128, (1, 9, *graph.input_tensor.shape))
+    sequences = frames.astype(np.int8)
+    found = reference.run(imported(content, tmp_path), sequences)
+    for part_of, expected in zip(
+        np.split(found, 2, axis=-1),
+        Interpreter(content).run(sequences, 2, sequences=True),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(part_of, expected.reshape(part_of.shape))
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"), [(False, "has to be a variable"), (True, "an input of the model")]
+)
+def test_a_computed_tensor_is_no_state(*, variable: bool, told: str, tmp_path: Path) -> None:
+    def change(tree: Any) -> None:
+        subgraph = tree.subgraphs[0]
+        [operator] = subgraph.operators
+        operator.inputs = list(operator.inputs)
+        given = subgraph.tensors[subgraph.inputs[0]]
+        given.isVariable = variable
+        given.quantization = subgraph.tensors[operator.inputs[18]].quantization
+        operator.inputs[18] = subgraph.inputs[0]
+
+    assert told in str(refusal(edited(lstm_graph(9, 1, 5, 5, -12, 0), change), tmp_path))
 
 
 @pytest.mark.needs_tool

@@ -18,7 +18,7 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.simplify import simplify
-from tinyedge.graph.tensors import Tensor
+from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.importers import import_model
 from tinyedge.names import PlaceName
 from tinyedge.tflm.interpreter import Interpreter
@@ -69,6 +69,27 @@ def test_all_bytes_are_the_same_everywhere(
         assert list(parts) == [tensor.name for tensor in graph.results]
         for tensor, found in zip(graph.results, own, strict=True):
             np.testing.assert_array_equal(parts[tensor.name], found)
+
+
+def test_every_output_has_an_array_whatever_its_name(tmp_path: Path) -> None:
+    """Names that a file may hold: numpy's own argument, a way out of the folder, one twice."""
+    grid = Quantization(0.1, 0)
+    names = ["file", "../up", "x/y", "twice", "twice"]
+    operators: list[ops.Operator] = [
+        ops.Relu(name=name, inputs=("input",), output=name) for name in dict.fromkeys(names)
+    ]
+    operators.append(ops.Join(name="outputs", inputs=tuple(names), output="outputs"))
+    tensors = {name: Tensor(name, (3,), grid) for name in ("input", *names)}
+    tensors["outputs"] = Tensor("outputs", (15,), grid)
+    graph = Graph("named", tensors, tuple(operators), "input", "outputs")
+    folder = write_converted(graph, tmp_path / "out", "test").folder
+    samples = np.arange(-6, 6).astype(np.int8).reshape(4, 3)
+    np.save(tmp_path / "x.npy", samples)
+    run(folder, on="numpy", data=tmp_path / "x.npy", logits=tmp_path / "y.npz")
+    with np.load(tmp_path / "y.npz") as parts:
+        assert list(parts) == ["file", "_/up", "x/y", "twice", "twice_2"]
+        for name in parts:
+            np.testing.assert_array_equal(parts[name], np.maximum(samples, 0))
 
 
 def test_files_give_the_graph_back_and_are_checked(model: ConvertedModel, tmp_path: Path) -> None:

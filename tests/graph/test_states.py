@@ -1,25 +1,43 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tflite
 
 from tests.exporters.options import OPTIONS
 from tests.graph.random_graphs import RandomGraph
 from tests.graph.streaming import frames_of, streaming_graph
+from tests.importers.test_blockers import edited, refusal
 from tinyedge.errors import DataError, ModelError
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import load_converted, write_converted
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.firmware.twin import Twin
+from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
-from tinyedge.graph.graph import Graph, State
+from tinyedge.graph.graph import MAXIMUM_STATES, Graph, State
 from tinyedge.graph.memory import plan_memory
 from tinyedge.graph.simplify import simplify
+from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.importers import import_model
 from tinyedge.tflm.interpreter import Interpreter
+
+
+def keeping(rows: int, count: int) -> Graph:
+    """A graph with so many states of four bytes a row, of which nothing is given out."""
+    grid = Quantization(0.1, 3)
+    operators, states = [ops.Relu(name="y", inputs=("x",), output="y")], {}
+    tensors = {name: Tensor(name, (5,), grid) for name in ("x", "y")}
+    for kept, following in ((f"kept{i}", f"next{i}") for i in range(count)):
+        tensors |= {name: Tensor(name, (rows, 4), grid) for name in (kept, following)}
+        operators.append(ops.Relu(name=following, inputs=(kept,), output=following))
+        states[kept] = State(following, np.broadcast_to(np.int8(3), (rows, 4)))
+    return Graph("keeping", tensors, tuple(operators), "x", "y", states=states)
 
 
 def by_hand(graph: Graph, frames: np.ndarray) -> np.ndarray:
@@ -110,3 +128,36 @@ def test_faults_are_named(states: dict[str, State], told: str) -> None:
     graph = streaming_graph()
     with pytest.raises(ModelError, match=told):
         dataclasses.replace(graph, states={**graph.states, **states})
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_states_have_a_largest_size(count: int) -> None:
+    keeping(MAXIMUM_STATES // 4 // count, count)
+    with pytest.raises(ModelError, match=r"states of 67,108,8.* bytes together, allowed: up to 67"):
+        keeping(MAXIMUM_STATES // 4 // count + 1, count)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_small_file_gets_no_large_states(count: int, tmp_path: Path) -> None:
+    """Variables that nothing gives a value begin with zeros, of which the file holds none."""
+
+    def enlarge(tree: Any) -> None:
+        codes = [code.builtinCode for code in tree.operatorCodes]
+        [subgraph, _] = tree.subgraphs
+        tree.subgraphs = [subgraph]
+        subgraph.operators = [
+            each
+            for each in subgraph.operators
+            if codes[each.opcodeIndex] != tflite.BuiltinOperator.CALL_ONCE
+        ]
+        for tensor in subgraph.tensors:
+            if list(tensor.shape) == [1, 7, 4]:
+                tensor.shape = [1, MAXIMUM_STATES // 4 // count + 1, 4]
+
+    content = edited(keeping(7, count), enlarge)
+    tracemalloc.start()
+    error = refusal(content, tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "bytes together, allowed: up to 67,108,864" in str(error)
+    assert peak < MAXIMUM_STATES // 8

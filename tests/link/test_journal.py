@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinyedge.errors import DataError
+from tinyedge.errors import DataError, FileError
 from tinyedge.link.journal import Entry, Journal
 
 IDENTITY = {"model": "a"}
@@ -45,6 +45,19 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", IDENTITY, resume=True) as journal:
         assert list(journal.entries) == [0, 2**29]
         assert np.array_equal(journal.entries[0].logits, entry.logits)
+
+
+def test_a_long_sequence_is_read_again_and_a_longer_one_is_not_written(tmp_path: Path) -> None:
+    logits = np.arange(3 * 2**20).astype(np.int8)
+    with Journal(tmp_path / "j", IDENTITY, resume=False) as journal:
+        journal.record(0, Entry(1, 0, 0, logits, "p"))
+        longer = np.zeros(2**23, np.int8)
+        with pytest.raises(FileError, match=r"a record of 16,.* bytes, allowed: up to 16,777,216"):
+            journal.record(1, Entry(1, 0, 0, longer, "p"))
+        journal.record(2, Entry(1, 0, 0, logits[:2], "p"))
+    with Journal(tmp_path / "j", IDENTITY, resume=True) as journal:
+        assert list(journal.entries) == [0, 2]
+        assert np.array_equal(journal.entries[0].logits, logits)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -61,6 +62,7 @@ from tinyedge.names import (
     PlaceName,
     RuntimeName,
 )
+from tinyedge.naming import member_names
 from tinyedge.places import Journalled, OpenPlace, PlaceSpec, open_place, open_tflm
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.records.run import Run as RunRecord
@@ -213,7 +215,8 @@ def run(
     ours, results = run_suites(model, suites, everything, listener)
     kept = {"logits": str(logits_file)} if logits_file else {}
     if logits_file:
-        _keep_logits(logits_file, _joined([result.raw for result in results]), model.graph)
+        given_out = _joined([result.raw for result in results], model.graph)
+        _keep_logits(logits_file, given_out, model.graph)
     if record_file:
         save_run(record_file, ours, list(command))
     if chosen.name != "tflm":
@@ -388,10 +391,10 @@ def _check_files(
     check_outputs(written, read)
 
 
-def _joined(logits: Sequence[Int8]) -> Int8:
+def _joined(logits: Sequence[Int8], graph: Graph) -> Int8:
     """The logits of all suites; of sequences of several lengths frame by frame."""
     if len({each.shape[1:] for each in logits}) > 1:
-        shape = min((each.shape for each in logits), key=len)[-1:]
+        shape = graph.output_tensor.shape
         return np.concatenate([each.reshape(-1, *shape) for each in logits])
     return np.concatenate(logits)
 
@@ -400,7 +403,12 @@ def _keep_logits(path: Path, logits: Int8, graph: Graph) -> None:
     """Writes raw logits; as a ``.npz`` file, one array an output."""
     buffer = io.BytesIO()
     if path.suffix == ".npz":
-        np.savez(buffer, allow_pickle=False, **reference.split_results(graph, logits))
+        parts = reference.split_results(graph, logits)
+        names = member_names(tensor.name for tensor in graph.results)
+        with zipfile.ZipFile(buffer, "w") as archive:  # numpy's savez does not take every name
+            for name, part in zip(names, parts, strict=True):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, part, allow_pickle=False)
     else:
         np.save(buffer, logits, allow_pickle=False)
     write_atomically(path, buffer.getvalue())

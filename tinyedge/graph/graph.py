@@ -8,6 +8,7 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,8 @@ MAXIMUM_FILE = 2**28
 """Bytes of a graph's arrays in its file, which are those of its weights."""
 MAXIMUM_SIZE = 2**31 - 1
 """Bytes of one tensor; C counts them in an int32_t."""
+MAXIMUM_STATES = 2**26
+"""Bytes of all states together: a file of a few bytes may ask for any size."""
 MAXIMUM_CHANNELS = 2**22
 """Of all tensors together, last axes: what is proven of each channel has to fit in memory."""
 
@@ -155,6 +158,7 @@ class Graph:
         ranges_of(self)
 
     def _check_states(self) -> None:
+        check_state_bytes(state.initial.size for state in self.states.values())
         kept = set(self.states)
         written = {operator.output for operator in self.operators}
         for operator in self.operators:
@@ -332,6 +336,12 @@ class Graph:
                 f"{path}: not a tinyedge graph, or damaged ({error})",
                 hint="convert the model again",
             ) from error
+
+
+def check_state_bytes(sizes: Iterable[int]) -> None:
+    """Raises ModelError where states of so many bytes each are too large together."""
+    if (total := sum(sizes)) > MAXIMUM_STATES:
+        raise ModelError(f"states of {total:,} bytes together, allowed: up to {MAXIMUM_STATES:,}")
 
 
 def _arrays_of(operator: Operator) -> dict[str, NDArray[Any]]:

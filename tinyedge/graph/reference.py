@@ -413,15 +413,15 @@ def _join(operator: ops.Join, arrays: list[Int8], inputs: list[Tensor], output: 
     return np.concatenate([np.broadcast_to(each, (batch, each.shape[1])) for each in flat], axis=1)
 
 
-def split_results(graph: Graph, logits: Int8) -> dict[str, Int8]:
-    """The outputs of a model by name, (…, *shape), of its logits (…, *output shape)."""
+def split_results(graph: Graph, logits: Int8) -> list[Int8]:
+    """The outputs of a model, (…, *shape) of each result, of its logits (…, *output shape)."""
     axes = logits.shape[: logits.ndim - len(graph.output_tensor.shape)]
     flat = logits.reshape(*axes, -1)
     ends = np.cumsum([tensor.size for tensor in graph.results])[:-1]
-    return {
-        tensor.name: part.reshape(*axes, *tensor.shape)
+    return [
+        part.reshape(*axes, *tensor.shape)
         for tensor, part in zip(graph.results, np.split(flat, ends, axis=-1), strict=True)
-    }
+    ]
 
 
 def _divided_half_away(total: Int64, count: Int64 | np.int64) -> Int64:

@@ -38,6 +38,7 @@ class Builder:
     names: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     input: str = ""
+    _taken: set[int] = field(default_factory=set)
     _external: int = -1
     _constant_names: dict[tuple[int, tuple[int, ...]], str] = field(default_factory=dict)
 
@@ -125,6 +126,12 @@ class Builder:
         unique = self.unique(name)
         self.tensors[unique] = Tensor(unique, shape, quantization)
         return unique
+
+    def take(self, operator: TfliteOperator, given: TfliteTensor) -> None:
+        """Has a variable be the state of one operator; raises ModelError where another has it."""
+        if given.index in self._taken:
+            raise ModelError(f"{operator}: {given} is a state of another operator already")
+        self._taken.add(given.index)
 
     def source(self, operator: TfliteOperator, position: int = 0) -> Tensor:
         """An input that is an activation."""

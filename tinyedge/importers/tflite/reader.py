@@ -76,6 +76,8 @@ class TfliteTensor:
         axis: the axis that scales belong to, where there are several.
         values: of a constant; None for an activation, and where the type is not one of int8, uint8,
             int4, int16, int32 and float32.
+        constant: whether the file holds its values.
+        variable: whether it keeps its values between inferences; no operator writes it as output.
     """
 
     index: int
@@ -87,6 +89,7 @@ class TfliteTensor:
     axis: int
     values: NDArray[Any] | None
     constant: bool
+    variable: bool
 
     def __str__(self) -> str:
         return f"tensor '{self.name}' ({self.type}, {'x'.join(map(str, self.shape)) or 'scalar'})"
@@ -199,7 +202,7 @@ class _Reader:
             description=self._text(self._model.Description()),
             others=tuple(others),
             operators=operators,
-            inputs=tuple(map(self._tensor, _integers(self._graph.InputsAsNumpy()))),
+            inputs=self._written(self._graph.InputsAsNumpy()),
             outputs=tuple(map(self._tensor, _integers(self._graph.OutputsAsNumpy()))),
             metadata=dict(self._metadata()),
         )
@@ -254,10 +257,20 @@ class _Reader:
             name=name,
             version=code.Version(),
             inputs=tuple(None if i == -1 else self._tensor(i) for i in inputs),
-            outputs=tuple(map(self._tensor, _integers(operator.OutputsAsNumpy()))),
+            outputs=self._written(operator.OutputsAsNumpy()),
             options_type=operator.BuiltinOptionsType(),
             options_table=operator.BuiltinOptions(),
         )
+
+    def _written(self, indices: Any) -> tuple[TfliteTensor, ...]:
+        """Tensors that an operator or the caller writes, which therefore keep no state."""
+        tensors = tuple(map(self._tensor, _integers(indices)))
+        for tensor in tensors:
+            if tensor.variable:
+                raise ModelError(
+                    f"{tensor}: a variable that is an input of the model or an operator's output"
+                )
+        return tensors
 
     def _tensor(self, index: int) -> TfliteTensor:
         if index not in self._tensors:
@@ -301,6 +314,7 @@ class _Reader:
             axis=axis,
             values=None if data is None else _values(name, data, kind, shape),
             constant=data is not None,
+            variable=bool(tensor.IsVariable()),
         )
 
     def _buffer(self, name: str, index: int) -> NDArray[np.uint8] | None:

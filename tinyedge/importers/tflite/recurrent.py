@@ -48,15 +48,18 @@ def _constant(
     return given.values, float(given.scales[0]) if given.scales.size else 1.0
 
 
-def _variable(operator: TfliteOperator, position: int, kind: str, size: int) -> TfliteTensor:
-    """An input that keeps a state."""
+def _variable(
+    builder: Builder, operator: TfliteOperator, position: int, kind: str, size: int
+) -> TfliteTensor:
+    """An input that keeps a state, of this operator alone."""
     given = operator.inputs[position] if position < len(operator.inputs) else None
-    if given is None or given.constant or given.type != kind or math.prod(given.shape) != size:
+    if given is None or not given.variable or given.type != kind or math.prod(given.shape) != size:
         raise ModelError(
             f"{operator}: input {position}, {given}, has to be a variable of {size} {kind.lower()}"
         )
     if given.scales.size != 1 or (kind == "INT16" and given.zero_points[0]):
         raise ModelError(f"{operator}: {given} needs one scale, and 16 bits no zero point")
+    builder.take(operator, given)
     return given
 
 
@@ -93,15 +96,20 @@ def _lstm(builder: Builder, operator: TfliteOperator) -> None:
     kernels = [_constant(operator, each, "INT8", (units, inputs)) for each in _KERNELS]
     loops = [_constant(operator, each, "INT8", (units, units)) for each in _RECURRENT]
     biases = [_constant(operator, each, "INT32", (units,)) for each in _BIASES]
-    last = _variable(operator, _LAST, "INT8", units)
-    cells = _variable(operator, _CELLS, "INT16", units)
+    last = _variable(builder, operator, _LAST, "INT8", units)
+    cells = _variable(builder, operator, _CELLS, "INT16", units)
     grid = quantization_of(last)
     if grid != builder.target(operator) or given.shape != (1, steps, units):
         raise ModelError(f"{operator}: {given} has to be as {last} is")
     mantissa, power = math.frexp(float(cells.scales[0]))
     if mantissa != 0.5:
         raise ModelError(f"{operator}: {cells} needs a scale that is a power of two")
-    clip = float(options.CellClip()) / float(cells.scales[0]) if options.CellClip() > 0 else 0.0
+    clip = int(min(max(options.CellClip(), 0.0) / float(cells.scales[0]), 32767.0))
+    if options.CellClip() > 0 and not clip:  # in the graph, 0 stands for no clipping
+        raise ModelError(
+            f"{operator}: cells are clipped at {options.CellClip():g}, below their scale, "
+            f"{float(cells.scales[0]):g}"
+        )
     names = (_state(builder, last, units, grid), _state(builder, cells, 2 * units, grid))
     whole = builder.between(
         Tensor(clean_name(given.name), (), grid),
@@ -116,7 +124,7 @@ def _lstm(builder: Builder, operator: TfliteOperator) -> None:
             [[scale for _, scale in kernels], [scale for _, scale in loops]], np.float32
         ),
         cell_power=power - 1,
-        cell_clip=int(min(clip, 32767.0)),
+        cell_clip=clip,
     )
     nexts = (
         _part(builder, whole, "last", (steps - 1) * units, units),
@@ -140,7 +148,7 @@ def _svdf(builder: Builder, operator: TfliteOperator) -> None:
     features, feature_scale = _constant(operator, 1, "INT8", (filters, inputs))
     times, time_scale = _constant(operator, 2, "INT16", (filters, length))
     bias, _ = _constant(operator, 3, "INT32", (filters // rank,))
-    memory = _variable(operator, 4, "INT16", filters * length)
+    memory = _variable(builder, operator, 4, "INT16", filters * length)
     grid, units = builder.target(operator), filters // rank
     name = _state(builder, memory, 2 * filters * length, grid)
     whole = builder.between(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.graph import operators as ops
-from tinyedge.graph.graph import State
+from tinyedge.graph.graph import State, check_state_bytes
 from tinyedge.graph.tensors import Tensor
 from tinyedge.importers.tflite.builder import Builder, quantization_of
 from tinyedge.importers.tflite.options import options_of
@@ -69,7 +69,12 @@ class Variables:
             )
 
     def finish(self) -> None:
-        """Has every state take its next value."""
+        """Has every state take its next value.
+
+        Raises:
+            ModelError: an initial value is of another variable, or all are too large together.
+        """
+        check_state_bytes(self.builder.tensors[name].size for name in self._states.values())
         for key, name in self._states.items():
             current = self._current[key]
             if self._root(current) not in {each.output for each in self.builder.operators}:
