@@ -142,6 +142,21 @@ def test_powers_of_two_beyond_8_bits_are_refused(tmp_path: Path) -> None:
         import_model(km.save(model, tmp_path / "model.h5"))
 
 
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_values_with_and_without_a_row_are_not_concatenated(
+    axis: int, step: int, tmp_path: Path
+) -> None:
+    def make(x: Any) -> Any:
+        row = qkeras.QConv1D(3, 3, padding="same", kernel_quantizer=EIGHT)(x)
+        return layers.Concatenate(axis=axis, name="both")([row, x][::step])
+
+    path = km.save(_functional(ROW, make), tmp_path / "model.h5")
+    with pytest.raises(ModelError, match="layer 'both': Concatenate of") as caught:
+        import_model(path)
+    assert caught.value.hint
+
+
 def test_a_softmax_at_the_end_of_an_inner_model_is_refused(tmp_path: Path) -> None:
     inner = tf_keras.Sequential([layers.Input(IMAGE), layers.Flatten(), layers.Softmax()])
     inputs = layers.Input(IMAGE)

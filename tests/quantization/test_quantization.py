@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 import tinyedge
-from tests.cli.commands import failure, run_json
+from tests.cli.commands import failure, run_cli, run_json
 from tests.commands.options import options, parameters
 from tests.commands.records import as_printed
 from tests.conftest import require_packages
@@ -161,6 +161,92 @@ def test_channels_that_come_last_stay_so(float_onnx: Path, tmp_path: Path) -> No
     assert first["accuracy"] == last["accuracy"]
 
 
+def _in_a_row(path: Path, *, length: int, channels: int) -> Path:
+    """A convolution along one axis, as PyTorch exports it: (batch, channels, length)."""
+    random = np.random.default_rng(4)
+    made = onnx.helper
+    sizes = {"kernel": (5, channels, 3), "matrix": (5 * (length - 2), 4), "bias": (4,)}
+    constants = [
+        onnx.numpy_helper.from_array(random.normal(0, 1, size).astype(np.float32), name)
+        for name, size in sizes.items()
+    ]
+    nodes = [
+        made.make_node("Conv", ["x", "kernel"], ["c"], "conv", kernel_shape=[3]),
+        made.make_node("Relu", ["c"], ["r"], "relu"),
+        made.make_node("Flatten", ["r"], ["f"], "flatten"),
+        made.make_node("Gemm", ["f", "matrix", "bias"], ["y"], "gemm"),
+    ]
+    ends = {"x": [1, channels, length], "y": [1, 4]}
+    first, last = (
+        made.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in ends.items()
+    )
+    graph = made.make_graph(nodes, "row", [first], [last], constants)
+    onnx.save(made.make_model(graph, opset_imports=[made.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(("length", "channels"), [(16, 3), (8, 8)])
+def test_rows_are_turned_as_images_are(length: int, channels: int, tmp_path: Path) -> None:
+    path = _in_a_row(tmp_path / "row.onnx", length=length, channels=channels)
+    x = np.random.default_rng(5).normal(0, 1, (60, length, channels)).astype(np.float32)
+    record = tinyedge.quantize(path, calibration=x, output=tmp_path / "out")
+    assert record["model"]["input"]["shape"] == [length, channels]
+    assert record["accuracy"]["agreement"] > 0.9
+    assert record["layers"]
+    assert all(layer["error"] < 0.1 for layer in record["layers"])
+
+
+def test_a_quantized_file_of_another_shape_is_refused(
+    float_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Path(__file__).parents[1] / "data" / "torch_qdq.onnx"
+    monkeypatch.setattr("tinyedge.quantization.onnx.OnnxFloats.quantized", lambda *_: other)
+    calibration, _ = fm.files(tmp_path)
+    with pytest.raises(ModelError, match=r"takes samples of shape \(8, 8, 1\), but quantized"):
+        tinyedge.quantize(float_onnx, calibration=calibration, output=tmp_path / "out")
+
+
+def test_labels_of_other_classes_are_refused(float_onnx: Path, tmp_path: Path) -> None:
+    x, y = fm.digits()
+    np.savez(tmp_path / "c.npz", x=x[:40], y=y[:40] + 1)
+    for data in (None, tmp_path / "c.npz"):
+        with pytest.raises(DataError, match="labels are 1 to 10, allowed are 0 to 9"):
+            tinyedge.quantize(
+                float_onnx, calibration=tmp_path / "c.npz", data=data, output=tmp_path / "out"
+            )
+
+
+@pytest.mark.parametrize("shape", [(40,), (40, 10)])
+def test_targets_in_the_calibration_file_are_no_labels(
+    shape: tuple[int, ...], float_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    y = np.random.default_rng(6).normal(20, 9, shape).round(0 if len(shape) == 1 else 3)
+    np.savez(tmp_path / "c.npz", x=fm.digits()[0][:40], y=y)
+    named = ("quantize", float_onnx, "-o", tmp_path / "out", "--calibration", tmp_path / "c.npz")
+    code, _, err = run_cli(capsys, *named)
+    assert code == 0
+    assert "y holds floats, so that no accuracy is measured" in " ".join(err.split())
+    failure(capsys, 3, *named, "--data", tmp_path / "c.npz")
+
+
+def test_many_calibration_samples_are_spread_and_few_compared(
+    float_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first 512 are dark, as in a file in the order of classes."""
+    x = fm.digits()[0][:700].copy()
+    x[:600] /= 100
+    np.savez(tmp_path / "c.npz", x=x)
+    named = ("quantize", float_onnx, "-o", tmp_path / "out", "--calibration", tmp_path / "c.npz")
+    code, out, err = run_cli(capsys, *named, "--samples", "7", "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert "512 of 700 calibration samples" in " ".join(err.split())
+    assert record["calibration_samples"] == 512
+    assert record["accuracy"]["samples"] == 7
+    assert record["model"]["input"]["scale"] == pytest.approx(1 / 255, rel=0.01)
+
+
 def test_what_does_not_go_together_is_refused(
     float_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,6 +256,8 @@ def test_what_does_not_go_together_is_refused(
     assert "--calibration" in failure(capsys, 2, "quantize", float_onnx, "-o", out)["message"]
     assert "int8" in failure(capsys, 2, *named, "--precision", "ternary")["message"]
     assert "LOW" in failure(capsys, 2, *named, "--input-range", "1", "0")["message"]
+    for ends in (("0", "inf"), ("nan", "1")):
+        assert "finite" in failure(capsys, 2, *named, "--input-range", *ends)["message"]
     assert "labels" in failure(capsys, 3, *named, "--data", calibration)["message"]
     folder = ("quantize", tmp_path, "-o", out, "--calibration", calibration)
     assert "--calibration: goes with a float model" in failure(capsys, 2, *folder)["message"]

@@ -25,7 +25,7 @@ from tinyedge.names import QUANTIZED_PRECISIONS
     "data",
     "For a float model: labelled samples to measure accuracy on. Default: those of --calibration.",
 )
-@click.option("--samples", type=click.IntRange(1), help="How many of --data. Default: all.")
+@click.option("--samples", type=click.IntRange(1), help="How many to compare. Default: all.")
 @click.option(
     "--input-range",
     type=float,

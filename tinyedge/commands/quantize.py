@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,11 @@ def quantize(
     Args:
         model: the path of a float model, or a folder that ``tinyedge train`` wrote.
         output: the folder to write; of a run it has to be new.
-        calibration: of a float model, some hundred real inputs, or a file of such.
+        calibration: of a float model, some hundred real inputs, or a file of such; of more than
+            512 as many are taken, spread evenly over all.
         data: of a float model, a file of labelled samples, on which accuracy is measured before and
             after; the file of ``calibration`` by default, where it has labels.
-        samples: how many of ``data``; all by default.
+        samples: how many are compared, of ``data``, else of ``calibration``; all by default.
         input_range: of a float model, what the values 0 and 255 of uint8 samples stand for; by
             default 0 and 255 where a Keras model scales pixels itself, else 0 and 1.
         precision: of the kernels: of a float model ``int8``; of a run ``stq`` by default.
@@ -76,8 +78,8 @@ def quantize(
 
     Raises:
         ConfigError: the run's TOML file is wrong.
-        UsageError: the run's network is not a float one, ``output`` exists, or arguments do not go
-            together.
+        UsageError: the run's network is not a float one, ``output`` exists, ``input_range`` is not
+            finite or not in order, or arguments do not go together.
         ModelError: the model cannot be read, is quantized already, or holds what is not supported.
         DataError: samples, labels or the data set cannot be read, or do not fit.
         MissingDependencyError: what quantizes is not installed.
@@ -112,8 +114,11 @@ def quantize(
             "--calibration is missing: int8 ranges are measured on real inputs",
             hint="give some hundred of them, as a .npy file, or a .npz file with x",
         )
-    if input_range is not None and not input_range[0] < input_range[1]:
-        raise UsageError("--input-range: LOW has to be below HIGH")
+    if input_range is not None:
+        if not all(math.isfinite(end) for end in input_range):
+            raise UsageError("--input-range: LOW and HIGH have to be finite")
+        if not input_range[0] < input_range[1]:
+            raise UsageError("--input-range: LOW has to be below HIGH")
     return _quantized_model(source, target, calibration, data, samples, input_range, listener)
 
 
@@ -159,17 +164,25 @@ def _quantized_model(
         with listener.step(f"reading {source.name}"):
             model = open_float_model(source, Path(folder))
         takes = ModelInput(model.shape, pixels=input_range or model.pixels)
-        ranges = _calibration(calibration, takes)
-        seen, labels = _labelled(data, calibration, takes, count)
+        ranges = _calibration(calibration, takes, listener)
+        outputs = model.logits(ranges[:1]).shape[1]
+        takes = dataclasses.replace(takes, classes=max(outputs, 2))
+        seen, labels = _labelled(data, calibration, takes, count, listener)
         with listener.step(f"quantizing with {model.quantizer}"):
             file = model.quantized(ranges)
         with listener.step(f"reading {file.name}"):
             imported = import_quantized(file, source)
         graph = imported.graph
+        if graph.input_tensor.shape != model.shape:
+            raise ModelError(
+                f"{source}: takes samples of shape {model.shape}, but quantized "
+                f"{graph.input_tensor.shape}",
+                hint="convert it with its own tools to an int8 .tflite or a quantized .onnx file",
+            )
         name = f"tinyedge quantize {source.name}"
         named = {"quantized_from": source.name, "quantizer": model.quantizer}
         graph = dataclasses.replace(graph, source=graph.source | named)
-        shown = seen if seen is not None else ranges
+        shown = seen if seen is not None else ranges[:count]
         with listener.progress("comparing", len(shown)) as advance:
             found = outcome.measure(model, graph, shown, labels, advance)
         with listener.step("comparing layers"):
@@ -190,8 +203,11 @@ def _quantized_model(
     }
 
 
-def _calibration(given: Samples, takes: ModelInput) -> Float32:
-    """Real inputs as the float model takes them."""
+def _calibration(given: Samples, takes: ModelInput, listener: Listener) -> Float32:
+    """Real inputs as the float model takes them, of many some that are spread over all.
+
+    Files are often in the order of classes or of time.
+    """
     if isinstance(given, np.ndarray):
         x = calibration_inputs("calibration", given)
     else:
@@ -199,11 +215,21 @@ def _calibration(given: Samples, takes: ModelInput) -> Float32:
     x = takes.batch(x, "calibration data")
     if not len(x):
         raise DataError("calibration data: no samples")
-    return takes.real(x[:_MOST_CALIBRATION])
+    if len(x) > _MOST_CALIBRATION:
+        listener.remark(
+            f"note: ranges are measured on {_MOST_CALIBRATION} of {len(x)} calibration samples, "
+            "spread evenly over all"
+        )
+        x = x[np.linspace(0, len(x) - 1, _MOST_CALIBRATION).astype(np.int64)]
+    return takes.real(x)
 
 
 def _labelled(
-    data: AnyPath | None, calibration: Samples, takes: ModelInput, count: int | None
+    data: AnyPath | None,
+    calibration: Samples,
+    takes: ModelInput,
+    count: int | None,
+    listener: Listener,
 ) -> tuple[Float32 | None, Labels | None]:
     """The samples to compare on, and their labels; None where no file has any."""
     path = data if data is not None else calibration
@@ -215,8 +241,14 @@ def _labelled(
         if data is None:
             return None, None
         raise DataError(f"{data}: lacks labels '{key}'", hint="--data takes labelled samples")
+    floats = np.issubdtype(arrays.headers[key].dtype, np.floating)
+    if data is None and (floats or takes.reconstructs):
+        reason = "holds floats" if floats else "labels samples of a model without classes"
+        listener.remark(f"note: {path}: {key} {reason}, so that no accuracy is measured")
+        return None, None
+    takes.check_classes(f"{path}: {key}")
     x = calibration_inputs(Path(path), read_samples(arrays, None, takes))
-    labels = checked_labels(f"{path}: {key}", arrays.read(key), len(x))
+    labels = checked_labels(f"{path}: {key}", arrays.read(key), len(x), takes.classes)
     if not len(x):
         raise DataError(f"{path}: holds no samples")
     return takes.real(x[:count]), labels[:count]

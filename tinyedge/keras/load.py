@@ -54,6 +54,8 @@ def load_keras_model(path: Path) -> Any:
         try:
             with SafeModeScope(safe_mode=True), _limited(path, contents.room):
                 model = _load(path, contents, objects)
+                for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public way
+                    layer.finalize_state()  # Keras 2 does so in the outermost model alone
         except ModelError:
             raise
         except Exception as error:  # Keras raises whatever its readers meet
@@ -175,7 +177,12 @@ def is_softmax(layer: Any) -> bool:
 
 
 def ends_in_softmax(layer: Any) -> bool:
-    """Whether a layer applies a softmax to its own result, or a sigmoid to its one output."""
+    """Whether a layer applies a softmax to its own result, or a sigmoid to its one output.
+
+    A recurrent layer's activation is within its steps, and no part of its end.
+    """
+    if hasattr(layer, "cell"):
+        return False
     return not is_softmax(layer) and _is_probability(layer, getattr(layer, "activation", None))
 
 

@@ -473,6 +473,13 @@ def _concatenate(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
     if axis < 0 or behind == len(layer.output_shape):
         raise ModelError(f"layer '{layer.name}': Concatenate over the batch")
     shape = list(inputs[0].shape)
+    for node in inputs[1:]:
+        others = [list(each.shape[:axis] + each.shape[axis + 1 :]) for each in (inputs[0], node)]
+        if len(node.shape) != len(shape) or others[0] != others[1]:
+            raise ModelError(
+                f"layer '{layer.name}': Concatenate of {inputs[0].shape} and {node.shape}",
+                hint="behind a QConv1D values have one row more, and need others of its kind",
+            )
     shape[axis] = sum(node.shape[axis] for node in inputs)
     return [n.Concatenation(name=layer.name, inputs=inputs, shape=tuple(shape), axis=axis)]
 
