@@ -278,7 +278,7 @@ def test_names_are_those_of_the_code_behind_them() -> None:
     from tinyedge.targets import flashing
 
     assert tuple(flashing.TOOLS) == names.FLASH_TOOLS
-    assert ("arduino", *export.FORMATS) == names.EXPORT_FORMATS
+    assert ("arduino", "c", *export.FORMATS) == names.EXPORT_FORMATS
     assert tuple(CORES) == names.CORE_NAMES
     modules = {path.stem for path in Path(str(datasets.__file__)).parent.glob("*.py")}
     assert set(names.DATASETS) <= modules
@@ -324,7 +324,7 @@ def test_bad_input_is_an_error_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = demo_model.folder
-    unsupported = km.save(km.sequential((9, 8, 3), km.conv(activation="tanh")), tmp_path / "u.h5")
+    unsupported = km.save(km.sequential((9, 8, 3), km.conv(activation="softsign")), tmp_path / "u.h5")
     (tmp_path / "cut.h5").write_bytes(demo.MODEL.read_bytes()[:9000])
     np.save(tmp_path / "wrong.npy", np.zeros((2, 5, 5, 1), np.int8))
     np.save(tmp_path / "good.npy", np.zeros((1, 28, 28, 1), np.int8))
@@ -338,7 +338,7 @@ def test_bad_input_is_an_error_and_leaves_nothing(
         assert sorted(tmp_path.iterdir()) == before
         return error
 
-    assert "tanh" in fails(3, "convert", unsupported, "-o", "m")["message"]
+    assert "softsign" in fails(3, "convert", unsupported, "-o", "m")["message"]
     assert "cut.h5" in fails(3, "convert", "cut.h5", "-o", "m")["message"]
     assert "no such file" in fails(3, "convert", "none.h5", "-o", "m")["message"]
     assert "netduinoplus2" in fails(3, "build", model, "-b", "nucleo")["hint"]

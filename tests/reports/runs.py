@@ -56,6 +56,7 @@ DEVICE = {
                 "damaged": 1,
                 "reconnections": 0,
                 "resets": 0,
+                "restarts": 0,
                 "changes": 40,
                 "bytes_sent": 81234,
             }
