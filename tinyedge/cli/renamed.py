@@ -5,7 +5,6 @@ from __future__ import annotations
 RENAMED = {
     "check": {"--inputs": "--data"},
     "export": {"--sample": "--data"},
-    "quantize": {"--data": "--data-folder"},
     "run": {"--inputs": "--data", "--outputs": "--logits", "--suite": "--data"},
     "train": {"--data": "--data-folder"},
 }
