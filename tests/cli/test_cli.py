@@ -324,7 +324,9 @@ def test_bad_input_is_an_error_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = demo_model.folder
-    unsupported = km.save(km.sequential((9, 8, 3), km.conv(activation="softsign")), tmp_path / "u.h5")
+    unsupported = km.save(
+        km.sequential((9, 8, 3), km.conv(activation="softsign")), tmp_path / "u.h5"
+    )
     (tmp_path / "cut.h5").write_bytes(demo.MODEL.read_bytes()[:9000])
     np.save(tmp_path / "wrong.npy", np.zeros((2, 5, 5, 1), np.int8))
     np.save(tmp_path / "good.npy", np.zeros((1, 28, 28, 1), np.int8))

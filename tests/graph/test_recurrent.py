@@ -25,6 +25,8 @@ from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.importers import import_model
 from tinyedge.tflm.interpreter import Interpreter
 
+pytestmark = pytest.mark.needs_tool
+
 
 def part(name: str, source: str, begin: int, size: int) -> ops.Slice:
     return ops.Slice(

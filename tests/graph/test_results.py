@@ -23,6 +23,8 @@ from tinyedge.importers import import_model
 from tinyedge.names import PlaceName
 from tinyedge.tflm.interpreter import Interpreter
 
+pytestmark = pytest.mark.needs_tool
+
 
 def with_outputs(graph: Graph, count: int) -> Graph:
     """A graph that gives the last outputs of different quantization too."""

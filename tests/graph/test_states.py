@@ -27,6 +27,8 @@ from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.importers import import_model
 from tinyedge.tflm.interpreter import Interpreter
 
+pytestmark = pytest.mark.needs_tool
+
 
 def keeping(rows: int, count: int) -> Graph:
     """A graph with so many states of four bytes a row, of which nothing is given out."""

@@ -18,6 +18,8 @@ from tinyedge.link.client import Client
 from tinyedge.link.journal import Journal
 from tinyedge.link.proxy import Faults, Proxy
 
+pytestmark = pytest.mark.needs_tool
+
 
 class Setup:
     """A streaming model, its device's program, and a sequence with the logits that are right."""
