@@ -61,3 +61,8 @@ def test_boards_that_hold_a_model_are_found(
     assert not small["fits"]
     assert "more than the board's 16384" in small["reason"]
     assert small["ram"] == {"used": None, "size": 16384}
+    dense_model(tmp_path / "tiny", 20)
+    found = tinyedge.fit_boards(tmp_path / "tiny", board="arduino-mega2560", compiler="zig")
+    (unbuilt,) = found["boards"]
+    assert unbuilt["fits"] is None
+    assert "zig" in unbuilt["reason"]

@@ -95,3 +95,29 @@ def test_agreement_is_in_both_records(tmp_path: Path, capsys: pytest.CaptureFixt
         assert model.record | OK == record
     assert model.agreement
     assert record["agreement"]["samples"] == model.agreement.samples == 8
+
+
+def test_a_model_s_own_file_is_not_replaced(
+    graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A converted folder holds a file that can be converted; its graph comes out as it was."""
+    folder = tmp_path / "m"
+    run_json(capsys, "convert", graph, "-o", folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    error = failure(capsys, 2, "convert", folder / "model.tflite", "-o", folder)
+    assert "--output's model.tflite would replace MODEL" in error["message"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    run_json(capsys, "convert", folder / "graph.npz", "-o", folder)
+    assert (folder / "graph.npz").read_bytes() == before["graph.npz"]
+
+
+def test_quantizing_does_not_replace_what_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "c.npy", np.zeros((1, 2), np.float32))
+    model = tmp_path / "quantized.onnx"
+    model.write_bytes(b"a float model")
+    arguments = ("quantize", model, "--calibration", tmp_path / "c.npy", "-o", tmp_path)
+    error = failure(capsys, 2, *arguments)
+    assert "--output's quantized.onnx would replace MODEL" in error["message"]
+    assert model.read_bytes() == b"a float model"

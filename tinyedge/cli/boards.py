@@ -140,13 +140,14 @@ def fit(
     for heading in ("flash, KiB", "RAM, KiB"):
         table.add_column(heading, justify="right")
     table.add_column("fits")
-    for row in sorted(record["boards"], key=lambda row: not row["fits"]):
+    said = {True: "yes", False: "no", None: "?"}
+    for row in sorted(record["boards"], key=lambda row: [*said].index(row["fits"])):
         memories = [
             f"{'?' if memory['used'] is None else format(memory['used'] / 1024, ',.1f')} of "
             f"{memory['size'] // 1024:,}"
             for memory in (row["flash"], row["ram"])
         ]
-        table.add_row(row["name"], row["core"], *memories, "yes" if row["fits"] else "no")
+        table.add_row(row["name"], row["core"], *memories, said[row["fits"]])
     reasons = [f"{row['name']}: {row['reason']}" for row in record["boards"] if row["reason"]]
     output.result(record, table, *reasons)
 

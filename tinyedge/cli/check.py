@@ -79,7 +79,7 @@ def _tables(record: dict[str, Any], title: str) -> list[Any]:
 
     table = Table(title=f"numpy and {title}", title_justify="left")
     for heading in ("tensor", "operator"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     own = any(tensor["own_differing"] is not None for tensor in record["tensors"])
     headings = ["values", "differing", "largest", "same largest element"]
     for heading in headings + ["differing by itself", "largest by itself"] * own:
@@ -102,7 +102,7 @@ def _tables(record: dict[str, Any], title: str) -> list[Any]:
         return [table]
     weights = Table(title="weights that differ", title_justify="left")
     for heading in ("layer", "weights", "biases", "some of them: index, ours, theirs"):
-        weights.add_column(heading, overflow="fold")
+        weights.add_column(heading)
     for layer in record["weights"]:
         shown = "; ".join(
             f"{tuple(index)} {ours:.5g} {theirs:.5g}" for index, ours, theirs in layer["examples"]

@@ -23,7 +23,7 @@ def command(output: Output) -> None:
     record = devices()
     table = Table()
     for heading in ("", "where", "USB", "serial number", "what", "may be"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for port in record["serial_ports"]:
         may_be = ", ".join(port["boards"]) or "unknown"
         table.add_row(

@@ -131,7 +131,7 @@ def _new_table(title: str, columns: tuple[str, ...], numbers: tuple[str, ...]) -
 
     table = Table(title=title, title_justify="left")
     for heading in columns:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for heading in numbers:
         table.add_column(heading, justify="right")
     return table

@@ -16,11 +16,7 @@ _UNLIMITED = 100_000
 
 
 class Fitting:
-    """A table that becomes blocks where the console is narrower than its longest cells need.
-
-    Cells of columns that fold (``overflow="fold"``, with spaces) may be broken between words; all
-    others hold names and numbers, which people copy and compare.
-    """
+    """A table that becomes blocks where the console is narrower than its longest cells need."""
 
     def __init__(self, table: Table) -> None:
         self.table = table

@@ -51,7 +51,7 @@ def resource_table(resources: list[dict[str, Any]]) -> Any:
 
     table = Table(title="FPGA resources, estimated: fully unrolled, a pixel at a time")
     table.title_justify = "left"
-    table.add_column("layer", overflow="fold")
+    table.add_column("layer")
     for heading in _COLUMNS.values():
         table.add_column(heading, justify="right")
     for layer in resources:

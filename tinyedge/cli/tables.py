@@ -110,7 +110,7 @@ def quantization_table(record: dict[str, Any]) -> Table:
     """The error of every layer of a float model that was quantized."""
     table = Table(title="Layers against the float model", title_justify="left")
     for heading in ("layer", "operator"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for heading in ("error", "added"):
         table.add_column(heading, justify="right")
     for layer in record["layers"]:
@@ -218,7 +218,7 @@ def profile_table(profile: dict[str, Any], samples: int) -> Table:
         return "-" if value is None else format(value, form)
 
     for heading in ("layer", "operator", "kernel", "packing"):
-        table.add_column(heading, footer="total" if heading == "layer" else "", overflow="fold")
+        table.add_column(heading, footer="total" if heading == "layer" else "")
     footers = {
         "MACs": f"{macs:,}",
         unit: number(total),
@@ -259,7 +259,7 @@ def trace_table(trace: dict[str, Any], place: str) -> Table:
     """In how many samples each layer's output differs; the first that does stands out."""
     table = Table(title=f"Layers of numpy and {place}", title_justify="left")
     for heading in ("layer", "operator", "kernel"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for heading in ("values", "differing samples"):
         table.add_column(heading, justify="right")
     first = trace["first_difference"]

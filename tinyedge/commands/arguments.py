@@ -106,6 +106,11 @@ def check_outputs(
         named[path.resolve()] = option
 
 
+def folder_outputs(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Files that a command writes into the folder of ``--output``, for ``check_outputs``."""
+    return {f"--output's {name}": folder / name for name in names}
+
+
 def _is_path(value: object) -> bool:
     return isinstance(value, str | PathLike) and bool(fspath(value)) and "\0" not in str(value)
 
@@ -158,6 +163,11 @@ def paths(given: Paths) -> tuple[Path, ...]:
 def optional_path(given: AnyPath | None) -> Path | None:
     """A path, if one is given."""
     return None if given is None else Path(given)
+
+
+def path_of(samples: Samples | None) -> Path | None:
+    """The file that samples are given as; None where they are at hand."""
+    return Path(samples) if isinstance(samples, str | PathLike) else None
 
 
 def board_of(board: object) -> Board:

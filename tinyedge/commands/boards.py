@@ -102,10 +102,10 @@ def fit_boards(
         listener: told how far it is.
 
     Returns:
-        ``compiler`` as given, and ``boards``: of each ``name``, ``core``, whether it ``fits``; the
-        bytes of ``flash`` and ``ram`` that the firmware takes (without its stack) and that the
-        board has, or None where it was not linked; and ``reason``, a sentence where it does not
-        fit or could not be built.
+        ``compiler`` as given, and ``boards``: of each ``name``, ``core``, whether it ``fits`` (None
+        where it could not be built); the bytes of ``flash`` and ``ram`` that the firmware takes
+        (without its stack) and that the board has, or None where it was not linked; and
+        ``reason``, a sentence where it does not fit or could not be built.
 
     Raises:
         BoardError: a board is unknown.
@@ -136,13 +136,15 @@ def _fit(model: ConvertedModel, board: Board, compiler: CompilerName | None) -> 
     """The row of one board."""
     flash: dict[str, Any] = {"used": None, "size": board.flash.size}
     ram: dict[str, Any] = {"used": None, "size": board.ram.size}
+    fits: bool | None = True
     reason = None
     try:
         footprint = build_firmware(model, board, compiler).footprint
         flash["used"] = footprint.flash
         ram["used"] = footprint.arena + footprint.static
-    except (DoesNotFitError, ToolchainError) as error:
-        reason = str(error)
-    fits = reason is None
+    except DoesNotFitError as error:
+        fits, reason = False, str(error)
+    except ToolchainError as error:
+        fits, reason = None, str(error)
     row = {"name": board.name, "core": board.core, "fits": fits, "flash": flash, "ram": ram}
     return row | {"reason": reason}

@@ -8,10 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.commands.arguments import AnyPath, Samples, board_of, one_of
+from tinyedge.commands.arguments import (
+    AnyPath,
+    Samples,
+    board_of,
+    check_outputs,
+    folder_outputs,
+    one_of,
+    path_of,
+)
 from tinyedge.errors import UsageError
 from tinyedge.exporters.c import CodeOptions
-from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.exporters.converted import CONVERTED_FILES, ConvertedModel, write_converted
 from tinyedge.importers import (
     ImportResult,
     import_model,
@@ -96,8 +104,13 @@ def convert_file(
         command: what the files say that they were made by.
 
     Raises:
-        UsageError, ModelError, DataError: as ``imported_model``.
+        UsageError: as ``imported_model``; or a file of the folder would replace one that is read.
+        ModelError, DataError: as ``imported_model``.
     """
+    # A graph that was saved before comes out as it was.
+    read = [("MODEL", model if model.is_file() and model.suffix != ".npz" else None)]
+    read.append(("--calibration", path_of(calibration)))
+    check_outputs(folder_outputs(folder, CONVERTED_FILES), read)
     with listener.step(f"reading {model.name}"):
         imported = imported_model(
             model, calibration, input_range, keep_constant_channels=keep_constant_channels

@@ -11,9 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.commands.arguments import AnyPath, Samples, one_of, whole
+from tinyedge.commands.arguments import (
+    AnyPath,
+    Samples,
+    check_outputs,
+    folder_outputs,
+    one_of,
+    optional_path,
+    path_of,
+    whole,
+)
 from tinyedge.commands.notes import noted
 from tinyedge.errors import DataError, ModelError, UsageError
+from tinyedge.exporters.converted import CONVERTED_FILES
 from tinyedge.files import write_atomically
 from tinyedge.names import QUANTIZED_PRECISIONS, Precision
 from tinyedge.progress import NOBODY, Listener
@@ -30,6 +40,8 @@ from tinyedge.training.config import CONFIG_FILE, read_config
 _MOST_CALIBRATION = 512
 """Samples that ranges are measured on."""
 _LAYER_SAMPLES = 64
+_QUANTIZED = "quantized"
+"""The file that the model became, kept beside what was converted from it."""
 
 Float32 = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -78,8 +90,8 @@ def quantize(
 
     Raises:
         ConfigError: the run's TOML file is wrong.
-        UsageError: the run's network is not a float one, ``output`` exists, ``input_range`` is not
-            finite or not in order, or arguments do not go together.
+        UsageError: the run's network is not a float one, ``output`` exists or holds a file that is
+            read, ``input_range`` is not finite or not in order, or arguments do not go together.
         ModelError: the model cannot be read, is quantized already, or holds what is not supported.
         DataError: samples, labels or the data set cannot be read, or do not fit.
         MissingDependencyError: what quantizes is not installed.
@@ -119,6 +131,10 @@ def quantize(
             raise UsageError("--input-range: LOW and HIGH have to be finite")
         if not input_range[0] < input_range[1]:
             raise UsageError("--input-range: LOW has to be below HIGH")
+    names = (*CONVERTED_FILES, *(f"{_QUANTIZED}{suffix}" for suffix in (".onnx", ".tflite")))
+    read = [("MODEL", source if source.is_file() else None)]
+    read += [("--calibration", path_of(calibration)), ("--data", optional_path(data))]
+    check_outputs(folder_outputs(target, names), read)
     return _quantized_model(source, target, calibration, data, samples, input_range, listener)
 
 
@@ -188,7 +204,7 @@ def _quantized_model(
         with listener.step("comparing layers"):
             layers = outcome.layer_errors(model, imported, shown[:_LAYER_SAMPLES])
         converted = write_converted(graph, target, name, imported.notes)
-        kept = target / f"quantized{file.suffix}"
+        kept = target / f"{_QUANTIZED}{file.suffix}"
         write_atomically(kept, file.read_bytes())
     listener.remark(*(f"note: {note}" for note in imported.notes))
     return {

@@ -21,7 +21,7 @@ from tinyedge.firmware.export.folder import (
     with_manifest,
     write_folder,
 )
-from tinyedge.firmware.export.library import C_FUNCTIONS, library_sources
+from tinyedge.firmware.export.library import LONGEST_NAME, check_c_name, library_sources
 from tinyedge.firmware.link_memory import LinkMemory
 from tinyedge.firmware.project import arduino_harness
 from tinyedge.graph import reference
@@ -39,10 +39,6 @@ _TEMPLATES = {
     "LICENSE.txt": "LICENSE.txt.j2",
     "examples/Classify/Classify.ino": "Classify.ino.j2",
 }
-_LONGEST_NAME = 63
-_NAME = re.compile(f"[A-Za-z][A-Za-z0-9_]{{0,{_LONGEST_NAME - 1}}}")
-"""What Arduino takes as a name, and C as a part of one."""
-
 _PREFIXES = ("te_", "tinyedge_arena_", "tinyedge_model_")
 """What names of the runtime and of the model begin with."""
 
@@ -95,7 +91,7 @@ def export_arduino(
         OSError: something cannot be written.
     """
     identifier = c_identifiers([model.graph.name])[model.graph.name]
-    chosen = f"tinyedge_{identifier}"[:_LONGEST_NAME] if name is None else name
+    chosen = f"tinyedge_{identifier}"[:LONGEST_NAME] if name is None else name
     _check_name(chosen)
     library = library_files(model, chosen, sample)
     facts = {"format": "arduino", "model": model.graph.name, "hash": _digest(library).hex()}
@@ -112,25 +108,10 @@ def export_arduino(
 
 def _check_name(name: str) -> None:
     """Refuses a name that Arduino does not take, or that the library's C has a use for already."""
-    hint = "--name NAME gives the library another"
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} is no name of a library; allowed: a letter, then up to "
-            f"{_LONGEST_NAME - 1} letters, digits and _",
-            hint,
-        )
-    lowered = name.lower()  # file systems may not tell capitals from others
     templates = data_folder("firmware_templates")
     ours = [*(templates / "runtime").iterdir(), *arduino_harness()]
     files = {path.stem.lower() for path in ours} | {"model", "link_memory", "firmware_id"}
-    if lowered in files:
-        raise UsageError(f"'{name}' is the name of a file of the library", hint)
-    if lowered.startswith(_PREFIXES):
-        raise UsageError(f"'{name}': what begins so names a part of the library", hint)
-    if _SYSTEM_HEADERS.fullmatch(lowered):
-        raise UsageError(f"'{name}.h' is a header of the C library or of Arduino", hint)
-    if C_FUNCTIONS.fullmatch(lowered):
-        raise UsageError(f"'{name}_init' is a function of the C library", hint)
+    check_c_name(name, _PREFIXES, _SYSTEM_HEADERS, files)
 
 
 def library_files(

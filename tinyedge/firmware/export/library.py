@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.export.folder import with_manifest, write_folder
 from tinyedge.templates import data_folder, render_template
 
-_LONGEST_NAME = 63
-_NAME = re.compile(f"[A-Za-z][A-Za-z0-9_]{{0,{_LONGEST_NAME - 1}}}")
+LONGEST_NAME = 63
+NAME_HINT = "--name NAME gives the library another"
+_NAME = re.compile(f"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST_NAME - 1}}}")
 _PREFIXES = ("te_", "tinyedge")
 """What the names of the runtime begin with."""
 
@@ -32,7 +34,7 @@ _HEADERS = re.compile(
 )
 """Headers of C, C++ and POSIX, which a model's of the same name would hide."""
 
-C_FUNCTIONS = re.compile(r"cnd|mtx|posix_spawn\w*|pthread_\w+|res|sem")
+_C_FUNCTIONS = re.compile(r"cnd|mtx|posix_spawn\w*|pthread_\w+|res|sem")
 """What C or POSIX begin with as we do: ``sem_init``."""
 
 _TARGETS = re.compile("all|clean|depend|edit_cache|help|install|package|rebuild_cache|test")
@@ -102,24 +104,43 @@ def _check_labels(model: ConvertedModel, labels: tuple[str, ...]) -> None:
 
 def check_library_name(name: str) -> None:
     """Refuses a name that no function can have, or that C, CMake or the runtime use already."""
-    hint = "--name NAME gives the library another"
+    lowered = check_c_name(name, _PREFIXES, _HEADERS)
+    if _TARGETS.fullmatch(lowered):
+        raise UsageError(f"'{name}' is a target of every CMake project", NAME_HINT)
+    if lowered in _PARTS:
+        raise UsageError(f"'{name}' is a part of {_PARTS[lowered]}", NAME_HINT)
+
+
+def check_c_name(
+    name: str, prefixes: tuple[str, ...], headers: re.Pattern[str], files: Container[str] = ()
+) -> str:
+    """Refuses a library's name that no function can have, or that something else has.
+
+    Args:
+        name: of the library.
+        prefixes: what the library's own names begin with.
+        headers: of others, which one of the name would hide.
+        files: of the library, without their endings.
+
+    Returns:
+        The name in small letters: file systems may not tell capitals from others.
+    """
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is no name of a library; allowed: a letter, then up to "
-            f"{_LONGEST_NAME - 1} letters, digits and _",
-            hint,
+            f"{LONGEST_NAME - 1} letters, digits and _",
+            NAME_HINT,
         )
     lowered = name.lower()
-    if lowered.startswith(_PREFIXES):
-        raise UsageError(f"'{name}': what begins so names a part of the runtime", hint)
-    if _HEADERS.fullmatch(lowered):
-        raise UsageError(f"'{name}.h' is a header of the C library", hint)
-    if C_FUNCTIONS.fullmatch(lowered):
-        raise UsageError(f"'{name}_init' is a function of the C library", hint)
-    if _TARGETS.fullmatch(lowered):
-        raise UsageError(f"'{name}' is a target of every CMake project", hint)
-    if lowered in _PARTS:
-        raise UsageError(f"'{name}' is a part of {_PARTS[lowered]}", hint)
+    if lowered in files:
+        raise UsageError(f"'{name}' is the name of a file of the library", NAME_HINT)
+    if lowered.startswith(prefixes):
+        raise UsageError(f"'{name}': what begins so names a part of the library", NAME_HINT)
+    if headers.fullmatch(lowered):
+        raise UsageError(f"'{name}.h' is a header that others bring", NAME_HINT)
+    if _C_FUNCTIONS.fullmatch(lowered):
+        raise UsageError(f"'{name}_init' is a function of the C library", NAME_HINT)
+    return lowered
 
 
 def library_files(
