@@ -15,6 +15,7 @@ from tinyedge.cli.options import (
     line_options,
     toolchain_options,
 )
+from tinyedge.cli.project_file import ProjectOption
 from tinyedge.names import ORACLE_PLACES
 
 
@@ -28,7 +29,12 @@ def oracle_options(command: Command) -> Command:
             help="Where a converted model runs; attacks with gradients need numpy or twin.",
         ),
         board_option(),
-        click.option("-p", "--port", help="Serial port of the board (with --on board)."),
+        click.option(
+            "-p",
+            "--port",
+            cls=ProjectOption,
+            help="Serial port of the board (with --on board).",
+        ),
         line_options,
         toolchain_options,
         click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tinyedge.cli.output import Output
+from tinyedge.cli.project_file import ProjectOption
 from tinyedge.names import COMPILERS, EMULATORS, MLPERF_INPUTS, PROTOCOLS, RUNTIMES
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def board_option(*, required: bool = False) -> Callable[[Command], Command]:
         "-b",
         "--board",
         "board_name",
+        cls=ProjectOption,
         metavar="BOARD",
         shell_complete=_complete_boards,
         required=required,
@@ -139,6 +141,7 @@ def link_options(command: Command) -> Command:
             "-p",
             "--port",
             "ports",
+            cls=ProjectOption,
             multiple=True,
             metavar="PORT",
             help="Serial port of the board, or socket://HOST:PORT (with --on board). Several "
@@ -217,6 +220,7 @@ def conversion_options(command: Command) -> Command:
         ),
         click.option(
             "--calibration",
+            cls=ProjectOption,
             type=PATH,
             metavar="FILE",
             help="Real inputs (.npy, or .npz with x), for activations without a quantizer.",
