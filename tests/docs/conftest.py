@@ -42,12 +42,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, demo_model: ConvertedMode
     data.mkdir(parents=True)
     shutil.copy(Path(__file__).parents[1] / "data" / "digits_ternary.npz", data)
     shutil.copy(Path(__file__).parents[1] / "data" / "brevitas_qonnx.onnx", folder)
-    np.savez(folder / "samples.npz", x=clean.inputs[:10], y=clean.labels[:10])
+    np.savez(folder / "samples.npz", x=clean.inputs[:5], y=clean.labels[:5])
     np.save(folder / "x.npy", clean.inputs[:20])
     quiet = Output(verbosity=-1).progress
-    few = Suite("clean", clean.inputs[:10], clean.labels[:10])
+    few = Suite("clean", clean.inputs[:5], clean.labels[:5])
     settings = AttackSettings(epsilon=8 / 255)
-    crafted = craft_suites(demo.MODEL, few, ("fgsm", "pgd"), settings, 10, quiet)
+    crafted = craft_suites(demo.MODEL, few, ("fgsm", "pgd"), settings, 5, quiet)
     save_suites(folder / "suites.npz", crafted, {"file": "model.h5"})
     (folder / "run.toml").write_text(RUN)
     return folder

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import require
-from tests.draws import examples
+from tests.draws import examples, some_of
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -109,9 +109,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("objective", ["speed", "size"])
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "weights", "objective"), some_of(CASES, WEIGHTS, ["speed", "size"])
+)
 def test_extreme_sums_are_exact(
     case: tuple[tuple[int, int, int], int, tuple[int, int], int],
     weights: str,
