@@ -1,0 +1,147 @@
+#include "te_conv2d_mve_s8.h"
+
+static int32_t limited(int32_t value, int32_t low, int32_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* How many of `cells` from `origin` on lie before the input, and how many on it. */
+static inline int32_t clip(int32_t origin, int32_t cells, int32_t size, int32_t *on)
+{
+    const int32_t before = limited(-origin, 0, cells);
+    *on = limited(size - origin, before, cells) - before;
+    return before;
+}
+
+/* The columns of the window whose first cell is (top, left), and zeros up to a whole step. */
+static TE_NOINLINE void gather(const te_conv2d_mve *layer, const int8_t *input, int32_t top,
+                               int32_t left, int8_t *to)
+{
+    const int32_t channels = layer->input.channels;
+    const int32_t pitch = layer->input.width * channels;
+    const int32_t row = layer->window.width * channels;
+    const int32_t padding = -layer->activation.input_offset;
+    int32_t rows, inside;
+    const int32_t above = clip(top, layer->window.height, layer->input.height, &rows);
+    const int32_t before = clip(left, layer->window.width, layer->input.width, &inside) * channels;
+    inside *= channels;
+    const int8_t *end = to + layer->steps * TE_MVE_BYTES;
+    if (above > 0) {
+        te_mve_fill(to, padding, above * row);
+        to += above * row;
+    }
+    const int8_t *from = input + (top + above) * pitch + left * channels + before;
+    for (int32_t i = rows; i > 0; i--) {
+        if (inside < row) {
+            te_mve_fill(to, padding, row);
+        }
+        te_mve_copy(to + before, from, inside);
+        to += row;
+        from += pitch;
+    }
+    const int32_t below = (layer->window.height - above - rows) * row;
+    if (below > 0) {
+        te_mve_fill(to, padding, below);
+        to += below;
+    }
+    te_mve_fill(to, 0, (int32_t)(end - to));
+}
+
+/* All output channels of some cells, whose columns lie at `places`; an odd number of them has the last one
+ * there twice. */
+TE_INLINE void multiply(const te_conv2d_mve *layer, const int8_t *const *places, int32_t cells,
+                        int8_t *expanded, int8_t *output, int32_t stepped, int32_t away)
+{
+    const te_mve_words low = te_mve_all(layer->activation.clamp_min);
+    const te_mve_words high = te_mve_all(layer->activation.clamp_max);
+    const int32_t steps = layer->steps;
+    const int32_t channels = layer->output.channels;
+    const int32_t block = steps * TE_MVE_LANES * TE_MVE_BYTES;
+    const int32_t *scale = layer->scale;
+    te_stream stream = te_stream_of(layer->packed);
+    const int8_t *weights = (const int8_t *)layer->packed;
+    for (int32_t left = channels; left > 0; left -= TE_MVE_LANES) {
+        if (layer->unpack) {
+            weights = layer->unpack(&stream, (uint32_t)block, expanded);
+        }
+        int8_t *to = output;
+        for (int32_t cell = 0; cell < cells; cell += 2) {
+            int32_t sums[2 * TE_MVE_LANES];
+            te_mve_dot2(places[cell], places[cell + 1], weights, steps, scale, sums);
+            const te_mve_words one = te_mve_finished(scale, te_mve_load_words(sums), low, high,
+                                                     stepped, away);
+            const te_mve_words other = te_mve_finished(
+                scale, te_mve_load_words(sums + TE_MVE_LANES), low, high, stepped, away);
+            if (left >= TE_MVE_LANES) {
+                te_mve_store_four(to, one);
+                if (cell + 1 < cells) {
+                    te_mve_store_four(to + channels, other);
+                }
+            } else {
+                te_mve_store_some(to, one, left);
+                if (cell + 1 < cells) {
+                    te_mve_store_some(to + channels, other, left);
+                }
+            }
+            to += 2 * channels;
+        }
+        output += TE_MVE_LANES;
+        scale += stepped ? TE_MVE_STEPPED_SCALE : TE_MVE_SCALE;
+        weights += block;
+    }
+}
+
+static TE_NOINLINE void multiply_relu(const te_conv2d_mve *layer, const int8_t *const *places,
+                                      int32_t cells, int8_t *expanded, int8_t *output)
+{
+    multiply(layer, places, cells, expanded, output, 0, 0);
+}
+
+static TE_NOINLINE void multiply_any(const te_conv2d_mve *layer, const int8_t *const *places,
+                                     int32_t cells, int8_t *expanded, int8_t *output)
+{
+    multiply(layer, places, cells, expanded, output, layer->stepped, 1);
+}
+
+void te_conv2d_mve_s8(const te_conv2d_mve *layer, const int8_t *input, int8_t *output,
+                      int8_t *scratch)
+{
+    const te_window *window = &layer->window;
+    const te_activation *activation = &layer->activation;
+    const int32_t channels = layer->input.channels;
+    const int32_t bytes = layer->steps * TE_MVE_BYTES;
+    const int relu = !layer->stepped && activation->clamp_min >= activation->output_offset;
+    int8_t *expanded = scratch + (layer->gathered ? layer->cells * bytes : 0);
+    int32_t top = -window->padding_top;
+    int32_t left = -window->padding_left;
+    const int32_t right = left + layer->output.width * window->stride_width;
+    int32_t cells = layer->output.height * layer->output.width;
+    while (cells > 0) {
+        const int32_t count = cells < layer->cells ? cells : layer->cells;
+        const int8_t *places[TE_MVE_CELLS];
+        for (int32_t i = 0; i < count; i++) {
+            if (layer->gathered) {
+                int8_t *to = scratch + i * bytes;
+                gather(layer, input, top, left, to);
+                places[i] = to;
+            } else {
+                places[i] = input + (top * layer->input.width + left) * channels;
+            }
+            left += window->stride_width;
+            if (left == right) {
+                left = -window->padding_left;
+                top += window->stride_height;
+            }
+        }
+        if (count & 1) {
+            places[count] = places[count - 1];
+        }
+        if (relu) {
+            multiply_relu(layer, places, count, expanded, output);
+        } else {
+            multiply_any(layer, places, count, expanded, output);
+        }
+        output += count * layer->output.channels;
+        cells -= count;
+    }
+}

@@ -1,0 +1,212 @@
+"""Convolution and matrix product with Helium: ``te_conv2d_mve_s8`` and others.
+
+Sums have 32 bits, so nothing has to be proved of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.exporters.c.kernels import layers
+from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Fields, Kernel
+from tinyedge.graph import operators as ops
+from tinyedge.graph.tensors import Tensor
+
+COLUMNS = 16
+"""Of a step, which a vector holds."""
+CHANNELS = 4
+"""Output channels that are multiplied at once."""
+_CELLS = 2
+"""Output cells of a convolution likewise."""
+_EXPANDED_CELLS = 16
+"""The most for which packed weights are expanded once."""
+_EXPANDED_BYTES = 6144
+"""Of scratch that the columns of more than four cells may take."""
+
+Steps = NDArray[np.int64]
+"""Weights (four channels, steps, CHANNELS, COLUMNS)."""
+
+
+def in_steps(codes: NDArray[np.int8]) -> Steps:
+    """Weights (out, columns) in the order of the kernels, filled with zeros."""
+    out, columns = codes.shape
+    padded = np.zeros((-(-out // CHANNELS) * CHANNELS, -(-columns // COLUMNS) * COLUMNS), np.int64)
+    padded[:out, :columns] = codes
+    return padded.reshape(-1, CHANNELS, padded.shape[1] // COLUMNS, COLUMNS).transpose(0, 2, 1, 3)
+
+
+def pack_int8(steps: Steps) -> NDArray[np.uint8]:
+    """One byte a weight."""
+    return np.ascontiguousarray(steps).astype(np.int8).ravel().view(np.uint8)
+
+
+def pack_int4(steps: Steps) -> NDArray[np.uint8]:
+    """Of 32 weights, each of the first 16 shares a byte with one of the others."""
+    nibbles = steps.reshape(-1, 2, COLUMNS) & 15
+    return (nibbles[:, 0] | nibbles[:, 1] << 4).astype(np.uint8).ravel()
+
+
+def pack_ternary(steps: Steps) -> NDArray[np.uint8]:
+    """Of 64 weights, four of 16 each share a byte, the first lowest."""
+    fields = (steps.reshape(-1, 4, COLUMNS) & 3) << np.arange(0, 8, 2)[:, np.newaxis]
+    packed: NDArray[np.uint8] = fields.sum(axis=1).astype(np.uint8).ravel()
+    return packed
+
+
+def pack_binary(steps: Steps) -> NDArray[np.uint8]:
+    """Of 64 weights, two neighbours of each 16 share a byte, the first highest; 1 for -1."""
+    bits = (steps < 0).astype(np.int64).reshape(-1, 4, COLUMNS // 2, 2)
+    places = 7 - np.arange(4)[:, np.newaxis, np.newaxis] - 4 * np.arange(2)
+    packed: NDArray[np.uint8] = (bits << places).sum(axis=(1, 3)).astype(np.uint8).ravel()
+    return packed
+
+
+_PACKINGS: dict[int, tuple[str, Callable[[Steps], NDArray[np.uint8]]]] = {
+    1: ("binary_mve", pack_binary),
+    2: ("ternary_mve", pack_ternary),
+    4: ("int4_mve", pack_int4),
+    8: ("int8_mve", pack_int8),
+}
+
+
+def _scale(operator: ops.Weighted, source: Tensor, output: Tensor) -> tuple[Array, bool] | None:
+    """Numbers of four channels after each other, as ``te_mve.h`` has them, and whether by steps.
+
+    None where one does not fit.
+    """
+    checked = layers.folded_scale(operator, source, output)
+    if checked is None:
+        return None
+    _, mantissa, rounding, step, right, _ = checked.values.T
+    # Half of what ``te_scale`` holds, as the multiplication doubles; modulo 2**32 that has to be
+    # worked out anew. A channel of one value has no mantissa, and needs no sum.
+    integers = operator.weights.integers.astype(np.int64).reshape(len(operator.bias), -1)
+    bias = operator.bias - source.quantization.zero_point * integers.sum(axis=1)
+    _, shifts = operator.multipliers(source.quantization, output.quantization)
+    left = np.maximum(shifts.astype(np.int64), 0)
+    bias = np.where(mantissa == 0, 0, layers.wrapped(bias << left))
+    columns = [bias, mantissa, rounding, -right]
+    stepped = bool(np.any(step[mantissa != 0] != 2))
+    if stepped:
+        columns = [np.zeros_like(bias), *columns[1:], step >> 1, bias]
+    numbers = np.zeros((len(columns), -(-len(bias) // CHANNELS) * CHANNELS), dtype=np.int64)
+    numbers[:, : len(bias)] = columns
+    fours = numbers.reshape(len(columns), -1, CHANNELS).transpose(1, 0, 2)
+    return Array("scale", "int32_t", fours.ravel()), stepped
+
+
+def conv2d(
+    operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel | None:
+    """The kernel for a convolution, or None where it does not apply."""
+    if operator.dilation != (1, 1):
+        return None
+    codes, bits = operator.weights.codes, operator.weights.bits
+    out, height, width, channels = codes.shape
+    flat = codes.reshape(out, -1)
+    steps = -(-flat.shape[1] // COLUMNS)
+    gathered = (
+        bool(channels % COLUMNS) or (height, width) != (1, 1) or any(map(bool, operator.padding))
+    )
+    cells = _CELLS
+    if bits < 8:
+        count = output.shape[0] * output.shape[1]
+        most = _EXPANDED_BYTES // (steps * COLUMNS) if gathered else _EXPANDED_CELLS
+        even = -(-count // _CELLS) * _CELLS
+        cells = min(_EXPANDED_CELLS, even, max(4, most // _CELLS * _CELLS))
+    scratch = cells * steps * COLUMNS if gathered else 0
+    return _kernel(
+        "te_conv2d_mve",
+        operator,
+        source,
+        output,
+        identifier,
+        options,
+        {
+            "input": layers.shape(source),
+            "output": layers.shape(output),
+            "window": layers.window(operator, (height, width), (1, 1)),
+        },
+        {"cells": cells, "gathered": int(gathered)},
+        scratch,
+        (layers.block_lead(operator, source, output, cells, copied=gathered),),
+        "te_mve_dot2.c",
+    )
+
+
+def fully_connected(
+    operator: ops.FullyConnected,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel | None:
+    """The kernel for a matrix product, or None where it does not apply."""
+    columns = -(-source.size // COLUMNS) * COLUMNS
+    copied = columns > source.size
+    return _kernel(
+        "te_fully_connected_mve",
+        operator,
+        source,
+        output,
+        identifier,
+        options,
+        {"inputs": source.size, "outputs": output.size},
+        {},
+        columns if copied else 0,
+        (source.size,) if copied else (),
+        "te_mve_dot1.c",
+    )
+
+
+def _kernel(
+    struct: str,
+    operator: ops.Weighted,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+    shapes: Fields,
+    rest: Fields,
+    scratch: int,
+    leads: tuple[int | None, ...],
+    dot: str,
+) -> Kernel | None:
+    """The kernel of a layer, by what is its own; None where it does not apply."""
+    bits = operator.weights.bits
+    if not options.features.mve or (bits == 2 and options.optimize == "size"):
+        return None
+    found = _scale(operator, source, output)
+    if found is None:
+        return None
+    scale, stepped = found
+    steps = in_steps(operator.weights.codes.reshape(len(operator.bias), -1))
+    name, pack = _PACKINGS[bits]
+    unpack = "" if bits == 8 else f"te_unpack_{name}"
+    if unpack:
+        scratch += steps[0].size
+    fields: Fields = {
+        **shapes,
+        "activation": layers.activation(source, output, operator.clamp),
+        "packed": f"{identifier}_weights",
+        "unpack": unpack or "0",
+        "scale": f"{identifier}_scale",
+        "stepped": int(stepped),
+        "steps": steps.shape[1],
+        **rest,
+    }
+    description = f"output channels in fours, steps of {COLUMNS} columns, {bits} bits"
+    return Kernel(
+        f"{struct}_s8",
+        struct,
+        fields,
+        (layers.packed_array(operator, pack(steps), description), scale),
+        name,
+        scratch,
+        leads,
+        f"{struct}_s8.h",
+        (dot, f"{unpack}.c") if unpack else (dot,),
+    )
