@@ -389,6 +389,16 @@ def _join(_: ops.Join, step: Step, cotangent: Float32) -> list[Float32]:
     ]
 
 
+@product_of(ops.Part)
+def _part(operator: ops.Part, step: Step, cotangent: Float32) -> list[Float32]:
+    """As of a Join: bytes are passed on."""
+    whole, scale = step.inputs[0], step.output.quantization.scale
+    found = np.zeros((len(cotangent), *whole.shape), np.float32)
+    part = cotangent.reshape(len(cotangent), -1) * np.float32(scale / whole.quantization.scale)
+    found[:, operator.begin : operator.begin + step.output.size] = part
+    return [found]
+
+
 @product_of(ops.AveragePool2D)
 def _average_pool2d(operator: ops.AveragePool2D, step: Step, cotangent: Float32) -> list[Float32]:
     found, inner = _padded(step, operator)

@@ -405,6 +405,25 @@ class Join(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Part(Operator):
+    """Bytes of the graph's input, of any quantization: an input of a model that has several.
+
+    Attributes:
+        begin: of the input's bytes, the first one.
+        shape: of the output.
+    """
+
+    begin: int
+    shape: Shape
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        whole = math.prod(inputs[0])
+        if not 0 <= self.begin <= self.begin + math.prod(self.shape) <= whole:
+            raise self.fail(f"{self.shape} from byte {self.begin} on, of {whole}")
+        return self.shape
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Pool2D(Clamped, Windowed):
     """Pooling inside the input: padded cells neither count nor compete."""
 
@@ -935,6 +954,7 @@ OPERATORS: dict[str, type[Operator]] = {
         Prelu,
         Concatenation,
         Join,
+        Part,
         AveragePool2D,
         MaxPool2D,
         Mean,

@@ -413,6 +413,25 @@ def _join(operator: ops.Join, arrays: list[Int8], inputs: list[Tensor], output: 
     return np.concatenate([np.broadcast_to(each, (batch, each.shape[1])) for each in flat], axis=1)
 
 
+@unclamped.register
+def _part(operator: ops.Part, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    (whole,) = arrays
+    part = whole[:, operator.begin : operator.begin + output.size]
+    return part.reshape(len(part), *output.shape)
+
+
+def split_inputs(graph: Graph, samples: Int8) -> list[Int8]:
+    """The inputs of a model, (…, *shape) of each, of samples (…, *input shape)."""
+    axes = leading_axes(graph, samples)
+    if len(graph.inputs) == 1:
+        return [samples]
+    ends = np.cumsum([tensor.size for tensor in graph.inputs])[:-1]
+    return [
+        part.reshape(*axes, *tensor.shape)
+        for tensor, part in zip(graph.inputs, np.split(samples, ends, axis=-1), strict=True)
+    ]
+
+
 def split_results(graph: Graph, logits: Int8) -> list[Int8]:
     """The outputs of a model, (…, *shape) of each result, of its logits (…, *output shape)."""
     axes = logits.shape[: logits.ndim - len(graph.output_tensor.shape)]

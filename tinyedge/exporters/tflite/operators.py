@@ -66,7 +66,7 @@ def export_tflite(graph: Graph, outputs: Sequence[str] = ()) -> bytes:
     for index, operator in enumerate(graph.operators):
         if isinstance(operator, Lstm | Svdf):
             model.add_recurrent(operator)
-        elif operator.name not in model.left_out and not isinstance(operator, ops.Join):
+        elif operator.name not in model.left_out and not isinstance(operator, ops.Join | ops.Part):
             model.add(operator)
         for name, state in graph.states.items():
             if assigned[name] == index and name not in model.own_states:
@@ -75,8 +75,12 @@ def export_tflite(graph: Graph, outputs: Sequence[str] = ()) -> bytes:
 
 
 def hidden_tensors(graph: Graph) -> set[str]:
-    """Tensors of a graph that its file does not have: parts of what recurrent operators give."""
+    """Tensors of a graph that its file does not have.
+
+    That are all inputs, or all outputs, in one, and parts of what recurrent operators give.
+    """
     found = {graph.output} - {tensor.name for tensor in graph.results}
+    found |= {graph.input} - {tensor.name for tensor in graph.inputs}
     for each in absorbed(graph):
         outputs = {other.output for other in graph.operators if other.name in each.others}
         found |= {each.operator.output, *outputs} - {each.part, each.result}
@@ -299,7 +303,7 @@ class _Model:
         description = json.dumps(metadata_of(self.graph), sort_keys=True)
         return self.writer.serialize(
             self.graph.name,
-            [self._indices[self.graph.input]],
+            [self._indices[tensor.name] for tensor in self.graph.inputs],
             [self._indices[name] for name in outputs],
             {METADATA_NAME: description.encode()},
         )

@@ -10,6 +10,7 @@ from tinyedge.exporters.c.kernels import layers
 from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Fields, Kernel
 from tinyedge.exporters.c.packing import Packing, densest, fastest
 from tinyedge.graph import operators as ops
+from tinyedge.graph.memory import lies_in_input
 from tinyedge.graph.tensors import Tensor
 
 
@@ -288,6 +289,17 @@ def _join(
         "bytes": [tensor.size for tensor in inputs],
     }
     return Kernel("te_concatenation_s8", "te_concatenation", fields, takes_array=True)
+
+
+@plain_kernel.register
+def _part(
+    operator: ops.Part, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel | None:
+    """Copied only where its bytes would not begin on a word."""
+    if lies_in_input(operator):
+        return None
+    fields: Fields = {"first": operator.begin, "size": [1, 1, 1, output.size], "step": [0, 0, 0, 1]}
+    return Kernel("te_rearrange_s8", "te_rearrange", fields)
 
 
 def _pool2d(function: str, operator: ops.Pool2D, source: Tensor, output: Tensor) -> Kernel:
