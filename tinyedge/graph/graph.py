@@ -23,6 +23,7 @@ from tinyedge.graph.description import check_description, check_operator_count
 from tinyedge.graph.operators import (
     MAXIMUM_CONCATENATED,
     OPERATORS,
+    ArgMax,
     Join,
     Operator,
     Part,
@@ -117,6 +118,11 @@ class Graph:
             return tuple(self.inputs_of(last))
         return (self.output_tensor,)
 
+    @property
+    def int32_results(self) -> set[str]:
+        """Names of the outputs that hold an int32 in every four bytes."""
+        return {each.output for each in self.operators if isinstance(each, ArgMax)}
+
     def inputs_of(self, operator: Operator) -> list[Tensor]:
         """The input tensors of an operator."""
         return [self.tensors[name] for name in operator.inputs]
@@ -172,6 +178,10 @@ class Graph:
         if any(isinstance(each, Join) and each.output != self.output for each in self.operators):
             raise ModelError(f"graph '{self.name}': a Join that is not the output")
         self._check_parts()
+        words = self.int32_results
+        for operator in self.operators:
+            if words.intersection(operator.inputs) and not isinstance(operator, Join):
+                raise operator.fail("reads an ArgMax's output, which may only be a result")
         self._check_states()
         ranges_of(self)
 
@@ -217,6 +227,8 @@ class Graph:
                 raise ModelError(f"state '{name}': its initial value has to be int8 of {shape}")
             if not tensor or not source or state.next not in written - kept:
                 raise ModelError(f"state '{name}': no operator computes '{state.next}'")
+            if state.next in self.int32_results:
+                raise ModelError(f"state '{name}': takes an ArgMax's output")
             if (source.shape, source.quantization) != (tensor.shape, tensor.quantization):
                 raise ModelError(f"state '{name}': '{state.next}' has another shape or grid")
 

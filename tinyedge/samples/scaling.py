@@ -43,6 +43,7 @@ class ModelInput:
         pixels: what 0 and 255 of a pixel stand for, where the user or a float model says so.
         sequences: whether a sample may be a sequence of frames, as the model has states.
         several: whether the model has several outputs.
+        places: whether its output tells the class itself, in int32.
         name: of the input, as an array of samples is called.
         parts: of a model with several inputs each of them; a sample is their values behind each
             other.
@@ -55,6 +56,7 @@ class ModelInput:
     pixels: Range | None = None
     sequences: bool = False
     several: bool = False
+    places: bool = False
     name: str = ""
     parts: tuple[ModelInput, ...] = ()
 
@@ -84,6 +86,7 @@ class ModelInput:
             pixels,
             streams,
             len(graph.results) > 1,
+            graph.output in graph.int32_results,
             parts=tuple(parts),
         )
 
@@ -132,7 +135,7 @@ class ModelInput:
         """Whether the outputs are no classes but as many values as the input's: an autoencoder."""
         if self.shape is None or self.classes is None or self.classes < _FEWEST_RECONSTRUCTED:
             return False
-        if self.several or self.parts:
+        if self.several or self.places or self.parts:
             return False
         return self.classes == math.prod(self.shape)
 
@@ -142,6 +145,12 @@ class ModelInput:
             raise DataError(
                 f"{what} has labels, but the model has several outputs, and no accuracy",
                 hint="run samples without labels (--data and --logits; in Python an array x)",
+            )
+        if self.places:
+            raise DataError(
+                f"{what} has labels, but the model gives the largest output's place as int32, and "
+                "no logits: it has no accuracy here",
+                hint="run samples without labels, and compare what --logits writes with them",
             )
         if self.reconstructs:
             raise DataError(

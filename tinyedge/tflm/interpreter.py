@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, ModelError
 from tinyedge.graph.graph import Graph
-from tinyedge.graph.reference import as_sequences, leading_axes, split_inputs
+from tinyedge.graph.reference import as_sequences, int32_bytes, leading_axes, split_inputs
 from tinyedge.graph.tensors import Tensor
 
 _ARENA_BYTES = 16 * 2**20
@@ -40,6 +40,8 @@ def shifted(values: NDArray[Any], kind: type[np.int8 | np.uint8]) -> NDArray[Any
 
 def _as_int8(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
     """What an end of a file gives, as the int8 values of the graph's tensor."""
+    if values.dtype == np.int32:
+        return int32_bytes(values)
     if values.dtype == np.float32:
         return tensor.quantization.quantize(values)
     return shifted(values, np.int8) if values.dtype == np.uint8 else values

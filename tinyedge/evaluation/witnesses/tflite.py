@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, UsageError
@@ -17,7 +18,7 @@ from tinyedge.evaluation.witnesses.witness import (
     Witness,
 )
 from tinyedge.exporters.tflite import export_tflite, hidden_tensors
-from tinyedge.graph.reference import as_sequences, split_inputs
+from tinyedge.graph.reference import as_sequences, int32_bytes, split_inputs
 
 
 class MicroWitness(Witness):
@@ -44,10 +45,10 @@ class MicroWitness(Witness):
         interpreter = Interpreter(export_tflite(graph, names))
         if not graph.states:
             given = split_inputs(graph, samples)
-            return [Seen(value) for value in interpreter.run(given, len(names), progress)]
+            return [_seen(value) for value in interpreter.run(given, len(names), progress)]
         sequences = split_inputs(graph, as_sequences(graph, samples))
         runs = interpreter.run(sequences, len(names), progress, sequences=True)
-        return [Seen(value.reshape(-1, *value.shape[2:])) for value in runs]
+        return [_seen(value.reshape(-1, *value.shape[2:])) for value in runs]
 
 
 class LiteRTWitness(Witness):
@@ -97,4 +98,8 @@ class LiteRTWitness(Witness):
                 result.append(interpreter.get_tensor(index)[0])
             if progress:
                 progress(1)
-        return [Seen(np.stack(result)) for result in results]
+        return [_seen(np.stack(result)) for result in results]
+
+
+def _seen(values: NDArray[Any]) -> Seen:
+    return Seen(int32_bytes(values) if values.dtype == np.int32 else values)

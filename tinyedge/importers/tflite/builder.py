@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -169,6 +170,8 @@ class Builder:
         given = operator.inputs[position] if position < len(operator.inputs) else None
         if given is None or given.index not in self.names:
             raise ModelError(f"{operator}: input {position}, {given}, has to be computed")
+        if given.type == "INT32":
+            raise ModelError(f"{operator}: {given} may only be a result of the model")
         return self.tensors[self.names[given.index]]
 
     def operand(
@@ -220,6 +223,22 @@ class Builder:
         """Adds an operator that writes an output of the file's, the first one by default."""
         given = operator.outputs[position]
         name = self.tensor(given)
+        self.operators.append(kind(name=name, inputs=inputs, output=name, **rest))
+        self.names[given.index] = name
+
+    def finish_int32(
+        self, operator: TfliteOperator, kind: type[ops.Operator], *inputs: str, **rest: Any
+    ) -> None:
+        """As ``finish``, for an output of int32, which the graph has as bytes."""
+        given = operator.outputs[0]
+        shape = kind(name="", inputs=inputs, output="", **rest).output_shape(
+            [self.tensors[name].shape for name in inputs]
+        )
+        if given.type != "INT32" or given.shape[:1] != (1,):
+            raise ModelError(f"{operator}: {given} has to be int32, with a batch of one")
+        if math.prod(given.shape) != math.prod(shape[:-1]):
+            raise ModelError(f"{operator}: gives {shape[:-1]}, its output is {given}")
+        name = self.add_tensor(_short(given.name), shape, ops.ArgMax.output_quantization)
         self.operators.append(kind(name=name, inputs=inputs, output=name, **rest))
         self.names[given.index] = name
 
