@@ -65,6 +65,11 @@ class OracleOptions:
             )
         if model and not self.place:
             raise UsageError("a converted model needs --on", hint=f"--on {'|'.join(ORACLE_PLACES)}")
+        if model and len(model.graph.inputs) > 1:
+            raise UsageError(
+                f"the model has {len(model.graph.inputs)} inputs; attacks change one",
+                hint="'tinyedge run' and 'tinyedge check' take models with several inputs",
+            )
         if self.resume and self.discard:
             raise UsageError("--resume and --discard exclude each other")
         if (self.port or self.baud) and self.place != "board":

@@ -128,7 +128,7 @@ def run(
         emulator: by name; the first that is installed and knows the board by default.
         data: files of samples; several if they have labels.
         logits: file for the raw int8 logits of all samples (``.npy``; ``.npz`` for an array an
-            output, by its name).
+            output, by its name); of what ARG_MAX gives int32.
         dataset: whose test set is run in place of ``data``.
         data_folder: where its files lie; ``$TINYEDGE_DATA`` by default.
         samples: the first so many of each suite.
@@ -405,12 +405,16 @@ def _keep_logits(path: Path, logits: Int8, graph: Graph) -> None:
     if path.suffix == ".npz":
         parts = reference.split_results(graph, logits)
         names = member_names(tensor.name for tensor in graph.results)
+        words = [tensor.name in graph.int32_results for tensor in graph.results]
         with zipfile.ZipFile(buffer, "w") as archive:  # numpy's savez does not take every name
-            for name, part in zip(names, parts, strict=True):
+            for name, part, wide in zip(names, parts, words, strict=True):
+                values = reference.as_int32(part) if wide else part
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, part, allow_pickle=False)
+                    np.lib.format.write_array(member, values, allow_pickle=False)
     else:
-        np.save(buffer, logits, allow_pickle=False)
+        wide = graph.output in graph.int32_results
+        values = reference.as_int32(logits) if wide else logits
+        np.save(buffer, values, allow_pickle=False)
     write_atomically(path, buffer.getvalue())
 
 

@@ -9,6 +9,8 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph.activations import clamp_of
 from tinyedge.importers.tflite.builder import Builder
 from tinyedge.importers.tflite.common import (
+    axis_of,
+    constant_numbers,
     fused_clamp,
     same_grid,
 )
@@ -37,6 +39,18 @@ handles("SUB")(_elementwise(ops.Sub, "SubOptions"))
 
 
 handles("MUL")(_elementwise(ops.Mul, "MulOptions"))
+
+
+@handles("ARG_MAX", "ARG_MIN")
+def _arg_max(builder: Builder, operator: TfliteOperator) -> None:
+    """Gives int32; what has kept an axis of one counts as without it."""
+    source = builder.source(operator)
+    (axis, *rest) = constant_numbers(operator, 1).ravel().tolist() or [0, 0]
+    along = axis_of(operator, axis, len(source.shape) + 1)
+    if rest or along < 0:
+        raise ModelError(f"{operator}: along axes {[axis, *rest]}, the batch among them or several")
+    largest = operator.name == "ARG_MAX"
+    builder.finish_int32(operator, ops.ArgMax, source.name, axis=along, largest=largest)
 
 
 @handles("MAXIMUM", "MINIMUM")

@@ -106,8 +106,8 @@ def _strided_slice(builder: Builder, operator: TfliteOperator) -> None:
     shrunk: list[int] = []
     for axis, (first, last, step) in enumerate(zip(*numbers, strict=True)):
         bit = 1 << axis
-        if step < 1:
-            raise ModelError(f"{operator}: a stride of {step}")
+        if not step:
+            raise ModelError(f"{operator}: a stride of 0")
         if options.ShrinkAxisMask() & bit:
             start = 0 if options.BeginMask() & bit else first
             begins[axis] = start + shape[axis] if start < 0 else start
@@ -149,7 +149,7 @@ def _take(
     given = operator.outputs[position]
     if given.shape != (1, *(n for axis, n in enumerate(size) if axis not in shrunk)):
         raise ModelError(f"{operator}: {size} elements from {begin} on cannot become {given}")
-    if size == source.shape and not any(begin):
+    if size == source.shape and not any(begin):  # then no stride is below 0, but along one element
         builder.renamed(operator, source, position)
         return
     builder.finish_reshaped(
