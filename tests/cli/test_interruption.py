@@ -123,7 +123,7 @@ def ended_by(name: str, command: str, moment: str) -> tuple[subprocess.Popen[str
             130,
             marks=pytest.mark.slow,
         ),
-        ("attack", "tinyedge.attacks.judgement:judge", 130),
+        pytest.param("attack", "tinyedge.attacks.judgement:judge", 130, marks=pytest.mark.slow),
         ("train", "tinyedge.training.trainer:Trainer.epoch", 130),
     ],
 )

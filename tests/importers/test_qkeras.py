@@ -141,7 +141,7 @@ def test_values_between_grids_are_approximated(
     assert steps.max() < (8 if calibrated else 16)
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".keras", ""])
+@pytest.mark.parametrize("suffix", [".keras", pytest.param("", marks=pytest.mark.slow)])
 def test_every_file_format_gives_the_same_graph(suffix: str, tmp_path: Path) -> None:
     model = km.randomized(km.residual(quantized_branches=True))
     reference_path = km.save(model, tmp_path / "first" / "model.h5")

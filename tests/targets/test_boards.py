@@ -46,8 +46,7 @@ SEEDS: dict[CompilerName, int] = {"gcc": 278, "zig": 155}
 LOOP, UNALIGNED, DSP, MVE = range(4)
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("name", NEW_BOARDS)
+@pytest.mark.parametrize(("name", "compiler"), some_of(NEW_BOARDS, COMPILERS))
 def test_a_random_graph_is_bit_exact(name: str, compiler: CompilerName, tmp_path: Path) -> None:
     board = load_board(name)
     require(available_compilers(), compiler)
