@@ -6,6 +6,7 @@ Sums have 32 bits, so nothing has to be proved of the weights.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,15 @@ COLUMNS = 16
 """Of a step, which a vector holds."""
 CHANNELS = 4
 """Output channels that are multiplied at once."""
-_CELLS = 2
-"""Output cells of a convolution likewise."""
+_CELLS = 4
+"""Output cells of a convolution for which four channels' numbers are loaded once."""
 _EXPANDED_CELLS = 16
 """The most for which packed weights are expanded once."""
 _EXPANDED_BYTES = 6144
-"""Of scratch that the columns of more than four cells may take."""
+"""Of scratch that the columns of more cells may take."""
+
+_UNPACKED = 64
+"""Weights that are unpacked at once."""
 
 Steps = NDArray[np.int64]
 """Weights (four channels, steps, CHANNELS, COLUMNS)."""
@@ -113,10 +117,10 @@ def conv2d(
     )
     cells = _CELLS
     if bits < 8:
-        count = output.shape[0] * output.shape[1]
         most = _EXPANDED_BYTES // (steps * COLUMNS) if gathered else _EXPANDED_CELLS
-        even = -(-count // _CELLS) * _CELLS
-        cells = min(_EXPANDED_CELLS, even, max(4, most // _CELLS * _CELLS))
+        cells = min(_EXPANDED_CELLS, max(_CELLS, most // 2 * 2))
+    count = output.shape[0] * output.shape[1]
+    cells = min(cells, -(-count // 2) * 2)
     scratch = cells * steps * COLUMNS if gathered else 0
     return _kernel(
         "te_conv2d_mve",
@@ -162,6 +166,98 @@ def fully_connected(
     )
 
 
+def depthwise_conv2d(
+    operator: ops.DepthwiseConv2D,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel | None:
+    """The kernel for one output channel to an input channel, or None where it does not apply."""
+    channels, height, width = operator.weights.codes.shape
+    found = _scale(operator, source, output)
+    if (
+        not options.features.mve
+        or channels != source.shape[2]
+        or operator.dilation != (1, 1)
+        or found is None
+    ):
+        return None
+    scale, stepped = found
+    blocks = -(-channels // COLUMNS)
+    padded = np.zeros((blocks * COLUMNS, height, width), dtype=np.int64)
+    padded[:channels] = operator.weights.codes
+    weights = padded.reshape(blocks, COLUMNS, height, width).transpose(0, 2, 3, 1).ravel()
+    columns = (output.shape[1] - 1) * operator.stride[1] + width
+    scratch = height * blocks * columns * COLUMNS
+    name, pack, unpack = _packing(operator)
+    if unpack:
+        weights = np.concatenate([weights, np.zeros(-weights.size % _UNPACKED, dtype=np.int64)])
+        scratch += weights.size
+    description = f"channels in blocks of {COLUMNS}, {operator.weights.bits} bits"
+    return Kernel(
+        "te_depthwise_conv2d_mve_s8",
+        "te_depthwise_mve",
+        {
+            "input": layers.shape(source),
+            "output": layers.shape(output),
+            "window": layers.window(operator, (height, width), (1, 1)),
+            "activation": layers.activation(source, output, operator.clamp),
+            "packed": f"{identifier}_weights",
+            "unpack": unpack or "0",
+            "scale": f"{identifier}_scale",
+            "stepped": int(stepped),
+            "columns": columns,
+        },
+        (layers.packed_array(operator, pack(weights), description), scale),
+        name,
+        scratch,
+        (layers.row_lead(operator, height, source.shape, output.shape),),
+        "te_depthwise_conv2d_mve_s8.h",
+        (f"{unpack}.c",) if unpack else (),
+    )
+
+
+_PLAIN = {
+    "te_add_s8": "te_add_mve_s8",
+    "te_requantize_s8": "te_requantize_mve_s8",
+    "te_mean_s8": "te_mean_mve_s8",
+    "te_average_pool2d_s8": "te_average_pool2d_mve_s8",
+}
+"""Plain kernels, and those that take what these take."""
+_HALF = (2**30, 0)
+"""Mantissa and shift of one half."""
+
+
+def plain(kernel: Kernel, operator: ops.Operator, inputs: list[Tensor], output: Tensor) -> Kernel:
+    """The vectors' kernel in place of a plain one, or that one where there is none.
+
+    Args:
+        kernel: the plain one.
+        operator: that it computes.
+        inputs: of the operator.
+        output: of the operator.
+    """
+    if kernel.function not in _PLAIN:
+        return kernel
+    if isinstance(operator, ops.Add):
+        first, second, (_, shift) = operator.multipliers(inputs, output)
+        axes = operator.axes([tensor.shape for tensor in inputs])
+        if (
+            _HALF not in (first, second)
+            or not -layers.LARGEST_RIGHT_SHIFT <= shift < 0
+            or any(axes[-1][1])
+        ):
+            return kernel
+    return replace(kernel, function=_PLAIN[kernel.function], header="te_elementwise_mve.h")
+
+
+def _packing(operator: ops.Weighted) -> tuple[str, Callable[[Steps], NDArray[np.uint8]], str]:
+    """How weights are packed, by what function, and which one in C reads them; none for int8."""
+    name, pack = _PACKINGS[operator.weights.bits]
+    return name, pack, "" if operator.weights.bits == 8 else f"te_unpack_{name}"
+
+
 def _kernel(
     struct: str,
     operator: ops.Weighted,
@@ -184,8 +280,7 @@ def _kernel(
         return None
     scale, stepped = found
     steps = in_steps(operator.weights.codes.reshape(len(operator.bias), -1))
-    name, pack = _PACKINGS[bits]
-    unpack = "" if bits == 8 else f"te_unpack_{name}"
+    name, pack, unpack = _packing(operator)
     if unpack:
         scratch += steps[0].size
     fields: Fields = {
