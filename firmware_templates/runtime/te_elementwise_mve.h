@@ -9,5 +9,6 @@ void te_add_mve_s8(const te_add *layer, const int8_t *first, const int8_t *secon
 void te_requantize_mve_s8(const te_requantize *layer, const int8_t *input, int8_t *output);
 void te_mean_mve_s8(const te_mean *layer, const int8_t *input, int8_t *output);
 void te_average_pool2d_mve_s8(const te_pool2d *layer, const int8_t *input, int8_t *output);
+void te_max_pool2d_mve_s8(const te_pool2d *layer, const int8_t *input, int8_t *output);
 
 #endif

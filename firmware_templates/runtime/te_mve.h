@@ -321,6 +321,7 @@ static inline void te_mve_fill(int8_t *to, int32_t value, int32_t count)
 /* Readers of weights that were packed for this: `count` is a multiple of 64. */
 const int8_t *te_unpack_binary_mve(te_stream *stream, uint32_t count, int8_t *scratch);
 const int8_t *te_unpack_ternary_mve(te_stream *stream, uint32_t count, int8_t *scratch);
+const int8_t *te_unpack_ternary_base3_mve(te_stream *stream, uint32_t count, int8_t *scratch);
 const int8_t *te_unpack_int4_mve(te_stream *stream, uint32_t count, int8_t *scratch);
 
 /* How many of `cells` from `origin` on lie before an axis of `size`, and how many on it. */

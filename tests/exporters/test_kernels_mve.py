@@ -40,6 +40,7 @@ KERNELS: dict[type[ops.Operator], str] = {
     ops.Add: "te_add_mve_s8",
     ops.Sub: "te_add_mve_s8",
     ops.AveragePool2D: "te_average_pool2d_mve_s8",
+    ops.MaxPool2D: "te_max_pool2d_mve_s8",
     ops.Mean: "te_mean_mve_s8",
     ops.Requantize: "te_requantize_mve_s8",
 }
@@ -166,6 +167,19 @@ def depthwise() -> list[Case]:
     return cases
 
 
+def smallest() -> list[Case]:
+    """Ternary weights in the fewest bits: five to a byte, or by prefixes where most are zero."""
+    random = np.random.default_rng(7)
+    cases = remainders(2)
+    for share in (0.0, 0.5, 0.9):
+        for shape in ((7, 3, 3, 19), (21, 2, 3)):
+            codes = np.where(random.random(shape) < share, 0, random_codes(random, shape, 2))
+            kind = ops.Conv2D if len(shape) == 4 else ops.DepthwiseConv2D
+            source = (4, 9, shape[3] if len(shape) == 4 else shape[0])
+            cases.append(weighted(kind, source, codes, 2, (13, -5)))
+    return cases
+
+
 def extremes() -> list[Case]:
     """Sums that are as large as they get, of either sign."""
     options: dict[str, Any] = {"zero_points": (0, -128), "extreme": True}
@@ -182,6 +196,7 @@ def extremes() -> list[Case]:
     return cases
 
 
+SMALLEST = "smallest"
 VALUES = np.arange(-128, 128, dtype=np.int8)
 CONSTANT_SCALES = (0.03, SCALE, 0.08, 4e-3, 1.1e-2, 0.049999997, 0.2)
 
@@ -206,8 +221,10 @@ def plain() -> list[Case]:
     for index, channels in enumerate((1, 3, 4, 16, 19, 37)):
         kernel, stride = (3, 2 + index % 2), (2, 1)
         padding = ops.same_padding((6, 7), kernel, stride)
-        pool = ops.AveragePool2D(**same, kernel=kernel, stride=stride, padding=padding)
-        cases.append(Case(pool, (6, 7, channels), (13, 13)))
+        for pool in (ops.AveragePool2D, ops.MaxPool2D):
+            own_clamp = ops.FULL_RANGE if index % 2 else (-90, 99)
+            window = pool(**same, kernel=kernel, stride=stride, padding=padding, clamp=own_clamp)
+            cases.append(Case(window, (6, 7, channels), (13, 13)))
         cases.append(Case(ops.Mean(**same), (5, 3 * index + 1, channels), (13, 13)))
     return cases
 
@@ -216,6 +233,7 @@ BATCHES: dict[str, Callable[[], list[Case]]] = {
     **{f"random {n}": functools.partial(random_batch, n) for n in range(len(ZERO_POINTS))},
     **{f"remainders, {bits} bits": functools.partial(remainders, bits) for bits in (1, 2, 4, 8)},
     "depthwise": depthwise,
+    SMALLEST: smallest,
     "extremes": extremes,
     "plain": plain,
 }
@@ -253,7 +271,7 @@ class Batch:
 def batch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Batch:
     """Each layer has the kernel that it has to get."""
     cases = BATCHES[request.param]()
-    options = CodeOptions("cortex-m55", "fastest")
+    options = CodeOptions("cortex-m55", "size" if request.param == SMALLEST else "fastest")
     folder = tmp_path_factory.mktemp("batch")
     model = write_converted(joined(cases), folder / "model", "test", options=options)
     rows = {row["name"]: row["kernel"] for row in model.manifest["layers"]}
@@ -274,6 +292,15 @@ def test_vectors_are_bit_exact(batch: Batch, compiler: CompilerName) -> None:
     require(available_emulators(BOARD), "qemu")
     with emulated_device(batch.model, BOARD, "qemu", compiler) as emulated:
         assert not batch.difference(emulated.device.run(batch.samples).logits)
+
+
+def test_smallest_weights_take_as_few_bits_as_promised(tmp_path: Path) -> None:
+    codes = random_codes(np.random.default_rng(0), (32, 3, 3, 64), 2)
+    case = weighted(ops.Conv2D, (8, 8, 64), codes, 2, (13, -5))
+    for optimize, bits in (("speed", 2), ("size", 1.62)):
+        options = CodeOptions("cortex-m55", optimize)  # type: ignore[arg-type]
+        model = write_converted(joined([case]), tmp_path / optimize, "test", options=options)
+        assert model.weight_bytes * 8 <= bits * codes.size + 8
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

@@ -6,13 +6,14 @@ Sums have 32 bits, so nothing has to be proved of the weights.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.exporters.c.kernels import layers
 from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Fields, Kernel
+from tinyedge.exporters.c.packing import densest
 from tinyedge.graph import operators as ops
 from tinyedge.graph.tensors import Tensor
 
@@ -29,6 +30,11 @@ _EXPANDED_BYTES = 6144
 
 _UNPACKED = 64
 """Weights that are unpacked at once."""
+
+_DIGITS = 5
+_TERNARY = 2
+_FULL_BITS = 8
+_PREFIX = "ternary_prefix"
 
 Steps = NDArray[np.int64]
 """Weights (four channels, steps, CHANNELS, COLUMNS)."""
@@ -65,6 +71,17 @@ def pack_binary(steps: Steps) -> NDArray[np.uint8]:
     bits = (steps < 0).astype(np.int64).reshape(-1, 4, COLUMNS // 2, 2)
     places = 7 - np.arange(4)[:, np.newaxis, np.newaxis] - 4 * np.arange(2)
     packed: NDArray[np.uint8] = (bits << places).sum(axis=(1, 3)).astype(np.uint8).ravel()
+    return packed
+
+
+def pack_ternary_base3(steps: Steps) -> NDArray[np.uint8]:
+    """Of 80 weights, five of 16 each share a byte: a fraction whose digits they are, in 256ths."""
+    planes = steps.reshape(-1, COLUMNS) + 1
+    filled = np.zeros((-(-len(planes) // _DIGITS) * _DIGITS, COLUMNS), dtype=np.int64)
+    filled[: len(planes)] = planes
+    powers = 3 ** np.arange(_DIGITS - 1, -1, -1)
+    values = (filled.reshape(-1, _DIGITS, COLUMNS) * powers[:, np.newaxis]).sum(axis=1)
+    packed: NDArray[np.uint8] = (-(-values * 256 // 3**_DIGITS)).astype(np.uint8).ravel()
     return packed
 
 
@@ -116,7 +133,7 @@ def conv2d(
         bool(channels % COLUMNS) or (height, width) != (1, 1) or any(map(bool, operator.padding))
     )
     cells = _CELLS
-    if bits < 8:
+    if bits < _FULL_BITS:
         most = _EXPANDED_BYTES // (steps * COLUMNS) if gathered else _EXPANDED_CELLS
         cells = min(_EXPANDED_CELLS, max(_CELLS, most // 2 * 2))
     count = output.shape[0] * output.shape[1]
@@ -190,10 +207,10 @@ def depthwise_conv2d(
     weights = padded.reshape(blocks, COLUMNS, height, width).transpose(0, 2, 3, 1).ravel()
     columns = (output.shape[1] - 1) * operator.stride[1] + width
     scratch = height * blocks * columns * COLUMNS
-    name, pack, unpack = _packing(operator)
-    if unpack:
+    if operator.weights.bits < _FULL_BITS:
         weights = np.concatenate([weights, np.zeros(-weights.size % _UNPACKED, dtype=np.int64)])
         scratch += weights.size
+    packed = _packed(operator, weights, options)
     description = f"channels in blocks of {COLUMNS}, {operator.weights.bits} bits"
     return Kernel(
         "te_depthwise_conv2d_mve_s8",
@@ -204,17 +221,17 @@ def depthwise_conv2d(
             "window": layers.window(operator, (height, width), (1, 1)),
             "activation": layers.activation(source, output, operator.clamp),
             "packed": f"{identifier}_weights",
-            "unpack": unpack or "0",
+            "unpack": packed.unpack or "0",
             "scale": f"{identifier}_scale",
             "stepped": int(stepped),
             "columns": columns,
         },
-        (layers.packed_array(operator, pack(weights), description), scale),
-        name,
+        (layers.packed_array(operator, packed.weights, description), scale),
+        packed.name,
         scratch,
         (layers.row_lead(operator, height, source.shape, output.shape),),
         "te_depthwise_conv2d_mve_s8.h",
-        (f"{unpack}.c",) if unpack else (),
+        (f"{packed.unpack}.c",) if packed.unpack else (),
     )
 
 
@@ -223,6 +240,7 @@ _PLAIN = {
     "te_requantize_s8": "te_requantize_mve_s8",
     "te_mean_s8": "te_mean_mve_s8",
     "te_average_pool2d_s8": "te_average_pool2d_mve_s8",
+    "te_max_pool2d_s8": "te_max_pool2d_mve_s8",
 }
 """Plain kernels, and those that take what these take."""
 _HALF = (2**30, 0)
@@ -252,10 +270,32 @@ def plain(kernel: Kernel, operator: ops.Operator, inputs: list[Tensor], output: 
     return replace(kernel, function=_PLAIN[kernel.function], header="te_elementwise_mve.h")
 
 
-def _packing(operator: ops.Weighted) -> tuple[str, Callable[[Steps], NDArray[np.uint8]], str]:
-    """How weights are packed, by what function, and which one in C reads them; none for int8."""
-    name, pack = _PACKINGS[operator.weights.bits]
-    return name, pack, "" if operator.weights.bits == 8 else f"te_unpack_{name}"
+@dataclass(frozen=True)
+class _Packed:
+    """Weights as a kernel reads them.
+
+    Attributes:
+        name: of the packing.
+        weights: packed.
+        unpack: the function in C that reads them; none for int8.
+    """
+
+    name: str
+    weights: NDArray[np.uint8]
+    unpack: str
+
+
+def _packed(operator: ops.Weighted, codes: Steps, options: CodeOptions) -> _Packed:
+    """Codes in the order of a kernel, packed; the fewest bits where size matters most."""
+    bits = operator.weights.bits
+    if bits == _TERNARY and options.optimize == "size":
+        flat = codes.ravel().astype(np.int8)
+        if (dense := densest(flat, bits)).name == _PREFIX:
+            return _Packed(_PREFIX, dense.pack(flat), dense.unpack)
+        name = "ternary_base3_mve"
+        return _Packed(name, pack_ternary_base3(codes), f"te_unpack_{name}")
+    name, pack = _PACKINGS[bits]
+    return _Packed(name, pack(codes), "" if bits == _FULL_BITS else f"te_unpack_{name}")
 
 
 def _kernel(
@@ -273,21 +313,21 @@ def _kernel(
 ) -> Kernel | None:
     """The kernel of a layer, by what is its own; None where it does not apply."""
     bits = operator.weights.bits
-    if not options.features.mve or (bits == 2 and options.optimize == "size"):
+    if not options.features.mve:
         return None
     found = _scale(operator, source, output)
     if found is None:
         return None
     scale, stepped = found
     steps = in_steps(operator.weights.codes.reshape(len(operator.bias), -1))
-    name, pack, unpack = _packing(operator)
-    if unpack:
+    packed = _packed(operator, steps, options)
+    if packed.unpack:
         scratch += steps[0].size
     fields: Fields = {
         **shapes,
         "activation": layers.activation(source, output, operator.clamp),
         "packed": f"{identifier}_weights",
-        "unpack": unpack or "0",
+        "unpack": packed.unpack or "0",
         "scale": f"{identifier}_scale",
         "stepped": int(stepped),
         "steps": steps.shape[1],
@@ -298,10 +338,10 @@ def _kernel(
         f"{struct}_s8",
         struct,
         fields,
-        (layers.packed_array(operator, pack(steps), description), scale),
-        name,
+        (layers.packed_array(operator, packed.weights, description), scale),
+        packed.name,
         scratch,
         leads,
         f"{struct}_s8.h",
-        (dot, f"{unpack}.c") if unpack else (dot,),
+        (dot, f"{packed.unpack}.c") if packed.unpack else (dot,),
     )
