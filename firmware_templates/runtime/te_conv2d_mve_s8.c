@@ -1,18 +1,5 @@
 #include "te_conv2d_mve_s8.h"
 
-static int32_t limited(int32_t value, int32_t low, int32_t high)
-{
-    return value < low ? low : value > high ? high : value;
-}
-
-/* How many of `cells` from `origin` on lie before the input, and how many on it. */
-static inline int32_t clip(int32_t origin, int32_t cells, int32_t size, int32_t *on)
-{
-    const int32_t before = limited(-origin, 0, cells);
-    *on = limited(size - origin, before, cells) - before;
-    return before;
-}
-
 /* The columns of the window whose first cell is (top, left), and zeros up to a whole step. */
 static TE_NOINLINE void gather(const te_conv2d_mve *layer, const int8_t *input, int32_t top,
                                int32_t left, int8_t *to)
@@ -22,8 +9,9 @@ static TE_NOINLINE void gather(const te_conv2d_mve *layer, const int8_t *input, 
     const int32_t row = layer->window.width * channels;
     const int32_t padding = -layer->activation.input_offset;
     int32_t rows, inside;
-    const int32_t above = clip(top, layer->window.height, layer->input.height, &rows);
-    const int32_t before = clip(left, layer->window.width, layer->input.width, &inside) * channels;
+    const int32_t above = te_mve_clip(top, layer->window.height, layer->input.height, &rows);
+    const int32_t before =
+        te_mve_clip(left, layer->window.width, layer->input.width, &inside) * channels;
     inside *= channels;
     const int8_t *end = to + layer->steps * TE_MVE_BYTES;
     if (above > 0) {
@@ -52,8 +40,6 @@ static TE_NOINLINE void gather(const te_conv2d_mve *layer, const int8_t *input, 
 TE_INLINE void multiply(const te_conv2d_mve *layer, const int8_t *const *places, int32_t cells,
                         int8_t *expanded, int8_t *output, int32_t stepped, int32_t away)
 {
-    const te_mve_words low = te_mve_all(layer->activation.clamp_min);
-    const te_mve_words high = te_mve_all(layer->activation.clamp_max);
     const int32_t steps = layer->steps;
     const int32_t channels = layer->output.channels;
     const int32_t block = steps * TE_MVE_LANES * TE_MVE_BYTES;
@@ -64,14 +50,15 @@ TE_INLINE void multiply(const te_conv2d_mve *layer, const int8_t *const *places,
         if (layer->unpack) {
             weights = layer->unpack(&stream, (uint32_t)block, expanded);
         }
+        const te_mve_numbers numbers = te_mve_numbers_of(scale, &layer->activation, stepped);
         int8_t *to = output;
         for (int32_t cell = 0; cell < cells; cell += 2) {
             int32_t sums[2 * TE_MVE_LANES];
             te_mve_dot2(places[cell], places[cell + 1], weights, steps, scale, sums);
-            const te_mve_words one = te_mve_finished(scale, te_mve_load_words(sums), low, high,
-                                                     stepped, away);
+            const te_mve_words one =
+                te_mve_finished(&numbers, te_mve_load_words(sums), stepped, away);
             const te_mve_words other = te_mve_finished(
-                scale, te_mve_load_words(sums + TE_MVE_LANES), low, high, stepped, away);
+                &numbers, te_mve_load_words(sums + TE_MVE_LANES), stepped, away);
             if (left >= TE_MVE_LANES) {
                 te_mve_store_four(to, one);
                 if (cell + 1 < cells) {
@@ -110,7 +97,7 @@ void te_conv2d_mve_s8(const te_conv2d_mve *layer, const int8_t *input, int8_t *o
     const te_activation *activation = &layer->activation;
     const int32_t channels = layer->input.channels;
     const int32_t bytes = layer->steps * TE_MVE_BYTES;
-    const int relu = !layer->stepped && activation->clamp_min >= activation->output_offset;
+    const int relu = !layer->stepped && !te_mve_away(activation);
     int8_t *expanded = scratch + (layer->gathered ? layer->cells * bytes : 0);
     int32_t top = -window->padding_top;
     int32_t left = -window->padding_left;

@@ -4,9 +4,7 @@ void te_fully_connected_mve_s8(const te_fully_connected_mve *layer, const int8_t
                                int8_t *output, int8_t *scratch)
 {
     const te_activation *activation = &layer->activation;
-    const te_mve_words low = te_mve_all(activation->clamp_min);
-    const te_mve_words high = te_mve_all(activation->clamp_max);
-    const int32_t away = activation->clamp_min < activation->output_offset;
+    const int32_t away = te_mve_away(activation);
     const int32_t stepped = layer->stepped;
     const int32_t bytes = layer->steps * TE_MVE_BYTES;
     const int32_t block = bytes * TE_MVE_LANES;
@@ -25,8 +23,10 @@ void te_fully_connected_mve_s8(const te_fully_connected_mve *layer, const int8_t
         }
         int32_t sums[TE_MVE_LANES];
         te_mve_dot1(input, weights, layer->steps, scale, sums);
-        te_mve_store_some(output, te_mve_finished(scale, te_mve_load_words(sums), low, high, stepped, away),
-                          left);
+        const te_mve_numbers numbers = te_mve_numbers_of(scale, activation, stepped);
+        const te_mve_words done =
+            te_mve_finished(&numbers, te_mve_load_words(sums), stepped, away);
+        te_mve_store_some(output, done, left);
         output += TE_MVE_LANES;
         scale += stepped ? TE_MVE_STEPPED_SCALE : TE_MVE_SCALE;
         weights += block;

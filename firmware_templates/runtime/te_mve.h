@@ -58,9 +58,20 @@ static inline void te_mve_store_some(int8_t *to, te_mve_words words, int32_t cou
     vstrbq_p_s32(to, words, vctp32q((uint32_t)count));
 }
 
+/* 16 bytes: the first `count` of them from `from`, then zeros. */
+static inline void te_mve_move_some(int8_t *to, const int8_t *from, int32_t count)
+{
+    vstrbq_s8(to, vldrbq_z_s8(from, vctp8q((uint32_t)count)));
+}
+
 static inline te_mve_words te_mve_load_words(const int32_t *from)
 {
     return vldrwq_s32(from);
+}
+
+static inline void te_mve_store_words(int32_t *to, te_mve_words words)
+{
+    vstrwq_s32(to, words);
 }
 
 static inline te_mve_words te_mve_all(int32_t value)
@@ -94,6 +105,33 @@ static inline te_mve_words te_mve_both_negative(te_mve_words a, te_mve_words b)
 static inline te_mve_words te_mve_shift_right(te_mve_words words, te_mve_words negated)
 {
     return vshlq_s32(words, negated);
+}
+
+/* The same with one number for all lanes. */
+static inline te_mve_words te_mve_add_all(te_mve_words a, int32_t b)
+{
+    return vaddq_n_s32(a, b);
+}
+
+static inline te_mve_words te_mve_mul_all(te_mve_words a, int32_t b)
+{
+    return vmulq_n_s32(a, b);
+}
+
+static inline te_mve_words te_mve_high_mul_all(te_mve_words a, int32_t b)
+{
+    return vqrdmulhq_n_s32(a, b);
+}
+
+static inline te_mve_words te_mve_sub(te_mve_words a, te_mve_words b)
+{
+    return vsubq_s32(a, b);
+}
+
+/* round(words / 2^right), halves away from zero; `right` from 1 to 31. */
+static inline te_mve_words te_mve_divide_by_pot(te_mve_words words, int32_t right)
+{
+    return vrshlq_n_s32(vaddq_s32(words, vshrq_n_s32(words, 31)), -right);
 }
 
 static inline te_mve_words te_mve_clamp(te_mve_words words, te_mve_words low, te_mve_words high)
@@ -159,6 +197,13 @@ static inline void te_mve_store_four(int8_t *to, te_mve_words words)
     te_mve_store_some(to, words, TE_MVE_LANES);
 }
 
+static inline void te_mve_move_some(int8_t *to, const int8_t *from, int32_t count)
+{
+    for (int32_t i = 0; i < TE_MVE_BYTES; i++) {
+        to[i] = i < count ? from[i] : 0;
+    }
+}
+
 static inline te_mve_words te_mve_load_words(const int32_t *from)
 {
     te_mve_words words;
@@ -166,6 +211,13 @@ static inline te_mve_words te_mve_load_words(const int32_t *from)
         words.lane[i] = from[i];
     }
     return words;
+}
+
+static inline void te_mve_store_words(int32_t *to, te_mve_words words)
+{
+    for (int32_t i = 0; i < TE_MVE_LANES; i++) {
+        to[i] = words.lane[i];
+    }
 }
 
 static inline te_mve_words te_mve_all(int32_t value)
@@ -214,6 +266,34 @@ static inline te_mve_words te_mve_shift_right(te_mve_words words, te_mve_words n
     return words;
 }
 
+static inline te_mve_words te_mve_add_all(te_mve_words a, int32_t b)
+{
+    return te_mve_add(a, te_mve_all(b));
+}
+
+static inline te_mve_words te_mve_mul_all(te_mve_words a, int32_t b)
+{
+    return te_mve_mul(a, te_mve_all(b));
+}
+
+static inline te_mve_words te_mve_high_mul_all(te_mve_words a, int32_t b)
+{
+    return te_mve_high_mul(a, te_mve_all(b));
+}
+
+static inline te_mve_words te_mve_sub(te_mve_words a, te_mve_words b)
+{
+    return te_mve_add(a, te_mve_mul_all(b, -1));
+}
+
+static inline te_mve_words te_mve_divide_by_pot(te_mve_words words, int32_t right)
+{
+    for (int32_t i = 0; i < TE_MVE_LANES; i++) {
+        words.lane[i] = te_rounding_divide_by_pot(words.lane[i], right);
+    }
+    return words;
+}
+
 static inline te_mve_words te_mve_clamp(te_mve_words words, te_mve_words low, te_mve_words high)
 {
     for (int32_t i = 0; i < TE_MVE_LANES; i++) {
@@ -241,23 +321,62 @@ static inline void te_mve_fill(int8_t *to, int32_t value, int32_t count)
 /* Readers of weights that were packed for this: `count` is a multiple of 64. */
 const int8_t *te_unpack_binary_mve(te_stream *stream, uint32_t count, int8_t *scratch);
 const int8_t *te_unpack_ternary_mve(te_stream *stream, uint32_t count, int8_t *scratch);
+const int8_t *te_unpack_ternary_base3_mve(te_stream *stream, uint32_t count, int8_t *scratch);
 const int8_t *te_unpack_int4_mve(te_stream *stream, uint32_t count, int8_t *scratch);
 
-/* What the sums of four channels become; `scale` is that of these. */
-TE_INLINE te_mve_words te_mve_finished(const int32_t *scale, te_mve_words sums, te_mve_words low,
-                                       te_mve_words high, int32_t stepped, int32_t away)
+/* How many of `cells` from `origin` on lie before an axis of `size`, and how many on it. */
+static inline int32_t te_mve_clip(int32_t origin, int32_t cells, int32_t size, int32_t *on)
+{
+    const int32_t first = -origin < 0 ? 0 : -origin < cells ? -origin : cells;
+    const int32_t last = size - origin < first ? first : size - origin < cells ? size - origin : cells;
+    *on = last - first;
+    return first;
+}
+
+/* A layer's numbers for four channels, and its clamp. */
+typedef struct {
+    te_mve_words step;
+    te_mve_words bias;
+    te_mve_words mantissa;
+    te_mve_words rounding;
+    te_mve_words shift;
+    te_mve_words low;
+    te_mve_words high;
+} te_mve_numbers;
+
+TE_INLINE te_mve_numbers te_mve_numbers_of(const int32_t *scale, const te_activation *activation,
+                                           int32_t stepped)
+{
+    te_mve_numbers numbers;
+    numbers.mantissa = te_mve_load_words(scale + TE_MVE_MANTISSA);
+    numbers.rounding = te_mve_load_words(scale + TE_MVE_ROUNDING);
+    numbers.shift = te_mve_load_words(scale + TE_MVE_SHIFT);
+    numbers.low = te_mve_all(activation->clamp_min);
+    numbers.high = te_mve_all(activation->clamp_max);
+    numbers.step = te_mve_load_words(scale + (stepped ? TE_MVE_STEP : 0));
+    numbers.bias = te_mve_load_words(scale + (stepped ? TE_MVE_BIAS : 0));
+    return numbers;
+}
+
+/* What the sums of four channels become. `away`: whether negative halves are rounded away from zero, where
+ * the clamp shows that. */
+TE_INLINE te_mve_words te_mve_finished(const te_mve_numbers *numbers, te_mve_words sums,
+                                       int32_t stepped, int32_t away)
 {
     if (stepped) {
-        sums = te_mve_mul(sums, te_mve_load_words(scale + TE_MVE_STEP));
-        sums = te_mve_add(sums, te_mve_load_words(scale + TE_MVE_BIAS));
+        sums = te_mve_add(te_mve_mul(sums, numbers->step), numbers->bias);
     }
-    const te_mve_words shift = te_mve_load_words(scale + TE_MVE_SHIFT);
-    te_mve_words value = te_mve_high_mul(sums, te_mve_load_words(scale + TE_MVE_MANTISSA));
+    te_mve_words value = te_mve_high_mul(sums, numbers->mantissa);
     if (away) {
-        value = te_mve_add(value, te_mve_both_negative(value, shift));
+        value = te_mve_add(value, te_mve_both_negative(value, numbers->shift));
     }
-    value = te_mve_add(value, te_mve_load_words(scale + TE_MVE_ROUNDING));
-    return te_mve_clamp(te_mve_shift_right(value, shift), low, high);
+    value = te_mve_shift_right(te_mve_add(value, numbers->rounding), numbers->shift);
+    return te_mve_clamp(value, numbers->low, numbers->high);
+}
+
+static inline int32_t te_mve_away(const te_activation *activation)
+{
+    return activation->clamp_min < activation->output_offset;
 }
 
 #endif

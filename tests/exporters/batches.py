@@ -25,11 +25,17 @@ class Case:
         operator: its tensors are named by ``joined``.
         shape: of its input.
         zero_points: of input and output; cases of one graph share them.
+        constant: the second input.
+        constant_scale: its scale.
+        between: the scale of the output, which then is requantized.
     """
 
     operator: ops.Operator
     shape: tuple[int, ...]
     zero_points: tuple[int, int]
+    constant: NDArray[np.int8] | None = None
+    constant_scale: float = SCALE
+    between: float | None = None
 
 
 def joined(cases: Sequence[Case]) -> Graph:
@@ -38,6 +44,7 @@ def joined(cases: Sequence[Case]) -> Graph:
     source, target = (Quantization(SCALE, point) for point in zero_points)
     tensors: dict[str, Tensor] = {}
     operators: list[ops.Operator] = []
+    constants: dict[str, NDArray[np.int8]] = {}
 
     def add(tensor: Tensor) -> str:
         tensors[tensor.name] = tensor
@@ -60,11 +67,23 @@ def joined(cases: Sequence[Case]) -> Graph:
         )
         at += size
         before = flat(cut, (size,), case.shape, source)
+        inputs: tuple[str, ...] = (before,)
+        shapes = [case.shape]
+        if case.constant is not None:
+            other = Quantization(case.constant_scale, -zero_points[0] // 2)
+            inputs = (before, add(Tensor(f"{index} constant", case.constant.shape, other)))
+            constants[inputs[1]] = case.constant
+            shapes.append(case.constant.shape)
         arguments = {**vars(case.operator), "name": f"{index}", "output": f"{index} out"}
-        operator = type(case.operator)(**{**arguments, "inputs": (before,)})
+        operator = type(case.operator)(**{**arguments, "inputs": inputs})
         operators.append(operator)
-        shape = operator.output_shape([case.shape])
-        end = add(Tensor(operator.output, shape, target))
+        shape = operator.output_shape(shapes)
+        own = target if case.between is None else Quantization(case.between, target.zero_point)
+        end = add(Tensor(operator.output, shape, own))
+        if case.between is not None:
+            last = add(Tensor(f"{end} again", shape, target))
+            operators.append(ops.Requantize(name=last, inputs=(end,), output=last))
+            end = last
         ends.append(flat(end, shape, (int(np.prod(shape)),), target))
     level = 0
     while len(ends) > 1:
@@ -80,7 +99,7 @@ def joined(cases: Sequence[Case]) -> Graph:
             )
             ends.append(whole)
         level += 1
-    return Graph("joined", tensors, tuple(operators), "in", ends[0])
+    return Graph("joined", tensors, tuple(operators), "in", ends[0], constants=constants)
 
 
 def samples_for(graph: Graph, count: int = 5) -> NDArray[np.int8]:

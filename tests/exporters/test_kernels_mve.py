@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import require
 from tests.draws import draws
-from tests.exporters.batches import Case, joined, samples_for
+from tests.exporters.batches import SCALE, Case, joined, samples_for
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -35,7 +35,14 @@ BOARD = load_board("mps3-an547")
 ZERO_POINTS = ((-128, -128), (13, -5), (127, 3), (0, -128))
 KERNELS: dict[type[ops.Operator], str] = {
     ops.Conv2D: "te_conv2d_mve_s8",
+    ops.DepthwiseConv2D: "te_depthwise_conv2d_mve_s8",
     ops.FullyConnected: "te_fully_connected_mve_s8",
+    ops.Add: "te_add_mve_s8",
+    ops.Sub: "te_add_mve_s8",
+    ops.AveragePool2D: "te_average_pool2d_mve_s8",
+    ops.MaxPool2D: "te_max_pool2d_mve_s8",
+    ops.Mean: "te_mean_mve_s8",
+    ops.Requantize: "te_requantize_mve_s8",
 }
 
 Codes = NDArray[np.integer[Any]]
@@ -116,6 +123,10 @@ def random_case(seed: int, zero_points: tuple[int, int]) -> Case:
     if random.random() < 0.3:
         shape = (*shape[:2], int(random.choice([16, 32, 64])))
     window = random_window(random, shape)
+    if seed % 3 == 1:
+        rest["steps"] = random_steps(random, shape[2], bits)
+        codes = random_codes(random, (shape[2], *window.pop("size")), bits)
+        return weighted(ops.DepthwiseConv2D, shape, codes, bits, zero_points, **window, **rest)
     codes = random_codes(random, (out, *window.pop("size"), shape[2]), bits)
     return weighted(ops.Conv2D, shape, codes, bits, zero_points, **window, **rest)
 
@@ -143,6 +154,32 @@ def remainders(bits: int) -> list[Case]:
     return cases
 
 
+def depthwise() -> list[Case]:
+    """Every number of channels up to a vector and more, every number of columns up to two fours."""
+    random = np.random.default_rng(0)
+    cases = []
+    for channels in range(1, 20):
+        codes = random_codes(random, (channels, 3, 3), (1, 2, 4, 8)[channels % 4])
+        shape, bits = (3, channels % 8 + 1, channels), (1, 2, 4, 8)[channels % 4]
+        stride = (channels % 2 + 1, channels // 2 % 3 + 1)
+        window: dict[str, Any] = {"stride": stride, "padding": (1, 1, 1, 1)}
+        cases.append(weighted(ops.DepthwiseConv2D, shape, codes, bits, (127, 3), **window))
+    return cases
+
+
+def smallest() -> list[Case]:
+    """Ternary weights in the fewest bits: five to a byte, or by prefixes where most are zero."""
+    random = np.random.default_rng(7)
+    cases = remainders(2)
+    for share in (0.0, 0.5, 0.9):
+        for shape in ((7, 3, 3, 19), (21, 2, 3)):
+            codes = np.where(random.random(shape) < share, 0, random_codes(random, shape, 2))
+            kind = ops.Conv2D if len(shape) == 4 else ops.DepthwiseConv2D
+            source = (4, 9, shape[3] if len(shape) == 4 else shape[0])
+            cases.append(weighted(kind, source, codes, 2, (13, -5)))
+    return cases
+
+
 def extremes() -> list[Case]:
     """Sums that are as large as they get, of either sign."""
     options: dict[str, Any] = {"zero_points": (0, -128), "extreme": True}
@@ -154,13 +191,51 @@ def extremes() -> list[Case]:
             codes = np.full((3, 3, 3, 67), value)
             window = {**options, "padding": (1, 1, 1, 1)}
             cases.append(weighted(ops.Conv2D, (4, 5, 67), codes, bits, **window))
+            codes = np.full((18, 9, 3), value)
+            cases.append(weighted(ops.DepthwiseConv2D, (10, 9, 18), codes, bits, **window))
+    return cases
+
+
+SMALLEST = "smallest"
+VALUES = np.arange(-128, 128, dtype=np.int8)
+CONSTANT_SCALES = (0.03, SCALE, 0.08, 4e-3, 1.1e-2, 0.049999997, 0.2)
+
+
+def plain() -> list[Case]:
+    """Single elements and windows: every value, and counts that are no multiple of a vector."""
+    same: dict[str, Any] = {"name": "", "inputs": ("",), "output": ""}
+    cases = []
+    for index, scale in enumerate(CONSTANT_SCALES):
+        for kind in (ops.Add, ops.Sub):
+            clamp = ops.FULL_RANGE if index % 3 else (-100, 50)
+            operator = kind(**same, clamp=clamp)
+            other = VALUES[:: index + 16]
+            constant = np.repeat(other, 61).reshape(len(other), 61, 1)
+            shape: tuple[int, ...] = constant.shape
+            if index == 5:  # one row a cell
+                constant, shape = np.arange(-3, 4, dtype=np.int8).reshape(1, 1, 7), (5, 4, 7)
+            cases.append(Case(operator, shape, (13, 13), constant, scale))
+    for index, between in enumerate((0.05, 0.0123, 0.4, 0.001, 0.0500001)):
+        own = ops.Requantize(**same, clamp=(-128, 127) if index % 2 else (-90, 99))
+        cases.append(Case(own, (253 + index,), (13, 13), between=between))
+    for index, channels in enumerate((1, 3, 4, 16, 19, 37)):
+        kernel, stride = (3, 2 + index % 2), (2, 1)
+        padding = ops.same_padding((6, 7), kernel, stride)
+        for pool in (ops.AveragePool2D, ops.MaxPool2D):
+            own_clamp = ops.FULL_RANGE if index % 2 else (-90, 99)
+            window = pool(**same, kernel=kernel, stride=stride, padding=padding, clamp=own_clamp)
+            cases.append(Case(window, (6, 7, channels), (13, 13)))
+        cases.append(Case(ops.Mean(**same), (5, 3 * index + 1, channels), (13, 13)))
     return cases
 
 
 BATCHES: dict[str, Callable[[], list[Case]]] = {
     **{f"random {n}": functools.partial(random_batch, n) for n in range(len(ZERO_POINTS))},
     **{f"remainders, {bits} bits": functools.partial(remainders, bits) for bits in (1, 2, 4, 8)},
+    "depthwise": depthwise,
+    SMALLEST: smallest,
     "extremes": extremes,
+    "plain": plain,
 }
 
 
@@ -184,7 +259,8 @@ class Batch:
         """The first layer whose output differs, or nothing."""
         at = 0
         for index, case in enumerate(self.cases):
-            end = at + int(np.prod(case.operator.output_shape([case.shape])))
+            output = self.model.graph.tensors[f"{index} out"]
+            end = at + output.size
             if not np.array_equal(found[:, at:end], self.expected[:, at:end]):
                 return f"{index}: {case.operator}"
             at = end
@@ -195,7 +271,7 @@ class Batch:
 def batch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Batch:
     """Each layer has the kernel that it has to get."""
     cases = BATCHES[request.param]()
-    options = CodeOptions("cortex-m55", "fastest")
+    options = CodeOptions("cortex-m55", "size" if request.param == SMALLEST else "fastest")
     folder = tmp_path_factory.mktemp("batch")
     model = write_converted(joined(cases), folder / "model", "test", options=options)
     rows = {row["name"]: row["kernel"] for row in model.manifest["layers"]}
@@ -216,6 +292,15 @@ def test_vectors_are_bit_exact(batch: Batch, compiler: CompilerName) -> None:
     require(available_emulators(BOARD), "qemu")
     with emulated_device(batch.model, BOARD, "qemu", compiler) as emulated:
         assert not batch.difference(emulated.device.run(batch.samples).logits)
+
+
+def test_smallest_weights_take_as_few_bits_as_promised(tmp_path: Path) -> None:
+    codes = random_codes(np.random.default_rng(0), (32, 3, 3, 64), 2)
+    case = weighted(ops.Conv2D, (8, 8, 64), codes, 2, (13, -5))
+    for optimize, bits in (("speed", 2), ("size", 1.62)):
+        options = CodeOptions("cortex-m55", optimize)  # type: ignore[arg-type]
+        model = write_converted(joined([case]), tmp_path / optimize, "test", options=options)
+        assert model.weight_bytes * 8 <= bits * codes.size + 8
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

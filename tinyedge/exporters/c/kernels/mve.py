@@ -6,12 +6,14 @@ Sums have 32 bits, so nothing has to be proved of the weights.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.exporters.c.kernels import layers
 from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Fields, Kernel
+from tinyedge.exporters.c.packing import densest
 from tinyedge.graph import operators as ops
 from tinyedge.graph.tensors import Tensor
 
@@ -19,12 +21,20 @@ COLUMNS = 16
 """Of a step, which a vector holds."""
 CHANNELS = 4
 """Output channels that are multiplied at once."""
-_CELLS = 2
-"""Output cells of a convolution likewise."""
+_CELLS = 4
+"""Output cells of a convolution for which four channels' numbers are loaded once."""
 _EXPANDED_CELLS = 16
 """The most for which packed weights are expanded once."""
 _EXPANDED_BYTES = 6144
-"""Of scratch that the columns of more than four cells may take."""
+"""Of scratch that the columns of more cells may take."""
+
+_UNPACKED = 64
+"""Weights that are unpacked at once."""
+
+_DIGITS = 5
+_TERNARY = 2
+_FULL_BITS = 8
+_PREFIX = "ternary_prefix"
 
 Steps = NDArray[np.int64]
 """Weights (four channels, steps, CHANNELS, COLUMNS)."""
@@ -61,6 +71,17 @@ def pack_binary(steps: Steps) -> NDArray[np.uint8]:
     bits = (steps < 0).astype(np.int64).reshape(-1, 4, COLUMNS // 2, 2)
     places = 7 - np.arange(4)[:, np.newaxis, np.newaxis] - 4 * np.arange(2)
     packed: NDArray[np.uint8] = (bits << places).sum(axis=(1, 3)).astype(np.uint8).ravel()
+    return packed
+
+
+def pack_ternary_base3(steps: Steps) -> NDArray[np.uint8]:
+    """Of 80 weights, five of 16 each share a byte: a fraction whose digits they are, in 256ths."""
+    planes = steps.reshape(-1, COLUMNS) + 1
+    filled = np.zeros((-(-len(planes) // _DIGITS) * _DIGITS, COLUMNS), dtype=np.int64)
+    filled[: len(planes)] = planes
+    powers = 3 ** np.arange(_DIGITS - 1, -1, -1)
+    values = (filled.reshape(-1, _DIGITS, COLUMNS) * powers[:, np.newaxis]).sum(axis=1)
+    packed: NDArray[np.uint8] = (-(-values * 256 // 3**_DIGITS)).astype(np.uint8).ravel()
     return packed
 
 
@@ -112,11 +133,11 @@ def conv2d(
         bool(channels % COLUMNS) or (height, width) != (1, 1) or any(map(bool, operator.padding))
     )
     cells = _CELLS
-    if bits < 8:
-        count = output.shape[0] * output.shape[1]
+    if bits < _FULL_BITS:
         most = _EXPANDED_BYTES // (steps * COLUMNS) if gathered else _EXPANDED_CELLS
-        even = -(-count // _CELLS) * _CELLS
-        cells = min(_EXPANDED_CELLS, even, max(4, most // _CELLS * _CELLS))
+        cells = min(_EXPANDED_CELLS, max(_CELLS, most // 2 * 2))
+    count = output.shape[0] * output.shape[1]
+    cells = min(cells, -(-count // 2) * 2)
     scratch = cells * steps * COLUMNS if gathered else 0
     return _kernel(
         "te_conv2d_mve",
@@ -162,6 +183,121 @@ def fully_connected(
     )
 
 
+def depthwise_conv2d(
+    operator: ops.DepthwiseConv2D,
+    source: Tensor,
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel | None:
+    """The kernel for one output channel to an input channel, or None where it does not apply."""
+    channels, height, width = operator.weights.codes.shape
+    found = _scale(operator, source, output)
+    if (
+        not options.features.mve
+        or channels != source.shape[2]
+        or operator.dilation != (1, 1)
+        or found is None
+    ):
+        return None
+    scale, stepped = found
+    blocks = -(-channels // COLUMNS)
+    padded = np.zeros((blocks * COLUMNS, height, width), dtype=np.int64)
+    padded[:channels] = operator.weights.codes
+    weights = padded.reshape(blocks, COLUMNS, height, width).transpose(0, 2, 3, 1).ravel()
+    columns = (output.shape[1] - 1) * operator.stride[1] + width
+    scratch = height * blocks * columns * COLUMNS
+    if operator.weights.bits < _FULL_BITS:
+        weights = np.concatenate([weights, np.zeros(-weights.size % _UNPACKED, dtype=np.int64)])
+        scratch += weights.size
+    packed = _packed(operator, weights, options)
+    description = f"channels in blocks of {COLUMNS}, {operator.weights.bits} bits"
+    return Kernel(
+        "te_depthwise_conv2d_mve_s8",
+        "te_depthwise_mve",
+        {
+            "input": layers.shape(source),
+            "output": layers.shape(output),
+            "window": layers.window(operator, (height, width), (1, 1)),
+            "activation": layers.activation(source, output, operator.clamp),
+            "packed": f"{identifier}_weights",
+            "unpack": packed.unpack or "0",
+            "scale": f"{identifier}_scale",
+            "stepped": int(stepped),
+            "columns": columns,
+        },
+        (layers.packed_array(operator, packed.weights, description), scale),
+        packed.name,
+        scratch,
+        (layers.row_lead(operator, height, source.shape, output.shape),),
+        "te_depthwise_conv2d_mve_s8.h",
+        (f"{packed.unpack}.c",) if packed.unpack else (),
+    )
+
+
+_PLAIN = {
+    "te_add_s8": "te_add_mve_s8",
+    "te_requantize_s8": "te_requantize_mve_s8",
+    "te_mean_s8": "te_mean_mve_s8",
+    "te_average_pool2d_s8": "te_average_pool2d_mve_s8",
+    "te_max_pool2d_s8": "te_max_pool2d_mve_s8",
+}
+"""Plain kernels, and those that take what these take."""
+_HALF = (2**30, 0)
+"""Mantissa and shift of one half."""
+
+
+def plain(kernel: Kernel, operator: ops.Operator, inputs: list[Tensor], output: Tensor) -> Kernel:
+    """The vectors' kernel in place of a plain one, or that one where there is none.
+
+    Args:
+        kernel: the plain one.
+        operator: that it computes.
+        inputs: of the operator.
+        output: of the operator.
+    """
+    if kernel.function not in _PLAIN:
+        return kernel
+    if isinstance(operator, ops.Add):
+        first, second, (_, shift) = operator.multipliers(inputs, output)
+        axes = operator.axes([tensor.shape for tensor in inputs])
+        if (
+            _HALF not in (first, second)
+            or not -layers.LARGEST_RIGHT_SHIFT <= shift < 0
+            or any(axes[-1][1])
+        ):
+            return kernel
+    return replace(kernel, function=_PLAIN[kernel.function], header="te_elementwise_mve.h")
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Weights as a kernel reads them.
+
+    Attributes:
+        name: of the packing.
+        weights: packed.
+        unpack: the function in C that reads them; none for int8.
+    """
+
+    name: str
+    weights: NDArray[np.uint8]
+    unpack: str
+
+
+def _packed(operator: ops.Weighted, codes: Steps, options: CodeOptions) -> _Packed:
+    """Codes in the order of a kernel, packed; the fewest bits where size matters most."""
+    bits = operator.weights.bits
+    if bits == _TERNARY and options.optimize == "size":
+        flat = codes.ravel().astype(np.int8)
+        if (dense := densest(flat, bits)).name == _PREFIX:
+            return _Packed(_PREFIX, dense.pack(flat), dense.unpack)
+        name = "ternary_base3_mve"
+        return _Packed(name, pack_ternary_base3(codes), f"te_unpack_{name}")
+    name, pack = _PACKINGS[bits]
+    return _Packed(name, pack(codes), "" if bits == _FULL_BITS else f"te_unpack_{name}")
+
+
 def _kernel(
     struct: str,
     operator: ops.Weighted,
@@ -177,22 +313,21 @@ def _kernel(
 ) -> Kernel | None:
     """The kernel of a layer, by what is its own; None where it does not apply."""
     bits = operator.weights.bits
-    if not options.features.mve or (bits == 2 and options.optimize == "size"):
+    if not options.features.mve:
         return None
     found = _scale(operator, source, output)
     if found is None:
         return None
     scale, stepped = found
     steps = in_steps(operator.weights.codes.reshape(len(operator.bias), -1))
-    name, pack = _PACKINGS[bits]
-    unpack = "" if bits == 8 else f"te_unpack_{name}"
-    if unpack:
+    packed = _packed(operator, steps, options)
+    if packed.unpack:
         scratch += steps[0].size
     fields: Fields = {
         **shapes,
         "activation": layers.activation(source, output, operator.clamp),
         "packed": f"{identifier}_weights",
-        "unpack": unpack or "0",
+        "unpack": packed.unpack or "0",
         "scale": f"{identifier}_scale",
         "stepped": int(stepped),
         "steps": steps.shape[1],
@@ -203,10 +338,10 @@ def _kernel(
         f"{struct}_s8",
         struct,
         fields,
-        (layers.packed_array(operator, pack(steps), description), scale),
-        name,
+        (layers.packed_array(operator, packed.weights, description), scale),
+        packed.name,
         scratch,
         leads,
         f"{struct}_s8.h",
-        (dot, f"{unpack}.c") if unpack else (dot,),
+        (dot, f"{packed.unpack}.c") if packed.unpack else (dot,),
     )

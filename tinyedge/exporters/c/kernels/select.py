@@ -27,7 +27,7 @@ _CANDIDATES: dict[type[ops.Operator], tuple[Callable[..., Kernel | None], ...]] 
         dsp.fully_connected,
         patch.fully_connected,
     ),
-    ops.DepthwiseConv2D: (depthwise.depthwise_conv2d,),
+    ops.DepthwiseConv2D: (mve.depthwise_conv2d, depthwise.depthwise_conv2d),
 }
 """Fast kernels, the fastest first; what none computes is left to the plain ones."""
 
@@ -94,6 +94,8 @@ def _candidates(
                     if kernel := candidate(operator, inputs[0], output, identifier, options):
                         yield kernel
     if kernel := plain_kernel(operator, inputs, output, identifier, options):
+        if options.features.mve:
+            kernel = mve.plain(kernel, operator, inputs, output)
         yield kernel
 
 
