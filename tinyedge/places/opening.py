@@ -10,8 +10,8 @@ from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.devices import Fleet
 from tinyedge.evaluation.executors import Run
 from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.firmware.host_twin import HostTwin
 from tinyedge.firmware.project import kernel_note
-from tinyedge.firmware.twin import Twin
 from tinyedge.graph import reference
 from tinyedge.link.journal import Journal
 from tinyedge.places.devices import (
@@ -77,7 +77,7 @@ def open_place(
                 lambda x, done=None: Run(reference.run(model.graph, x, done)), about, dict
             )
         case "twin":
-            twin = Twin(model)
+            twin = HostTwin(model)
             yield OpenPlace(lambda x, done=None: Run(twin.run(x, done)), about, dict)
         case "tflite-micro":
             micro = Interpreter(model.tflite.read_bytes())

@@ -14,7 +14,7 @@ from tinyedge.evaluation.witnesses.witness import (
     Witness,
 )
 from tinyedge.exporters.converted import write_converted
-from tinyedge.firmware.twin import Twin
+from tinyedge.firmware.host_twin import HostTwin
 
 
 class TwinWitness(Witness):
@@ -24,7 +24,7 @@ class TwinWitness(Witness):
 
     def __init__(self, subject: Subject, folder: Path) -> None:
         super().__init__(subject)
-        self._twin = Twin(write_converted(subject.graph, folder, "tinyedge check"))
+        self._twin = HostTwin(write_converted(subject.graph, folder, "tinyedge check"))
 
     def shows(self) -> list[str]:
         return [self.graph.output]
