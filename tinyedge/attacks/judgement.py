@@ -377,7 +377,7 @@ def _sweep(
             iterations=iterations,
             restarts=1,
         )
-        crafted = crafter.with_settings(tried).craft("pgd", clean.inputs, clean.labels)
+        crafted = crafter.with_settings(tried).craft("pgd", clean.inputs, clean.labels).inputs
         found: NDArray[np.bool_] = verdicts(model.logits(crafted)) == clean.labels
         return found
 

@@ -11,6 +11,7 @@ from tinyedge.cli.options import (
     PATH,
     Command,
     board_option,
+    cluster_options,
     discard_option,
     line_options,
     toolchain_options,
@@ -60,6 +61,7 @@ def oracle_options(command: Command) -> Command:
             metavar="MODEL",
             help="Float model or run whose logits are added to the suites of a converted model.",
         ),
+        cluster_options,
     )
     for decorate in reversed(decorators):
         command = decorate(command)

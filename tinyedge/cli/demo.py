@@ -95,7 +95,7 @@ def command(
     output.remark(f"building for {board.title}")
     firmware = build_firmware(model, board, compiler)
     spec = PlaceSpec("emulator", board, emulator=emulator, firmware=firmware)
-    with open_place(model, spec) as (execute, place, finish):
+    with open_place(model, spec) as (execute, place, finish, _):
         results = []
         for suite in suites:
             with output.progress(f"{suite.name} on {place['emulator']}", len(suite.labels)) as bar:

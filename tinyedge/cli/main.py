@@ -37,6 +37,7 @@ SECTIONS = {
     "First steps": ("demo", "doctor"),
     "From a model to a board": ("convert", "check", "build", "flash", "export", "emulate"),
     "Samples and results": ("run", "attack", "report"),
+    "Claims": ("gate", "bundle", "verify"),
     "Memory": ("footprint", "arena", "resources"),
     "Training": ("train", "quantize"),
     "Boards and ports": ("boards", "devices", "monitor"),

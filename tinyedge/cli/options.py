@@ -152,6 +152,27 @@ def link_options(command: Command) -> Command:
     return command
 
 
+def cluster_options(command: Command) -> Command:
+    """--cluster and --chunks."""
+    for decorate in (
+        click.option(
+            "--chunks",
+            type=PATH,
+            metavar="DIR",
+            help="Where finished chunks of a cluster's work are kept, so that none is computed "
+            "twice. Default: ~/.cache/tinyedge/chunks.",
+        ),
+        click.option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Compute on local:N workers of this machine, or on those of the Dask scheduler at "
+            "tcp://HOST:PORT. Default: in this process.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 def data_option(
     name: str, explanation: str, *, multiple: bool = False
 ) -> Callable[[Command], Command]:
