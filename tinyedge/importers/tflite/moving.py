@@ -42,6 +42,9 @@ def _transpose(builder: Builder, operator: TfliteOperator) -> None:
     order = [axis_of(operator, int(axis), rank) for axis in constant_numbers(operator, 1).ravel()]
     if sorted(order) != list(range(-1, rank - 1)):
         raise ModelError(f"{operator}: axes {[axis + 1 for axis in order]} of {rank}")
+    moved = tuple((1, *source.shape)[axis + 1] for axis in order)
+    if operator.outputs[0].shape != moved:
+        raise ModelError(f"{operator}: gives {moved}, its output is {operator.outputs[0]}")
     axes = tuple(axis for axis in order if axis >= 0)
     shape = tuple(source.shape[axis] for axis in axes)
     ordered = [axis for axis in axes if source.shape[axis] > 1]
