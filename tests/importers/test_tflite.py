@@ -238,7 +238,10 @@ REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "scales": ("scale", lambda tree: _rescale(tree, [0.0])),
     "infinite scale": ("scale", lambda tree: _rescale(tree, [float("inf")])),
     "zero point": ("zero point", _weights_zero_point),
-    "two inputs": ("2 inputs", lambda tree: tree.subgraphs[0].inputs.append(3)),
+    "a constant as input": (
+        "a constant that is an input",
+        lambda tree: tree.subgraphs[0].inputs.append(3),
+    ),
     "depth multiplier": ("depth multiplier 2", _depth_multiplier),
     "dilation": ("a window of", _dilation),
     "zero points": ("1 scales, 0 zero points", _no_zero_points),

@@ -212,6 +212,17 @@ class Builder:
             self.constants[name] = given.values.reshape(shape)
         return self.tensors[self._constant_names[key]]
 
+    @staticmethod
+    def expect(operator: TfliteOperator, shape: Sequence[int]) -> None:
+        """Raises ModelError where the file's output has another shape, batch included.
+
+        TFLite-Micro takes it by that shape, and would give other bytes or none.
+        """
+        if operator.outputs[0].shape != tuple(shape):
+            raise ModelError(
+                f"{operator}: gives {tuple(shape)}, its output is {operator.outputs[0]}"
+            )
+
     def finish(
         self,
         operator: TfliteOperator,

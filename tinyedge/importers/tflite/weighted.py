@@ -203,20 +203,23 @@ handles("DEPTHWISE_CONV_2D")(
 def _batch_matmul(builder: Builder, operator: TfliteOperator) -> None:
     """Matrix products of two activations, or of one and a constant, in groups."""
     options = options_of(operator, "BatchMatMulOptions")
-    groups: list[ops.Shape] = []
+    leads: list[ops.Shape] = []
     names: list[str] = []
     for position, given in enumerate(operator.inputs):
         if given is None or not 2 <= len(given.shape) <= _MOST_MATRIX_AXES:
             raise ModelError(f"{operator}: input {position}, {given}, needs 2 to 5 axes")
         lead = given.shape[:-2]
-        groups.append(tuple(size for size in lead if size > 1))
+        leads.append((1,) * (_MOST_MATRIX_AXES - 2 - len(lead)) + lead)
         shape = (math.prod(lead), *given.shape[-2:])
         names.append(builder.operand(operator, position, strip=True, shape=shape).name)
-    if len(names) != 2 or (all(groups) and groups[0] != groups[1]):
-        raise ModelError(f"{operator}: groups of {' and '.join(map(str, groups))}")
+    if len(names) != 2 or (leads[0] != leads[1] and 1 not in map(math.prod, leads)):
+        raise ModelError(f"{operator}: groups of {' and '.join(map(str, leads))}")
     transposed = (int(options.AdjX()), int(options.AdjY()))
     product = ops.MatMul(name=str(operator), inputs=(), output="", transposed=transposed)
     shape = product.output_shape([builder.tensors[name].shape for name in names])
+    rank = max(len(given.shape) for given in operator.inputs if given)
+    lead = max(leads, key=math.prod)[_MOST_MATRIX_AXES - rank :]
+    builder.expect(operator, (*lead, *shape[1:]))
     builder.finish_reshaped(operator, shape, ops.MatMul, *names, transposed=transposed)
 
 
