@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.conftest import require
 from tests.docs import pages, parsing
 from tests.docs.pages import PAGES, ROOT, Block
 from tests.docs.session import Session
@@ -48,6 +50,17 @@ def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)  # noqa: S102 - of our own documentation
     assert names["report"]
+
+
+@pytest.mark.needs_tool
+@pytest.mark.usefixtures("workplace")
+def test_the_program_with_two_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    require([shutil.which("cmake")] if shutil.which("cmake") else [], "cmake")
+    folder = shutil.copytree(ROOT / "examples" / "two_models", Path("examples") / "two_models")
+    monkeypatch.chdir(folder)
+    session = Session()
+    for each in pages.blocks(ROOT / "examples" / "two_models" / "README.md"):
+        session.follow(dataclasses.replace(each, needs=None))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
