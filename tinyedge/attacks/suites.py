@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -90,8 +91,10 @@ class Means:
         """Raises UsageError for an attack that is unknown, or needs what there is not."""
         for attack in attacks:
             if attack not in ATTACKS:
+                close = difflib.get_close_matches(attack, ATTACKS, n=1)
+                meant = f"did you mean '{close[0]}'? " if close else ""
                 raise UsageError(
-                    f"unknown attack '{attack}'", hint=f"known: all, {', '.join(ATTACKS)}"
+                    f"unknown attack '{attack}'", hint=f"{meant}known: all, {', '.join(ATTACKS)}"
                 )
             if lack := self.lack(attack):
                 raise lack
