@@ -150,7 +150,8 @@ TE_WINDOWS(sum_four_apart, 4, 2)
 /* How the columns of an output row are computed: `times` so many of them together, then the others. */
 typedef struct {
     te_sum_windows sum;
-    int32_t count;
+    int32_t sums;    /* that these are */
+    int32_t advance; /* bytes in a row of the ring */
     int32_t times;
 } te_part;
 
@@ -176,10 +177,12 @@ static void plan(te_part *parts, int32_t columns, int32_t stride)
         other = 1;
     }
     parts[0].sum = sums[most];
-    parts[0].count = most;
+    parts[0].sums = most * TE_MVE_LANES;
+    parts[0].advance = most * stride * TE_MVE_BYTES;
     parts[0].times = columns / most;
     parts[1].sum = sums[other];
-    parts[1].count = other;
+    parts[1].sums = other * TE_MVE_LANES;
+    parts[1].advance = other * stride * TE_MVE_BYTES;
     parts[1].times = other > 0 ? rest / other : 0;
 }
 
@@ -190,7 +193,6 @@ TE_INLINE void convolve(const te_depthwise_mve *layer, te_windows *windows, cons
     const te_mve_numbers numbers =
         te_mve_numbers_of(windows->start, &layer->activation, stepped);
     const int32_t channels = layer->input.channels;
-    const int32_t stride = layer->window.stride_width;
     int32_t sums[ABREAST * TE_MVE_LANES];
     int32_t times = part->times;
     for (;;) {
@@ -201,10 +203,9 @@ TE_INLINE void convolve(const te_depthwise_mve *layer, te_windows *windows, cons
             }
         }
         times--;
-        const int32_t count = part->count;
         part->sum(windows, sums);
-        windows->cell += count * stride * TE_MVE_BYTES;
-        const int32_t *behind = sums + count * TE_MVE_LANES;
+        windows->cell += part->advance;
+        const int32_t *behind = sums + part->sums;
         if (here >= TE_MVE_LANES) {
             for (const int32_t *own = sums; own != behind; own += TE_MVE_LANES) {
                 const te_mve_words found = te_mve_load_words(own);
