@@ -16,7 +16,8 @@ static TE_NOINLINE void average(const te_pool2d *layer, const int8_t *cell, int3
         int32_t sums[CHANNELS];
         te_mve_sum_cells(cell, left, rows, columns, channels, layer->input.width, sums);
         int32_t *sum = sums;
-        for (int32_t here = left; here > 0 && sum != sums + CHANNELS; here -= TE_MVE_LANES) {
+        int32_t here = left < CHANNELS ? left : CHANNELS;
+        for (; here > 0; here -= TE_MVE_LANES) {
             /* round(sum / count), halves away from zero. */
             te_mve_words found = te_mve_load_words(sum);
             const te_mve_words signs = te_mve_both_negative(found, found);
