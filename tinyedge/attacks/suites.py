@@ -198,12 +198,14 @@ def craft_oracle_suites(
         LinkError: the oracle is a device and does not answer.
     """
     means.check(attacks)
-    from tinyedge.attacks.classifier import FloatModel
     from tinyedge.attacks.oracle_craft import OracleCrafter
 
     surrogate = _surrogate(means, oracle, settings)
-    other = FloatModel(float_model) if float_model else None
-    if other and float_model:
+    other = None
+    if float_model:
+        from tinyedge.attacks.classifier import FloatModel  # loads TensorFlow
+
+        other = FloatModel(float_model)
         _check_alike(other, oracle, float_model)
     clean = _fitting(clean, oracle, settings)
     crafter = OracleCrafter(oracle, settings, surrogate, _transferred(means, clean))
@@ -283,11 +285,11 @@ def _assignments(variants: Sequence[tuple[str, str, Crafter]], count: int) -> li
 
 def _surrogate(means: Means, model: Answering, settings: AttackSettings) -> Crafter | None:
     """Attacks on the surrogate, if there is one; raises UsageError where it does not fit."""
+    if not means.surrogate:
+        return None
     from tinyedge.attacks.classifier import FloatModel
     from tinyedge.attacks.float_craft import FloatCrafter
 
-    if not means.surrogate:
-        return None
     surrogate = FloatModel(means.surrogate)
     _check_alike(surrogate, model, means.surrogate)
     return FloatCrafter(surrogate, settings)
