@@ -12,7 +12,9 @@ from tinyedge.cli.output import Output
 
 
 @click.command("monitor")
-@click.option("-p", "--port", metavar="PORT", help="Serial port, or socket://HOST:PORT.")
+@click.option(
+    "-p", "--port", metavar="PORT", help="Serial port, rfc2217://HOST:PORT or socket://HOST:PORT."
+)
 @board_option()
 @click.option(
     "--baud", type=click.IntRange(1), help="Bits per second. Default: the board's, else 115200."
