@@ -159,11 +159,11 @@ class _Rfc2217Line:
     def read(self, timeout_s: float) -> bytes:
         deadline = time.monotonic() + timeout_s
         while True:
-            first: bytes = self._serial.read(1)
-            if first:
-                return first + self._serial.read(self._serial.in_waiting)
-            if time.monotonic() >= deadline:
-                return first
+            received: bytes = self._serial.read(1)
+            if received:
+                received += self._serial.read(self._serial.in_waiting)
+            if received or time.monotonic() >= deadline:
+                return received
 
     def write(self, data: bytes) -> None:
         self._serial.write(data)
