@@ -36,7 +36,7 @@ from tinyedge.errors import (
 SECTIONS = {
     "First steps": ("demo", "doctor"),
     "From a model to a board": ("convert", "check", "build", "flash", "export", "emulate"),
-    "Samples and results": ("run", "attack", "report"),
+    "Samples and results": ("run", "sweep", "attack", "report"),
     "Claims": ("gate", "bundle", "verify"),
     "Memory": ("footprint", "arena", "resources"),
     "Training": ("train", "quantize"),

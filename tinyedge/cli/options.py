@@ -144,8 +144,8 @@ def link_options(command: Command) -> Command:
             cls=ProjectOption,
             multiple=True,
             metavar="PORT",
-            help="Serial port of the board, or socket://HOST:PORT (with --on board). Several "
-            "boards share the samples.",
+            help="Serial port of the board, or one of another machine, rfc2217://HOST:PORT or "
+            "socket://HOST:PORT (with --on board). Several boards share the samples.",
         ),
     ):
         command = decorate(command)

@@ -177,7 +177,8 @@ def run(
             "--profile": profile,
             "--trace": trace,
             "--runtime tflm": runtime == "tflm",
-            "--on board": on == "board",
+            "--port": port,
+            "--baud": baud,
         },
     )
     whole("baud", baud, 1)
