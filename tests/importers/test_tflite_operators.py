@@ -498,6 +498,12 @@ def _crossed_groups(file: File) -> list[int]:
     return file.add("BATCH_MATMUL", [first, second], [(1, 2, 2, 6, 3)], options)
 
 
+def _other_axes_of_a_maximum(file: File) -> list[int]:
+    options = schema.MaximumMinimumOptionsT()
+    inputs = [file.input, file.constant(6)]
+    return file.add("MAXIMUM", inputs, [(1, 4, 4, 6, 1)], options)
+
+
 def _values_in_a_result(file: File) -> list[int]:
     (output,) = file.add("HARD_SWISH", [file.input], [(1, 4, 4, 6)], schema.HardSwishOptionsT())
     file.graph.tensors[output].buffer = file.graph.tensors[file.constant(1, 4, 4, 6)].buffer
@@ -514,6 +520,7 @@ def _values_in_a_result(file: File) -> list[int]:
         _other_blocks,
         _backwards_to_one,
         _crossed_groups,
+        _other_axes_of_a_maximum,
         _values_in_a_result,
     ],
 )
