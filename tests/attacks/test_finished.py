@@ -105,7 +105,9 @@ def test_an_interrupted_attack_goes_on_to_the_same_bytes(
     from tinyedge.commands import attack as command
 
     masking = {"believable": True, "findings": []}
-    monkeypatch.setattr(command, "judge", lambda *_: {"suites": [], "masking": masking})
+    judgement = {"believable": True, "findings": [], "cautions": []}
+    found = {"suites": [], "worst_cases": [], "judgement": judgement, "masking": masking}
+    monkeypatch.setattr(command, "judge", lambda *_: found)
     monkeypatch.setattr(FloatCrafter, "craft", timed)
     run_json(capsys, *attack, tmp_path / "whole.npz")
     assert not (tmp_path / "whole.npz.journal").exists()
