@@ -60,7 +60,8 @@ figures are the same on every run and machine. Cycles are modelled from what was
 of zero counts as one, and everything that an inference does is in it: padding, scaling,
 additions, means. Weights and inputs are random (seed 0, {samples} inputs, the first two all -128 and
 all 127); every output byte was compared with the numpy reference. Whole networks keep 8 bits in their
-first and last layer. No physical board was measured.
+first and last layer. No physical board was measured. What this machine's own kernels reach is told in
+[The host twin](twin.md#figures).
 
 ## Against TFLite-Micro with CMSIS-NN, Cortex-M4
 

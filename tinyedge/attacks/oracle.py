@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.attacks.environment import BlackBoxClassifierNeuralNetwork
 from tinyedge.attacks.journal import QueryJournal
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.settings import Norm
@@ -25,6 +24,10 @@ Int8 = NDArray[np.int8]
 
 _SENT_AT_ONCE = 32
 """Samples that a device is given before their answers go to the journal."""
+
+
+def _digests(samples: Int8) -> list[bytes]:
+    return [hashlib.blake2b(sample.tobytes(), digest_size=16).digest() for sample in samples]
 
 
 class BudgetReachedError(Exception):
@@ -43,7 +46,7 @@ class Search:
             L-infinity, whose attacks stay within epsilon, the one with the smallest margin. The
             origin as long as there is none.
         asked: queries.
-        sent: those that were not asked before in this run.
+        sent: those that were not asked before in this search.
         exhausted: whether the budget ended the attack.
     """
 
@@ -55,12 +58,16 @@ class Search:
     sent: int = 0
     exhausted: bool = False
     _lowest: float = math.inf
+    _known: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.best = self.origin
 
-    def note(self, inputs: Float32, logits: Float32) -> None:
-        """Takes in answers: inputs (n, *shape) and logits (n, classes)."""
+    def note(self, inputs: Float32, logits: Float32, digests: Sequence[bytes]) -> None:
+        """Takes in answers: inputs (n, *shape), logits (n, classes), what tells inputs apart."""
+        self.asked += len(inputs)
+        self.sent += len(set(digests) - self._known)
+        self._known.update(digests)
         cost = margins(logits, np.full(len(inputs), self.label))
         if self.norm == "L2":
             lengths = np.linalg.norm((inputs - self.origin).reshape(len(inputs), -1), axis=1)
@@ -70,8 +77,8 @@ class Search:
             self._lowest, self.best = float(cost[at]), inputs[at].copy()
 
 
-class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
-    """An executor as a black-box classifier of ART's: floats in, logits out, nothing else.
+class Oracle:
+    """An executor as attacks see a black box: floats in, logits out, nothing else.
 
     Inputs are clipped, and quantized as the device's host would; logits are dequantized. A model of
     one output shows two logits, see ``class_logits``. No input is sent twice.
@@ -84,6 +91,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         budget: queries that an attack has for a sample, repeated ones included.
         journal: keeps the answers.
         about: where the executor runs, for reports.
+        sent_at_once: samples that the executor is given before their answers go to the journal.
 
     Attributes:
         graph: of the converted model.
@@ -91,6 +99,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         shape: of an input.
         classes: number of logits, at least 2.
         quantization: of the inputs.
+        clip_values: range of the inputs.
         about: where it runs, and the model's hash.
         computed: inputs that the executor was sent; the journal answered the others.
     """
@@ -104,6 +113,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         budget: int | None = None,
         journal: QueryJournal | None = None,
         about: dict[str, Any] | None = None,
+        sent_at_once: int = _SENT_AT_ONCE,
     ) -> None:
         self.graph = graph
         self.execute = executor
@@ -111,15 +121,14 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         self._outputs = graph.output_tensor.size
         self.classes = max(self._outputs, 2)
         self.quantization = graph.input_tensor.quantization
-        super().__init__(
-            self.logits, self.shape, self.classes, channels_first=False, clip_values=clip
-        )
+        self.clip_values = clip
         self.budget = budget
         self.about = {**(about or {}), "model": graph.hash}
         self.computed = 0
         self._output = graph.output_tensor.quantization
         self._temperature = temperature
         self._journal = journal
+        self._sent_at_once = sent_at_once
         if journal:
             journal.check_logits(self._outputs)
         self._answers: dict[bytes, bytes] = {}
@@ -136,7 +145,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         finally:
             self._search = None
 
-    def predict(self, x: Any, batch_size: int = 128, **_: Any) -> Float32:  # noqa: ARG002
+    def predict(self, x: Any) -> Float32:
         """Logits divided by the temperature, float32 (n, classes), for an attack."""
         low, high = self.clip_values
         inputs = np.clip(np.asarray(x, dtype=np.float32), np.float32(low), np.float32(high))
@@ -146,11 +155,10 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         affordable = inputs[:left]
         logits = np.empty((0, self.classes), dtype=np.float32)
         if len(affordable):
-            known = len(self._answers)
-            logits = self.logits(affordable)
-            search.asked += len(affordable)
-            search.sent += len(self._answers) - known
-            search.note(affordable, logits)
+            samples = self.quantization.quantize(affordable)
+            digests = _digests(samples)
+            logits = self._answered(samples, digests)
+            search.note(affordable, logits, digests)
         if left < len(inputs):
             raise BudgetReachedError
         return logits / np.float32(self._temperature)
@@ -162,14 +170,16 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
             LinkError: the executor is a device and does not answer.
         """
         samples = self.quantization.quantize(inputs)
-        digests = [hashlib.blake2b(sample.tobytes(), digest_size=16).digest() for sample in samples]
+        return self._answered(samples, _digests(samples))
+
+    def _answered(self, samples: Int8, digests: Sequence[bytes]) -> Float32:
         unknown = {
             digest: index for index, digest in enumerate(digests) if digest not in self._answers
         }
         journalled = self._journal.answers if self._journal else {}
         missing = [digest for digest in unknown if digest not in journalled]
-        for start in range(0, len(missing), _SENT_AT_ONCE):
-            part = missing[start : start + _SENT_AT_ONCE]
+        for start in range(0, len(missing), self._sent_at_once):
+            part = missing[start : start + self._sent_at_once]
             run = self.execute(samples[[unknown[digest] for digest in part]])
             raw = [logits.tobytes() for logits in run.logits]
             if self._journal:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from tinyedge.firmware.observation import observed_layers, observing, twin_obser
 from tinyedge.firmware.seal import is_sealed, seal_of
 from tinyedge.graph.reference import as_sequences, leading_axes
 from tinyedge.templates import data_folder
-from tinyedge.toolchains.compilers import compile_shared_library, host_compiler
+from tinyedge.toolchains.compilers import Compiler, compile_shared_library, host_compiler
 
 _OBSERVER = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32)
 _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
@@ -43,11 +43,7 @@ class Twin:
         self._layers = observed_layers(model) if observe else []
         self._graph = model.graph
         self._output_shape = model.graph.output_tensor.shape
-        path = _build(model, observe=observe)
-        try:
-            self._library = ctypes.CDLL(str(path.resolve()))
-        except OSError as error:
-            raise ToolchainError(f"{path}: cannot be loaded: {error}") from error
+        self._library = _library(model, observe=observe).load(model.folder / "twin")
         for name in ("input", "output"):
             getattr(self._library, f"tinyedge_model_{name}").restype = ctypes.c_void_p
         self._library.tinyedge_model_invoke.restype = None
@@ -112,32 +108,84 @@ def twin_include_flags(model: ConvertedModel) -> list[str]:
     return [f"-I{model.folder}", f"-I{runtime}"]
 
 
-def _build(model: ConvertedModel, *, observe: bool) -> Path:
-    """Builds the library, under a name that its sources and compiler determine."""
-    compiler = observing(host_compiler()) if observe else host_compiler()
-    observer = [twin_observer()] if observe else []
-    digest = hashlib.sha256(" ".join([*compiler.command, compiler.version()]).encode())
-    headers = sorted((data_folder("firmware_templates") / "runtime").glob("*.h"))
-    for source in [*twin_sources(model), *observer, *headers, model.folder / "model.h"]:
-        content = source.read_bytes()
-        digest.update(f"\0{source.name}\0{len(content)}\0".encode() + content)
-    made_from = digest.hexdigest()
-    folder = model.folder / "twin"
-    library = folder / f"model-{made_from[:16]}{_SUFFIX}"
-    seal = library.with_suffix(".seal")
-    if not is_sealed(library, made_from, _read(seal)):
-        with folder_aside(folder) as aside:
-            # Beside the model's two files may lie others, which an #include would find.
-            alone = dataclasses.replace(model, folder=aside / "model")
-            alone.folder.mkdir()
-            for path, copy in zip(model.sources, alone.sources, strict=True):
-                copy.write_bytes(path.read_bytes())
-            built = aside / library.name
-            sources = [*twin_sources(alone), *observer]
-            compile_shared_library(compiler, sources, built, twin_include_flags(alone))
-            shutil.rmtree(alone.folder)
-            (aside / seal.name).write_text(seal_of(built, made_from), encoding="utf-8")
-    return library
+@dataclasses.dataclass(frozen=True)
+class Library:
+    """A shared library of this machine, kept in a model's folder.
+
+    Attributes:
+        name: of its file, before what its sources and compiler determine.
+        compiler: compiles it.
+        own: what it is compiled from that belongs to the model, by file name.
+        sources: the other C files.
+        headers: what all may include.
+        includes: the folders of those.
+        flags: further ones of the compiler.
+    """
+
+    name: str
+    compiler: Compiler
+    own: Mapping[str, bytes]
+    sources: Sequence[Path]
+    headers: Sequence[Path]
+    includes: Sequence[Path]
+    flags: tuple[str, ...] = ()
+
+    def build(self, folder: Path) -> Path:
+        """Builds it in a folder, unless it is there with this user's seal.
+
+        Raises:
+            ToolchainError: the compiler fails.
+        """
+        compiler = self.compiler
+        words = [*compiler.command, *self.flags, compiler.version()]
+        digest = hashlib.sha256(" ".join(words).encode())
+        contents = {path.name: path.read_bytes() for path in (*self.sources, *self.headers)}
+        for name, content in (contents | dict(self.own)).items():
+            digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+        made_from = digest.hexdigest()
+        library = folder / f"{self.name}-{made_from[:16]}{_SUFFIX}"
+        seal = library.with_suffix(".seal")
+        if not is_sealed(library, made_from, _read(seal)):
+            with folder_aside(folder) as aside:
+                # Beside the model's files may lie others, which an #include would find.
+                alone = aside / "model"
+                alone.mkdir()
+                for name, content in self.own.items():
+                    (alone / name).write_bytes(content)
+                built = aside / library.name
+                sources = [alone / name for name in self.own if name.endswith(".c")]
+                includes = [f"-I{path}" for path in (alone, *self.includes)]
+                flags = [*self.flags, *includes]
+                compile_shared_library(compiler, [*sources, *self.sources], built, flags)
+                shutil.rmtree(alone)
+                (aside / seal.name).write_text(seal_of(built, made_from), encoding="utf-8")
+        return library
+
+    def load(self, folder: Path) -> ctypes.CDLL:
+        """Builds and loads it.
+
+        Raises:
+            ToolchainError: the compiler fails, or this machine cannot load what it made.
+        """
+        path = self.build(folder)
+        try:
+            return ctypes.CDLL(str(path.resolve()))
+        except OSError as error:
+            raise ToolchainError(f"{path}: cannot be loaded: {error}") from error
+
+
+def _library(model: ConvertedModel, *, observe: bool) -> Library:
+    """The model's C code and the runtime."""
+    runtime = data_folder("firmware_templates") / "runtime"
+    _, *sources = twin_sources(model)
+    return Library(
+        "model",
+        observing(host_compiler()) if observe else host_compiler(),
+        {path.name: path.read_bytes() for path in model.sources},
+        [*sources, twin_observer()] if observe else sources,
+        sorted(runtime.glob("*.h")),
+        [runtime],
+    )
 
 
 def _read(seal: Path) -> str:

@@ -10,8 +10,8 @@ from tinyedge.evaluation.compare import Executor
 from tinyedge.evaluation.devices import Fleet
 from tinyedge.evaluation.executors import Run
 from tinyedge.exporters.converted import ConvertedModel
+from tinyedge.firmware.host_twin import HostTwin
 from tinyedge.firmware.project import kernel_note
-from tinyedge.firmware.twin import Twin
 from tinyedge.graph import reference
 from tinyedge.link.journal import Journal
 from tinyedge.places.devices import (
@@ -36,12 +36,14 @@ class OpenPlace(NamedTuple):
         about: what a record says of the place: ``on``, and of devices ``board``, ``emulator``,
             ``firmware``, ``compiler`` or ``port``.
         finish: gives what a record says of the place when all samples have run: of devices
-            ``memory`` and ``arena`` or ``stack_peak``, and ``link``.
+            ``memory`` and ``arena`` or ``stack_peak``, and ``link``; of a cluster ``cluster``.
+        host: runs the numpy reference, where that is not to be done in this process.
     """
 
     execute: Executor
     about: dict[str, Any]
     finish: Callable[[], dict[str, Any]]
+    host: Executor | None = None
 
 
 def _silent(_: str) -> None:
@@ -77,7 +79,7 @@ def open_place(
                 lambda x, done=None: Run(reference.run(model.graph, x, done)), about, dict
             )
         case "twin":
-            twin = Twin(model)
+            twin = HostTwin(model)
             yield OpenPlace(lambda x, done=None: Run(twin.run(x, done)), about, dict)
         case "tflite-micro":
             micro = Interpreter(model.tflite.read_bytes())

@@ -126,7 +126,7 @@ def _initializer(value: Any) -> str:
     return str(value)
 
 
-def _struct_initializer(fields: Fields) -> str:
+def struct_initializer(fields: Fields) -> str:
     """One member a line, nested structs on one line each."""
     lines = []
     for name, value in fields.items():
@@ -156,7 +156,7 @@ class _Layer:
     keeps: list[str]
 
 
-def _array(identifier: str, array: Array) -> tuple[str, str, str]:
+def array_definition(identifier: str, array: Array) -> tuple[str, str, str]:
     """(declaration, comment, values) of a constant array."""
     section = "TE_WEIGHTS " if array.weights else ""
     declaration = f"{section}static const TE_FLASH {array.ctype} {identifier}_{array.name}"
@@ -230,12 +230,12 @@ def export_c(graph: Graph, options: CodeOptions | None = None) -> CModel:
             _Layer(
                 identifier,
                 kernel,
-                _struct_initializer(kernel.fields),
+                struct_initializer(kernel.fields),
                 f"{kernel.function}(&{identifier}_layer, {', '.join(pointers)});",
                 output,
                 graph.tensors[operator.output].size,
                 f"{operator.name}: {type(operator).__name__}",
-                tuple(_array(identifier, array) for array in kernel.arrays),
+                tuple(array_definition(identifier, array) for array in kernel.arrays),
                 keeps,
             )
         )
