@@ -4,9 +4,9 @@
 #define ADD_LEFT_SHIFT 20
 #define HALF 0x40000000
 
-/* The multiplier of the input with the larger scale is one half, so that its term is exact; call it `exact`,
- * and the other `rounded`. A multiplier of the other that has no shift to the right gets one by doubling its
- * factor. */
+/* The multiplier of the input with the larger scale is one half, so that its term is exact; call
+ * it `exact`, and the other `rounded`. A multiplier of the other that has no shift to the right
+ * gets one by doubling its factor. */
 typedef struct {
     int32_t exact_factor;
     int32_t exact_offset;

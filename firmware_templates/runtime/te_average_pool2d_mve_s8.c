@@ -16,6 +16,7 @@ static TE_NOINLINE void average(const te_pool2d *layer, const int8_t *cell, int3
         int32_t sums[CHANNELS];
         te_mve_sum_cells(cell, left, rows, columns, channels, layer->input.width, sums);
         int32_t *sum = sums;
+        /* One exit: clang makes a tail-predicated loop of this, which may not be left early. */
         int32_t here = left < CHANNELS ? left : CHANNELS;
         for (; here > 0; here -= TE_MVE_LANES) {
             /* round(sum / count), halves away from zero. */

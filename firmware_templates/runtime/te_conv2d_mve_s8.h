@@ -13,12 +13,13 @@ typedef enum {
     TE_GATHER_WINDOW
 } te_gathering;
 
-/* Output cells go row by row, whatever the width, up to `cells` at a time. What their windows hold is
- * gathered once for all output channels. Weights that are packed are expanded once for these cells. The output may overwrite what no later
- * window holds. Columns are ordered (height, width, in).
+/* Output cells go row by row, whatever the width, up to `cells` at a time. What their windows hold
+ * is gathered once for all output channels. Weights that are packed are expanded once for these
+ * cells. The output may overwrite what no later window holds. Columns are ordered (height, width,
+ * in).
  *
- * Scratch: 16 * steps bytes for each of `cells` where they are gathered, and for four channels where
- * weights are packed. */
+ * Scratch: 16 * steps bytes for each of `cells` where they are gathered, and for four channels
+ * where weights are packed. */
 typedef struct {
     te_shape input;
     te_shape output;

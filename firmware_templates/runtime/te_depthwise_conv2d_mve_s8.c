@@ -147,7 +147,8 @@ TE_WINDOWS(sum_four_apart, 4, 2)
 
 #endif
 
-/* How the columns of an output row are computed: `times` so many of them together, then the others. */
+/* How the columns of an output row are computed: `times` so many of them together, then the
+ * others. */
 typedef struct {
     te_sum_windows sum;
     int32_t sums;    /* that these are */

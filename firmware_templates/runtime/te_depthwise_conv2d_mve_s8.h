@@ -4,12 +4,12 @@
 
 #include "te_mve.h"
 
-/* Weights ordered (channels / 16, height, width, 16); channels that are missing are never read. An output
- * row is written when all rows that its windows touch have been read, and none of these is read again: it
- * may overwrite input rows before its last one.
+/* Weights ordered (channels / 16, height, width, 16); channels that are missing are never read. An
+ * output row is written when all rows that its windows touch have been read, and none of these is
+ * read again: it may overwrite input rows before its last one.
  *
- * Scratch: the last `window.height` input rows with their padding, 16 bytes for every column and 16
- * channels; where weights are packed, all of them. */
+ * Scratch: the last `window.height` input rows with their padding, 16 bytes for every column and
+ * 16 channels; where weights are packed, all of them. */
 typedef struct {
     te_shape input;
     te_shape output;

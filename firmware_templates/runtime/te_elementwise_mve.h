@@ -4,7 +4,7 @@
 
 #include "te_mve.h"
 
-/* One input's multiplier has to be one half, the output's shift negative, and no channel repeated. */
+/* One input's multiplier has to be one half, the output's shift negative, no channel repeated. */
 void te_add_mve_s8(const te_add *layer, const int8_t *first, const int8_t *second, int8_t *output);
 void te_requantize_mve_s8(const te_requantize *layer, const int8_t *input, int8_t *output);
 void te_mean_mve_s8(const te_mean *layer, const int8_t *input, int8_t *output);

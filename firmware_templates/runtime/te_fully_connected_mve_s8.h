@@ -4,8 +4,8 @@
 
 #include "te_mve_dot.h"
 
-/* Scratch: 16 * steps bytes where the inputs are no whole steps, and for four channels where weights are
- * packed. */
+/* Scratch: 16 * steps bytes where the inputs are no whole steps, and for four channels where
+ * weights are packed. */
 typedef struct {
     int32_t inputs;
     int32_t outputs;

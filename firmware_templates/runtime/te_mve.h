@@ -14,13 +14,13 @@
 #define TE_MVE_BYTES 16 /* of a vector */
 #define TE_MVE_LANES 4  /* of 32 bits */
 
-/* The columns of a sum are multiplied in steps of 16, four output channels at a time: weights lie as
- * (channels / 4, steps, 4, 16), columns and channels that are missing as zeros. */
+/* The columns of a sum are multiplied in steps of 16, four output channels at a time: weights lie
+ * as (channels / 4, steps, 4, 16), columns and channels that are missing as zeros. */
 
-/* Four channels' numbers, each four times: what a sum starts from, mantissa, what is added before the
- * shift (half of 2^right, and the output's zero point * 2^right), and minus the shift to the right.
- * Where `stepped`, the accumulator is sum * step + bias, and these follow. The multiplier's shift to the
- * left is in start, step and bias already. */
+/* Four channels' numbers, each four times: what a sum starts from, mantissa, what is added before
+ * the shift (half of 2^right, and the output's zero point * 2^right), and minus the shift to the
+ * right. Where `stepped`, the accumulator is sum * step + bias, and these follow. The multiplier's
+ * shift to the left is in start, step and bias already. */
 enum {
     TE_MVE_START = 0,
     TE_MVE_MANTISSA = 4,
@@ -328,7 +328,8 @@ const int8_t *te_unpack_int4_mve(te_stream *stream, uint32_t count, int8_t *scra
 static inline int32_t te_mve_clip(int32_t origin, int32_t cells, int32_t size, int32_t *on)
 {
     const int32_t first = -origin < 0 ? 0 : -origin < cells ? -origin : cells;
-    const int32_t last = size - origin < first ? first : size - origin < cells ? size - origin : cells;
+    const int32_t end = size - origin;
+    const int32_t last = end < first ? first : end < cells ? end : cells;
     *on = last - first;
     return first;
 }
@@ -358,8 +359,8 @@ TE_INLINE te_mve_numbers te_mve_numbers_of(const int32_t *scale, const te_activa
     return numbers;
 }
 
-/* What the sums of four channels become. `away`: whether negative halves are rounded away from zero, where
- * the clamp shows that. */
+/* What the sums of four channels become. `away`: whether negative halves are rounded away from
+ * zero, where the clamp shows that. */
 TE_INLINE te_mve_words te_mve_finished(const te_mve_numbers *numbers, te_mve_words sums,
                                        int32_t stepped, int32_t away)
 {

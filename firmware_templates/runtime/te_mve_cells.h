@@ -7,8 +7,8 @@
 /* How many vectors of four channels are summed up at once. */
 #define TE_MVE_ABREAST 4
 
-/* The sums of up to 16 channels, `channels` of which exist: `rows` rows of `columns` cells, of which the
- * first is given; `pitch` bytes from cell to cell, `width` cells an input row. */
+/* The sums of up to 16 channels, `channels` of which exist: `rows` rows of `columns` cells, of
+ * which the first is given; `pitch` bytes from cell to cell, `width` cells an input row. */
 static inline void te_mve_sum_cells(const int8_t *cell, int32_t channels, int32_t rows,
                                     int32_t columns, int32_t pitch, int32_t width, int32_t *sums)
 {

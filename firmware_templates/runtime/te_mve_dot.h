@@ -4,7 +4,8 @@
 
 #include "te_mve.h"
 
-/* sums[c] = start[c] + the products with channel c, modulo 2^32. `steps` of 16 columns, at least one. */
+/* sums[c] = start[c] + the products with channel c, modulo 2^32. `steps` of 16 columns, at least
+ * one. */
 void te_mve_dot1(const int8_t *columns, const int8_t *weights, int32_t steps, const int32_t *start,
                  int32_t *sums);
 

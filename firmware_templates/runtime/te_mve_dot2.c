@@ -2,8 +2,8 @@
 
 #if defined(TE_MVE)
 
-/* Eight sums lie in all even registers, as the instruction wants them: r0-r6 those of the first cell,
- * r8-lr those of the other. Each weight is loaded once for both. */
+/* Eight sums lie in all even registers, as the instruction wants them: r0-r6 those of the first
+ * cell, r8-lr those of the other. Each weight is loaded once for both. */
 #define TE_STEP                                                                                    \
     "vldrb.8 q0, [r1], #16\n"                                                                      \
     "vldrb.8 q2, [r5], #16\n"                                                                      \
@@ -39,7 +39,7 @@ __attribute__((naked, noinline)) void te_mve_dot2(const int8_t *columns __attrib
             "mov r10, r2\n"
             "mov r12, r4\n"
             "mov lr, r6\n"
-            "lsrs r7, r7, #1\n" /* an even number of steps leaves the carry, and begins at the first half */
+            "lsrs r7, r7, #1\n" /* an odd number of steps begins at the second half */
             "bcc 2f\n"
             "1:\n" TE_STEP "2:\n" TE_STEP "subs r7, r7, #1\n"
             "bne 1b\n"

@@ -25,6 +25,7 @@ void te_requantize_mve_s8(const te_requantize *layer, const int8_t *input, int8_
         output += TE_MVE_LANES;
     }
     if (left > 0) {
-        te_mve_store_some(output, scaled(&own, te_mve_load_some(input, left), factor, offset), left);
+        const te_mve_words values = te_mve_load_some(input, left);
+        te_mve_store_some(output, scaled(&own, values, factor, offset), left);
     }
 }

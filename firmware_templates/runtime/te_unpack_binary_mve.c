@@ -1,7 +1,7 @@
 #include "te_mve.h"
 
-/* 8 bytes hold 64 weights, two of each 16 a byte: bits 7 and 3 of the first 16, bits 4 and 0 of the last;
- * 0 is +1, 1 is -1. */
+/* 8 bytes hold 64 weights, two of each 16 a byte: bits 7 and 3 of the first 16, bits 4 and 0 of
+ * the last; 0 is +1, 1 is -1. */
 const int8_t *te_unpack_binary_mve(te_stream *stream, uint32_t count, int8_t *scratch)
 {
     const int8_t *from = (const int8_t *)stream->next;

@@ -2,8 +2,8 @@
 
 #define DIGITS 5
 
-/* 16 bytes hold 80 weights, each byte one of every 16: of a fraction in 256ths, the first five digits to the base
- * of 3 are weight + 1. Multiplied by 3, a digit is what goes beyond the byte. */
+/* 16 bytes hold 80 weights, each byte one of every 16: of a fraction in 256ths, the first five
+ * digits to the base of 3 are weight + 1. Multiplied by 3, a digit is what goes beyond the byte. */
 const int8_t *te_unpack_ternary_base3_mve(te_stream *stream, uint32_t count, int8_t *scratch)
 {
     int8_t *to = scratch;
