@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinyedge.commands.arena import arena
     from tinyedge.commands.boards import fit_boards, list_boards, show_board, validate_boards
     from tinyedge.commands.build import build
+    from tinyedge.commands.bundle import bundle, verify
     from tinyedge.commands.check import check
     from tinyedge.commands.devices import devices
     from tinyedge.commands.doctor import doctor
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
     from tinyedge.commands.export import export
     from tinyedge.commands.flash import flash
     from tinyedge.commands.footprint import footprint
+    from tinyedge.commands.gate import gate
     from tinyedge.commands.monitor import monitor
     from tinyedge.commands.quantize import quantize
     from tinyedge.commands.report import report
     from tinyedge.commands.resources import resources
     from tinyedge.commands.run import run
+    from tinyedge.commands.sweep import sweep
     from tinyedge.commands.train import train
     from tinyedge.evaluation.suites import Suite
 
@@ -50,6 +53,7 @@ _HOMES = {
     "arena": "tinyedge.commands.arena",
     "attack": "tinyedge.api",
     "build": "tinyedge.commands.build",
+    "bundle": "tinyedge.commands.bundle",
     "check": "tinyedge.commands.check",
     "convert": "tinyedge.api",
     "convert_to_hls4ml": "tinyedge.api",
@@ -60,6 +64,7 @@ _HOMES = {
     "fit_boards": "tinyedge.commands.boards",
     "flash": "tinyedge.commands.flash",
     "footprint": "tinyedge.commands.footprint",
+    "gate": "tinyedge.commands.gate",
     "list_boards": "tinyedge.commands.boards",
     "load": "tinyedge.api",
     "load_suites": "tinyedge.api",
@@ -69,8 +74,10 @@ _HOMES = {
     "resources": "tinyedge.commands.resources",
     "run": "tinyedge.commands.run",
     "show_board": "tinyedge.commands.boards",
+    "sweep": "tinyedge.commands.sweep",
     "train": "tinyedge.commands.train",
     "validate_boards": "tinyedge.commands.boards",
+    "verify": "tinyedge.commands.bundle",
 }
 
 __all__ = [
@@ -83,6 +90,7 @@ __all__ = [
     "arena",
     "attack",
     "build",
+    "bundle",
     "check",
     "convert",
     "convert_to_hls4ml",
@@ -93,6 +101,7 @@ __all__ = [
     "fit_boards",
     "flash",
     "footprint",
+    "gate",
     "list_boards",
     "load",
     "load_suites",
@@ -102,8 +111,10 @@ __all__ = [
     "resources",
     "run",
     "show_board",
+    "sweep",
     "train",
     "validate_boards",
+    "verify",
 ]
 
 

@@ -316,6 +316,8 @@ def attack(
     journal: AnyPath | None = None,
     resume: bool = False,
     discard: bool = False,
+    cluster: str | None = None,
+    chunks: AnyPath | None = None,
     listener: Listener = NOBODY,
     **settings: Any,
 ) -> Crafted:
@@ -356,6 +358,9 @@ def attack(
             default, none without either.
         resume: go on with the journal of an interrupted attack.
         discard: throw away what the journal holds.
+        cluster: ``local:N`` or ``tcp://HOST:PORT``, whose workers craft on a converted model
+            (``docs/cluster.md``); this process by default.
+        chunks: folder of finished chunks of a cluster's work; one of the user's cache by default.
         listener: told how far it is; without one, what it would hear of becomes warnings.
         **settings: others of ``tinyedge.attacks.AttackSettings``: ``iterations``, ``seed``, …
 
@@ -394,6 +399,8 @@ def attack(
         resume,
         discard,
         optional_path(float_model),
+        cluster,
+        optional_path(chunks),
     )
     data: Path | Suite | None = None
     if isinstance(samples, str | PathLike):
@@ -960,7 +967,7 @@ def _run_array(
     takes: ModelInput,
 ) -> Result:
     """The same of samples without labels, or with targets."""
-    execute, about, finish = opened
+    execute, about, finish, _ = opened
     inputs, remarks = array_samples(x, takes)
     outputs = model.graph.output_tensor.size
     targets = None if y is None else checked_targets("samples", y, len(inputs), outputs)

@@ -150,6 +150,14 @@ class LinkError(TinyEdgeError):
     default_hint = "is the board powered, flashed by tinyedge, and on this port?"
 
 
+class ClusterError(TinyEdgeError):
+    """A cluster that cannot be reached, has no workers, or workers of other versions."""
+
+    exit_code = 7
+    code = "cluster"
+    default_hint = "docs/cluster.md says how scheduler and workers are started"
+
+
 class FirmwareFaultError(LinkError):
     """The firmware has stopped with a fault."""
 

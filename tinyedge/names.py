@@ -46,6 +46,10 @@ GRADIENT_PLACES: tuple[OraclePlace, ...] = ("numpy", "twin")
 Protocol = Literal["tinyedge", "mlperf"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
+VerifierName = Literal["numpy", "twin", "emulator"]
+VERIFIERS: tuple[VerifierName, ...] = get_args(VerifierName)
+"""Places that verify a bundle."""
+
 RuntimeName = Literal["tinyedge", "tflm"]
 RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 

@@ -132,7 +132,7 @@ def main() -> None:
         crafter = FloatCrafter(model, settings)
         rows[name] = {
             "plain": measured(lambda: plain.generate(x=x, y=y), model, x, y),  # noqa: B023
-            "tinyedge": measured(lambda: crafter.craft(name, x, y), model, x, y),  # noqa: B023
+            "tinyedge": measured(lambda: crafter.craft(name, x, y).inputs, model, x, y),  # noqa: B023
         }
         ours, theirs = rows[name]["tinyedge"], rows[name]["plain"]
         if not arguments.json:

@@ -1,100 +1,206 @@
-"""Which share of a named set of public int8 models is imported, to TFLite-Micro's bytes or not.
+"""Which share of a named set of public int8 models is imported, and gives TFLite-Micro's bytes.
 
 The set is ``public_models.json``: repository, commit, path and SHA-256 of each file. The files are
-their owners', and not part of this project: FOLDER holds copies, of whatever name, found by their
-hash.
+their owners', and not part of this project: the folders hold copies, of whatever name, found by
+their hash. Other ``.tflite`` files that lie there are measured too.
+
+With ``--samples``, TFLite-Micro computes each file on random samples, in a process of its own,
+which it may end; models with states on sequences of 200 frames. Every place of ``--on`` has to give
+the same bytes. A line a result goes to ``--results``, and is not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
+import signal
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tinyedge.errors import TinyEdgeError
+from tinyedge.boards import load_board
+from tinyedge.errors import DoesNotFitError, TinyEdgeError
+from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.exporters.tflite import export_tflite
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.importers import import_model
+from tinyedge.places import PlaceSpec, open_place
 from tinyedge.tflm.interpreter import Interpreter
 
 LIST = Path(__file__).with_name("public_models.json")
-_FRAMES = 20
-_DIFFERENT, _CRASHED = 3, 4
+PLACES = ("numpy", "twin", "tflite-micro", "emulator")
+_BOARDS = ("netduinoplus2", "mps2-an386", "mps2-an500")
+"""Tried in this order: the first one with room for a model runs it."""
+_FRAMES = 200
+_SAMPLES_A_SEQUENCE = 25
+_TIMEOUT_S = 1200
+
+Int8 = NDArray[np.int8]
 
 
-def copies(folder: Path) -> dict[str, Path]:
-    """The files of a folder, by their SHA-256."""
-    files = [path for path in sorted(folder.rglob("*.tflite")) if path.is_file()]
-    return {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in files}
+def copies(folders: list[Path]) -> dict[str, Path]:
+    """The files of folders, by their SHA-256."""
+    files = [path for folder in folders for path in sorted(folder.rglob("*.tflite"))]
+    return {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in files if path.is_file()}
 
 
-def differing(graph: Graph, content: bytes, samples: int) -> int:
-    """Bytes that differ from TFLite-Micro's, on random samples, or sequences of frames."""
+def named(found: dict[str, Path]) -> Iterator[dict[str, Any]]:
+    """The models of the list, and then the other files."""
+    listed = json.loads(LIST.read_text())
+    yield from listed
+    known = {model["sha256"] for model in listed}
+    for digest, path in found.items():
+        if digest not in known:
+            yield {"repository": "", "path": path.name, "sha256": digest}
+
+
+def inputs_of(graph: Graph, samples: int) -> Int8:
+    """Random samples, the extremes among them; of a model with states sequences."""
     rng = np.random.default_rng(0)
-    shape = (samples, *([_FRAMES] if graph.states else []), *graph.input_tensor.shape)
-    inputs = rng.integers(-128, 128, shape).astype(np.int8)
-    found = Interpreter(content).run_graph(graph, inputs)
-    return int((found != reference.run(graph, inputs)).sum())
+    axes: tuple[int, ...] = (samples,)
+    if graph.states:
+        axes = (max(samples // _SAMPLES_A_SEQUENCE, 1), _FRAMES)
+    inputs: Int8 = rng.integers(-128, 128, (*axes, *graph.input_tensor.shape)).astype(np.int8)
+    if len(inputs) > 2:
+        inputs[0], inputs[1] = -128, 127
+    return inputs
 
 
-def compared(graph: Graph, content: bytes, samples: int) -> str:
-    """The same in a process of its own, which TFLite-Micro may end."""
-    child = os.fork()
-    if not child:
-        try:
-            os._exit(_DIFFERENT if differing(graph, content, samples) else 0)
-        except TinyEdgeError:
-            os._exit(2)
-        finally:
-            os._exit(_CRASHED)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return {0: "same bytes", 2: "TFLite-Micro refuses it", _DIFFERENT: "other bytes"}.get(
-        code, "no verdict"
-    )
+def interpreted(graph: Graph, content: bytes, inputs: Int8) -> Int8 | str:
+    """What TFLite-Micro gives, computed in a process of its own; a text where there is nothing."""
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        child = os.fork()
+        if not child:
+            code = 4
+            with contextlib.suppress(BaseException):
+                signal.alarm(_TIMEOUT_S)
+                try:
+                    np.save(file.name, Interpreter(content).run_graph(graph, inputs))
+                    code = 0
+                except TinyEdgeError:
+                    code = 2
+            os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code:
+            return "TFLite-Micro refuses it" if code == 2 else "no verdict: TFLite-Micro ended"
+        loaded: Int8 = np.load(file.name)
+        return loaded
 
 
-def measured(folder: Path, samples: int) -> Iterator[dict[str, Any]]:
-    """What became of each model of the list that a folder holds."""
-    found = copies(folder)
-    for model in json.loads(LIST.read_text()):
-        path = found.get(model["sha256"])
-        if path is None:
-            yield {**model, "imported": None, "told": "no copy"}
-            continue
-        try:
-            graph = import_model(path).graph
-        except TinyEdgeError as error:
-            yield {**model, "imported": False, "told": str(error).removeprefix(f"{path}: ")}
-            continue
-        told = compared(graph, path.read_bytes(), samples) if samples else ""
-        yield {**model, "imported": True, "told": told}
+def computed(place: str, model: ConvertedModel, inputs: Int8) -> Int8 | str:
+    """What a place gives; a text where it cannot."""
+    if place == "numpy":
+        return reference.run(model.graph, inputs)
+    if place == "tflite-micro":
+        return interpreted(model.graph, export_tflite(model.graph), inputs)
+    if place == "twin":
+        with open_place(model, PlaceSpec("twin")) as (execute, _, _):
+            return execute(inputs).logits
+    for name in _BOARDS:
+        with contextlib.suppress(DoesNotFitError):
+            spec = PlaceSpec("emulator", load_board(name), timeout_s=_TIMEOUT_S)
+            with open_place(model, spec) as (execute, _, _):
+                return execute(inputs).logits
+    return f"no room on {', '.join(_BOARDS)}"
+
+
+def measured(
+    path: Path, places: list[str], samples: int, emulated: int
+) -> Iterator[dict[str, Any]]:
+    """What became of a model, and then of each place."""
+    begun = time.monotonic()
+    try:
+        graph = import_model(path).graph
+    except TinyEdgeError as error:
+        yield {"place": "import", "told": str(error).removeprefix(f"{path}: ")}
+        return
+    yield {"place": "import", "told": "imported", "seconds": round(time.monotonic() - begun, 1)}
+    if not places:
+        return
+    inputs = inputs_of(graph, samples)
+    expected = interpreted(graph, path.read_bytes(), inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        converted = write_converted(graph, Path(folder) / "model", "measure_imports")
+        for place in places:
+            begun = time.monotonic()
+            count = len(inputs)
+            if place == "emulator":
+                count = min(count, 1 if graph.states else emulated)
+            try:
+                found = computed(place, converted, inputs[:count])
+            except TinyEdgeError as error:
+                found = f"{type(error).__name__}: {error}"
+                print(f"{place}: {found}", flush=True)
+                continue  # to be tried again
+            result: dict[str, Any] = {"place": place, "samples": count}
+            if isinstance(expected, str) or isinstance(found, str):
+                told = expected if isinstance(expected, str) else found
+                result["told"] = str(told)
+            else:
+                differing = int((found != expected[:count]).sum())
+                result |= {"told": f"{differing} of {found.size} bytes differ"}
+                result |= {"differing": differing, "bytes": int(found.size)}
+            yield result | {"seconds": round(time.monotonic() - begun, 1)}
 
 
 def main() -> None:
-    """Prints a line a model, and the share."""
+    """Prints a line a model and place, and the shares."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="copies of the models")
+    parser.add_argument("folders", type=Path, nargs="+", help="copies of the models")
     parser.add_argument(
         "--samples", type=int, default=0, help="compared with TFLite-Micro on so many; 0 for none"
     )
+    parser.add_argument("--on", default="numpy", help=f"of {','.join(PLACES)}")
+    parser.add_argument("--emulated", type=int, default=5, help="samples of them on the emulator")
+    parser.add_argument("--results", type=Path, help="file of results, which is gone on with")
     arguments = parser.parse_args()
-    results = []
-    for result in measured(arguments.folder, arguments.samples):
-        results.append(result)
-        state = {None: "missing", True: "imported", False: "refused"}[result["imported"]]
-        print(f"{state:9} {result['repository']} {result['path']}: {result['told']}", flush=True)
-    tried = [result for result in results if result["imported"] is not None]
-    imported = [result for result in tried if result["imported"]]
-    print(f"{len(imported)} of {len(tried)} imported, {len(results) - len(tried)} without a copy")
-    if arguments.samples:
-        same = sum(result["told"] == "same bytes" for result in imported)
-        print(f"{same} of {len(imported)} give TFLite-Micro's bytes on {arguments.samples} samples")
+    places = [each for each in PLACES if each in arguments.on.split(",")]
+    places = places if arguments.samples else []
+    done: dict[tuple[str, str], dict[str, Any]] = {}
+    if arguments.results and arguments.results.exists():
+        for line in arguments.results.read_text().splitlines():
+            result = json.loads(line)
+            done[result["sha256"], result["place"]] = result
+    found = copies(arguments.folders)
+    models = list(named(found))
+    for number, model in enumerate(models, 1):
+        digest, path = model["sha256"], found.get(model["sha256"])
+        name = f"{model['repository']} {model['path']}".strip()
+        missing = [each for each in places if (digest, each) not in done]
+        if (digest, "import") in done and (
+            not missing or done[digest, "import"]["told"] != "imported"
+        ):
+            continue
+        if path is None:
+            print(f"{number}/{len(models)} {name}: no copy", flush=True)
+            continue
+        for result in measured(path, missing, arguments.samples, arguments.emulated):
+            done[digest, result["place"]] = result
+            told = f"{result['place']}: {result['told']} ({result.get('seconds', 0)} s)"
+            print(f"{number}/{len(models)} {name}: {told}", flush=True)
+            if arguments.results:
+                with arguments.results.open("a") as file:
+                    file.write(json.dumps({"sha256": digest, "path": name, **result}) + "\n")
+    tried = [result for (_, place), result in done.items() if place == "import"]
+    imported = [result for result in tried if result["told"] == "imported"]
+    print(f"{len(imported)} of {len(tried)} imported, {len(models) - len(tried)} without a copy")
+    for place in places:
+        results = [result for (_, each), result in done.items() if each == place]
+        compared = [result for result in results if "differing" in result]
+        print(
+            f"{place}: {sum(each['differing'] for each in compared)} of "
+            f"{sum(each['bytes'] for each in compared):,} bytes differ in {len(compared)} models, "
+            f"{len(results) - len(compared)} without a verdict"
+        )
 
 
 if __name__ == "__main__":

@@ -252,6 +252,31 @@ typedef struct {
     const TE_FLASH int8_t *table;
 } te_lookup;
 
+/* Matrix products. Elements of a row of the first input, and of a column of the second, lie the second
+ * number of `first_step` and `second_step` apart, the rows and columns the first; groups `*_group`. */
+typedef struct {
+    int32_t groups;
+    int32_t rows;
+    int32_t depth;
+    int32_t columns;
+    int32_t first_group;
+    int32_t second_group;
+    int32_t first_step[2];
+    int32_t second_step[2];
+    int32_t zero_point[2];
+    int32_t mantissa;
+    int32_t shift;
+    int32_t output_zero_point;
+} te_mat_mul;
+
+/* The largest, or smallest, of `count` elements that lie `inner` apart. */
+typedef struct {
+    int32_t outer;
+    int32_t count;
+    int32_t inner;
+    int32_t largest;
+} te_arg_max;
+
 /* Softmax over rows of `depth` elements. The multiplier, with shift >= 0, brings a difference of the
  * input to 5 integer bits; differences below `smallest` count as minus infinity. */
 typedef struct {
@@ -308,6 +333,24 @@ typedef struct {
     const TE_FLASH int32_t *bias;
 } te_svdf;
 
+/* The same with times and cells of 8 bits. */
+typedef struct {
+    int32_t inputs;
+    int32_t filters;
+    int32_t length;
+    int32_t units;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t memory_zero_point;
+    int32_t memory_mantissa;
+    int32_t memory_shift;
+    int32_t output_mantissa;
+    int32_t output_shift;
+    const TE_FLASH int8_t *feature;
+    const TE_FLASH int8_t *time;
+    const TE_FLASH int32_t *bias;
+} te_svdf_narrow;
+
 void te_conv2d_s8(const TE_FLASH te_conv2d *layer, const int8_t *input, int8_t *output,
                   int8_t *scratch);
 void te_depthwise_conv2d_s8(const TE_FLASH te_depthwise_conv2d *layer, const int8_t *input,
@@ -343,6 +386,12 @@ void te_lstm_s8(const TE_FLASH te_lstm *layer, const int8_t *sequence, const int
 /* The memory is of 16 bits, likewise; the output holds a value a unit, and then the memory. */
 void te_svdf_s8(const TE_FLASH te_svdf *layer, const int8_t *input, const int8_t *memory,
                 int8_t *output);
+void te_svdf_narrow_s8(const TE_FLASH te_svdf_narrow *layer, const int8_t *input,
+                       const int8_t *memory, int8_t *output);
+void te_mat_mul_s8(const TE_FLASH te_mat_mul *layer, const int8_t *first, const int8_t *second,
+                   int8_t *output);
+/* The output holds an int32 in every four bytes, the lowest byte first. */
+void te_arg_max_s8(const TE_FLASH te_arg_max *layer, const int8_t *input, int8_t *output);
 void te_softmax_s8(const TE_FLASH te_softmax *layer, const int8_t *input, int8_t *output);
 void te_log_softmax_s8(const TE_FLASH te_log_softmax *layer, const int8_t *input, int8_t *output);
 

@@ -263,11 +263,7 @@ def test_what_an_epsilon_gives_does_not_depend_on_the_others(several: list[Suite
     for suite in alone[1:]:
         (among,) = [each for each in several if each.name == f"{suite.name}@0.08"]
         assert among.inputs.tobytes() == suite.inputs.tobytes()
-        untimed = [
-            {key: value for key, value in each.settings.items() if key != "crafting_seconds"}
-            for each in (among, suite)
-        ]
-        assert untimed[0] == untimed[1]
+        assert among.settings == suite.settings
 
 
 def test_suites_of_several_epsilons_are_judged(several: list[Suite]) -> None:
@@ -349,7 +345,7 @@ def test_gradients_that_are_not_finite_are_a_sign(broken: str, tmp_path: Path) -
     zero, share = judgement._gradients(loaded, clean, settings)
     assert zero == 0
     assert share > 0.5
-    crafted = FloatCrafter(loaded, settings).craft("pgd", images, clean.labels)
+    crafted = FloatCrafter(loaded, settings).craft("pgd", images, clean.labels).inputs
     assert np.isfinite(crafted).all()
     masking = judgement._masking(loaded, [clean], settings)
     assert not masking["believable"]

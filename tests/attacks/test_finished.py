@@ -95,9 +95,7 @@ def test_an_interrupted_attack_goes_on_to_the_same_bytes(
 
     def timed(self: FloatCrafter, attack: str, *arguments: Any) -> Any:
         crafted.append(attack)
-        found = real(self, attack, *arguments)
-        self._seconds = 0.0
-        return found
+        return real(self, attack, *arguments)
 
     def interrupted(self: FloatCrafter, attack: str, *arguments: Any) -> Any:
         if attack == "square":
@@ -107,7 +105,9 @@ def test_an_interrupted_attack_goes_on_to_the_same_bytes(
     from tinyedge.commands import attack as command
 
     masking = {"believable": True, "findings": []}
-    monkeypatch.setattr(command, "judge", lambda *_: {"suites": [], "masking": masking})
+    judgement = {"believable": True, "findings": [], "cautions": []}
+    found = {"suites": [], "worst_cases": [], "judgement": judgement, "masking": masking}
+    monkeypatch.setattr(command, "judge", lambda *_: found)
     monkeypatch.setattr(FloatCrafter, "craft", timed)
     run_json(capsys, *attack, tmp_path / "whole.npz")
     assert not (tmp_path / "whole.npz.journal").exists()

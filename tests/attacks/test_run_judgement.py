@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.reports.runs import MASKING, attacked_suite, clean_suite, from_file, network
+from tinyedge.attacks.judgement import judge_oracle
 from tinyedge.attacks.run_judgement import judge_run
+from tinyedge.cli.attack_oracle import judgement_lines, oracle_text
 from tinyedge.evaluation.compare import SuiteResult
 from tinyedge.evaluation.executors import Run
 from tinyedge.evaluation.suites import Suite
@@ -189,3 +193,43 @@ def test_queries_to_the_model_itself_are_no_transfer(model: ConvertedModel, clea
     assert judged(model, clean, [(suite, 20)])["cautions"] == []
     other = replace(suite, settings=suite.settings | {"oracle": oracle | {"model": "other"}})
     assert rules(judged(model, clean, [(other, 20)])["cautions"]) == [("transferred", "square")]
+
+
+def printed_verdict(model: ConvertedModel, clean: Suite, *attacks: str) -> str:
+    """What ``attack`` prints of a converted model."""
+    suites = [clean, *(attacked_suite(model, clean, name) for name in attacks)]
+    logits = [suite.float_logits for suite in suites]
+    file = io.StringIO()
+    console = Console(file=file, width=200)
+    for part in oracle_text(
+        judge_oracle(suites, [each for each in logits if each is not None]), "twin"
+    ):
+        console.print(part)
+    return file.getvalue()
+
+
+def test_an_attack_is_judged_where_it_is_made(model: ConvertedModel, clean: Suite) -> None:
+    alone = printed_verdict(model, clean, "fgsm")
+    assert "Do not believe these figures:" in alone
+    assert "- no attack of several steps was tried" in alone
+    both = printed_verdict(model, clean, "fgsm", "pgd")
+    assert "no attack of several steps" not in both
+    few = printed_verdict(model, clean.first(8), "pgd")
+    assert "- pgd: 8 samples are few" in few
+
+
+def test_the_table_of_an_attack_has_no_empty_column(model: ConvertedModel, clean: Suite) -> None:
+    text = printed_verdict(model, clean, "fgsm", "pgd")
+    assert text.count("worst case of all attacks within Linf 8/255: ") == text.count("worst case")
+    for heading in ("within budget", "queries a sample", "sent"):
+        assert heading not in text
+    assert "within budget" in printed_verdict(model, clean, "pgd", "pgd-l2")
+
+
+def test_a_float_model_is_not_praised_for_one_step() -> None:
+    text = "no attack of several steps"
+    finding = {"rule": "one-step", "suites": ["fgsm"], "text": text}
+    found: dict[str, Any] = {"believable": False, "findings": [finding], "cautions": []}
+    lines = [*judgement_lines(found, "No sign", "masked", text)]
+    assert lines == ["Do not believe these figures:", "- masked", f"- {text}"]
+    assert [*judgement_lines(found | {"findings": []}, "No sign")] == ["No sign"]

@@ -9,7 +9,7 @@ import pytest
 
 from tinyedge.attacks.rows import compare_records, kept_samples, packed, unpacked
 from tinyedge.attacks.settings import Norm
-from tinyedge.attacks.worst_case import Tried, worst_cases, worst_of
+from tinyedge.attacks.worst_case import Tried, worst_cases
 from tinyedge.errors import DataError
 from tinyedge.evaluation.paired import Paired
 from tinyedge.evaluation.perturbation import Perturbation
@@ -43,8 +43,6 @@ def test_every_sample_meets_the_attack_that_is_worst_for_it() -> None:
     }
     assert found["Linf", 0.2]["suites"] == ["pgd@0.1", "pgd@0.2", "square@0.2", "cw"]
     assert found["Linf", 0.1]["suites"] == ["pgd@0.1"]
-    assert worst_of(cases, {"norm": "L2", "epsilon": 0.3}) == pytest.approx(1 / 6)
-    assert worst_of(cases, {}) is None
 
 
 def test_a_change_beyond_the_budget_does_not_count() -> None:

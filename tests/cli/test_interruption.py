@@ -108,7 +108,7 @@ def ended_by(name: str, command: str, moment: str) -> tuple[subprocess.Popen[str
     ("command", "moment", "code"),
     [
         ("convert", "tinyedge.importers:import_model", 130),
-        ("convert", "tinyedge.importers.lowering:lower", 130),
+        pytest.param("convert", "tinyedge.importers.lowering:lower", 130, marks=pytest.mark.slow),
         ("convert", "tinyedge.exporters.converted:export_tflite", 130),
         ("build", "tinyedge.firmware.project:compile_firmware", 130),
         ("build", "tinyedge.firmware.project:_flash_image", 130),
@@ -117,8 +117,13 @@ def ended_by(name: str, command: str, moment: str) -> tuple[subprocess.Popen[str
         ("run", "tinyedge.link.journal:Journal.record", 130),
         ("emulate", "tinyedge.targets:require_emulator", 130),
         ("emulate", "tinyedge.commands.emulate:Emulation.wait", 0),  # how it is meant to end
-        ("attack", "tinyedge.attacks.float_craft:FloatCrafter.craft", 130),
-        ("attack", "tinyedge.attacks.judgement:judge", 130),
+        pytest.param(
+            "attack",
+            "tinyedge.attacks.float_craft:FloatCrafter.craft",
+            130,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("attack", "tinyedge.attacks.judgement:judge", 130, marks=pytest.mark.slow),
         ("train", "tinyedge.training.trainer:Trainer.epoch", 130),
     ],
 )

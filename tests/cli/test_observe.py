@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.commands import failure, run_cli, run_json
 from tests.conftest import require
+from tests.draws import some_of
 from tests.firmware.faults import first_layer_with, flip_output
 from tinyedge.boards import load_board
 from tinyedge.exporters.converted import ConvertedModel, write_converted
@@ -36,8 +37,7 @@ def models(
     }
 
 
-@pytest.mark.parametrize("board", BOARDS)
-@pytest.mark.parametrize("name", ["demo", "ds_cnn", "resnet8"])
+@pytest.mark.parametrize(("name", "board"), some_of(["demo", "ds_cnn", "resnet8"], BOARDS))
 def test_layers_add_up_to_the_ordinary_firmware_s_inference(
     models: dict[str, ConvertedModel],
     name: str,

@@ -135,10 +135,8 @@ def test_a_float_model_is_attacked_by_both(
     file = tmp_path / "suites.npz"
     arguments = ("--attacks", "fgsm", "--samples", "5", "--epsilon", "2/10", "-o", file)
     record = run_json(capsys, "attack", demo.MODEL, *arguments)
-    assert record["suites"][1]["settings"].pop("crafting_seconds") > 0
     found = tinyedge.attack(demo.MODEL, attacks="fgsm", count=5, epsilon="2/10", output=file)
     assert found.record is not None
-    assert found.record["suites"][1]["settings"].pop("crafting_seconds") > 0
     assert as_printed(found.record) == record
     samples = (demo.clean_suite().inputs, demo.clean_suite().labels)
     with pytest.warns(UserWarning, match="epsilon 2 spans the whole range 0 to 1"):

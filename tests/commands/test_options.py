@@ -14,6 +14,7 @@ from tinyedge.cli.main import cli
 FUNCTIONS = (
     "arena",
     "build",
+    "bundle",
     "check",
     "devices",
     "doctor",
@@ -21,12 +22,15 @@ FUNCTIONS = (
     "export",
     "flash",
     "footprint",
+    "gate",
     "monitor",
     "quantize",
     "report",
     "resources",
     "run",
+    "sweep",
     "train",
+    "verify",
 )
 BESIDES = {"command", "listener", "show"}
 """What functions take besides: the command line for their record, and who is told or shown."""

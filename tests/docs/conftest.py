@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.docs.pages import ROOT
 from tinyedge import demo
 from tinyedge.attacks import AttackSettings
 from tinyedge.attacks.suites import craft_suites
@@ -40,14 +41,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, demo_model: ConvertedMode
     shutil.copy(demo_model.tflite, folder / "model_int8.tflite")
     data = folder / "tests" / "data"
     data.mkdir(parents=True)
-    shutil.copy(Path(__file__).parents[1] / "data" / "digits_ternary.npz", data)
-    shutil.copy(Path(__file__).parents[1] / "data" / "brevitas_qonnx.onnx", folder)
-    np.savez(folder / "samples.npz", x=clean.inputs[:10], y=clean.labels[:10])
+    for name in ("digits_ternary.npz", "runtime_mobilenet.onnx"):
+        shutil.copy(ROOT / "tests" / "data" / name, data)
+    shutil.copy(ROOT / "tests" / "data" / "brevitas_qonnx.onnx", folder)
+    keywords = Path("experiments") / "speech_commands" / "stq"
+    (folder / keywords).mkdir(parents=True)
+    shutil.copy(ROOT / keywords / "model.h5", folder / keywords)
+    np.savez(folder / "samples.npz", x=clean.inputs[:5], y=clean.labels[:5])
     np.save(folder / "x.npy", clean.inputs[:20])
     quiet = Output(verbosity=-1).progress
-    few = Suite("clean", clean.inputs[:10], clean.labels[:10])
+    few = Suite("clean", clean.inputs[:5], clean.labels[:5])
     settings = AttackSettings(epsilon=8 / 255)
-    crafted = craft_suites(demo.MODEL, few, ("fgsm", "pgd"), settings, 10, quiet)
+    crafted = craft_suites(demo.MODEL, few, ("fgsm", "pgd"), settings, 5, quiet)
     save_suites(folder / "suites.npz", crafted, {"file": "model.h5"})
     (folder / "run.toml").write_text(RUN)
     return folder

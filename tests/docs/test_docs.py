@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.conftest import require
 from tests.docs import pages, parsing
 from tests.docs.pages import PAGES, ROOT, Block
 from tests.docs.session import Session
@@ -21,7 +25,12 @@ _LANGUAGES = {"", "c", "cmake", "console", "json", "pycon", "python", "sh", "tex
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 @pytest.mark.usefixtures("workplace")
-def test_page(page: Path, record_property: Callable[[str, object], None]) -> None:
+def test_page(
+    page: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    if page in pages.EXAMPLES:
+        copied = shutil.copytree(page.parent, Path("examples") / page.parent.name)
+        monkeypatch.chdir(copied)
     session = Session()
     try:
         for block in pages.blocks(page):
@@ -30,6 +39,28 @@ def test_page(page: Path, record_property: Callable[[str, object], None]) -> Non
     finally:
         for block_not_run in session.not_run:
             record_property("only parsed", block_not_run)
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(ROOT / "examples" / "notebook", Path("examples") / "notebook")
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    for cell in json.loads(Path("digits.ipynb").read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)  # noqa: S102 - of our own documentation
+    assert names["report"]
+
+
+@pytest.mark.needs_tool
+@pytest.mark.usefixtures("workplace")
+def test_the_program_with_two_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    require(["cmake"] if shutil.which("cmake") else [], "cmake")
+    folder = shutil.copytree(ROOT / "examples" / "two_models", Path("examples") / "two_models")
+    monkeypatch.chdir(folder)
+    session = Session()
+    for each in pages.blocks(ROOT / "examples" / "two_models" / "README.md"):
+        session.follow(dataclasses.replace(each, needs=None))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -19,13 +19,18 @@ OPENINGS = r"(?:^|[.;:] +|\*\*|\| )(?:Of|Whoever) \w+"
 TURNED = re.compile(f"{OPENINGS}|{PHRASES}", re.MULTILINE)
 PAGES = [
     path
-    for path in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    for path in [
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+    ]
     if path.name != "results.md"
 ]
 """What is written by hand."""
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_say_it_straight(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     assert TURNED.findall(text) == []

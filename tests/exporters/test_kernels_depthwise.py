@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
-from tests.draws import each_seed
+from tests.draws import each_seed, some_of
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -125,7 +125,7 @@ def test_random_layers_are_bit_exact(seed: int, tmp_path: Path) -> None:
     assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
 
 
-@pytest.mark.parametrize("seed", range(100, 116))
+@pytest.mark.parametrize("seed", some_of(range(100, 116)))
 def test_random_layers_are_clean_under_sanitizers(seed: int, tmp_path: Path) -> None:
     graph = depthwise(**random_case(seed))
     model = converted(graph, tmp_path / "model")
@@ -147,40 +147,42 @@ def test_extreme_weights_are_bit_exact(
     assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
 
 
-@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 6, 7, 10])
-@pytest.mark.parametrize(("width", "stride"), [(3, 1), (3, 2), (4, 2), (5, 2), (4, 1), (3, 3)])
-@pytest.mark.parametrize(("bits", "kernel"), [(2, PAIR), (8, DUAL)])
+@pytest.mark.parametrize(
+    ("columns", "window", "bits"),
+    some_of([1, 2, 3, 4, 5, 6, 7, 10], [(3, 1), (3, 2), (4, 2), (5, 2), (4, 1), (3, 3)], [2, 8]),
+)
 def test_rows_of_any_number_of_blocks_are_bit_exact(
-    bits: int, kernel: str, width: int, stride: int, columns: int, tmp_path: Path
+    columns: int, window: tuple[int, int], bits: int, tmp_path: Path
 ) -> None:
     """Windows are made in blocks: some rows end within one, and some are shorter than one."""
+    width, stride = window
     shape = (5, (columns - 1) * stride + width, 6)
     graph = depthwise(
         shape, (3, width), (stride, stride), (0, 0, 0, 0), bits, seed=10 * columns + stride
     )
     assert graph.tensors["out"].shape[1] == columns
     model = converted(graph, tmp_path)
-    assert kernel_of(model) == kernel
+    assert kernel_of(model) == (PAIR if bits == 2 else DUAL)
     values = samples(graph)
     assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
 
 
-@pytest.mark.parametrize("bits", [2, 8])
-@pytest.mark.parametrize(
-    ("columns", "kernel", "stride"),
-    [
-        (2, (3, 3), 1),
-        (3, (3, 3), 2),
-        (7, (3, 3), 2),
-        (1, (1, 4), 2),
-        (3, (1, 5), 1),
-        (2, (3, 3), 3),
-    ],
-)
+SHORT_ROWS = [
+    (2, (3, 3), 1),
+    (3, (3, 3), 2),
+    (7, (3, 3), 2),
+    (1, (1, 4), 2),
+    (3, (1, 5), 1),
+    (2, (3, 3), 3),
+]
+
+
+@pytest.mark.parametrize(("row", "bits"), some_of(SHORT_ROWS, [2, 8]))
 def test_short_rows_are_clean_under_sanitizers(
-    columns: int, kernel: ops.Pair, stride: int, bits: int, tmp_path: Path
+    row: tuple[int, ops.Pair, int], bits: int, tmp_path: Path
 ) -> None:
     """One channel: what lies behind the ring is as small as it can be."""
+    columns, kernel, stride = row
     shape = (kernel[0], (columns - 1) * stride + kernel[1], 1)
     graph = depthwise(shape, kernel, (stride, stride), (0, 0, 0, 0), bits)
     model = converted(graph, tmp_path / "model")
@@ -206,27 +208,26 @@ def test_output_overwrites_the_input(tmp_path: Path) -> None:
     assert model.arena_bytes < 1.8 * 16 * 16 * 8 + 2048
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"shape": (6, 16, 8)},
-        {"shape": (7, 5, 16), "bits": 4},
-        {"shape": (5, 9, 6), "bits": 1, "zero_points": (3, 0)},
-        {"shape": (8, 10, 20), "stride": (2, 2)},
-        {"shape": (6, 5, 7), "stride": (2, 2)},
-        {"shape": (4, 2, 40), "kernel": (3, 5)},
-        {"shape": (6, 12, 8), "largest_step": 127},
-        {"shape": (6, 13, 8), "bits": 8},
-        {"shape": (5, 16, 8), "bits": 8, "zero_points": (3, 5)},
-        {"shape": (7, 8, 5), "bits": 8, "stride": (2, 2)},
-        {"shape": (6, 13, 8), "bits": 8, "stride": (2, 2), "zero_points": (-5, 4)},
-        {"shape": (6, 6, 7), "bits": 8, "stride": (2, 2), "kernel": (4, 4)},
-        {"shape": (7, 10, 6), "bits": 8, "stride": (3, 3)},
-        {"shape": (3, 2, 6), "bits": 8},
-        {"shape": (6, 14, 4), "bits": 8, "kernel": (5, 5), "clamp": (-20, 90)},
-    ],
-)
-@pytest.mark.parametrize("compiler", COMPILERS)
+ON_A_BOARD: list[dict[str, Any]] = [
+    {"shape": (6, 16, 8)},
+    {"shape": (7, 5, 16), "bits": 4},
+    {"shape": (5, 9, 6), "bits": 1, "zero_points": (3, 0)},
+    {"shape": (8, 10, 20), "stride": (2, 2)},
+    {"shape": (6, 5, 7), "stride": (2, 2)},
+    {"shape": (4, 2, 40), "kernel": (3, 5)},
+    {"shape": (6, 12, 8), "largest_step": 127},
+    {"shape": (6, 13, 8), "bits": 8},
+    {"shape": (5, 16, 8), "bits": 8, "zero_points": (3, 5)},
+    {"shape": (7, 8, 5), "bits": 8, "stride": (2, 2)},
+    {"shape": (6, 13, 8), "bits": 8, "stride": (2, 2), "zero_points": (-5, 4)},
+    {"shape": (6, 6, 7), "bits": 8, "stride": (2, 2), "kernel": (4, 4)},
+    {"shape": (7, 10, 6), "bits": 8, "stride": (3, 3)},
+    {"shape": (3, 2, 6), "bits": 8},
+    {"shape": (6, 14, 4), "bits": 8, "kernel": (5, 5), "clamp": (-20, 90)},
+]
+
+
+@pytest.mark.parametrize(("arguments", "compiler"), some_of(ON_A_BOARD, COMPILERS))
 def test_layers_are_bit_exact_on_an_emulated_board(
     arguments: dict[str, Any], compiler: CompilerName, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import require
-from tests.draws import examples
+from tests.draws import examples, some_of
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -109,9 +109,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("objective", ["speed", "size"])
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "weights", "objective"), some_of(CASES, WEIGHTS, ["speed", "size"])
+)
 def test_extreme_sums_are_exact(
     case: tuple[tuple[int, int, int], int, tuple[int, int], int],
     weights: str,
@@ -130,8 +130,7 @@ def test_extreme_sums_are_exact(
         assert np.array_equal(Twin(model).run(samples), expected)
 
 
-@pytest.mark.parametrize("bits", [1, 2])
-@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m0"])
+@pytest.mark.parametrize(("bits", "core"), some_of([1, 2], ["cortex-m4", "cortex-m0"]))
 def test_extreme_sums_are_clean_under_sanitizers(bits: int, core: str, tmp_path: Path) -> None:
     require([name for name in ("cc",) if shutil.which(name)], "cc")
     for index, case in enumerate(CASES):
@@ -147,7 +146,10 @@ def test_extreme_sums_are_clean_under_sanitizers(bits: int, core: str, tmp_path:
     ("core", "compiler"),
     # zig takes long, and knows three kinds of assembly: for ARMv6-M, for the DSP extension, Helium.
     [(core, "gcc") for core in CORES]
-    + [(core, "zig") for core in ("cortex-m0", "cortex-m4", "cortex-m55")],
+    + [
+        pytest.param(core, "zig", marks=pytest.mark.slow)
+        for core in ("cortex-m0", "cortex-m4", "cortex-m55")
+    ],
 )
 def test_every_core_gives_the_same_bytes(core: str, compiler: CompilerName, tmp_path: Path) -> None:
     """Assembly of each instruction set: a whole network, and extreme sums."""

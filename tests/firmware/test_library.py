@@ -22,6 +22,7 @@ from tests.conftest import require
 from tests.exporters.options import OPTIONS
 from tests.graph.random_graphs import RandomGraph
 from tests.graph.streaming import streaming_graph
+from tests.graph.test_inputs import with_inputs
 from tests.graph.test_results import with_outputs
 from tinyedge.errors import UsageError
 from tinyedge.exporters.c import CodeOptions
@@ -285,6 +286,44 @@ def test_several_outputs_have_places_of_their_own(tmp_path: Path) -> None:
         "if (memcmp(many_output(&model), expected[i], MANY_OUTPUT_SIZE)) { return 3; }\n}\n"
         f"return many_{names[2]}(&model) != many_output(&model) + {at[2]} || "
         f"MANY_OUTPUTS != 3 || MANY_{names[2].upper()}_SIZE != {third.size};\n}}\n"
+    )
+    (tmp_path / "main.c").write_text("#include <string.h>\n#include <stdint.h>\n" + "\n".join(text))
+    folder = tmp_path / "many"
+    units = [folder / "many.c", *(folder / "runtime").glob("*.c"), tmp_path / "main.c"]
+    includes = [f"-I{path}" for path in (folder, folder / "runtime")]
+    run("cc", *C99, *SANITIZERS, *includes, *units, "-o", tmp_path / "program")
+    run(tmp_path / "program")
+
+
+def test_several_inputs_have_places_of_their_own(tmp_path: Path) -> None:
+    """One after the other, and all at once."""
+    require_program("cc")
+    graph = with_inputs(14)
+    model = write_converted(graph, tmp_path / "m", "test")
+    export_c_library(model, tmp_path / "many", "many", "test")
+    rng = np.random.default_rng(0)
+    samples = rng.integers(-128, 128, (4, graph.input_tensor.size)).astype(np.int8)
+    expected = reference.run(graph, samples).reshape(4, -1)
+    text = [
+        f"static const int8_t {name}[4][{array[0].size}] = {c_rows(array)};"
+        for name, array in {"samples": samples, "expected": expected}.items()
+    ]
+    names = [f"input_{each}" for each in c_identifiers(t.name for t in graph.inputs).values()]
+    sizes = [tensor.size for tensor in graph.inputs]
+    at = [0, sizes[0], sizes[0] + sizes[1]]
+    given = ", ".join(f"samples[i] + {offset}" for offset in at)
+    text.append(
+        '#include "many.h"\nint main(void)\n{\nstatic many_arena arena;\nmany_instance model;\n'
+        f"int8_t got[{expected[0].size}];\nconst many_outputs out = {{got}};\n"
+        "if (many_init(&model, &arena, sizeof arena, NULL, 0)) { return 1; }\n"
+        f"for (int i = 0; i < 4; i++) {{\nconst many_inputs in = {{{given}}};\n"
+        "if (many_invoke(&model, &in, &out)) { return 2; }\n"
+        "if (memcmp(got, expected[i], sizeof got)) { return 3; }\n"
+        "memcpy(many_input(&model), samples[i], MANY_INPUT_SIZE);\n"
+        "if (many_invoke(&model, NULL, &out) || memcmp(got, expected[i], sizeof got)) "
+        "{ return 4; }\n}\n"
+        f"return MANY_INPUTS != 3 || many_{names[2]}(&model) != many_input(&model) + {at[2]} || "
+        f"MANY_{names[2].upper()}_OFFSET != {at[2]};\n}}\n"
     )
     (tmp_path / "main.c").write_text("#include <string.h>\n#include <stdint.h>\n" + "\n".join(text))
     folder = tmp_path / "many"

@@ -79,7 +79,7 @@ class RandomGraph:
         if len(source.shape) == 3:
             kinds += [self.conv2d, self.conv2d, self.depthwise, self.depthwise]
             kinds += [self.pool, self.mean, self.pad]
-            kinds += [self.resize] if self.all_kinds else []
+            kinds += [self.resize, self.mat_mul] if self.all_kinds else []
         result: Tensor = self.choose(*kinds)(source)
         return result
 
@@ -226,6 +226,10 @@ class RandomGraph:
             int(self.random.integers(1, (n - first - 1) // step + 2))
             for n, first, step in zip(source.shape, begin, stride, strict=True)
         ]
+        for axis, step in enumerate(stride):
+            if self.random.random() < 0.3:  # from the end to the beginning
+                begin[axis] += (size[axis] - 1) * step
+                stride[axis] = -step
         return self.finish(
             ops.Slice,
             [source],
@@ -234,6 +238,22 @@ class RandomGraph:
             size=tuple(size),
             stride=tuple(stride),
         )
+
+    def mat_mul(self, source: Tensor) -> Tensor:
+        """With constants, or itself; of the same groups, or one for all."""
+        turned = (int(self.random.integers(2)), int(self.random.integers(2)))
+        groups, *sides = source.shape
+        depth, columns = sides[1 - turned[0]], int(self.random.integers(1, 6))
+        shape = (
+            int(self.choose(1, groups)),
+            *((columns, depth) if turned[1] else (depth, columns)),
+        )
+        other = source
+        if turned[0] == turned[1] or self.random.random() < 0.5:
+            other = self.constant(shape, self.quantization(0.01, 1.0))
+        typical = source.quantization.scale * other.quantization.scale * 74 * 74 * np.sqrt(depth)
+        quantization = self.quantization(typical / 150, typical / 20)
+        return self.finish(ops.MatMul, [source, other], quantization, transposed=turned)
 
     def concatenation(self, source: Tensor) -> Tensor:
         axis = int(self.random.integers(len(source.shape)))

@@ -69,19 +69,28 @@ def lstm_graph(seed: int, steps: int, inputs: int, units: int, power: int, clip:
     return simplify(Graph("lstm", tensors, operators, "input", "x", states=states))
 
 
-def svdf_graph(seed: int, inputs: int, units: int, rank: int, length: int) -> Graph:
+def svdf_graph(
+    seed: int, inputs: int, units: int, rank: int, length: int, zero: int | None = None
+) -> Graph:
+    """With cells of 16 bits, or of 8 with a zero point."""
     rng = np.random.default_rng(seed)
     filters, grid = units * rank, Quantization(0.05, int(rng.integers(-128, 128)))
-    svdf = recurrent.Svdf(
-        name="x/all",
-        inputs=("input", "memory"),
-        output="x/all",
-        feature=rng.integers(-127, 128, (filters, inputs)).astype(np.int8),
-        time=rng.integers(-9000, 9000, (filters, length)).astype(np.int16),
-        bias=rng.integers(-9000, 9000, units).astype(np.int32),
-        scales=np.array([0.01, 0.00003, rng.uniform(0.0003, 0.002)], np.float32),
-    )
-    bytes_kept = 2 * filters * length
+    given: dict[str, Any] = {
+        "name": "x/all",
+        "inputs": ("input", "memory"),
+        "output": "x/all",
+        "feature": rng.integers(-127, 128, (filters, inputs)).astype(np.int8),
+        "time": rng.integers(-9000, 9000, (filters, length)).astype(np.int16),
+        "bias": rng.integers(-9000, 9000, units).astype(np.int32),
+        "scales": np.array([0.01, 0.00003, rng.uniform(0.0003, 0.002)], np.float32),
+    }
+    if zero is None:
+        svdf = recurrent.Svdf(**given)
+    else:
+        given["time"] = np.clip(given["time"] // 70, -127, 127)
+        given["scales"] = np.array([0.01, 0.004, rng.uniform(0.05, 0.1)], np.float32)
+        svdf = recurrent.SvdfNarrow(**given, memory_zero=zero)
+    bytes_kept = svdf.memory_bytes
     operators = (
         svdf,
         part("x/all/kept", "x/all", units, bytes_kept),
@@ -91,7 +100,7 @@ def svdf_graph(seed: int, inputs: int, units: int, rank: int, length: int) -> Gr
     shapes |= {"x/all/kept": (bytes_kept,), "x": (units,)}
     tensors = {"input": Tensor("input", (inputs,), Quantization(0.03, -11))}
     tensors |= {name: Tensor(name, shape, grid) for name, shape in shapes.items()}
-    states = {"memory": State("x/all/kept", np.zeros(bytes_kept, np.int8))}
+    states = {"memory": State("x/all/kept", np.full(bytes_kept, zero or 0, np.int8))}
     return Graph("svdf", tensors, operators, "input", "x", states=states)
 
 
@@ -103,6 +112,9 @@ GRAPHS = [
     svdf_graph(0, 10, 4, 2, 5),
     svdf_graph(1, 3, 1, 1, 2),
     svdf_graph(2, 16, 6, 1, 9),
+    svdf_graph(3, 10, 4, 2, 5, 0),
+    svdf_graph(4, 7, 3, 1, 4, -30),
+    svdf_graph(5, 12, 2, 3, 6, 90),
 ]
 
 

@@ -76,12 +76,16 @@ def test_all_that_blocks_a_file_is_told_at_once(tmp_path: Path) -> None:
             recode(tree, index, schema.BuiltinOperator.CUMSUM)
         recode(tree, 3, schema.BuiltinOperator.BIDIRECTIONAL_SEQUENCE_LSTM)
         subgraph.tensors[subgraph.operators[5].outputs[0]].type = schema.TensorType.INT16
-        subgraph.inputs.append(subgraph.operators[0].outputs[0])
+        subgraph.inputs = [
+            *subgraph.inputs,
+            *range(len(subgraph.tensors), len(subgraph.tensors) + 11),
+        ]
+        subgraph.tensors += [subgraph.tensors[subgraph.inputs[0]]] * 11
 
     error = refusal(edited(chain(*[ops.Relu] * 7), edit), tmp_path)
     text = str(error)
     assert text.startswith(f"{tmp_path / 'model.tflite'}: ")
-    assert "2 inputs" in text
+    assert "12 inputs" in text
     assert text.count("CUMSUM") == text.count("SEQUENCE_LSTM") == 1
     assert "operator 0 (CUMSUM)" in text
     assert "(version 2) is not supported (2 operators like it)" in text

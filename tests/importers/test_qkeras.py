@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.draws import some_of
 from tests.importers import keras_models as km
 from tinyedge import demo
 from tinyedge.datasets import fashion_mnist
@@ -46,7 +47,7 @@ def difference(path: Path, x: np.ndarray, calibration: np.ndarray | None = None)
     return np.abs(found - expected) / quantization.scale
 
 
-@pytest.mark.parametrize("name", km.EXACT_MODELS)
+@pytest.mark.parametrize("name", some_of(km.EXACT_MODELS))
 def test_models_on_grids_are_reproduced(name: str, tmp_path: Path) -> None:
     """All that differs is rounding: of biases and of scaled sums, finer than the output's step.
 
@@ -126,8 +127,7 @@ def test_a_quantizer_behind_a_global_average_joins_it(tmp_path: Path) -> None:
     assert joined.tensors[mean.output].quantization.scale == 2.0**-7
 
 
-@pytest.mark.parametrize("name", km.APPROXIMATE_MODELS)
-@pytest.mark.parametrize("calibrated", [True, False])
+@pytest.mark.parametrize(("name", "calibrated"), some_of(km.APPROXIMATE_MODELS, [True, False]))
 def test_values_between_grids_are_approximated(
     name: str,
     calibrated: bool,  # noqa: FBT001 - pytest names it
@@ -141,7 +141,7 @@ def test_values_between_grids_are_approximated(
     assert steps.max() < (8 if calibrated else 16)
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".keras", ""])
+@pytest.mark.parametrize("suffix", [".keras", pytest.param("", marks=pytest.mark.slow)])
 def test_every_file_format_gives_the_same_graph(suffix: str, tmp_path: Path) -> None:
     model = km.randomized(km.residual(quantized_branches=True))
     reference_path = km.save(model, tmp_path / "first" / "model.h5")

@@ -169,6 +169,15 @@ def unpack(axis: int, chosen: int) -> bytes:
     return file.bytes(_both(file, parts, chosen, tuple(shape)))
 
 
+def batch_of_one() -> bytes:
+    """Taken out, and brought back."""
+    file = File(1, 9)
+    (flat,) = file.add("UNPACK", [file.input], [(1, 9)], schema.UnpackOptionsT(num=1, axis=0))
+    (double,) = file.add("ADD", [flat, flat], [(1, 9)], schema.AddOptionsT(), (0.1, 3))
+    options = schema.PackOptionsT(valuesCount=1, axis=0)
+    return file.bytes(file.add("PACK", [double], [(1, 1, 9)], options, (0.1, 3))[0])
+
+
 def pack(axis: int, count: int) -> bytes:
     file = File(3, 4)
     parts = [file.input] + [file.constant(1, 3, 4) for _ in range(count - 1)]
@@ -271,6 +280,36 @@ def transpose_conv(kernel: Shape, stride: Shape, result: Shape, *, same: bool) -
     return file.bytes(output)
 
 
+def batch_matmul(first: Shape, second: Shape, *, x: bool = False, y: bool = False) -> bytes:
+    """The input, reshaped, and a sum of it with constants of the other shape, or constants."""
+    rows, depth = first[-2:] if not x else first[:-3:-1]
+    columns = second[-2] if y else second[-1]
+    lead = first[:-2] if np.prod(first[:-2]) > np.prod(second[:-2]) else second[:-2]
+    file = File(int(np.prod(first[1:])))
+    options = schema.BatchMatMulOptionsT(adjX=x, adjY=y)
+    left, shape = file.input, schema.ReshapeOptionsT()
+    (left,) = file.add("RESHAPE", [left, file.numbers(*first)], [first], shape)
+    right = file.constant(*second, grid=(0.02, 5))
+    if len(second) > 2 and np.prod(first) == np.prod(second):
+        (turned,) = file.add("RESHAPE", [file.input, file.numbers(*second)], [second], shape)
+        add = schema.AddOptionsT()
+        (right,) = file.add("ADD", [turned, right], [second], add, (0.04, 9))
+    grid = (0.002 * depth, -3)
+    result = (*lead, rows, columns)
+    (output,) = file.add("BATCH_MATMUL", [left, right], [result], options, grid)
+    return file.bytes(output)
+
+
+def place(name: str, shape: Shape, axis: int, result: Shape) -> bytes:
+    file = File(*shape)
+    kind = {"ARG_MAX": schema.ArgMaxOptionsT, "ARG_MIN": schema.ArgMinOptionsT}[name]
+    options = kind(outputType=schema.TensorType.INT32)
+    (output,) = file.add(name, [file.input, file.numbers(axis)], [(1, *result)], options)
+    file.graph.tensors[output].type = schema.TensorType.INT32
+    file.graph.tensors[output].quantization = None
+    return file.bytes(output)
+
+
 def log_softmax() -> bytes:
     file = File(2, 9)
     options = schema.LogSoftmaxOptionsT()
@@ -298,12 +337,19 @@ FILES: dict[str, Callable[[], bytes]] = {
     "strided slice of the first row": lambda: strided_slice(
         (0, -1, 0, 0), (1, 0, 6, 4), (1, 1, 1, 1), (1, 6, 4), shrinkAxisMask=2, beginMask=2
     ),
+    "strided slice backwards": lambda: strided_slice(
+        (0, 4, 5, 3), (1, 1, 0, 0), (1, -1, -2, -3), (1, 3, 3, 1)
+    ),
+    "strided slice to the beginning": lambda: strided_slice(
+        (0, 0, 4, 0), (1, 0, 1, 0), (1, -1, -2, -1), (1, 5, 2, 4), beginMask=10, endMask=10
+    ),
     "split": lambda: split(3, 4, 2),
     "split of rows": lambda: split(1, 2, 1),
     "split by sizes": lambda: split_v((1, 3, 2), 2, 1),
     "split by the rest": lambda: split_v((3, -1, 1), 3, 1),
     "unpack": lambda: unpack(1, 2),
     "unpack of the last axis": lambda: unpack(3, 3),
+    "batch of one": batch_of_one,
     "pack": lambda: pack(1, 3),
     "pack of many": lambda: pack(-1, 23),
     "space to depth": lambda: blocks("SPACE_TO_DEPTH", (4, 6, 3), (2, 3, 12), 2),
@@ -327,6 +373,17 @@ FILES: dict[str, Callable[[], bytes]] = {
     "prelu of cells": lambda: prelu(4, 5, 3),
     "hard swish": hard_swish,
     "log softmax": log_softmax,
+    "matrix product": lambda: batch_matmul((1, 3, 7), (1, 7, 4)),
+    "matrix product of a row": lambda: batch_matmul((1, 12), (12, 5)),
+    "matrix product of activations": lambda: batch_matmul((1, 4, 6), (1, 6, 4)),
+    "matrix product, both turned": lambda: batch_matmul((1, 2, 7, 3), (1, 2, 4, 7), x=True, y=True),
+    "matrix product of groups": lambda: batch_matmul((1, 3, 4, 5), (1, 3, 4, 5), y=True),
+    "matrix product of groups, turned": lambda: batch_matmul((1, 3, 5, 4), (1, 3, 5, 4), x=True),
+    "matrix product with one group": lambda: batch_matmul((1, 3, 4, 5), (1, 1, 5, 6)),
+    "matrix products of one group": lambda: batch_matmul((1, 1, 4, 5), (1, 3, 6, 5), y=True),
+    "place of the largest": lambda: place("ARG_MAX", (9,), 1, ()),
+    "place of the smallest": lambda: place("ARG_MIN", (3, 4, 5), -1, (3, 4)),
+    "place along rows": lambda: place("ARG_MAX", (300, 2, 3), 1, (2, 3)),
     "transposed convolution": lambda: transpose_conv((3, 3), (2, 2), (8, 10), same=True),
     "transposed by one": lambda: transpose_conv((3, 2), (1, 1), (4, 5), same=True),
     "transposed, odd": lambda: transpose_conv((4, 3), (2, 3), (7, 15), same=True),
@@ -349,7 +406,9 @@ def check(content: bytes, folder: Path) -> Graph:
     graph = import_model(folder / "model.tflite").graph
     samples = samples_of(graph, 20)
     expected = Interpreter(content).run(samples)[0]
-    found = reference.run(graph, samples)
+    found: NDArray[Any] = reference.run(graph, samples)
+    if graph.int32_results:
+        found = reference.as_int32(found)
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
     exported = export_tflite(graph)
     np.testing.assert_array_equal(Interpreter(exported).run(samples)[0], found)
@@ -364,7 +423,9 @@ def test_operators_give_the_bytes_of_tflite_micro(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.needs_tool
-@pytest.mark.parametrize("name", ["many groups", "bilinear", "prelu", "nearest"])
+@pytest.mark.parametrize(
+    "name", ["many groups", "bilinear", "prelu", "nearest", "place along rows"]
+)
 def test_their_c_does_too(name: str, tmp_path: Path) -> None:
     graph = check(FILES[name](), tmp_path)
     samples = samples_of(graph, 9)
@@ -387,7 +448,9 @@ def test_random_graphs_of_all_kinds(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_tool
-@pytest.mark.parametrize("name", ["bilinear", "prelu", "log softmax", "transpose", "strided slice"])
+@pytest.mark.parametrize(
+    "name", ["bilinear", "prelu", "log softmax", "strided slice backwards", "place of the smallest"]
+)
 def test_their_c_is_clean_under_sanitizers(name: str, tmp_path: Path) -> None:
     graph = check(FILES[name](), tmp_path)
     model = write_converted(graph, tmp_path / "converted", "test")
@@ -410,14 +473,64 @@ def _other_inputs(file: File) -> list[int]:
     return file.add("PACK", [file.input] * 2, [(1, 2, 4, 4, 6)], options)
 
 
-@pytest.mark.parametrize("build", [_other_axis, _other_count, _other_inputs])
+def _other_rank(file: File) -> list[int]:
+    numbers, options = file.numbers(0, 2, 1, 3), schema.TransposeOptionsT()
+    (moved,) = file.add("TRANSPOSE", [file.input, numbers], [(1, 4, 4, 6)], options)
+    return file.add("TRANSPOSE", [moved, file.numbers(0, 3, 1, 2)], [(1, 4, 24)], options)
+
+
+def _other_blocks(file: File) -> list[int]:
+    options = schema.DepthToSpaceOptionsT(blockSize=1)
+    return file.add("DEPTH_TO_SPACE", [file.input], [(1, 1, 16, 6)], options)
+
+
+def _backwards_to_one(file: File) -> list[int]:
+    numbers = [file.numbers(*values) for values in ((0, 1, 0, 0), (1, 0, 4, 6), (1, -1, 1, 1))]
+    options = schema.StridedSliceOptionsT(shrinkAxisMask=2)
+    return file.add("STRIDED_SLICE", [file.input, *numbers], [(1, 4, 6)], options)
+
+
+def _crossed_groups(file: File) -> list[int]:
+    shape = schema.ReshapeOptionsT()
+    (first,) = file.add("RESHAPE", [file.input, file.numbers(1)], [(1, 2, 1, 6, 8)], shape)
+    options = schema.BatchMatMulOptionsT()
+    second = file.constant(1, 1, 2, 8, 3)
+    return file.add("BATCH_MATMUL", [first, second], [(1, 2, 2, 6, 3)], options)
+
+
+def _other_axes_of_a_maximum(file: File) -> list[int]:
+    options = schema.MaximumMinimumOptionsT()
+    inputs = [file.input, file.constant(6)]
+    return file.add("MAXIMUM", inputs, [(1, 4, 4, 6, 1)], options)
+
+
+def _values_in_a_result(file: File) -> list[int]:
+    (output,) = file.add("HARD_SWISH", [file.input], [(1, 4, 4, 6)], schema.HardSwishOptionsT())
+    file.graph.tensors[output].buffer = file.graph.tensors[file.constant(1, 4, 4, 6)].buffer
+    return [output]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        _other_axis,
+        _other_count,
+        _other_inputs,
+        _other_rank,
+        _other_blocks,
+        _backwards_to_one,
+        _crossed_groups,
+        _other_axes_of_a_maximum,
+        _values_in_a_result,
+    ],
+)
 def test_what_contradicts_itself_is_refused(
     build: Callable[[File], list[int]], tmp_path: Path
 ) -> None:
     """Shapes that do not follow, and counts that are not those of the tensors."""
     file = File(4, 4, 6)
     (tmp_path / "model.tflite").write_bytes(file.bytes(build(file)[0]))
-    with pytest.raises(ModelError, match="operator 0"):
+    with pytest.raises(ModelError, match=r"operator [01]|a constant that is"):
         import_model(tmp_path / "model.tflite")
 
 

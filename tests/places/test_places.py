@@ -74,13 +74,13 @@ def test_places_give_the_same_logits_and_say_where_they_are(
 ) -> None:
     expected = reference.run(model.graph, samples)
     for on in ("numpy", "twin"):
-        with open_place(model, PlaceSpec(on)) as (execute, about, finish):
+        with open_place(model, PlaceSpec(on)) as (execute, about, finish, _):
             assert np.array_equal(execute(samples).logits, expected)
             assert np.array_equal(execute(samples[:2]).logits, expected[:2])  # it stays open
         assert (about, finish(), place_line(about)) == ({"on": on}, {}, "")
     firmware = build_firmware(model, BOARD)
     spec = PlaceSpec("emulator", BOARD, firmware=firmware)
-    with open_place(model, spec) as (execute, about, finish):
+    with open_place(model, spec) as (execute, about, finish, _):
         assert np.array_equal(execute(samples).logits, expected)
         found = finish()
     assert about == {
@@ -94,7 +94,7 @@ def test_places_give_the_same_logits_and_say_where_they_are(
     assert found["link"]["devices"][0]["computed"] == SAMPLES
     with (
         open_emulator(BOARD, firmware.elf) as target,
-        open_place(model, PlaceSpec("board", BOARD, (target.port,))) as (execute, about, finish),
+        open_place(model, PlaceSpec("board", BOARD, (target.port,))) as (execute, about, finish, _),
     ):
         assert np.array_equal(execute(samples).logits, expected)
         assert set(finish()) == {"stack_peak", "link"}

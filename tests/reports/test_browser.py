@@ -46,13 +46,18 @@ PAINT = """
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   const context = canvas.getContext("2d", {willReadFrequently: true});
+  const painted = new Map();
   const paint = (colours) => {
-    context.clearRect(0, 0, 1, 1);
-    for (const colour of colours) {
-      context.fillStyle = colour;
-      context.fillRect(0, 0, 1, 1);
+    const key = colours.join("|");
+    if (!painted.has(key)) {
+      context.clearRect(0, 0, 1, 1);
+      for (const colour of colours) {
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+      }
+      painted.set(key, [...context.getImageData(0, 0, 1, 1).data].slice(0, 3));
     }
-    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    return painted.get(key);
   };
   const light = (rgb) => {
     const [r, g, b] = rgb.map((value) => {

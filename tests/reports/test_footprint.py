@@ -15,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 
 from tests.cli.commands import failure, run_cli, run_json
 from tests.conftest import require
+from tests.draws import some_of
 from tests.reports.builds import BOARDS, GRAPHS, default_build
 from tinyedge.boards import load_board
 from tinyedge.errors import BoardError, ModelError
@@ -61,9 +62,7 @@ def check_sums(record: dict[str, Any], elf: Path) -> None:
         assert sum(layer[part] for part in PARTS) == layer["flash"]
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("board_name", BOARDS)
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize(("name", "board_name", "compiler"), some_of(GRAPHS, BOARDS, COMPILERS))
 def test_every_byte_is_counted_once(
     name: str, board_name: str, compiler: CompilerName, models: dict[str, ConvertedModel]
 ) -> None:

@@ -372,6 +372,13 @@ class Structure(HTMLParser):
             assert attributes.get("scope") in ("col", "row")
 
 
+def test_every_interval_stands_apart_from_its_share(run_file: Path) -> None:
+    page = render_html(load_report([run_file]))
+    assert re.search(r"the device has [\d.]+ % \([\d.]+ to [\d.]+\) right", page)
+    sentences = re.sub(r"<(td|th)\b.*?</\1>", "", page, flags=re.DOTALL)
+    assert "%<small>" not in sentences
+
+
 def test_reports_of_the_same_runs_are_the_same_bytes(run_file: Path) -> None:
     first, second = (load_report([run_file]) for _ in range(2))
     assert render_html(first) == render_html(second)

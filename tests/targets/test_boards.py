@@ -12,6 +12,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from tests.conftest import require
+from tests.draws import some_of
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.boards.emulators import Emulator
@@ -45,8 +46,7 @@ SEEDS: dict[CompilerName, int] = {"gcc": 278, "zig": 155}
 LOOP, UNALIGNED, DSP, MVE = range(4)
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("name", NEW_BOARDS)
+@pytest.mark.parametrize(("name", "compiler"), some_of(NEW_BOARDS, COMPILERS))
 def test_a_random_graph_is_bit_exact(name: str, compiler: CompilerName, tmp_path: Path) -> None:
     board = load_board(name)
     require(available_compilers(), compiler)
@@ -64,8 +64,7 @@ def test_a_random_graph_is_bit_exact(name: str, compiler: CompilerName, tmp_path
     assert stats.damaged_frames == 0
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("name", NOT_IN_QEMU)
+@pytest.mark.parametrize(("name", "compiler"), some_of(NOT_IN_QEMU, COMPILERS))
 def test_firmware_of_a_board_that_qemu_lacks_is_built(
     name: str, compiler: CompilerName, tmp_path: Path
 ) -> None:
@@ -85,8 +84,7 @@ def test_firmware_of_a_board_that_qemu_lacks_is_built(
     assert board.flash.origin < reset < board.flash.origin + firmware.image.stat().st_size
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("name", IN_UNICORN)
+@pytest.mark.parametrize(("name", "compiler"), some_of(IN_UNICORN, COMPILERS))
 def test_a_random_graph_is_bit_exact_in_unicorn(
     name: str, compiler: CompilerName, tmp_path: Path
 ) -> None:

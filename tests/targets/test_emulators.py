@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
+from tests.draws import some_of
 from tests.exporters.options import OPTIONS
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
@@ -40,14 +41,7 @@ def device(
         yield emulated.device
 
 
-@pytest.mark.parametrize(
-    ("seed", "compiler"),
-    [
-        pytest.param(seed, compiler, marks=[] if seed % 2 == at else [pytest.mark.slow])
-        for seed in range(24)
-        for at, compiler in enumerate(COMPILERS)
-    ],
-)
+@pytest.mark.parametrize(("compiler", "seed"), some_of(COMPILERS, range(24)))
 def test_random_graphs_are_bit_exact(seed: int, compiler: CompilerName, tmp_path: Path) -> None:
     built = RandomGraph(seed)
     options = OPTIONS[seed % len(OPTIONS)]

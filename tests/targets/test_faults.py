@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.commands import failure
 from tests.conftest import require
+from tests.draws import some_of
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
 from tinyedge.errors import FirmwareFaultError, LinkError
@@ -85,8 +86,7 @@ def planted(name: str, compiler: CompilerName, folder: Path) -> Iterator[Planted
         yield Planted(firmware, target.port)
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("name", [*WITHOUT_STATUS, *WITH_STATUS])
+@pytest.mark.parametrize(("name", "compiler"), some_of([*WITHOUT_STATUS, *WITH_STATUS], COMPILERS))
 def test_an_undefined_instruction_is_reported(
     name: str, compiler: CompilerName, tmp_path: Path
 ) -> None:

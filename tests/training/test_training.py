@@ -171,6 +171,7 @@ def test_distillation_follows_the_teacher(
     assert "none.h5" in missing["message"]
 
 
+@pytest.mark.slow
 def test_post_training_quantization_is_a_control(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.attacks.margins import margins
+from tinyedge.attacks.pieces import Piece
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.attacks.square import Square
 
@@ -30,6 +31,11 @@ _BOUNDARY_RADIUS = 0.3
 0.01 takes tens of iterations to grow."""
 _BOUNDARY_CANDIDATES = 10
 """Per step. Half of ART's gave the same distances after as many steps."""
+
+
+def _on_surrogate(attack: str) -> str:
+    """The attack on the surrogate that a transfer attack is."""
+    return attack.removeprefix("transfer-")
 
 
 class Answering(Protocol):
@@ -101,20 +107,55 @@ class Crafter(ABC):
         inputs: Float32,
         labels: Labels,
         progress: Callable[[int], None] | None = None,
-    ) -> Float32:
-        """Adversarial versions of labelled inputs, float32 (n, *shape).
+    ) -> Piece:
+        """Adversarial versions of labelled inputs: all parts, one after the other.
 
         The attack is one that there are the means for, see ``Means``.
+
+        Args:
+            attack: its name.
+            inputs: float32 (n, *shape), at least one.
+            labels: (n,).
+            progress: called with the number of samples that are finished.
+        """
+        parts = self.parts(attack, len(inputs))
+        return Piece.joined([self.part(attack, inputs, labels, at, progress) for at in parts])
+
+    def parts(self, attack: str, count: int) -> list[slice]:
+        """How an attack on so many samples is cut into parts that do not depend on each other."""
+        if ATTACKS[attack].kind == "transfer":
+            assert self.surrogate
+            return self.surrogate.parts(_on_surrogate(attack), count)
+        size = self._part_size(attack)
+        if attack == "noise" or size is None:
+            return [slice(0, count)]
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def part(
+        self,
+        attack: str,
+        inputs: Float32,
+        labels: Labels,
+        at: slice,
+        progress: Callable[[int], None] | None = None,
+    ) -> Piece:
+        """Adversarial versions of one of ``parts``.
+
+        Args:
+            attack: its name.
+            inputs: all samples under attack, float32 (n, *shape).
+            labels: theirs, (n,).
+            at: which of them.
+            progress: called with the number of samples that are finished.
         """
         if ATTACKS[attack].kind == "transfer":
             assert self.surrogate
-            own = attack.removeprefix("transfer-")
-            return self.surrogate.craft(own, inputs, labels, progress)
+            return self.surrogate.part(_on_surrogate(attack), inputs, labels, at, progress)
         advance = progress or (lambda _count: None)
         if attack == "noise":
             advance(len(inputs))
-            return self._noise(inputs)
-        return self._craft(attack, inputs, labels, advance)
+            return Piece(self._noise(inputs))
+        return self._part(attack, inputs, labels, at, advance)
 
     @property
     def _estimator(self) -> Any:
@@ -122,13 +163,22 @@ class Crafter(ABC):
         return self._classifier
 
     @abstractmethod
-    def details(self, attack: str) -> dict[str, Any]:
-        """What there is to say of the attack that was crafted last."""
+    def details(self, attack: str, crafted: Piece) -> dict[str, Any]:
+        """What there is to say of an attack, of which this came."""
 
     @abstractmethod
-    def _craft(
-        self, attack: str, inputs: Float32, labels: Labels, progress: Callable[[int], None]
-    ) -> Float32: ...
+    def _part_size(self, attack: str) -> int | None:
+        """Samples of a part; None where all have to be attacked together."""
+
+    @abstractmethod
+    def _part(
+        self,
+        attack: str,
+        inputs: Float32,
+        labels: Labels,
+        at: slice,
+        progress: Callable[[int], None],
+    ) -> Piece: ...
 
     def _noise(self, inputs: Float32) -> Float32:
         random = np.random.default_rng(self.settings.seed)

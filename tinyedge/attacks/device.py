@@ -10,7 +10,7 @@ from tinyedge.evaluation.compare import Executor
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.places import PlaceSpec, open_place
 
-_KEPT = ("on", "board", "emulator", "compiler")
+KEPT = ("on", "board", "emulator", "compiler")
 """What the suites of an attack say of the place that was asked."""
 
 
@@ -23,4 +23,4 @@ def opened(model: ConvertedModel, spec: PlaceSpec) -> Iterator[tuple[Executor, d
     """
     with open_place(model, spec) as place:
         about = place.about
-        yield place.execute, {key: about[key] for key in _KEPT if about.get(key)}
+        yield place.execute, {key: about[key] for key in KEPT if about.get(key)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from tinyedge.attacks.descent import Descent
 from tinyedge.attacks.float_gradients import DifferentiableFloat
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.members import Member, members
+from tinyedge.attacks.pieces import Piece
 from tinyedge.attacks.settings import ATTACKS, DESCENTS, AttackSettings
 from tinyedge.attacks.starts import generators
 from tinyedge.keras.environment import tensorflow as tf
@@ -43,46 +43,40 @@ class FloatCrafter(Crafter):
         super().__init__(model, classifier, settings, surrogate, transferred)
         self._float_model = model
         self._differentiable = DifferentiableFloat(model, settings.temperature)
-        self._seconds = 0.0
 
-    def craft(
+    def details(self, attack: str, crafted: Piece) -> dict[str, Any]:
+        if attack in DESCENTS:
+            return {"members": list(self._members(attack))}
+        return {} if ATTACKS[attack].kind != "black-box" else {"queries": int(crafted.asked.sum())}
+
+    def _part_size(self, attack: str) -> int | None:
+        # The others draw from one generator from the first sample to the last.
+        return self.settings.batch if ATTACKS[attack].kind == "white-box" else None
+
+    def _part(
         self,
         attack: str,
         inputs: Float32,
         labels: Labels,
-        progress: Callable[[int], None] | None = None,
-    ) -> Float32:
-        start = time.monotonic()
-        crafted = super().craft(attack, inputs, labels, progress)
-        self._seconds = time.monotonic() - start
-        return crafted
-
-    def details(self, attack: str) -> dict[str, Any]:
-        timed: dict[str, Any] = {"crafting_seconds": round(self._seconds, 3)}
-        if attack in DESCENTS:
-            return timed | {"members": list(self._members(attack))}
-        if ATTACKS[attack].kind != "black-box":
-            return timed
-        return timed | {"queries": self._classifier.queries}
-
-    def _craft(
-        self, attack: str, inputs: Float32, labels: Labels, progress: Callable[[int], None]
-    ) -> Float32:
+        at: slice,
+        progress: Callable[[int], None],
+    ) -> Piece:
         np.random.seed(self.settings.seed)  # noqa: NPY002 - the generator that ART draws from
         tf.random.set_seed(self.settings.seed)
         random = np.random.default_rng(self.settings.seed)
         self._classifier.queries = 0
         generate = self._method(attack, random, (inputs, labels))
         crafted = []
-        for start in range(0, len(inputs), self.settings.batch):
-            part = slice(start, start + self.settings.batch)
+        for start in range(at.start, at.stop, self.settings.batch):
+            part = slice(start, min(start + self.settings.batch, at.stop))
             crafted.append(generate(inputs[part], labels[part], part))
             progress(len(crafted[-1]))
         result = np.clip(np.concatenate(crafted), *self.settings.clip).astype(np.float32)
         # A gradient that is NaN leads nowhere: judging names it, the sample stays as it was.
-        result = np.where(np.isfinite(result), result, inputs)
-        smallest = ATTACKS[attack].norm == "L2" and attack not in DESCENTS
-        return self._confirmed(inputs, result) if smallest else result
+        result = np.where(np.isfinite(result), result, inputs[at])
+        if ATTACKS[attack].norm == "L2" and attack not in DESCENTS:
+            result = self._confirmed(inputs[at], result)
+        return Piece(result, np.array([self._classifier.queries], np.int64))
 
     def _confirmed(self, inputs: Float32, crafted: Float32) -> Float32:
         """Goes on a little where a smallest change does not quite change the model's verdict.

@@ -56,10 +56,19 @@ class IntegerCrafter:
         labels: Labels,
         settings: AttackSettings,
         progress: Callable[[int], None],
+        first: int = 0,
     ) -> Float32:
         """Adversarial versions of labelled inputs, float32 (n, *shape).
 
         Each quantizes to the int8 sample that was found.
+
+        Args:
+            attack: its name.
+            inputs: float32 (n, *shape).
+            labels: (n,).
+            settings: of the attack.
+            progress: called with the number of samples that are finished.
+            first: number of the first sample; a batch begins with it.
 
         Raises:
             UsageError: epsilon is below one int8 step.
@@ -71,7 +80,7 @@ class IntegerCrafter:
         crafted = [np.empty((0, *inputs.shape[1:]), np.float32)]
         for start in range(0, len(inputs), settings.batch):
             part = slice(start, start + settings.batch)
-            randoms = generators(settings.seed, start, len(labels[part]))
+            randoms = generators(settings.seed, first + start, len(labels[part]))
             limits = grid.limits(inputs[part], steps)
             descent = Descent(
                 model, origin[part], labels[part], steps, grid.bounds, randoms, limits=limits

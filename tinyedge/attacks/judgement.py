@@ -34,6 +34,9 @@ _REMAINING = 0.1
 _CLEARLY = 0.02
 _UNSTEADY = 0.01
 """Share of samples whose logits may differ when asked again: what sums in another order may do."""
+_ONE_STEP = ("fgsm", "transfer-fgsm", "noise")
+_WIDE = 0.2
+"""Intervals at least so wide say little."""
 _ENOUGH = 40
 """Steps of PGD, at least, that attacks by gradients are held against."""
 
@@ -47,8 +50,8 @@ def judge(model_path: Path, suites: Sequence[Suite], settings: AttackSettings) -
         settings: that they were crafted with.
 
     Returns:
-        ``suites``: a record a suite; ``worst_cases``: see there; ``labels`` and ``samples_sha256``
-        of the samples; ``masking``: see ``_masking``.
+        ``suites``: a record a suite; ``worst_cases``: see there; ``judgement``: see ``_judgement``;
+        ``labels`` and ``samples_sha256`` of the samples; ``masking``: see ``_masking``.
     """
     from tinyedge.attacks.classifier import FloatModel
 
@@ -73,7 +76,8 @@ def judge_oracle(suites: Sequence[Suite], logits: Sequence[NDArray[np.float32]])
         logits: of the converted model, float32 (n, classes) of each suite.
 
     Returns:
-        ``suites``: a record a suite; ``worst_cases``, ``labels``, ``samples_sha256``: as ``judge``.
+        ``suites``: a record a suite; ``worst_cases``, ``judgement``, ``labels``,
+        ``samples_sha256``: as ``judge``.
     """
     classes = [verdicts(found) for found in logits]
     rights = [found == suite.labels for suite, found in zip(suites, classes, strict=True)]
@@ -101,9 +105,34 @@ def _of_all(
     return {
         "suites": records,
         "worst_cases": worst_cases(rights[0], tried, span),
+        "judgement": _judgement(suites, rights),
         "labels": packed(clean.labels),
         "samples_sha256": samples_digest(clean),
     }
+
+
+def _judgement(suites: Sequence[Suite], rights: Sequence[NDArray[np.bool_]]) -> dict[str, Any]:
+    """Reasons not to believe the figures that verdicts and settings alone show.
+
+    Args:
+        suites: clean first.
+        rights: whether the verdict on each sample is right, of each suite.
+
+    Returns:
+        ``believable``; ``findings``: reasons not to believe the figures; ``cautions``: what they
+        do not say; see ``remark``.
+    """
+    attacked = [
+        Attacked(suite.name, ATTACKS[suite.settings["attack"]], suite.settings["epsilon"], right)
+        for suite, right in zip(suites[1:], rights[1:], strict=True)
+    ]
+    fewest = min(map(len, rights))
+    findings = signs_of_masking(rights[0][:fewest], attacked)
+    for suite in suites[1:]:
+        findings += signs_of_weakness(suite.name, suite.settings)
+    findings += signs_of_haste([(each.name, each.attack.name) for each in attacked])
+    cautions = [sign for each in attacked for sign in signs_of_few(each.name, each.right)]
+    return {"believable": not findings, "findings": findings, "cautions": cautions}
 
 
 def _measure(
@@ -310,6 +339,25 @@ def signs_of_weakness(name: str, settings: Mapping[str, Any]) -> Iterator[dict[s
         yield remark("short", text, name)
 
 
+def signs_of_haste(attacks: Sequence[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    """What is said against attacks that all take one step; see ``remark``.
+
+    Args:
+        attacks: the name of each suite, and of its attack.
+    """
+    if attacks and all(attack in _ONE_STEP for _, attack in attacks):
+        text = "no attack of several steps was tried: PGD is the least"
+        yield remark("one-step", text, *(name for name, _ in attacks))
+
+
+def signs_of_few(name: str, right: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
+    """What is said against a figure of few samples; see ``remark``."""
+    low, high = wilson_interval(float(right.mean()), len(right))
+    if high - low > _WIDE:
+        text = f"{name}: {len(right)} samples are few: the interval is {100 * (high - low):.0f}"
+        yield remark("few", f"{text} points wide", name)
+
+
 def remark(rule: str, text: str, *suites: str) -> dict[str, Any]:
     """A reason not to believe figures of suites, or to be careful with them."""
     return {"rule": rule, "suites": list(suites), "text": text}
@@ -377,7 +425,7 @@ def _sweep(
             iterations=iterations,
             restarts=1,
         )
-        crafted = crafter.with_settings(tried).craft("pgd", clean.inputs, clean.labels)
+        crafted = crafter.with_settings(tried).craft("pgd", clean.inputs, clean.labels).inputs
         found: NDArray[np.bool_] = verdicts(model.logits(crafted)) == clean.labels
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,10 @@ _SENT_AT_ONCE = 32
 """Samples that a device is given before their answers go to the journal."""
 
 
+def _digests(samples: Int8) -> list[bytes]:
+    return [hashlib.blake2b(sample.tobytes(), digest_size=16).digest() for sample in samples]
+
+
 class BudgetReachedError(Exception):
     """A sample's queries are used up; only ``Oracle.search`` sees it."""
 
@@ -42,7 +46,7 @@ class Search:
             L-infinity, whose attacks stay within epsilon, the one with the smallest margin. The
             origin as long as there is none.
         asked: queries.
-        sent: those that were not asked before in this run.
+        sent: those that were not asked before in this search.
         exhausted: whether the budget ended the attack.
     """
 
@@ -54,12 +58,16 @@ class Search:
     sent: int = 0
     exhausted: bool = False
     _lowest: float = math.inf
+    _known: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.best = self.origin
 
-    def note(self, inputs: Float32, logits: Float32) -> None:
-        """Takes in answers: inputs (n, *shape) and logits (n, classes)."""
+    def note(self, inputs: Float32, logits: Float32, digests: Sequence[bytes]) -> None:
+        """Takes in answers: inputs (n, *shape), logits (n, classes), what tells inputs apart."""
+        self.asked += len(inputs)
+        self.sent += len(set(digests) - self._known)
+        self._known.update(digests)
         cost = margins(logits, np.full(len(inputs), self.label))
         if self.norm == "L2":
             lengths = np.linalg.norm((inputs - self.origin).reshape(len(inputs), -1), axis=1)
@@ -83,6 +91,7 @@ class Oracle:
         budget: queries that an attack has for a sample, repeated ones included.
         journal: keeps the answers.
         about: where the executor runs, for reports.
+        sent_at_once: samples that the executor is given before their answers go to the journal.
 
     Attributes:
         graph: of the converted model.
@@ -104,6 +113,7 @@ class Oracle:
         budget: int | None = None,
         journal: QueryJournal | None = None,
         about: dict[str, Any] | None = None,
+        sent_at_once: int = _SENT_AT_ONCE,
     ) -> None:
         self.graph = graph
         self.execute = executor
@@ -118,6 +128,7 @@ class Oracle:
         self._output = graph.output_tensor.quantization
         self._temperature = temperature
         self._journal = journal
+        self._sent_at_once = sent_at_once
         if journal:
             journal.check_logits(self._outputs)
         self._answers: dict[bytes, bytes] = {}
@@ -144,11 +155,10 @@ class Oracle:
         affordable = inputs[:left]
         logits = np.empty((0, self.classes), dtype=np.float32)
         if len(affordable):
-            known = len(self._answers)
-            logits = self.logits(affordable)
-            search.asked += len(affordable)
-            search.sent += len(self._answers) - known
-            search.note(affordable, logits)
+            samples = self.quantization.quantize(affordable)
+            digests = _digests(samples)
+            logits = self._answered(samples, digests)
+            search.note(affordable, logits, digests)
         if left < len(inputs):
             raise BudgetReachedError
         return logits / np.float32(self._temperature)
@@ -160,14 +170,16 @@ class Oracle:
             LinkError: the executor is a device and does not answer.
         """
         samples = self.quantization.quantize(inputs)
-        digests = [hashlib.blake2b(sample.tobytes(), digest_size=16).digest() for sample in samples]
+        return self._answered(samples, _digests(samples))
+
+    def _answered(self, samples: Int8, digests: Sequence[bytes]) -> Float32:
         unknown = {
             digest: index for index, digest in enumerate(digests) if digest not in self._answers
         }
         journalled = self._journal.answers if self._journal else {}
         missing = [digest for digest in unknown if digest not in journalled]
-        for start in range(0, len(missing), _SENT_AT_ONCE):
-            part = missing[start : start + _SENT_AT_ONCE]
+        for start in range(0, len(missing), self._sent_at_once):
+            part = missing[start : start + self._sent_at_once]
             run = self.execute(samples[[unknown[digest] for digest in part]])
             raw = [logits.tobytes() for logits in run.logits]
             if self._journal:

@@ -10,8 +10,13 @@ import numpy as np
 
 from tinyedge.attacks.craft import Crafter, Float32, Labels
 from tinyedge.attacks.integer_craft import IntegerCrafter
-from tinyedge.attacks.oracle import Oracle, Search
+from tinyedge.attacks.oracle import Oracle
+from tinyedge.attacks.pieces import Piece
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
+from tinyedge.threads import one_thread
+
+_SAMPLES_AT_ONCE = 10
+"""Of attacks by queries in a part; each is attacked by itself."""
 
 
 class OracleCrafter(Crafter):
@@ -40,7 +45,6 @@ class OracleCrafter(Crafter):
     ) -> None:
         super().__init__(oracle, oracle, settings, surrogate, transferred)
         self._oracle = oracle
-        self._searches: list[Search] = []
 
     @cached_property
     def _integers(self) -> IntegerCrafter:
@@ -64,30 +68,41 @@ class OracleCrafter(Crafter):
                 for settings in self.settings.by_suite(attack).values():
                     self._integers.details(attack, settings)
 
-    def details(self, attack: str) -> dict[str, Any]:
+    def details(self, attack: str, crafted: Piece) -> dict[str, Any]:
         if ATTACKS[attack].kind == "white-box":
             return self._integers.details(attack, self.settings)
         if ATTACKS[attack].kind != "black-box":
             return {}
-        asked = [search.asked for search in self._searches]
-        sent = [search.sent for search in self._searches]
+        asked, sent = crafted.asked.tolist(), crafted.sent.tolist()
         return {
             "oracle": self._oracle.about,
             "queries": sum(asked),
             "queries_sent": sum(sent),
             "queries_by_sample": {"asked": asked, "sent": sent},
             "query_budget": self._oracle.budget,
-            "budget_reached": sum(search.exhausted for search in self._searches),
+            "budget_reached": int(crafted.exhausted.sum()),
         }
 
-    def _craft(
-        self, attack: str, inputs: Float32, labels: Labels, progress: Callable[[int], None]
-    ) -> Float32:
+    def _part_size(self, attack: str) -> int:
+        white_box = ATTACKS[attack].kind == "white-box"
+        return self.settings.batch if white_box else _SAMPLES_AT_ONCE
+
+    def _part(
+        self,
+        attack: str,
+        inputs: Float32,
+        labels: Labels,
+        at: slice,
+        progress: Callable[[int], None],
+    ) -> Piece:
         if ATTACKS[attack].kind == "white-box":
-            return self._integers.craft(attack, inputs, labels, self.settings, progress)
-        self._searches = []
-        crafted = []
-        for index in range(len(inputs)):
+            with one_thread():
+                found = self._integers.craft(
+                    attack, inputs[at], labels[at], self.settings, progress, at.start
+                )
+            return Piece(found)
+        searches = []
+        for index in range(at.start, at.stop):
             part = slice(index, index + 1)
             sequence = np.random.SeedSequence([self.settings.seed, index])
             np.random.seed(sequence.generate_state(1))  # noqa: NPY002 - that ART draws from
@@ -95,7 +110,11 @@ class OracleCrafter(Crafter):
             generate = self._method(attack, random, (inputs, labels))
             with self._oracle.search(inputs[index], int(labels[index]), ATTACKS[attack].norm) as of:
                 generate(inputs[part], labels[part], part)
-            self._searches.append(of)
-            crafted.append(of.best)
+            searches.append(of)
             progress(1)
-        return np.stack(crafted)
+        return Piece(
+            np.stack([search.best for search in searches]),
+            np.array([search.asked for search in searches], np.int64),
+            np.array([search.sent for search in searches], np.int64),
+            np.array([search.exhausted for search in searches], np.int64),
+        )

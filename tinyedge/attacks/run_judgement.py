@@ -6,19 +6,22 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tinyedge.attacks.judgement import Attacked, remark, signs_of_masking, signs_of_weakness
+from tinyedge.attacks.judgement import (
+    Attacked,
+    remark,
+    signs_of_few,
+    signs_of_haste,
+    signs_of_masking,
+    signs_of_weakness,
+)
 from tinyedge.attacks.settings import ATTACKS
 from tinyedge.evaluation.compare import SuiteResult
-from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.perturbation import Perturbation
 
 Pair = tuple[SuiteResult, SuiteResult | None]
 """The result of a suite, and of the samples before the attack, where there are both."""
 
-_ONE_STEP = ("fgsm", "transfer-fgsm", "noise")
-_WIDE = 0.2
-"""Intervals at least so wide say little."""
 _UNCHANGED = 0.1
 _ROUNDING = 1e-5
 """Of the range of inputs: what float32 may add to a change."""
@@ -43,11 +46,7 @@ def judge_run(pairs: Sequence[Pair], model_hash: str) -> dict[str, Any] | None:
         return None
     findings = [finding for pair in attacks for finding in _findings(*pair)]
     findings += _signs(attacks)
-    names = [result.suite.name for result, _ in attacks]
-    if all(_attack_name(result) in _ONE_STEP for result, _ in attacks):
-        findings.append(
-            remark("one-step", "no attack of several steps was tried: PGD is the least", *names)
-        )
+    findings += signs_of_haste([(result.suite.name, _attack_name(result)) for result, _ in attacks])
     cautions = [caution for pair in attacks for caution in _cautions(*pair)]
     cautions += _cautions_of_all([result for result, _ in attacks], model_hash)
     judged = {
@@ -130,10 +129,7 @@ def _cautions(result: SuiteResult, clean: SuiteResult | None) -> Iterator[dict[s
     if reached := settings.get("budget_reached"):
         text = f"{name}: {reached} of {count} samples used their budget of queries up"
         yield remark("queries", text + "; more queries may break more", name)
-    low, high = wilson_interval(float(_right(result, count).mean()), count)
-    if high - low > _WIDE:
-        text = f"{name}: {count} samples are few: the interval is {100 * (high - low):.0f} points"
-        yield remark("few", text + " wide", name)
+    yield from signs_of_few(name, _right(result, count))
 
 
 def _cautions_of_all(attacked: Sequence[SuiteResult], model_hash: str) -> Iterator[dict[str, Any]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.attacks.pieces import Piece
 from tinyedge.attacks.settings import ATTACKS, INTEGER_ATTACKS, AttackSettings
 from tinyedge.errors import DataError, UsageError
 from tinyedge.evaluation.metrics import verdicts
@@ -22,6 +24,24 @@ if TYPE_CHECKING:
     from tinyedge.attacks.craft import Answering, Crafter
     from tinyedge.attacks.finished import FinishedSuites
     from tinyedge.attacks.oracle import Oracle
+
+
+class Assignment(NamedTuple):
+    """A part of an attack, to be crafted somewhere else.
+
+    Attributes:
+        attack: its name.
+        settings: of the attack, at one epsilon.
+        at: which of the samples.
+    """
+
+    attack: str
+    settings: AttackSettings
+    at: slice
+
+
+Elsewhere = Callable[[Sequence[Assignment]], Iterator[Piece]]
+"""Has parts crafted somewhere else; gives them in their order."""
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """From a label and a total to a context that gives a function to advance it."""
@@ -71,8 +91,10 @@ class Means:
         """Raises UsageError for an attack that is unknown, or needs what there is not."""
         for attack in attacks:
             if attack not in ATTACKS:
+                close = difflib.get_close_matches(attack, ATTACKS, n=1)
+                meant = f"did you mean '{close[0]}'? " if close else ""
                 raise UsageError(
-                    f"unknown attack '{attack}'", hint=f"known: all, {', '.join(ATTACKS)}"
+                    f"unknown attack '{attack}'", hint=f"{meant}known: all, {', '.join(ATTACKS)}"
                 )
             if lack := self.lack(attack):
                 raise lack
@@ -154,6 +176,7 @@ def craft_oracle_suites(
     progress: ProgressBar,
     means: Means,
     float_model: Path | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> list[Suite]:
     """The clean suite, and the suites of attacks on a converted model.
 
@@ -165,6 +188,7 @@ def craft_oracle_suites(
         progress: opens a progress bar.
         means: what there is besides the oracle.
         float_model: a QKeras model whose logits the suites get.
+        elsewhere: crafts, if that is not to be done here.
 
     Raises:
         ModelError: a float model cannot be read.
@@ -186,7 +210,7 @@ def craft_oracle_suites(
     clean = _fitting(clean, oracle, settings)
     crafter = OracleCrafter(oracle, settings, surrogate, _transferred(means, clean))
     crafter.check(attacks)
-    crafted = _crafted(crafter, clean, attacks, means, progress)
+    crafted = _crafted(crafter, clean, attacks, means, progress, elsewhere=elsewhere)
     return [
         dataclasses.replace(
             suite,
@@ -204,6 +228,7 @@ def _crafted(
     means: Means,
     progress: ProgressBar,
     finished: FinishedSuites | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Iterator[Suite]:
     """The suites of the attacks, one an epsilon where they spend it, without logits."""
     variants = [
@@ -211,6 +236,8 @@ def _crafted(
         for attack in attacks
         for name, settings in crafter.settings.by_suite(attack).items()
     ]
+    count = len(attacked.labels)
+    pieces = elsewhere(_assignments(variants, count)) if elsewhere else None
     for attack, name, variant in variants:
         if finished and name in finished.suites:
             inputs, described = finished.suites[name]
@@ -221,10 +248,14 @@ def _crafted(
                 settings=described,
             )
             continue
-        with progress(f"crafting {name}", len(attacked.labels)) as advance:
-            inputs = variant.craft(attack, attacked.inputs, attacked.labels, advance)
+        if pieces:
+            piece = Piece.joined([next(pieces) for _ in variant.parts(attack, count)])
+        else:
+            with progress(f"crafting {name}", count) as advance:
+                piece = variant.craft(attack, attacked.inputs, attacked.labels, advance)
+        inputs = piece.inputs
         described = variant.settings.describe(attack, int(np.prod(variant.model.shape)))
-        described |= variant.details(attack)
+        described |= variant.details(attack, piece)
         if means.surrogate and ATTACKS[attack].kind == "transfer":
             described["surrogate"] = means.surrogate.name
         if means.start and attack == "refine":
@@ -236,6 +267,20 @@ def _crafted(
         if finished:
             finished.add(name, inputs, described)
         yield dataclasses.replace(attacked, name=name, inputs=inputs, settings=described)
+
+
+def _assignments(variants: Sequence[tuple[str, str, Crafter]], count: int) -> list[Assignment]:
+    """The parts of attacks on so many samples.
+
+    Args:
+        variants: an attack, its suite's name, and a crafter with its settings each.
+        count: of the samples.
+    """
+    return [
+        Assignment(attack, variant.settings, at)
+        for attack, _, variant in variants
+        for at in variant.parts(attack, count)
+    ]
 
 
 def _surrogate(means: Means, model: Answering, settings: AttackSettings) -> Crafter | None:

@@ -75,12 +75,3 @@ def worst_cases(
             }
         )
     return found
-
-
-def worst_of(cases: Sequence[dict[str, Any]], settings: dict[str, Any]) -> float | None:
-    """The accuracy of the worst case within the budget of a suite's settings; None without one."""
-    for case in cases:
-        if (case["norm"], case["epsilon"]) == (settings.get("norm"), settings.get("epsilon")):
-            share: float = case["accuracy"]
-            return share
-    return None

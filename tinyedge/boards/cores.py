@@ -37,7 +37,9 @@ class Core:
 
     def has_kernels_of(self, other: Core) -> bool:
         """Whether the same kernels are chosen for both."""
-        mine, others = ((core.thumb2, core.dsp, core.flash_apart) for core in (self, other))
+        mine, others = (
+            (core.thumb2, core.dsp, core.mve, core.flash_apart) for core in (self, other)
+        )
         return mine == others
 
 

@@ -176,36 +176,33 @@ def command(
 
 def _tables(found: dict[str, Any]) -> list[Any]:
     """What people read."""
-    from rich.table import Table
-
-    from tinyedge.attacks.worst_case import worst_of
-    from tinyedge.cli.tables import percent
+    from tinyedge.cli.attack_oracle import judgement_lines, worst_case_lines
+    from tinyedge.cli.tables import filled_table, percent
     from tinyedge.naming import epsilon_text
 
-    table = Table(title="Accuracy of the float model", title_justify="left")
-    headings = ("suite", "samples", "accuracy", "95 % interval", "inputs int8", "within budget")
-    for heading in (*headings, "budget", "worst case", "median L2"):
-        table.add_column(heading, justify="left" if heading == "suite" else "right")
+    rows = []
     for record in found["suites"]:
         shares, settings = record["accuracy"], record["settings"]
         low, high = shares["interval"]
         median = record.get("change", {}).get("l2_median_of_successes")
-        table.add_row(
-            record["name"],
-            f"{record['samples']:,}",
-            percent(shares["float"]),
-            f"{100 * low:.1f} to {100 * high:.1f}",
-            percent(shares["input_quantized"]),
-            percent(shares.get("within_epsilon")),
-            f"{settings['norm']} {epsilon_text(settings['epsilon'])}" if "norm" in settings else "",
-            percent(worst_of(found["worst_cases"], settings)),
-            "" if median is None else f"{median:.3f}",
+        budget = (
+            f"{settings['norm']} {epsilon_text(settings['epsilon'])}" if "norm" in settings else ""
         )
-    masking = found["masking"]
-    if masking["believable"]:
-        verdict = "No sign of masked gradients was found; that is no proof of robustness."
-    else:
-        verdict = "Do not believe these figures; gradients may be masked:\n" + "\n".join(
-            f"- {finding}" for finding in masking["findings"]
+        rows.append(
+            {
+                "suite": record["name"],
+                "samples": f"{record['samples']:,}",
+                "accuracy": percent(shares["float"]),
+                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
+                "inputs int8": percent(shares["input_quantized"]),
+                "within budget": percent(shares.get("within_epsilon")),
+                "budget": budget,
+                "median L2": "" if median is None else f"{median:.3f}",
+            }
         )
-    return [table, verdict]
+    good = "No sign of masked gradients was found; that is no proof of robustness."
+    return [
+        filled_table("Accuracy of the float model", rows),
+        *worst_case_lines(found["worst_cases"]),
+        *judgement_lines(found["judgement"], good, *found["masking"]["findings"]),
+    ]

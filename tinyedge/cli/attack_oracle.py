@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -11,10 +11,12 @@ from tinyedge.cli.options import (
     PATH,
     Command,
     board_option,
+    cluster_options,
     discard_option,
     line_options,
     toolchain_options,
 )
+from tinyedge.cli.project_file import ProjectOption
 from tinyedge.names import ORACLE_PLACES
 
 
@@ -28,7 +30,12 @@ def oracle_options(command: Command) -> Command:
             help="Where a converted model runs; attacks with gradients need numpy or twin.",
         ),
         board_option(),
-        click.option("-p", "--port", help="Serial port of the board (with --on board)."),
+        click.option(
+            "-p",
+            "--port",
+            cls=ProjectOption,
+            help="Serial port of the board (with --on board).",
+        ),
         line_options,
         toolchain_options,
         click.option(
@@ -54,6 +61,7 @@ def oracle_options(command: Command) -> Command:
             metavar="MODEL",
             help="Float model or run whose logits are added to the suites of a converted model.",
         ),
+        cluster_options,
     )
     for decorate in reversed(decorators):
         command = decorate(command)
@@ -73,40 +81,27 @@ def _budget(settings: dict[str, Any]) -> str:
 
 def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
     """What people read."""
-    from rich.table import Table
+    from tinyedge.cli.tables import filled_table, percent
 
-    from tinyedge.attacks.worst_case import worst_of
-    from tinyedge.cli.tables import percent
-
-    table = Table(title=f"Accuracy on {place}", title_justify="left")
-    headings = ("suite", "samples", "accuracy", "95 % interval", "within budget", "budget")
-    for heading in (
-        *headings,
-        "worst case",
-        "median L2",
-        "queries a sample",
-        "sent",
-        "float model",
-    ):
-        table.add_column(heading, justify="left" if heading == "suite" else "right")
-    remarks = []
+    rows, remarks = [], []
     for record in found["suites"]:
         shares, settings, count = record["accuracy"], record["settings"], record["samples"]
         low, high = shares["interval"]
         median = record.get("change", {}).get("l2_median_of_successes")
         asked = "queries_sent" in settings
-        table.add_row(
-            record["name"],
-            f"{count:,}",
-            percent(shares["device"]),
-            f"{100 * low:.1f} to {100 * high:.1f}",
-            percent(shares.get("within_epsilon")),
-            _budget(settings),
-            percent(worst_of(found["worst_cases"], settings)),
-            "" if median is None else f"{median:.3f}",
-            f"{settings['queries'] / count:,.1f}" if asked else "",
-            f"{settings['queries_sent'] / count:,.1f}" if asked else "",
-            percent(shares.get("float")),
+        rows.append(
+            {
+                "suite": record["name"],
+                "samples": f"{count:,}",
+                "accuracy": percent(shares["device"]),
+                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
+                "within budget": percent(shares.get("within_epsilon")),
+                "budget": _budget(settings),
+                "median L2": "" if median is None else f"{median:.3f}",
+                "queries a sample": f"{settings['queries'] / count:,.1f}" if asked else "",
+                "sent": f"{settings['queries_sent'] / count:,.1f}" if asked else "",
+                "float model": percent(shares.get("float")),
+            }
         )
         if settings.get("budget_reached"):
             remarks.append(
@@ -119,4 +114,41 @@ def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
                 f"'{settings['start']}' fooled the model as they were, {settings['fooled']} after "
                 f"{settings['queries']:,} queries"
             )
-    return [table, *remarks]
+    return [
+        filled_table(f"Accuracy on {place}", rows),
+        *remarks,
+        *worst_case_lines(found["worst_cases"]),
+        *judgement_lines(
+            found["judgement"],
+            "No reason not to believe these figures was found; that is no proof of robustness.",
+        ),
+    ]
+
+
+def worst_case_lines(cases: list[dict[str, Any]]) -> Iterator[str]:
+    """What is left within each budget, where every sample meets the attack that is worst for it."""
+    from tinyedge.cli.tables import percent
+    from tinyedge.naming import epsilon_text
+
+    for case in cases:
+        low, high = (100 * end for end in case["interval"])
+        yield (
+            f"worst case of all attacks within {case['norm']} {epsilon_text(case['epsilon'])}: "
+            f"{percent(case['accuracy'])} ({low:.1f} to {high:.1f})"
+        )
+
+
+def judgement_lines(judgement: dict[str, Any], good: str, *findings: str) -> Iterator[str]:
+    """Whether to believe the figures.
+
+    Args:
+        judgement: of the suites.
+        good: what to say where nothing is against them.
+        findings: what else is against them.
+    """
+    texts = dict.fromkeys((*findings, *(each["text"] for each in judgement["findings"])))
+    yield "Do not believe these figures:" if texts else good
+    yield from (f"- {text}" for text in texts)
+    if judgement["cautions"]:
+        yield "Be careful with them:"
+        yield from (f"- {caution['text']}" for caution in judgement["cautions"])

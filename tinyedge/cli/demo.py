@@ -92,10 +92,10 @@ def command(
     save_suites(folder / "suites.npz", suites, source)
     suites = load_suites(folder / "suites.npz")
 
-    output.remark(f"building for {board.title}")
+    output.stderr.print(f"building for {board.title}", soft_wrap=True)
     firmware = build_firmware(model, board, compiler)
     spec = PlaceSpec("emulator", board, emulator=emulator, firmware=firmware)
-    with open_place(model, spec) as (execute, place, finish):
+    with open_place(model, spec) as (execute, place, finish, _):
         results = []
         for suite in suites:
             with output.progress(f"{suite.name} on {place['emulator']}", len(suite.labels)) as bar:

@@ -44,6 +44,10 @@ EXAMPLES = {
     "build": Example(
         ("tinyedge build out -b netduinoplus2",), "tinyedge run out --on emulator --data FILE"
     ),
+    "bundle": Example(
+        ("tinyedge bundle out --data suites.npz --run run.json -o bundle.zip",),
+        "tinyedge verify bundle.zip, on another machine",
+    ),
     "check": Example(
         ("tinyedge check model_int8.tflite --with tflite-micro --layers",),
         "tinyedge convert model_int8.tflite -o out",
@@ -89,6 +93,10 @@ EXAMPLES = {
         ),
         "tinyedge convert --optimize size, where flash is short",
     ),
+    "gate": Example(
+        ("tinyedge gate gate.toml", "tinyedge gate gate.toml --junit report.xml"),
+        "docs/report.md, for the keys of gate.toml",
+    ),
     "monitor": Example(
         ("tinyedge monitor -p /dev/ttyACM0", "tinyedge monitor -p /dev/ttyACM0 --frames"),
         "tinyedge run out --on board -p /dev/ttyACM0 --data FILE",
@@ -120,8 +128,19 @@ EXAMPLES = {
         ),
         "tinyedge report run.json -o report",
     ),
+    "sweep": Example(
+        (
+            "tinyedge sweep sweep.toml -o sweep",
+            "tinyedge sweep sweep.toml -o sweep --html all.html",
+        ),
+        "docs/cluster.md, for the keys of sweep.toml",
+    ),
     "train": Example(
         ("tinyedge train run.toml -o run", "tinyedge train run.toml -o run --resume"),
         "tinyedge convert run/model.h5 -o out --calibration run/calibration.npz",
+    ),
+    "verify": Example(
+        ("tinyedge verify bundle.zip", "tinyedge verify bundle.zip --on twin --samples 100"),
+        "tinyedge report RUN.json, of a record in the bundle",
     ),
 }

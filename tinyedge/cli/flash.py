@@ -10,6 +10,7 @@ import click
 
 from tinyedge.cli.options import PATH, board_option, output_options, protocol_options, tflm_options
 from tinyedge.cli.output import Output
+from tinyedge.cli.project_file import ProjectOption
 from tinyedge.names import COMPILERS, FLASH_TOOLS
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
     type=click.Choice(FLASH_TOOLS),
     help="Default: the first of the board's description that is installed.",
 )
-@click.option("-p", "--port", metavar="PORT", help="Serial port, for tools that write through one.")
+@click.option(
+    "-p",
+    "--port",
+    cls=ProjectOption,
+    metavar="PORT",
+    help="Serial port, for tools that write through one.",
+)
 @click.option("--probe", metavar="SERIAL", help="Which debug probe or drive, of several.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and do nothing.")
 @protocol_options

@@ -9,10 +9,17 @@ import click
 
 from tinyedge.cli.options import board_option, output_options
 from tinyedge.cli.output import Output
+from tinyedge.cli.project_file import ProjectOption
 
 
 @click.command("monitor")
-@click.option("-p", "--port", metavar="PORT", help="Serial port, or socket://HOST:PORT.")
+@click.option(
+    "-p",
+    "--port",
+    cls=ProjectOption,
+    metavar="PORT",
+    help="Serial port, rfc2217://HOST:PORT or socket://HOST:PORT.",
+)
 @board_option()
 @click.option(
     "--baud", type=click.IntRange(1), help="Bits per second. Default: the board's, else 115200."

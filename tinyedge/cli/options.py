@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tinyedge.cli.output import Output
+from tinyedge.cli.project_file import ProjectOption
 from tinyedge.names import COMPILERS, EMULATORS, MLPERF_INPUTS, PROTOCOLS, RUNTIMES
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def output_options(command: Command) -> Command:
 
     flags: dict[str, Any] = {"is_flag": True, "expose_value": False, "callback": set_output}
     for decorate in (
-        click.option("-q", "--quiet", **flags, help="No progress."),
+        click.option("-q", "--quiet", **flags, help="No progress; warnings stay."),
         click.option("-v", "--verbose", **flags, help="Say more."),
         click.option("--json", **flags, help="Print one JSON object."),
     ):
@@ -82,6 +83,7 @@ def board_option(*, required: bool = False) -> Callable[[Command], Command]:
         "-b",
         "--board",
         "board_name",
+        cls=ProjectOption,
         metavar="BOARD",
         shell_complete=_complete_boards,
         required=required,
@@ -139,10 +141,32 @@ def link_options(command: Command) -> Command:
             "-p",
             "--port",
             "ports",
+            cls=ProjectOption,
             multiple=True,
             metavar="PORT",
-            help="Serial port of the board, or socket://HOST:PORT (with --on board). Several "
-            "boards share the samples.",
+            help="Serial port of the board, or one of another machine, rfc2217://HOST:PORT or "
+            "socket://HOST:PORT (with --on board). Several boards share the samples.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+def cluster_options(command: Command) -> Command:
+    """--cluster and --chunks."""
+    for decorate in (
+        click.option(
+            "--chunks",
+            type=PATH,
+            metavar="DIR",
+            help="Where finished chunks of a cluster's work are kept, so that none is computed "
+            "twice. Default: ~/.cache/tinyedge/chunks.",
+        ),
+        click.option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Compute on local:N workers of this machine, or on those of the Dask scheduler at "
+            "tcp://HOST:PORT. Default: in this process.",
         ),
     ):
         command = decorate(command)
@@ -217,6 +241,7 @@ def conversion_options(command: Command) -> Command:
         ),
         click.option(
             "--calibration",
+            cls=ProjectOption,
             type=PATH,
             metavar="FILE",
             help="Real inputs (.npy, or .npz with x), for activations without a quantizer.",

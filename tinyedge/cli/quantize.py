@@ -9,6 +9,7 @@ import click
 
 from tinyedge.cli.options import PATH, data_folder_option, data_option, output_options
 from tinyedge.cli.output import Output
+from tinyedge.cli.project_file import ProjectOption
 from tinyedge.names import QUANTIZED_PRECISIONS
 
 
@@ -17,6 +18,7 @@ from tinyedge.names import QUANTIZED_PRECISIONS
 @click.option("-o", "--output", type=PATH, required=True, help="Folder to write.")
 @click.option(
     "--calibration",
+    cls=ProjectOption,
     type=PATH,
     metavar="FILE",
     help="For a float model: a few hundred real inputs (.npy, or .npz with x).",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinyedge.cli.builds import build_options
-from tinyedge.cli.options import PATH, output_options
+from tinyedge.cli.options import PATH, Command, output_options
 from tinyedge.cli.output import Output, judged
 
 if TYPE_CHECKING:
@@ -41,18 +41,31 @@ def thresholds(
     return found
 
 
+def form_options(command: Command) -> Command:
+    """--output, --html, --markdown and --junit."""
+    for decorate in (
+        click.option(
+            "--junit", type=PATH, metavar="FILE", help="JUnit's XML: a test case a check."
+        ),
+        click.option("--markdown", type=PATH, metavar="FILE", help="For a pull request."),
+        click.option(
+            "--html", type=PATH, metavar="FILE", help="One page that needs no other file."
+        ),
+        click.option(
+            "-o",
+            "--output",
+            type=PATH,
+            metavar="FOLDER",
+            help="Writes report.html, report.md and report.xml there.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 @click.command("report")
 @click.argument("files", type=PATH, metavar="FILE...", nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    metavar="FOLDER",
-    help="Writes report.html, report.md and report.xml there.",
-)
-@click.option("--html", type=PATH, metavar="FILE", help="One page that needs no other file.")
-@click.option("--markdown", type=PATH, metavar="FILE", help="For a pull request.")
-@click.option("--junit", type=PATH, metavar="FILE", help="JUnit's XML: a test case a check.")
+@form_options
 @click.option(
     "--min-accuracy",
     multiple=True,
@@ -92,10 +105,10 @@ def command(
 
     record, failure = judged(report, files, board=board_name, **options, listener=output)
     written = (f"written to {path}" for path in record["written"])
-    output.result(record, *_text(record), *written, failure=failure)
+    output.result(record, *report_text(record), *written, failure=failure)
 
 
-def _text(record: dict[str, Any]) -> list[RenderableType]:
+def report_text(record: dict[str, Any]) -> list[RenderableType]:
     """What people read on a terminal."""
     from tinyedge.cli.footprint import footprint_summary
     from tinyedge.cli.tables import memory_bars, suite_table

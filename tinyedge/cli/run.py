@@ -10,6 +10,7 @@ import click
 from tinyedge.cli.options import (
     PATH,
     board_option,
+    cluster_options,
     data_folder_option,
     data_option,
     link_options,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     metavar="RUN.json",
     help="Keeps the record of the run, with all logits, for 'tinyedge report'.",
 )
+@cluster_options
 @output_options
 @click.pass_obj
 def command(
@@ -103,6 +105,8 @@ def command(
     With --on emulator and --runtime tflm the same samples also run in a firmware with your own
     TFLite-Micro, and both are shown side by side; without --tflm-lib, the tflite-micro package on
     this machine stands in for it, with logits and arena.
+
+    --cluster computes on several processes or machines, and gives the same bytes.
 
     --profile and --trace watch each layer on the twin, an emulator, or a board that was flashed
     with --observe; without --data or --dataset they take random samples.

@@ -48,6 +48,27 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
+def filled_table(title: str, rows: list[dict[str, str]]) -> Table:
+    """A table of columns that any row fills.
+
+    Args:
+        title: of the table.
+        rows: cells by heading, the same headings in each; empty, or a dash, where there is nothing
+            to tell. The first column is text, the others are numbers.
+    """
+    table = Table(title=title, title_justify="left")
+    headings = [
+        heading
+        for heading in next(iter(rows), {})
+        if any(row[heading] not in ("", "-") for row in rows)
+    ]
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*(row[heading] for heading in headings))
+    return table
+
+
 def suite_table(suites: list[dict[str, Any]], place: str) -> Table:
     """Accuracies and mismatches, a row a suite."""
     table = Table(title=f"Host and {place}", title_justify="left")

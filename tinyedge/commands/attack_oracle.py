@@ -6,17 +6,19 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinyedge.attacks import AttackSettings
-from tinyedge.attacks.device import opened
+from tinyedge.attacks.device import KEPT, opened
 from tinyedge.attacks.journal import QueryJournal
 from tinyedge.attacks.judgement import judge_oracle
 from tinyedge.attacks.oracle import Oracle
-from tinyedge.attacks.suites import Means, craft_oracle_suites
+from tinyedge.attacks.suites import Elsewhere, Means, craft_oracle_suites
 from tinyedge.boards import DEFAULT_BOARD
+from tinyedge.cluster.address import ClusterAddress
 from tinyedge.commands.arguments import AnyPath, above_zero, board_of, one_of, whole
 from tinyedge.commands.attack_data import model_file
+from tinyedge.commands.clusters import cluster_address, opened_cluster
 from tinyedge.errors import UsageError
 from tinyedge.evaluation.suites import Suite, save_suites
 from tinyedge.exporters.converted import ConvertedModel
@@ -30,6 +32,9 @@ from tinyedge.names import (
 )
 from tinyedge.places import PlaceSpec
 from tinyedge.progress import Listener
+
+if TYPE_CHECKING:
+    from tinyedge.cluster.engine import Engine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +53,8 @@ class OracleOptions:
     resume: bool
     discard: bool
     float_model: Path | None
+    cluster: str | None = None
+    chunks: Path | None = None
 
     def check(self, model: ConvertedModel | None) -> None:
         """Raises UsageError where they do not go with the model, or with each other."""
@@ -57,6 +64,8 @@ class OracleOptions:
         whole("query_budget", self.query_budget, 1)
         whole("baud", self.baud, 1)
         above_zero(timeout=self.timeout_s)
+        if self.address and model is None:
+            raise UsageError("--cluster goes with a converted model")
         asking = dataclasses.replace(self, journal=None, resume=False, discard=False)
         if model is None and any(dataclasses.astuple(asking)):
             raise UsageError(
@@ -65,6 +74,11 @@ class OracleOptions:
             )
         if model and not self.place:
             raise UsageError("a converted model needs --on", hint=f"--on {'|'.join(ORACLE_PLACES)}")
+        if model and len(model.graph.inputs) > 1:
+            raise UsageError(
+                f"the model has {len(model.graph.inputs)} inputs; attacks change one",
+                hint="'tinyedge run' and 'tinyedge check' take models with several inputs",
+            )
         if self.resume and self.discard:
             raise UsageError("--resume and --discard exclude each other")
         if (self.port or self.baud) and self.place != "board":
@@ -72,12 +86,32 @@ class OracleOptions:
         if self.timeout_s and self.place not in ("emulator", "board"):
             raise UsageError("--timeout goes with --on emulator or board")
 
+    @property
+    def address(self) -> ClusterAddress | None:
+        """The cluster that was named.
+
+        Raises:
+            UsageError: it is none, or does not go with other options.
+        """
+        return cluster_address(
+            self.cluster,
+            self.chunks,
+            {
+                "--resume": self.resume,
+                "--discard": self.discard,
+                "--journal": self.journal,
+                "--on board": self.place == "board",
+            },
+        )
+
     def journal_beside(self, suite_file: Path | None) -> Path | None:
         """Where the journal lies; None where neither it nor a file of suites is named.
 
         Raises:
             UsageError: it is to be resumed or discarded.
         """
+        if self.cluster:
+            return None
         if self.journal or suite_file is None:
             if self.journal is None and (self.resume or self.discard):
                 raise UsageError("--resume and --discard take --journal, or --output")
@@ -108,21 +142,17 @@ def attack_converted(
         baud=options.baud,
         timeout_s=options.timeout_s,
     )
-    with (
-        _journal(listener, model, options, suite_file) as journal,
-        opened(model, spec) as (execute, about),
-    ):
-        oracle = Oracle(
-            model.graph,
-            execute,
-            settings.clip,
-            settings.temperature,
-            options.query_budget,
-            journal,
-            about,
-        )
+    with _asked(listener, model, options, spec, suite_file, clean, settings, means) as asked:
+        oracle, journal = asked.oracle, asked.journal
         suites = craft_oracle_suites(
-            oracle, clean, names, settings, listener.progress, means, float_model
+            oracle,
+            clean,
+            names,
+            settings,
+            listener.progress,
+            means,
+            float_model,
+            asked.elsewhere,
         )
         if suite_file is None:
             if journal:
@@ -134,12 +164,63 @@ def attack_converted(
         save_suites(suite_file, suites, source)
         if journal:
             journal.remove()
-    record = {"file": str(suite_file), "model": source, "oracle": oracle.about, **found}
-    record["answers"] = {
-        "computed": oracle.computed,
-        "journalled": len(journal.answers) if journal else 0,
-    }
+        record = {"file": str(suite_file), "model": source, "oracle": oracle.about, **found}
+        record["answers"] = {
+            "computed": oracle.computed,
+            "journalled": len(journal.answers) if journal else 0,
+        }
+        if asked.engine:
+            record["cluster"] = asked.engine.record()
     return suites, record
+
+
+class _Asked(NamedTuple):
+    """What an attack asks.
+
+    Attributes:
+        oracle: the model under attack.
+        journal: of its answers, if they are kept.
+        engine: the cluster that computes, if one does.
+        elsewhere: crafts on that cluster.
+    """
+
+    oracle: Oracle
+    journal: QueryJournal | None = None
+    engine: Engine | None = None
+    elsewhere: Elsewhere | None = None
+
+
+@contextlib.contextmanager
+def _asked(
+    listener: Listener,
+    model: ConvertedModel,
+    options: OracleOptions,
+    spec: PlaceSpec,
+    suite_file: Path | None,
+    clean: Suite,
+    settings: AttackSettings,
+    means: Means,
+) -> Iterator[_Asked]:
+    """Opens what an attack asks: in this process, with a journal, or on a cluster."""
+    of = settings.clip, settings.temperature, options.query_budget
+    address = options.address
+    if address is None:
+        with (
+            _journal(listener, model, options, suite_file) as journal,
+            opened(model, spec) as (execute, about),
+        ):
+            yield _Asked(Oracle(model.graph, execute, *of, journal, about), journal)
+        return
+    with opened_cluster(address, options.chunks, listener) as engine:
+        from tinyedge.cluster.crafting import ClusterCrafting
+        from tinyedge.cluster.running import ClusterPlace, about_site, site_of
+
+        site = site_of(engine, model, spec)
+        about = {key: value for key, value in about_site(site).items() if key in KEPT}
+        execute = ClusterPlace(engine, site, "judging")
+        oracle = Oracle(model.graph, execute, *of, None, about, sent_at_once=len(clean.labels))
+        crafting = ClusterCrafting(engine, site, clean, settings, means, options.query_budget)
+        yield _Asked(oracle, None, engine, crafting)
 
 
 @contextlib.contextmanager

@@ -107,7 +107,9 @@ def check(
         from tinyedge.tflm.interpreter import Interpreter
 
         content = path.read_bytes()
-        original = content if Interpreter(content).input_type in ("int8", "uint8") else None
+        interpreter = Interpreter(content)
+        kinds = {interpreter.input_type(position) for position in range(len(graph.inputs))}
+        original = content if kinds <= {"int8", "uint8"} else None
     subject = witnesses.Subject(
         graph,
         path if is_keras_model(path) else None,
@@ -172,6 +174,6 @@ def _test_samples(
         grey = tensor.shape[-1] == 1
         place = Path(folder) if folder else None
         test_set = load_test_set(dataset, place, channels="grey" if grey else "rgb")
-    suite = suite_of(test_set, dataset, ModelInput.of(graph), count or _SAMPLES)
-    samples = tensor.quantization.quantize(suite.inputs)
-    return samples, {"seed": None, "inputs": suite.settings["data"]}
+    takes = ModelInput.of(graph)
+    suite = suite_of(test_set, dataset, takes, count or _SAMPLES)
+    return takes.int8(suite.inputs), {"seed": None, "inputs": suite.settings["data"]}

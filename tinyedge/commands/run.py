@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.boards import DEFAULT_BOARD
+from tinyedge.cluster.address import ClusterAddress
 from tinyedge.commands.arguments import (
     AnyPath,
     Paths,
@@ -26,6 +29,7 @@ from tinyedge.commands.arguments import (
     paths,
     whole,
 )
+from tinyedge.commands.clusters import cluster_address, opened_cluster
 from tinyedge.commands.firmware import Runtime
 from tinyedge.commands.notes import noted
 from tinyedge.commands.observe import check_options, layer_difference, observe
@@ -107,6 +111,8 @@ def run(
     tflm_lib: AnyPath | None = None,
     tflm_arena: int | None = None,
     output: AnyPath | None = None,
+    cluster: str | None = None,
+    chunks: AnyPath | None = None,
     listener: Listener = NOBODY,
     command: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def run(
         emulator: by name; the first that is installed and knows the board by default.
         data: files of samples; several if they have labels.
         logits: file for the raw int8 logits of all samples (``.npy``; ``.npz`` for an array an
-            output, by its name).
+            output, by its name); of what ARG_MAX gives int32.
         dataset: whose test set is run in place of ``data``.
         data_folder: where its files lie; ``$TINYEDGE_DATA`` by default.
         samples: the first so many of each suite.
@@ -141,6 +147,9 @@ def run(
         tflm_lib: ``libtensorflow-microlite.a``; without it, the package on this machine stands in.
         tflm_arena: TFLite-Micro's arena in bytes; all RAM by default.
         output: file for the record with all logits, which reports are made from.
+        cluster: ``local:N`` or ``tcp://HOST:PORT``, whose workers compute (``docs/cluster.md``);
+            this process by default.
+        chunks: folder of finished chunks of a cluster's work; one of the user's cache by default.
         listener: told how far it is.
         command: the command line, for that file.
 
@@ -157,10 +166,21 @@ def run(
         ToolchainError: a compiler, an emulator or TFLite-Micro is missing.
         UsageError: arguments that do not go together.
     """
-    one_of("on", on, PLACES)
-    one_of("compiler", compiler, COMPILERS)
-    one_of("emulator", emulator, EMULATORS)
-    one_of("dataset", dataset, DATASETS)
+    _check_names(on, compiler, emulator, dataset)
+    address = cluster_address(
+        cluster,
+        optional_path(chunks),
+        {
+            "--resume": resume,
+            "--discard": discard,
+            "--journal": journal,
+            "--profile": profile,
+            "--trace": trace,
+            "--runtime tflm": runtime == "tflm",
+            "--port": port,
+            "--baud": baud,
+        },
+    )
     whole("baud", baud, 1)
     ports = (port,) if isinstance(port, str) else tuple(port)
     given = _Given(paths(data), dataset, optional_path(data_folder), samples, pixels)
@@ -204,10 +224,9 @@ def run(
             save_run(record_file, record, list(command))
         return _or_raised(record, layer_difference(record))
 
-    def opened(all_inputs: list[Int8]) -> AbstractContextManager[OpenPlace]:
-        kept = Journalled(all_inputs, optional_path(journal), resume, discard)
-        return open_place(model, spec, kept if on in DEVICES else None, listener.remark)
-
+    kept_by = (optional_path(journal), resume, discard)
+    on_cluster = address and _on_cluster(address, optional_path(chunks), model, spec, listener)
+    opened = partial(_opened, on_cluster or None, model, spec, kept_by, listener)
     if inputs:
         return _run_inputs(model, given, inputs, logits_file, opened, listener)
     suites = given.suites(model, listener)
@@ -237,6 +256,37 @@ def _or_raised(record: dict[str, Any], fault: ThresholdError | None) -> dict[str
     return record
 
 
+def _opened(
+    on_cluster: AbstractContextManager[OpenPlace] | None,
+    model: ConvertedModel,
+    spec: PlaceSpec,
+    kept_by: tuple[Path | None, bool, bool],
+    listener: Listener,
+    all_inputs: list[Int8],
+) -> AbstractContextManager[OpenPlace]:
+    """The place for all inputs of a run: on a cluster, or in this process with a journal."""
+    if on_cluster:
+        return on_cluster
+    journalled = Journalled(all_inputs, *kept_by) if spec.on in DEVICES else None
+    return open_place(model, spec, journalled, listener.remark)
+
+
+@contextlib.contextmanager
+def _on_cluster(
+    address: ClusterAddress,
+    chunks: Path | None,
+    model: ConvertedModel,
+    spec: PlaceSpec,
+    listener: Listener,
+) -> Iterator[OpenPlace]:
+    """A place on a cluster's workers."""
+    with opened_cluster(address, chunks, listener) as engine:
+        from tinyedge.cluster.running import open_cluster_place
+
+        with open_cluster_place(engine, model, spec, listener) as place:
+            yield place
+
+
 def run_suites(
     model: ConvertedModel,
     suites: Sequence[Suite],
@@ -245,10 +295,10 @@ def run_suites(
 ) -> tuple[RunRecord, list[SuiteResult]]:
     """Runs suites where a place is opened: the record, and what became of each."""
     results = []
-    with opened as (execute, about, finish):
+    with opened as (execute, about, finish, host):
         for suite in suites:
             with listener.progress(suite.name, len(suite.labels)) as advance:
-                results.append(evaluate_suite(model, suite, execute, advance))
+                results.append(evaluate_suite(model, suite, execute, advance, host))
         record = evaluation_record(model, results, about | finish())
     return record, results
 
@@ -325,6 +375,13 @@ def _first_frames(model: ConvertedModel, samples: Int8) -> Int8:
     return reference.as_sequences(model.graph, samples)[:, 0]
 
 
+def _check_names(*given: str | None) -> None:
+    """Raises UsageError for an unknown place, compiler, emulator or data set."""
+    allowed = {"on": PLACES, "compiler": COMPILERS, "emulator": EMULATORS, "dataset": DATASETS}
+    for (name, names), value in zip(allowed.items(), given, strict=True):
+        one_of(name, value, names)
+
+
 def _check_link(
     on: PlaceName,
     ports: tuple[str, ...],
@@ -383,10 +440,10 @@ def _check_files(
             f"-o keeps a run on labelled samples, and {inputs} holds no labels; raw logits go to "
             "--logits"
         )
-    if inputs and not written["--logits"] and "y" not in ArrayFile(inputs):
+    if inputs and not written["--logits"] and "y" not in (file := ArrayFile(inputs)):
         raise UsageError(
-            f"{inputs} holds no labels y: there is only --logits FILE to write",
-            hint="name it for the raw logits, or add labels y for accuracies and a comparison",
+            f"{inputs} holds {', '.join(file.headers)}, and no labels y to compare with",
+            hint="labels in y give accuracies and a comparison; --logits FILE keeps the raw logits",
         )
     check_outputs(written, read)
 
@@ -405,12 +462,16 @@ def _keep_logits(path: Path, logits: Int8, graph: Graph) -> None:
     if path.suffix == ".npz":
         parts = reference.split_results(graph, logits)
         names = member_names(tensor.name for tensor in graph.results)
+        words = [tensor.name in graph.int32_results for tensor in graph.results]
         with zipfile.ZipFile(buffer, "w") as archive:  # numpy's savez does not take every name
-            for name, part in zip(names, parts, strict=True):
+            for name, part, wide in zip(names, parts, words, strict=True):
+                values = reference.as_int32(part) if wide else part
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, part, allow_pickle=False)
+                    np.lib.format.write_array(member, values, allow_pickle=False)
     else:
-        np.save(buffer, logits, allow_pickle=False)
+        wide = graph.output in graph.int32_results
+        values = reference.as_int32(logits) if wide else logits
+        np.save(buffer, values, allow_pickle=False)
     write_atomically(path, buffer.getvalue())
 
 
@@ -424,7 +485,7 @@ def _run_inputs(
 ) -> dict[str, Any]:
     samples, targets = given.inputs(model, inputs, listener)
     with (
-        opened([samples]) as (execute, about, finish),
+        opened([samples]) as (execute, about, finish, _),
         listener.progress(f"running on {about['on']}", len(samples)) as advance,
     ):
         run = execute(samples, advance)

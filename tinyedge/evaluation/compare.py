@@ -139,6 +139,7 @@ def evaluate_suite(
     suite: Suite,
     executor: Executor,
     progress: Callable[[int], None] | None = None,
+    host: Executor | None = None,
 ) -> SuiteResult:
     """Runs a suite on the numpy reference and on an executor, and compares every logit.
 
@@ -147,6 +148,7 @@ def evaluate_suite(
         suite: its samples.
         executor: what is under test.
         progress: called with the number of samples that the executor has finished.
+        host: computes the numpy reference, if that is not to be done here.
 
     Raises:
         DataError: the suite is empty, or samples or labels do not fit the model.
@@ -155,10 +157,10 @@ def evaluate_suite(
     takes = ModelInput.of(model.graph)
     suite = suite.fitted(takes)
     samples = takes.int8(suite.inputs)
-    host = reference.run(model.graph, samples)
     run = executor(samples, progress)
+    expected = host(samples).logits if host else reference.run(model.graph, samples)
     output = model.graph.output_tensor.quantization
     if samples.ndim == 1 + len(model.graph.input_tensor.shape):
-        return SuiteResult(suite, samples, host, run, output)
+        return SuiteResult(suite, samples, expected, run, output)
     last = replace(run, logits=run.logits[:, -1])
-    return SuiteResult(suite, samples, host[:, -1], last, output, (host, run.logits))
+    return SuiteResult(suite, samples, expected[:, -1], last, output, (expected, run.logits))

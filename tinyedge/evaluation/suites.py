@@ -22,7 +22,7 @@ from tinyedge.naming import check_name
 from tinyedge.records.parts import Name, Part, Rows, Settings, as_model, dumped, parsed_record
 from tinyedge.records.run import settings_faults
 from tinyedge.samples.labels import checked_labels
-from tinyedge.samples.reading import ArrayFile, read_samples, target_values
+from tinyedge.samples.reading import ArrayFile, named_inputs, read_samples, target_values
 from tinyedge.samples.scaling import ModelInput, checked_values
 from tinyedge.schema import refuse
 
@@ -261,7 +261,7 @@ def load_suites(path: Path, takes: ModelInput | None = None) -> list[Suite]:
     file = SuiteFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
     if "suites" not in arrays:
         for name in ("x", "y"):
-            if name not in arrays:
+            if name not in arrays and (name == "y" or not takes or not named_inputs(arrays, takes)):
                 raise _no_suites(path, f"lacks an array '{name}'")
         x, y = _samples_and_labels(arrays, "", takes)
         suites = [Suite("clean", x, y, classes=_class_names(arrays), file=file)]

@@ -150,10 +150,12 @@ def _manifest(
 
 
 def _several(graph: Graph) -> dict[str, Any]:
-    """The outputs of a model that has several, in the order of their bytes."""
-    if len(graph.results) == 1:
-        return {}
-    return {"outputs": [{"name": each.name, **_tensor(graph, each.name)} for each in graph.results]}
+    """The inputs and outputs of a model that has several, in the order of their bytes."""
+    return {
+        what: [{"name": each.name, **_tensor(graph, each.name)} for each in ends]
+        for what, ends in (("inputs", graph.inputs), ("outputs", graph.results))
+        if len(ends) > 1
+    }
 
 
 def _tensor(graph: Graph, name: str) -> dict[str, Any]:
@@ -176,6 +178,9 @@ def load_converted(folder: Path) -> ConvertedModel:
             or of another version of tinyedge.
     """
     hint = "write it with 'tinyedge convert MODEL -o DIR'"
+    if folder.is_file():
+        hint = f"'tinyedge convert {folder} -o DIR' writes one; a float model: 'tinyedge quantize'"
+        raise ModelError(f"{folder}: a file, not the folder of a converted model", hint=hint)
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder", hint=hint)
     for name in CONVERTED_FILES:

@@ -51,8 +51,13 @@ class Mlperf:
                 as images have, else ``int8``.
 
         Raises:
-            UsageError: ``model`` is no name of letters, digits, ``_``, ``.`` and ``-``.
+            UsageError: the model has several inputs, or ``model`` is no name of letters, digits,
+                ``_``, ``.`` and ``-``.
         """
+        if len(graph.inputs) > 1:
+            raise UsageError(
+                f"MLPerf Tiny's runner sends one input; this model has {len(graph.inputs)}"
+            )
         shape = graph.input_tensor.shape
         own = re.sub(r"[^A-Za-z0-9_.-]+", "-", graph.name)[:32] or "model"
         image = len(shape) == 3 and shape[-1] == 3

@@ -80,6 +80,7 @@ def registered(kind: type[ops.Operator]) -> bool:
 
 no_product(recurrent.Lstm, "its states are 16 bits in pairs of bytes")
 no_product(recurrent.Svdf, "its memory is 16 bits in pairs of bytes")
+no_product(recurrent.SvdfNarrow, "its memory goes on from one frame to the next")
 
 
 def check_differentiable(graph: Graph) -> None:
@@ -387,6 +388,33 @@ def _join(_: ops.Join, step: Step, cotangent: Float32) -> list[Float32]:
         .astype(np.float32)
         for part, tensor in zip(parts, step.inputs, strict=True)
     ]
+
+
+@product_of(ops.Part)
+def _part(operator: ops.Part, step: Step, cotangent: Float32) -> list[Float32]:
+    """As of a Join: bytes are passed on."""
+    whole, scale = step.inputs[0], step.output.quantization.scale
+    found = np.zeros((len(cotangent), *whole.shape), np.float32)
+    part = cotangent.reshape(len(cotangent), -1) * np.float32(scale / whole.quantization.scale)
+    found[:, operator.begin : operator.begin + step.output.size] = part
+    return [found]
+
+
+@product_of(ops.MatMul)
+def _mat_mul(operator: ops.MatMul, step: Step, cotangent: Float32) -> list[Float32]:
+    turned = operator.transposed
+    first, second = (
+        step.real(side).swapaxes(-1, -2) if turned[side] else step.real(side) for side in (0, 1)
+    )
+    products = [cotangent @ second.swapaxes(-1, -2), first.swapaxes(-1, -2) @ cotangent]
+    found = []
+    for product, tensor, swapped in zip(products, step.inputs, turned, strict=True):
+        whole = product.swapaxes(-1, -2) if swapped else product
+        found.append(_summed(whole, tensor))
+    return found
+
+
+no_product(ops.ArgMax, "it gives a place, not a value")
 
 
 @product_of(ops.AveragePool2D)

@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from tinyedge.errors import ModelError
 from tinyedge.files import read_arrays, write_atomically
 from tinyedge.graph.description import check_description, check_operator_count
-from tinyedge.graph.operators import OPERATORS, Join, Operator, Reshape, Weighted
+from tinyedge.graph.operators import (
+    MAXIMUM_CONCATENATED,
+    OPERATORS,
+    ArgMax,
+    Join,
+    Operator,
+    Part,
+    Reshape,
+    Weighted,
+)
 from tinyedge.graph.ranges import ranges_of
 from tinyedge.graph.tensors import Quantization, Tensor, Weights
 
@@ -88,6 +97,15 @@ class Graph:
         return self.tensors[self.input]
 
     @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The model's inputs: several where Parts cut the graph's own."""
+        parts = [each for each in self.operators if isinstance(each, Part)]
+        if not parts:
+            return (self.input_tensor,)
+        parts.sort(key=lambda part: part.begin)
+        return tuple(self.tensors[part.output] for part in parts)
+
+    @property
     def output_tensor(self) -> Tensor:
         """The tensor that the logits are read from."""
         return self.tensors[self.output]
@@ -99,6 +117,11 @@ class Graph:
         if isinstance(last, Join) and last.output == self.output:
             return tuple(self.inputs_of(last))
         return (self.output_tensor,)
+
+    @property
+    def int32_results(self) -> set[str]:
+        """Names of the outputs that hold an int32 in every four bytes."""
+        return {each.output for each in self.operators if isinstance(each, ArgMax)}
 
     def inputs_of(self, operator: Operator) -> list[Tensor]:
         """The input tensors of an operator."""
@@ -154,8 +177,37 @@ class Graph:
             raise ModelError(f"graph '{self.name}': nothing writes the output '{self.output}'")
         if any(isinstance(each, Join) and each.output != self.output for each in self.operators):
             raise ModelError(f"graph '{self.name}': a Join that is not the output")
+        self._check_parts()
+        words = self.int32_results
+        for operator in self.operators:
+            if words.intersection(operator.inputs) and not isinstance(operator, Join):
+                raise operator.fail("reads an ArgMax's output, which may only be a result")
         self._check_states()
         ranges_of(self)
+
+    def _check_parts(self) -> None:
+        """Parts begin the graph, and are all of its input, one behind the other."""
+        parts = [each for each in self.operators if isinstance(each, Part)]
+        if not parts:
+            return
+        first = self.operators[: len(parts)]
+        readers = [each for each in self.operators if self.input in each.inputs]
+        if list(first) != parts or readers != parts or self.output == self.input:
+            raise parts[0].fail("Parts read the graph's input, alone, and before all else")
+        if len(parts) > MAXIMUM_CONCATENATED or len(self.input_tensor.shape) != 1:
+            raise parts[0].fail(
+                f"one of {len(parts)} of an input of {self.input_tensor.shape}, allowed: up to "
+                f"{MAXIMUM_CONCATENATED}, of one axis"
+            )
+        end = 0
+        for part in parts:
+            if part.begin != end:
+                raise part.fail(f"begins at byte {part.begin}, the one before it ends at {end}")
+            end += self.tensors[part.output].size
+        if end != self.input_tensor.size:
+            raise parts[-1].fail(f"ends at byte {end}, the input at {self.input_tensor.size}")
+        if self.inputs[0].quantization != self.input_tensor.quantization:
+            raise parts[0].fail("has another quantization than the input")
 
     def _check_states(self) -> None:
         check_state_bytes(state.initial.size for state in self.states.values())
@@ -175,6 +227,8 @@ class Graph:
                 raise ModelError(f"state '{name}': its initial value has to be int8 of {shape}")
             if not tensor or not source or state.next not in written - kept:
                 raise ModelError(f"state '{name}': no operator computes '{state.next}'")
+            if state.next in self.int32_results:
+                raise ModelError(f"state '{name}': takes an ArgMax's output")
             if (source.shape, source.quantization) != (tensor.shape, tensor.quantization):
                 raise ModelError(f"state '{name}': '{state.next}' has another shape or grid")
 
@@ -280,6 +334,11 @@ class Graph:
         try:
             _check_size(path)
             arrays = read_arrays(path)
+            if "graph" not in arrays and arrays.keys() & {"x", "inputs", "y"}:
+                raise ModelError(
+                    f"{path}: samples ({', '.join(sorted(arrays))}), not a model",
+                    hint="samples go behind --data or --calibration",
+                )
             description = json.loads(arrays.pop("graph").tobytes())
             if description["format"] != FORMAT_VERSION:
                 raise ModelError(

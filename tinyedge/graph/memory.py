@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tinyedge.graph.graph import Graph
-from tinyedge.graph.operators import Operator, Reshape
+from tinyedge.graph.operators import Operator, Part, Reshape
 
 ALIGNMENT = 4
 """Bytes; every buffer starts on a word so that kernels may read words."""
@@ -67,6 +67,13 @@ class MemoryPlan:
     state_size: int
 
 
+def lies_in_input(operator: Operator) -> bool:
+    """Whether the output is bytes of the input, where it lies."""
+    return isinstance(operator, Reshape) or (
+        isinstance(operator, Part) and operator.begin % ALIGNMENT == 0
+    )
+
+
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
@@ -120,6 +127,7 @@ def plan_memory(
             input's address the output's may lie; None where they have to lie apart.
     """
     owner, buffers = _activations(graph)
+    begins = _begins(graph)
     allowed = _allowed(graph, owner, {buffer.name: buffer for buffer in buffers}, leads or {})
     positions = {operator.name: index for index, operator in enumerate(graph.operators)}
     scratch_names = {}
@@ -139,7 +147,11 @@ def plan_memory(
         kept[name] = state_size
         state_size += _aligned(graph.tensors[name].size)
     return MemoryPlan(
-        offsets={name: placed[at].offset for name, at in owner.items() if at not in kept},
+        offsets={
+            name: placed[at].offset + begins.get(name, 0)
+            for name, at in owner.items()
+            if at not in kept
+        },
         scratch={name: placed[key].offset for name, key in scratch_names.items()},
         buffers=tuple(sorted(placed.values(), key=lambda b: (b.first, b.name))),
         size=max(buffer.end for buffer in placed.values()),
@@ -177,7 +189,7 @@ def _activations(graph: Graph) -> tuple[dict[str, str], list[Buffer]]:
         for name in operator.inputs:
             if name not in graph.constants and owner[name] not in graph.states:
                 alive[owner[name]][1] = index
-        if isinstance(operator, Reshape):
+        if lies_in_input(operator):
             owner[operator.output] = owner[operator.inputs[0]]
         else:
             owner[operator.output] = operator.output
@@ -193,6 +205,16 @@ def _activations(graph: Graph) -> tuple[dict[str, str], list[Buffer]]:
     ]
 
 
+def _begins(graph: Graph) -> dict[str, int]:
+    """Where tensors begin in the buffers that they lie in, where that is not at their start."""
+    begins: dict[str, int] = {}
+    for operator in graph.operators:
+        if lies_in_input(operator):
+            begin = begins.get(operator.inputs[0], 0)
+            begins[operator.output] = begin + getattr(operator, "begin", 0)
+    return begins
+
+
 def _allowed(
     graph: Graph,
     owner: Mapping[str, str],
@@ -202,6 +224,7 @@ def _allowed(
     """The overlaps that kernels allow, of inputs that die where the output is born."""
     allowed: dict[tuple[str, str], int] = {}
     forbidden: set[tuple[str, str]] = set()
+    begins = _begins(graph)
     for index, operator in enumerate(graph.operators):
         limits = leads.get(operator.name, ())
         for which, name in enumerate(operator.inputs):
@@ -212,7 +235,7 @@ def _allowed(
             if lead is None or buffers[pair[0]].last != index or pair[0] == pair[1]:
                 forbidden.add(pair)
             else:
-                lead = lead // ALIGNMENT * ALIGNMENT
+                lead = (lead + begins.get(name, 0)) // ALIGNMENT * ALIGNMENT
                 allowed[pair] = min(lead, allowed.get(pair, lead))
     return {pair: lead for pair, lead in allowed.items() if pair not in forbidden}
 

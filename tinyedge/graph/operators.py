@@ -39,6 +39,7 @@ ADD_LEFT_SHIFT = 20
 """Headroom of Add's rescaled inputs; fixed by TensorFlow Lite for int8."""
 MAXIMUM_CONCATENATED = 10
 """Inputs of one Concatenation, as in TFLite-Micro."""
+INT32_BYTES = 4
 MAXIMUM_REARRANGED = 4
 """Axes of a Rearrangement that a kernel goes along."""
 MAXIMUM_RESIZED = 4096
@@ -405,6 +406,97 @@ class Join(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Part(Operator):
+    """Bytes of the graph's input, of any quantization: an input of a model that has several.
+
+    Attributes:
+        begin: of the input's bytes, the first one.
+        shape: of the output.
+    """
+
+    begin: int
+    shape: Shape
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        whole = math.prod(inputs[0])
+        if not 0 <= self.begin <= self.begin + math.prod(self.shape) <= whole:
+            raise self.fail(f"{self.shape} from byte {self.begin} on, of {whole}")
+        return self.shape
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MatMul(Operator):
+    """Matrix products of two activations (TFLite's ``batch_matmul.h``).
+
+    Inputs are (groups, rows, depth) and (groups, depth, columns); one of them may have one group,
+    for all of the other's.
+
+    Attributes:
+        transposed: which of the inputs have their last two axes in the other order.
+    """
+
+    arity: ClassVar[int | None] = 2
+    transposed: Pair = (0, 0)
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if any(len(shape) != 3 for shape in inputs) or not set(self.transposed) <= {0, 1}:
+            raise self.fail(f"inputs of shapes {inputs[0]} and {inputs[1]}, {self.transposed}")
+        (groups, *first), (others, *second) = inputs
+        rows, depth = reversed(first) if self.transposed[0] else first
+        other_depth, columns = reversed(second) if self.transposed[1] else second
+        if depth != other_depth or (groups != others and 1 not in (groups, others)):
+            raise self.fail(f"inputs of shapes {inputs[0]} and {inputs[1]}, {self.transposed}")
+        return (max(groups, others), rows, columns)
+
+    def depth(self, first: Shape) -> int:
+        """Products of a sum, by the shape of the first input."""
+        return first[1 if self.transposed[0] else 2]
+
+    def multiplier(self, inputs: Sequence[Tensor], output: Tensor) -> Pair:
+        """(mantissa, shift) of ``first scale * second scale / output scale``."""
+        first, second = (np.float32(tensor.quantization.scale) for tensor in inputs)
+        return quantize_multiplier(float(np.float32(first * second)) / output.quantization.scale)
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
+        return math.prod(output) * self.depth(inputs[0])
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        largest = self.depth(inputs[0].shape)
+        for tensor in inputs:
+            zero = tensor.quantization.zero_point
+            largest *= max(INT8_MAX - zero, zero - INT8_MIN)
+        if largest << max(self.multiplier(inputs, output)[1], 0) > INT32_MAX:
+            raise self.fail("accumulators can overflow 32 bits")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ArgMax(Operator):
+    """Where the largest, or smallest, element along an axis lies; of equal ones the first.
+
+    The output holds an int32 for each of the other axes' elements, as four bytes along one more
+    axis, the lowest first; it is a result of the graph, and nothing reads it.
+
+    Attributes:
+        axis: of the input.
+        largest: whether the largest one is looked for.
+    """
+
+    output_quantization: ClassVar[Quantization] = Quantization(1.0, 0)
+    axis: int
+    largest: bool = True
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = inputs[0]
+        if not 0 <= self.axis < len(shape):
+            raise self.fail(f"axis {self.axis} of an input of {len(shape)} axes")
+        return (*shape[: self.axis], *shape[self.axis + 1 :], INT32_BYTES)
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        if output.quantization != self.output_quantization:
+            raise self.fail(f"the output has to be {self.output_quantization}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Pool2D(Clamped, Windowed):
     """Pooling inside the input: padded cells neither count nor compete."""
 
@@ -573,7 +665,7 @@ class Slice(Rearrangement):
     Attributes:
         begin: the first one of each axis.
         size: how many.
-        stride: from one to the next, 1 or more.
+        stride: from one to the next; below 0 from the end to the beginning.
     """
 
     most_axes: ClassVar[int] = 3
@@ -587,7 +679,8 @@ class Slice(Rearrangement):
             raise self.fail(f"begin {self.begin}, size {self.size}, stride {self.stride}")
         for axis in zip(shape, self.begin, self.size, self.stride, strict=True):
             whole, begin, size, stride = axis
-            if min(size, stride) < 1 or not 0 <= begin <= begin + (size - 1) * stride < whole:
+            last = begin + (size - 1) * stride
+            if size < 1 or not stride or not (0 <= begin < whole and 0 <= last < whole):
                 raise self.fail(f"{size} elements from {begin} on, by {stride}, of {whole}")
         return self.size
 
@@ -935,6 +1028,9 @@ OPERATORS: dict[str, type[Operator]] = {
         Prelu,
         Concatenation,
         Join,
+        Part,
+        MatMul,
+        ArgMax,
         AveragePool2D,
         MaxPool2D,
         Mean,

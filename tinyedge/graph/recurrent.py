@@ -2,7 +2,7 @@
 
 Their states are inputs, and the next states part of the output.
 
-Both have cells of 16 bits, which lie in int8 tensors as pairs of bytes, the lower one first.
+Cells of 16 bits lie in int8 tensors as pairs of bytes, the lower one first.
 """
 
 from __future__ import annotations
@@ -146,9 +146,9 @@ class Lstm(Operator):
 class Svdf(Operator):
     """A rank-limited filter over time (TFLite-Micro's ``svdf_common.cc``), with cells of 16 bits.
 
-    Inputs are a frame (inputs,) and the memory (2 * filters * length,); the output holds one value
-    a unit, and then the memory. Both have the output's quantization, of which the bytes of cells
-    know nothing.
+    Inputs are a frame (inputs,) and the memory (cell_bytes * filters * length,); the output holds
+    one value a unit, and then the memory. Both have the output's quantization, of which the bytes
+    of cells know nothing.
 
     Attributes:
         feature: int8 (filters, inputs).
@@ -162,13 +162,24 @@ class Svdf(Operator):
     time: NDArray[np.int16]
     bias: NDArray[np.int32]
     scales: NDArray[np.float32]
+    cell_bytes: ClassVar[int] = 2
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all cells."""
+        return int(self.cell_bytes * self.time.size)
+
+    @property
+    def largest_cell(self) -> int:
+        """The largest magnitude of a cell, its zero point taken off."""
+        return 2**15
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if math.prod(inputs[0]) != self.feature.shape[1]:
             raise self.fail(f"inputs of {inputs[0]}, features of {self.feature.shape}")
-        if tuple(inputs[1]) != (2 * self.time.size,):
+        if tuple(inputs[1]) != (self.memory_bytes,):
             raise self.fail(f"a memory of {inputs[1]} for {self.time.shape}")
-        return (len(self.bias) + 2 * self.time.size,)
+        return (len(self.bias) + self.memory_bytes,)
 
     def multipliers(self, source: Quantization, target: Quantization) -> tuple[Pair, Pair]:
         """(mantissa, shift) into the memory, and of the output."""
@@ -194,7 +205,7 @@ class Svdf(Operator):
         first, second = self.multipliers(grid, output.quantization)
         largest = max(127 - grid.zero_point, grid.zero_point + 128)
         feature = int(np.abs(self.feature.astype(np.int64)).sum(axis=1).max()) * largest
-        times = np.abs(self.time.astype(np.int64)).sum(axis=1) * 2**15
+        times = np.abs(self.time.astype(np.int64)).sum(axis=1) * self.largest_cell
         total = times.reshape(units, -1).sum(axis=1) + np.abs(self.bias.astype(np.int64))
         if feature << max(first[1], 0) > INT32_MAX:
             raise self.fail("accumulators of features can overflow 32 bits")
@@ -202,4 +213,29 @@ class Svdf(Operator):
             raise self.fail("accumulators over time can overflow 32 bits")
 
 
-OPERATORS |= {kind.__name__: kind for kind in (Lstm, Svdf)}
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SvdfNarrow(Svdf):
+    """The same with times and cells of 8 bits.
+
+    A cell that its zero point would lead out of int8 wraps around, as in TFLite-Micro.
+
+    Attributes:
+        memory_zero: zero point of the cells.
+    """
+
+    cell_bytes: ClassVar[int] = 1
+    memory_zero: int
+
+    @property
+    def largest_cell(self) -> int:
+        return max(127 - self.memory_zero, self.memory_zero + 128)
+
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        if not -128 <= self.memory_zero <= 127:
+            raise self.fail(f"a memory of zero point {self.memory_zero}")
+        if self.time.size and not -128 <= self.time.min() <= self.time.max() <= 127:
+            raise self.fail("times have to fit in 8 bits")
+        super().check(inputs, output)
+
+
+OPERATORS |= {kind.__name__: kind for kind in (Lstm, Svdf, SvdfNarrow)}

@@ -272,16 +272,24 @@ def _svdf(
 ) -> Int8:
     source, target = inputs[0].quantization, output.quantization
     first, second = operator.multipliers(source, target)
+    narrow = isinstance(operator, recurrent.SvdfNarrow)
+    zero = operator.memory_zero if isinstance(operator, recurrent.SvdfNarrow) else 0
     centred = arrays[0].reshape(len(arrays[0]), -1).astype(np.float64) - source.zero_point
-    memory = _from_bytes(arrays[1]).reshape(-1, *operator.time.shape)
+    cells = arrays[1].astype(np.int64) if narrow else _from_bytes(arrays[1])
+    memory = cells.reshape(-1, *operator.time.shape)
     features = (centred @ operator.feature.T.astype(np.float64)).astype(np.int64)
-    newest = _int16(multiply_by_quantized_multiplier(features, *first))
+    newest = multiply_by_quantized_multiplier(features, *first)
+    if narrow:
+        newest = (np.clip(newest, -128, 127) + zero).astype(np.int8).astype(np.int64)
+    else:
+        newest = _int16(newest)
     memory = np.concatenate([memory[..., 1:], newest[..., np.newaxis]], axis=2)
-    sums = (memory * operator.time.astype(np.int64)).sum(axis=2)
+    sums = ((memory - zero) * operator.time.astype(np.int64)).sum(axis=2)
     totals = sums.reshape(len(sums), len(operator.bias), -1).sum(axis=2) + operator.bias
     scaled = multiply_by_quantized_multiplier(totals, *second) + target.zero_point
     values = np.clip(scaled, -128, 127).astype(np.int8)
-    return np.concatenate([values, _to_bytes(memory.reshape(len(memory), -1))], axis=1)
+    kept = memory.reshape(len(memory), -1)
+    return np.concatenate([values, kept.astype(np.int8) if narrow else _to_bytes(kept)], axis=1)
 
 
 @unclamped.register
@@ -413,8 +421,58 @@ def _join(operator: ops.Join, arrays: list[Int8], inputs: list[Tensor], output: 
     return np.concatenate([np.broadcast_to(each, (batch, each.shape[1])) for each in flat], axis=1)
 
 
+@unclamped.register
+def _part(operator: ops.Part, arrays: list[Int8], inputs: list[Tensor], output: Tensor) -> Int8:
+    (whole,) = arrays
+    part = whole[:, operator.begin : operator.begin + output.size]
+    return part.reshape(len(part), *output.shape)
+
+
+@unclamped.register
+def _mat_mul(
+    operator: ops.MatMul, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int64:
+    sides = []
+    for array, tensor, turned in zip(arrays, inputs, operator.transposed, strict=True):
+        centred = array.astype(np.float64) - tensor.quantization.zero_point
+        sides.append(centred.swapaxes(-1, -2) if turned else centred)
+    accumulators = (sides[0] @ sides[1]).astype(np.int64)
+    scaled = multiply_by_quantized_multiplier(accumulators, *operator.multiplier(inputs, output))
+    return scaled + output.quantization.zero_point
+
+
+@unclamped.register
+def _arg_max(
+    operator: ops.ArgMax, arrays: list[Int8], inputs: list[Tensor], output: Tensor
+) -> Int8:
+    chosen = np.argmax if operator.largest else np.argmin
+    found = chosen(arrays[0], axis=1 + operator.axis)
+    return int32_bytes(found)
+
+
+def int32_bytes(values: NDArray[np.integer]) -> Int8:
+    """Integers as the four bytes of each, the lowest first, along one more axis."""
+    words = np.asarray(values)[..., np.newaxis].astype("<i4", order="C")
+    return words.view(np.int8)
+
+
+def split_inputs(graph: Graph, samples: Int8) -> list[Int8]:
+    """The inputs of a model, (…, *shape) of each, of samples (…, *input shape)."""
+    axes = leading_axes(graph, samples)
+    if len(graph.inputs) == 1:
+        return [samples]
+    ends = np.cumsum([tensor.size for tensor in graph.inputs])[:-1]
+    return [
+        part.reshape(*axes, *tensor.shape)
+        for tensor, part in zip(graph.inputs, np.split(samples, ends, axis=-1), strict=True)
+    ]
+
+
 def split_results(graph: Graph, logits: Int8) -> list[Int8]:
-    """The outputs of a model, (…, *shape) of each result, of its logits (…, *output shape)."""
+    """The outputs of a model, (…, *shape) of each result, of its logits (…, *output shape).
+
+    Those of ``int32_results`` are their bytes; see ``as_int32``.
+    """
     axes = logits.shape[: logits.ndim - len(graph.output_tensor.shape)]
     flat = logits.reshape(*axes, -1)
     ends = np.cumsum([tensor.size for tensor in graph.results])[:-1]
@@ -422,6 +480,12 @@ def split_results(graph: Graph, logits: Int8) -> list[Int8]:
         part.reshape(*axes, *tensor.shape)
         for tensor, part in zip(graph.results, np.split(flat, ends, axis=-1), strict=True)
     ]
+
+
+def as_int32(values: Int8) -> NDArray[np.int32]:
+    """What the bytes of int32 results, (…, 4), stand for."""
+    words: NDArray[np.int32] = np.ascontiguousarray(values).view("<i4")[..., 0].astype(np.int32)
+    return words
 
 
 def _divided_half_away(total: Int64, count: Int64 | np.int64) -> Int64:
@@ -487,12 +551,19 @@ def _slice(operator: ops.Slice, arrays: list[Int8], inputs: list[Tensor], output
     return arrays[0][slices(operator)]
 
 
+def _behind(begin: int, size: int, stride: int) -> int | None:
+    """Where a slice ends; None for the beginning, which -1 does not stand for."""
+    last = begin + (size - 1) * stride
+    end = last + (1 if stride > 0 else -1)
+    return None if end < 0 else end
+
+
 def slices(operator: ops.Slice) -> tuple[slice, ...]:
     """What a Slice takes of a batch."""
     return (
         slice(None),
         *(
-            slice(begin, begin + (size - 1) * stride + 1, stride)
+            slice(begin, _behind(begin, size, stride), stride)
             for begin, size, stride in zip(
                 operator.begin, operator.size, operator.stride, strict=True
             )

@@ -106,8 +106,8 @@ def _clamp_into_producer(
 def _without_reshape(
     graph: Graph, first: ops.Operator, second: ops.Operator
 ) -> ops.Operator | None:
-    if not isinstance(second, ops.Reshape):
-        return None
+    if not isinstance(second, ops.Reshape) or isinstance(first, ops.Part):
+        return None  # an input keeps its name
     if second.shape == graph.tensors[first.output].shape:
         return replace(first, name=second.name, output=second.output)
     return replace(second, inputs=first.inputs) if isinstance(first, ops.Reshape) else None

@@ -36,12 +36,14 @@ class OpenPlace(NamedTuple):
         about: what a record says of the place: ``on``, and of devices ``board``, ``emulator``,
             ``firmware``, ``compiler`` or ``port``.
         finish: gives what a record says of the place when all samples have run: of devices
-            ``memory`` and ``arena`` or ``stack_peak``, and ``link``.
+            ``memory`` and ``arena`` or ``stack_peak``, and ``link``; of a cluster ``cluster``.
+        host: runs the numpy reference, where that is not to be done in this process.
     """
 
     execute: Executor
     about: dict[str, Any]
     finish: Callable[[], dict[str, Any]]
+    host: Executor | None = None
 
 
 def _silent(_: str) -> None:

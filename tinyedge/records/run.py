@@ -249,6 +249,27 @@ class Link(Part):
     devices: Rows[LinkDevice]
 
 
+class Worker(Part):
+    """A process of a cluster that has computed."""
+
+    worker: Name
+    chunks: Count
+    samples: Count
+    seconds: NonNegativeFloat
+    versions: dict[str, str]
+
+
+class Cluster(Part):
+    """Who has computed a distributed run, and how long: no other key depends on it."""
+
+    address: Name
+    seconds: NonNegativeFloat
+    chunks_computed: Count
+    chunks_kept: Count = Field(description="that earlier runs had computed")
+    failures: Count = Field(description="workers that died, and chunks that were repeated")
+    workers: Rows[Worker]
+
+
 class ProfileLayer(Part):
     """What a layer costs in one inference."""
 
@@ -324,6 +345,7 @@ class Place(Part):
     arena: Arena | None = None
     stack_peak: Count | None = None
     link: Link | None = None
+    cluster: Cluster | None = None
 
 
 class Run(Place):

@@ -20,7 +20,14 @@ from tinyedge.evaluation.metrics import verdicts
 from tinyedge.evaluation.perturbation import withstood
 from tinyedge.graph.tensors import Quantization
 from tinyedge.naming import epsilon_number, same_epsilon
-from tinyedge.records.run import Run, Suite, SuiteArrays, load_profile, load_run
+from tinyedge.records.run import (
+    Run,
+    Suite,
+    SuiteArrays,
+    WorstCase,
+    load_profile,
+    load_run,
+)
 from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, gate_line
 
 _CURVE_POINTS = 24
@@ -77,6 +84,24 @@ class Check:
     text: str
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a gate asks of a run, besides accuracies by suite.
+
+    Attributes:
+        worst_case: accuracies in [0, 1] of the device where every sample meets its worst attack,
+            by norm and budget, as ``Linf@8/255``.
+        instructions: the most that an inference of any suite may take on average.
+        seconds: the same by the device's counter.
+        cycles: the most that an inference may take, as a profile models it.
+    """
+
+    worst_case: Mapping[str, float] = field(default_factory=dict)
+    instructions: float | None = None
+    seconds: float | None = None
+    cycles: float | None = None
+
+
 def place_in_words(on: str | None, board: str | None, emulator: str | None) -> str:
     """Where a run took place, of what its record says."""
     if board is None:
@@ -94,6 +119,7 @@ class RunReport:
         sha256: of its content.
         run: the record.
         thresholds: the accuracies that were asked for, by suite.
+        limits: of everything else.
     """
 
     label: str
@@ -101,6 +127,7 @@ class RunReport:
     sha256: str
     run: Run
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def title(self) -> str:
@@ -238,11 +265,52 @@ class RunReport:
                 side = "at least" if found >= asked else "below"
                 text = f"accuracy {100 * found:.2f} % is {side} the {100 * asked:g} % asked for"
                 checks.append(Check(suite.name, "min-accuracy", found >= asked, text))
+        checks += self._limited()
         if memory := self.run.memory:
             for name, part in (("flash", memory.flash), ("RAM", memory.ram)):
                 text = f"{name} takes {part.total:,} of {part.size:,} bytes"
                 checks.append(Check("memory", f"{name} fits", part.total <= part.size, text))
         return checks
+
+    def _limited(self) -> Iterable[Check]:
+        """What ``limits`` asks for; what a record does not tell is missed."""
+        for name, asked in self.limits.worst_case.items():
+            case = self._worst_case(name)
+            if case is None:
+                told = f"no attacks of {name} are in the record"
+                yield Check("worst case", f"min-worst-case of {name}", False, told)
+                continue
+            side = "at least" if case.accuracy >= asked else "below"
+            yield Check(
+                "worst case",
+                f"min-worst-case of {name}",
+                case.accuracy >= asked,
+                f"accuracy {100 * case.accuracy:.2f} % under the worst attack of {name} is {side} "
+                f"the {100 * asked:g} % asked for",
+            )
+        found = [(suite.name, suite.instructions, suite.seconds) for suite in self.run.suites]
+        for name, instructions, seconds in found:
+            for unit, limit, cost in (
+                ("instructions", self.limits.instructions, instructions),
+                ("seconds", self.limits.seconds, seconds),
+            ):
+                if limit is not None:
+                    yield _cost_check(name, unit, limit, cost.mean if cost else None)
+        if self.limits.cycles is not None:
+            profile = self.run.profile
+            cycles = profile.cycles if profile else None
+            yield _cost_check("profile", "cycles", self.limits.cycles, cycles)
+
+    def _worst_case(self, name: str) -> WorstCase | None:
+        norm, _, budget = name.partition("@")
+        return next(
+            (
+                case
+                for case in self.run.worst_cases
+                if case.norm == norm and same_epsilon(case.epsilon, epsilon_number(budget))
+            ),
+            None,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The run in ``--json``: the record without its arrays, and what follows from it."""
@@ -254,6 +322,15 @@ class RunReport:
             "curves": [asdict(curve) for curve in self.curves],
             "checks": [asdict(check) for check in self.checks],
         }
+
+
+def _cost_check(suite: str, unit: str, limit: float, mean: float | None) -> Check:
+    name = f"max-{unit}"
+    if mean is None:
+        return Check(suite, name, False, f"the record does not tell the {unit} of an inference")
+    side = "above" if mean > limit else "within"
+    text = f"an inference takes {mean:,.6g} {unit}, {side} the {limit:,.6g} allowed"
+    return Check(suite, name, mean <= limit, text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -368,6 +445,7 @@ def load_report(
     thresholds: Mapping[str, float] | None = None,
     footprint: dict[str, Any] | None = None,
     profile: Path | None = None,
+    limits: Limits | None = None,
 ) -> Report:
     """Reads the records of runs.
 
@@ -376,6 +454,7 @@ def load_report(
         thresholds: accuracies that the device has to reach, by suite.
         footprint: of the firmware of the only run, see ``load_footprint``.
         profile: the file with the cost of each layer of its model.
+        limits: of everything else, for every run.
 
     Raises:
         DataError: a file is missing or no record, or the footprint is of another firmware.
@@ -409,7 +488,7 @@ def load_report(
             footprint["ram"]["stack_peak"] = memory.ram.stack_peak
     return Report(
         [
-            RunReport(label, path.name, _sha256(path), run, thresholds)
+            RunReport(label, path.name, _sha256(path), run, thresholds, limits or Limits())
             for label, path, run in zip(labels, paths, runs, strict=True)
         ],
         BuildReport(footprint) if footprint else None,

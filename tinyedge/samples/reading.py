@@ -188,7 +188,8 @@ def read_samples(
 
     Args:
         arrays: the file.
-        name: of the array; that of ``samples`` by default.
+        name: of the array; that of ``samples`` by default. Of a model with several inputs an array
+            each will do, under the input's name, behind what stands before the ``x`` in ``name``.
         takes: how the model takes samples.
 
     Returns:
@@ -198,7 +199,17 @@ def read_samples(
     Raises:
         DataError: the array is missing, damaged, or not as the model takes samples.
     """
-    key = name or arrays.samples
+    prefix = (name or "x").removesuffix("x")
+    if takes and (name or "x").endswith("x") and named_inputs(arrays, takes, prefix):
+        each = [read_samples(arrays, f"{prefix}{part.name}", part) for part in takes.parts]
+        return takes.joined(each, str(arrays.path))
+    try:
+        key = name or arrays.samples
+    except DataError as error:
+        if takes and takes.parts:
+            names = ", ".join(part.name for part in takes.parts)
+            error.hint = f"an array for each of {names}, or x, their values behind each other"
+        raise
     where = f"{arrays.path}: {key}"
     if key not in arrays:
         return arrays.read(key)
@@ -211,6 +222,11 @@ def read_samples(
         takes.batch(np.broadcast_to(np.zeros((), np.int8), header.shape), where)
     x = arrays.read(key)
     return checked_values(where, takes.batch(x, where) if takes else x)
+
+
+def named_inputs(arrays: ArrayFile, takes: ModelInput, prefix: str = "") -> bool:
+    """Whether a file has an array for each of a model's several inputs, under its name."""
+    return bool(takes.parts) and all(f"{prefix}{part.name}" in arrays for part in takes.parts)
 
 
 def target_values(arrays: ArrayFile) -> NDArray[Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import DataError
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, as_batch
+from tinyedge.naming import member_names
 
 Int8 = NDArray[np.int8]
 Float32 = NDArray[np.float32]
@@ -41,6 +43,10 @@ class ModelInput:
         pixels: what 0 and 255 of a pixel stand for, where the user or a float model says so.
         sequences: whether a sample may be a sequence of frames, as the model has states.
         several: whether the model has several outputs.
+        places: whether its output tells the class itself, in int32.
+        name: of the input, as an array of samples is called.
+        parts: of a model with several inputs each of them; a sample is their values behind each
+            other.
     """
 
     shape: tuple[int, ...] | None = None
@@ -50,6 +56,9 @@ class ModelInput:
     pixels: Range | None = None
     sequences: bool = False
     several: bool = False
+    places: bool = False
+    name: str = ""
+    parts: tuple[ModelInput, ...] = ()
 
     @classmethod
     def of(cls, graph: Graph, pixels: Range | None = None, *, sequences: bool = True) -> ModelInput:
@@ -58,15 +67,56 @@ class ModelInput:
         Without ``sequences`` samples are single frames, whatever the model.
         """
         tensor = graph.input_tensor
+        streams = sequences and bool(graph.states)
+        kinds = str(graph.source.get("input_type", "")).split()
+        parts: list[ModelInput] = []
+        if len(graph.inputs) > 1:
+            kinds = kinds if len(kinds) == len(graph.inputs) else [""] * len(graph.inputs)
+            names = member_names(each.name for each in graph.inputs)
+            for each, kind, name in zip(graph.inputs, kinds, names, strict=True):
+                bytes_in = kind == "uint8"
+                parts.append(
+                    cls(each.shape, each.quantization, None, bytes_in, pixels, streams, name=name)
+                )
         return cls(
             tensor.shape,
             tensor.quantization,
             max(graph.output_tensor.size, 2),
-            graph.source.get("input_type") == "uint8",
+            all(kind == "uint8" for kind in kinds) and bool(kinds),
             pixels,
-            sequences and bool(graph.states),
+            streams,
             len(graph.results) > 1,
+            graph.output in graph.int32_results,
+            parts=tuple(parts),
         )
+
+    def split(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        """Samples (…, values) of a model with several inputs: those of each, (…, *shape)."""
+        shapes = [part.shape or () for part in self.parts]
+        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+        cut = np.split(x, ends, axis=-1)
+        return [
+            each.reshape(*x.shape[:-1], *shape) for each, shape in zip(cut, shapes, strict=True)
+        ]
+
+    def joined(self, arrays: Sequence[NDArray[Any]], what: str) -> NDArray[Any]:
+        """The reverse: checked samples of each input, as a sample is; of several types as floats.
+
+        Raises:
+            DataError: there are not as many of each.
+        """
+        counts = [x.shape[: x.ndim - len(part.shape or ())] for x, part in self._each(arrays)]
+        if len(set(counts)) > 1:
+            named = zip(self.parts, counts, strict=True)
+            told = ", ".join(f"{part.name}: {count}" for part, count in named)
+            raise DataError(f"{what}: inputs of different numbers of samples ({told})")
+        given = arrays
+        if len({x.dtype for x in arrays}) > 1:
+            given = [part.real(x) for x, part in self._each(arrays)]
+        return np.concatenate([x.reshape(*counts[0], -1) for x in given], axis=-1)
+
+    def _each(self, arrays: Sequence[NDArray[Any]]) -> Iterator[tuple[NDArray[Any], ModelInput]]:
+        return zip(arrays, self.parts, strict=True)
 
     @property
     def bytes_are_input(self) -> bool:
@@ -85,7 +135,7 @@ class ModelInput:
         """Whether the outputs are no classes but as many values as the input's: an autoencoder."""
         if self.shape is None or self.classes is None or self.classes < _FEWEST_RECONSTRUCTED:
             return False
-        if self.several:
+        if self.several or self.places or self.parts:
             return False
         return self.classes == math.prod(self.shape)
 
@@ -95,6 +145,12 @@ class ModelInput:
             raise DataError(
                 f"{what} has labels, but the model has several outputs, and no accuracy",
                 hint="run samples without labels (--data and --logits; in Python an array x)",
+            )
+        if self.places:
+            raise DataError(
+                f"{what} has labels, but the model gives the largest output's place as int32, and "
+                "no logits: it has no accuracy here",
+                hint="run samples without labels, and compare what --logits writes with them",
             )
         if self.reconstructs:
             raise DataError(
@@ -119,6 +175,9 @@ class ModelInput:
 
     def real(self, x: NDArray[Any]) -> Float32:
         """Checked samples as the float32 values that the model's input stands for."""
+        if self.parts:
+            each = [part.real(values) for values, part in self._each(self.split(x))]
+            return self.joined(each, "samples")
         if x.dtype == np.uint8:
             floats: Float32 = _table(self)[x]
             return floats
@@ -135,6 +194,10 @@ class ModelInput:
         """Checked samples as a device receives them."""
         if x.dtype == np.int8:
             return x
+        if self.parts:
+            return self.joined(
+                [p.int8(values) for values, p in self._each(self.split(x))], "samples"
+            )
         assert self.quantization
         if x.dtype == np.uint8:
             if self.bytes_are_input:
@@ -149,6 +212,10 @@ class ModelInput:
             return "int8 values are the input itself"
         if x.dtype != np.uint8:
             return ""
+        if self.parts:
+            each = [part.reading(values) for values, part in self._each(self.split(x))]
+            told = zip(self.parts, each, strict=True)
+            return "; ".join(f"{part.name}: {text}" for part, text in told)
         if self.bytes_are_input:
             return "bytes are the input itself, as the model's own file takes uint8"
         low, high = self.pixel_range
@@ -156,6 +223,10 @@ class ModelInput:
 
     def clipping(self, x: NDArray[Any]) -> str:
         """A warning of floats that the input clips, with the likely factor; empty below 1 %."""
+        if self.parts:
+            each = [part.clipping(values) for values, part in self._each(self.split(x))]
+            told = zip(self.parts, each, strict=True)
+            return "; ".join(f"{part.name}: {text}" for part, text in told if text)
         if self.quantization is None or not np.issubdtype(x.dtype, np.floating) or not x.size:
             return ""
         low, high = (float(value) for value in self.quantization.dequantize([-128, 127]))

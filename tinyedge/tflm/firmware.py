@@ -98,9 +98,10 @@ def build_tflm_firmware(
             f"TFLite-Micro is not linked for {board.name}", hint="boards with a Cortex-M"
         )
     content = model.tflite.read_bytes()
-    if model.graph.states or len(model.graph.results) > 1:
+    if model.graph.states or max(len(model.graph.inputs), len(model.graph.results)) > 1:
         raise UsageError(
-            "--runtime tflm with --tflm-lib goes with models of one output, without states",
+            "--runtime tflm with --tflm-lib goes with models of one input and one output, without "
+            "states",
             hint="without --tflm-lib, TFLite-Micro's interpreter on this machine stands in",
         )
     frame = model.graph.input_tensor.size

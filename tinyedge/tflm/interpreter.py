@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, ModelError
 from tinyedge.graph.graph import Graph
-from tinyedge.graph.reference import as_sequences, leading_axes
+from tinyedge.graph.reference import as_sequences, int32_bytes, leading_axes, split_inputs
 from tinyedge.graph.tensors import Tensor
 
 _ARENA_BYTES = 16 * 2**20
@@ -40,6 +40,8 @@ def shifted(values: NDArray[Any], kind: type[np.int8 | np.uint8]) -> NDArray[Any
 
 def _as_int8(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
     """What an end of a file gives, as the int8 values of the graph's tensor."""
+    if values.dtype == np.int32:
+        return int32_bytes(values)
     if values.dtype == np.float32:
         return tensor.quantization.quantize(values)
     return shifted(values, np.int8) if values.dtype == np.uint8 else values
@@ -85,29 +87,34 @@ class Interpreter:
             The bytes of all outputs, behind each other, as int8 (n, *output shape), or
             (n, frames, *output shape).
         """
-        sequences: NDArray[Any] = as_sequences(graph, samples)
-        if self.input_type == "uint8":
-            sequences = shifted(sequences, np.uint8)
-        elif self.input_type == "float32":
-            sequences = graph.input_tensor.quantization.dequantize(sequences)
+        given: list[NDArray[Any]] = []
+        for position, (values, tensor) in enumerate(
+            zip(split_inputs(graph, as_sequences(graph, samples)), graph.inputs, strict=True)
+        ):
+            kind = self.input_type(position)
+            if kind == "uint8":
+                given.append(shifted(values, np.uint8))
+            elif kind == "float32":
+                given.append(tensor.quantization.dequantize(values))
+            else:
+                given.append(values)
         count = len(graph.results)
         if graph.states:
-            found = self.run(sequences, count, progress, sequences=True)
+            found = self.run(given, count, progress, sequences=True)
         else:
-            found = self.run(sequences[:, 0], count, progress)
+            found = self.run([each[:, 0] for each in given], count, progress)
         axes = leading_axes(graph, samples)
         parts = [_as_int8(each, tensor) for each, tensor in zip(found, graph.results, strict=True)]
         flat = np.concatenate([each.reshape(*axes, -1) for each in parts], axis=-1)
         return flat.reshape(*axes, *graph.output_tensor.shape)
 
-    @property
-    def input_type(self) -> str:
-        """Type of the samples it takes, as ``int8`` or ``float32``."""
-        return str(np.dtype(self._interpreter.get_input_details(0)["dtype"]))
+    def input_type(self, position: int = 0) -> str:
+        """Type of the samples that an input takes, as ``int8`` or ``float32``."""
+        return str(np.dtype(self._interpreter.get_input_details(position)["dtype"]))
 
     def run(
         self,
-        samples: NDArray[Any],
+        samples: NDArray[Any] | Sequence[NDArray[Any]],
         outputs: int = 1,
         progress: Callable[[int], None] | None = None,
         *,
@@ -116,7 +123,8 @@ class Interpreter:
         """Runs samples (n, *input shape) one by one.
 
         Args:
-            samples: of ``input_type``; with ``sequences`` (n, frames, *input shape).
+            samples: of ``input_type``, or those of several inputs; with ``sequences``
+                (n, frames, *input shape).
             outputs: how many of the model's outputs to read.
             progress: called with the number of samples finished since the last call.
             sequences: whether variables begin anew before each sample, of several frames.
@@ -124,17 +132,19 @@ class Interpreter:
         Returns:
             For each output an array (n, *shape), or (n, frames, *shape).
         """
+        given = [samples] if isinstance(samples, np.ndarray) else samples
         if sequences:
             runs = []
-            for frames in samples:
+            for frames in zip(*given, strict=True):
                 self._begin()
                 runs.append(self.run(frames, outputs))
                 if progress:
                     progress(1)
             return [np.stack(each) for each in zip(*runs, strict=True)]
         results: list[list[NDArray[Any]]] = [[] for _ in range(outputs)]
-        for sample in samples:
-            self._interpreter.set_input(sample[np.newaxis], 0)
+        for sample in zip(*given, strict=True):
+            for position, values in enumerate(sample):
+                self._interpreter.set_input(values[np.newaxis], position)
             self._interpreter.invoke()
             for index, result in enumerate(results):
                 result.append(self._interpreter.get_output(index)[0])

@@ -329,9 +329,7 @@ def test_vendor_reports_are_read(project: Project, tmp_path: Path) -> None:
         read_vendor_report(folder)
 
 
-def test_commands(
-    model: Path, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "fpga"
     arguments = ("--to", "hls4ml", "-o", folder, "--backend", "vivado", "--io", "stream")
     record = run_json(capsys, "convert", model, *arguments)["project"]
@@ -347,6 +345,12 @@ def test_commands(
     )
     graph = ("convert", tmp_path / "x.tflite", "--to", "hls4ml", "-o", folder)
     assert failure(capsys, 3, *graph)["code"] == "model"
+
+
+@pytest.mark.slow
+def test_a_project_that_somebody_changed_is_one_line(
+    model: Path, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(project.folder, broken)
     (broken / "firmware" / "model.cpp").write_text("#error no\n")

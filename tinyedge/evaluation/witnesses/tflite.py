@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, UsageError
@@ -17,7 +18,7 @@ from tinyedge.evaluation.witnesses.witness import (
     Witness,
 )
 from tinyedge.exporters.tflite import export_tflite, hidden_tensors
-from tinyedge.graph.reference import as_sequences
+from tinyedge.graph.reference import as_sequences, int32_bytes, split_inputs
 
 
 class MicroWitness(Witness):
@@ -43,10 +44,11 @@ class MicroWitness(Witness):
             return [Seen(logits.reshape(-1, *graph.output_tensor.shape))]
         interpreter = Interpreter(export_tflite(graph, names))
         if not graph.states:
-            return [Seen(value) for value in interpreter.run(samples, len(names), progress)]
-        sequences = as_sequences(graph, samples)
+            given = split_inputs(graph, samples)
+            return [_seen(value) for value in interpreter.run(given, len(names), progress)]
+        sequences = split_inputs(graph, as_sequences(graph, samples))
         runs = interpreter.run(sequences, len(names), progress, sequences=True)
-        return [Seen(value.reshape(-1, *value.shape[2:])) for value in runs]
+        return [_seen(value.reshape(-1, *value.shape[2:])) for value in runs]
 
 
 class LiteRTWitness(Witness):
@@ -86,13 +88,18 @@ class LiteRTWitness(Witness):
         )
         interpreter.allocate_tensors()
         outputs = [details["index"] for details in interpreter.get_output_details()]
-        source = interpreter.get_input_details()[0]["index"]
+        sources = [details["index"] for details in interpreter.get_input_details()]
         results: list[list[Int8]] = [[] for _ in outputs]
-        for sample in samples:
-            interpreter.set_tensor(source, sample[np.newaxis])
+        for sample in zip(*split_inputs(self.graph, samples), strict=True):
+            for source, values in zip(sources, sample, strict=True):
+                interpreter.set_tensor(source, values[np.newaxis])
             interpreter.invoke()
             for result, index in zip(results, outputs, strict=True):
                 result.append(interpreter.get_tensor(index)[0])
             if progress:
                 progress(1)
-        return [Seen(np.stack(result)) for result in results]
+        return [_seen(np.stack(result)) for result in results]
+
+
+def _seen(values: NDArray[Any]) -> Seen:
+    return Seen(int32_bytes(values) if values.dtype == np.int32 else values)

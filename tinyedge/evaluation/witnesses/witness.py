@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import UsageError
 from tinyedge.graph.graph import Graph
+from tinyedge.graph.operators import Part
 from tinyedge.graph.tensors import Tensor
 from tinyedge.importers.result import Origin
 
@@ -116,7 +117,8 @@ class Witness(ABC):
 
     def shows(self) -> list[str]:
         """The tensors of the graph whose values it can show, in the order they are computed."""
-        return [operator.output for operator in self.graph.operators]
+        computed = (each for each in self.graph.operators if not isinstance(each, Part))
+        return [operator.output for operator in computed]
 
     @abstractmethod
     def run(self, samples: Int8, names: list[str], progress: Progress | None) -> list[Seen]:

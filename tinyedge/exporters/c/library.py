@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,9 +123,11 @@ def export_library(
         "runtime_id": runtime_id,
         "alignment": ALIGNMENT,
         "arena_size": _aligned(exported.plan.size),
-        "inputs": [Port("input", "input", graph.input_tensor, exported.plan.offsets[graph.input])],
-        "outputs": _outputs(graph, exported.plan.offsets[graph.output]),
-        # Several outputs lie one behind the other, and have a name together.
+        "inputs": _ports("input", graph.inputs, exported.plan.offsets[graph.input]),
+        "outputs": _ports("output", graph.results, exported.plan.offsets[graph.output]),
+        # Several lie one behind the other, and have a name together.
+        "input_size": graph.input_tensor.size,
+        "input_offset": exported.plan.offsets[graph.input],
         "output_size": graph.output_tensor.size,
         "output_offset": exported.plan.offsets[graph.output],
         "labels": [c_string(label) for label in labels],
@@ -146,13 +149,12 @@ def export_library(
     )
 
 
-def _outputs(graph: Graph, offset: int) -> list[Port]:
-    """The model's outputs, of which the first lies at an offset in the arena."""
-    results = graph.results
-    if len(results) == 1:
-        return [Port("output", "output", results[0], offset)]
+def _ports(direction: str, tensors: Sequence[Tensor], offset: int) -> list[Port]:
+    """The model's inputs, or outputs, of which the first lies at an offset in the arena."""
+    if len(tensors) == 1:
+        return [Port(direction, direction, tensors[0], offset)]
     names: list[str] = []
-    for tensor in results:  # one tensor may be two outputs
+    for tensor in tensors:  # one tensor may be two outputs
         name, again = tensor.name, 1
         while name in names:
             again += 1
@@ -160,8 +162,8 @@ def _outputs(graph: Graph, offset: int) -> list[Port]:
         names.append(name)
     identifiers = c_identifiers(names)
     ports = []
-    for name, tensor in zip(names, results, strict=True):
-        ports.append(Port("output", f"output_{identifiers[name]}", tensor, offset))
+    for name, tensor in zip(names, tensors, strict=True):
+        ports.append(Port(direction, f"{direction}_{identifiers[name]}", tensor, offset))
         offset += tensor.size
     return ports
 

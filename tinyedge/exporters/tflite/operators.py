@@ -18,7 +18,7 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph.activations import FUSED, clamp_of
 from tinyedge.graph.graph import METADATA_NAME, Graph
 from tinyedge.graph.memory import assignments
-from tinyedge.graph.recurrent import Lstm, Svdf
+from tinyedge.graph.recurrent import Lstm, Svdf, SvdfNarrow
 from tinyedge.graph.tensors import Tensor
 
 Builtin = tflite.BuiltinOperator
@@ -66,7 +66,7 @@ def export_tflite(graph: Graph, outputs: Sequence[str] = ()) -> bytes:
     for index, operator in enumerate(graph.operators):
         if isinstance(operator, Lstm | Svdf):
             model.add_recurrent(operator)
-        elif operator.name not in model.left_out and not isinstance(operator, ops.Join):
+        elif operator.name not in model.left_out and not isinstance(operator, ops.Join | ops.Part):
             model.add(operator)
         for name, state in graph.states.items():
             if assigned[name] == index and name not in model.own_states:
@@ -75,8 +75,12 @@ def export_tflite(graph: Graph, outputs: Sequence[str] = ()) -> bytes:
 
 
 def hidden_tensors(graph: Graph) -> set[str]:
-    """Tensors of a graph that its file does not have: parts of what recurrent operators give."""
+    """Tensors of a graph that its file does not have.
+
+    That are all inputs, or all outputs, in one, and parts of what recurrent operators give.
+    """
     found = {graph.output} - {tensor.name for tensor in graph.results}
+    found |= {graph.input} - {tensor.name for tensor in graph.inputs}
     for each in absorbed(graph):
         outputs = {other.output for other in graph.operators if other.name in each.others}
         found |= {each.operator.output, *outputs} - {each.part, each.result}
@@ -97,8 +101,11 @@ class _Model:
             name for each in self._absorbed.values() for name in each.operator.inputs[1:]
         }
         absent = hidden_tensors(graph) | self.own_states
+        words = graph.int32_results
         self._indices = {
-            tensor.name: self.activation(tensor, tensor.name, graph.constants.get(tensor.name))
+            tensor.name: self.int32s(tensor)
+            if tensor.name in words
+            else self.activation(tensor, tensor.name, graph.constants.get(tensor.name))
             for tensor in graph.tensors.values()
             if tensor.name not in absent
         }
@@ -108,6 +115,10 @@ class _Model:
         shape = (1, *(like.shape if values is None else values.shape))
         scale = np.array([like.quantization.scale], np.float32)
         return self.writer.add_tensor(name, shape, values, scale, like.quantization.zero_point)
+
+    def int32s(self, tensor: Tensor) -> int:
+        """Adds a tensor of int32, each of which is four bytes of the graph's."""
+        return self.writer.add_tensor(tensor.name, (1, *tensor.shape[:-1]), kind=np.int32)
 
     def numbers(self, name: str, values: Any) -> int:
         """Adds a constant of int32."""
@@ -266,11 +277,14 @@ class _Model:
             feature, time, memory = operator.scales
             product = np.float32(memory * time)
             read[1] = self._weights(f"{operator.name}/feature", operator.feature, feature)
-            read[2] = self._weights(f"{operator.name}/time", operator.time, time)
+            narrow = isinstance(operator, SvdfNarrow)
+            zero = operator.memory_zero if isinstance(operator, SvdfNarrow) else 0
+            cell = np.int8 if narrow else np.int16
+            read[2] = self._weights(f"{operator.name}/time", operator.time.astype(cell), time)
             read[3] = self._weights(f"{operator.name}/bias", operator.bias, product)
             shape = (1, operator.time.size)
             read[4] = self.writer.add_own_state(
-                operator.inputs[1], shape, np.int16, float(memory), 0
+                operator.inputs[1], shape, cell, float(memory), zero
             )
             rank = len(operator.feature) // len(operator.bias)
             options = Options("SVDFOptions", {"Rank": rank})
@@ -299,7 +313,7 @@ class _Model:
         description = json.dumps(metadata_of(self.graph), sort_keys=True)
         return self.writer.serialize(
             self.graph.name,
-            [self._indices[self.graph.input]],
+            [self._indices[tensor.name] for tensor in self.graph.inputs],
             [self._indices[name] for name in outputs],
             {METADATA_NAME: description.encode()},
         )
@@ -464,16 +478,35 @@ def _transpose(
 
 @_call.register
 def _slice(operator: ops.Slice, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
-    ends = [
-        begin + (size - 1) * stride + 1
-        for begin, size, stride in zip(operator.begin, operator.size, operator.stride, strict=True)
-    ]
+    ends, open_ends = [], 0
+    axes = zip(operator.begin, operator.size, operator.stride, strict=True)
+    for axis, (begin, size, stride) in enumerate(axes, 1):
+        last = begin + (size - 1) * stride
+        ends.append(last + (1 if stride > 0 else -1))
+        open_ends |= (ends[-1] < 0) << axis  # -1 would be the last element
     numbers = {"begin": operator.begin, "end": ends, "strides": operator.stride}
     constants = [
         model.numbers(f"{operator.name}/{name}", [int(name != "begin"), *values])
         for name, values in numbers.items()
     ]
-    return Builtin.STRIDED_SLICE, 2, Options("StridedSliceOptions"), constants
+    options = Options("StridedSliceOptions", {"EndMask": open_ends})
+    return Builtin.STRIDED_SLICE, 2, options, constants
+
+
+@_call.register
+def _mat_mul(operator: ops.MatMul, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    names = ("AdjX", "AdjY")
+    fields = {name: bool(turned) for name, turned in zip(names, operator.transposed, strict=True)}
+    return Builtin.BATCH_MATMUL, 4, Options("BatchMatMulOptions", fields), []
+
+
+@_call.register
+def _arg_max(operator: ops.ArgMax, model: _Model, inputs: list[Tensor], output: Tensor) -> Call:
+    fields = {"OutputType": tflite.TensorType.INT32}
+    name = "ArgMax" if operator.largest else "ArgMin"
+    code = Builtin.ARG_MAX if operator.largest else Builtin.ARG_MIN
+    axis = model.numbers(f"{operator.name}/axis", [1 + operator.axis])
+    return code, 2, Options(f"{name}Options", fields), [axis]
 
 
 @_call.register

@@ -77,26 +77,28 @@ class Writer:
         zero_point: int = 0,
         axis: int = 0,
         body: int = 0,
+        kind: type[np.generic] = np.int8,
     ) -> int:
         """Adds a tensor and gives its index.
 
         Args:
             name: as viewers show it.
             shape: with the batch.
-            values: int8, int16 or int32 for a constant; None for an int8 activation.
+            values: int8, int16 or int32 for a constant; None for an activation.
             scales: one, or one for each index along ``axis``; None without quantization.
             zero_point: of all scales.
             axis: see ``scales``.
             body: which subgraph.
+            kind: of an activation.
         """
         buffer = 0
         if values is not None:
             self._buffers.append(np.ascontiguousarray(values).tobytes())
             buffer = len(self._buffers) - 1
-        kind = _TENSOR_TYPES[np.dtype(np.int8) if values is None else values.dtype]
+        dtype = _TENSOR_TYPES[np.dtype(kind) if values is None else values.dtype]
         zero_points = None if scales is None else np.full(len(scales), zero_point, np.int64)
         tensors = self._bodies[body].tensors
-        tensors.append(_Tensor(name, tuple(shape), kind, buffer, scales, zero_points, axis))
+        tensors.append(_Tensor(name, tuple(shape), dtype, buffer, scales, zero_points, axis))
         return len(tensors) - 1
 
     def add_own_state(

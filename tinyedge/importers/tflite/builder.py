@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,44 +38,74 @@ class Builder:
     operators: list[ops.Operator] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    input: str = ""
+    _entries: dict[int, str | None] = field(default_factory=dict)
     _taken: set[int] = field(default_factory=set)
-    _external: int = -1
     _constant_names: dict[tuple[int, tuple[int, ...]], str] = field(default_factory=dict)
 
     def begin(self, given: TfliteTensor) -> None:
-        """Makes the input; one that is not int8 waits for its QUANTIZE."""
+        """Makes an input; one that is not int8 waits for its QUANTIZE."""
+        if given.index in self._entries:
+            raise ModelError(f"{given} is an input twice")
+        self._entries[given.index] = None
         if given.type == "INT8":
-            self.input = self.names[given.index] = self.tensor(given)
-        else:
-            self._external = given.index
+            self._entries[given.index] = self.names[given.index] = self.tensor(given)
+
+    def waiting(self, given: TfliteTensor) -> bool:
+        """Whether this is an input that no QUANTIZE has brought to int8 yet."""
+        return given.index in self._entries and self._entries[given.index] is None
 
     def graph(
-        self, name: str, outputs: Sequence[TfliteTensor], result: Callable[[str], str]
+        self,
+        name: str,
+        inputs: Sequence[TfliteTensor],
+        outputs: Sequence[TfliteTensor],
+        result: Callable[[str], str],
     ) -> Graph:
         """The graph, checked.
 
         Args:
             name: of the graph.
+            inputs: of the file; several are parts of one.
             outputs: of the file; several are joined.
             result: gives the tensor of the graph to give out, for the only one that is the output.
         """
         if not self.operators:
             raise ModelError("no operator computes anything")
+        for entry in inputs:
+            if self.waiting(entry):
+                raise ModelError(f"the input, {entry}, is never quantized to int8")
         for output in outputs:
             if output.index not in self.names:
                 raise ModelError(f"the output, {output}, is not computed from the input in int8")
         names = tuple(self.names[output.index] for output in outputs)
         given = result(names[0]) if len(names) == 1 else self._outputs(names)
+        entries = [self._entries[entry.index] or "" for entry in inputs]
+        taken = entries[0] if len(entries) == 1 else self._inputs(entries)
         return Graph(
             clean_name(name),
             self.tensors,
             tuple(self.operators),
-            self.input,
+            taken,
             given,
             constants=self.constants,
             states=self.states,
         )
+
+    def _inputs(self, names: Sequence[str]) -> str:
+        """All inputs in one tensor, of which each is a part."""
+        first = self.tensors[names[0]]
+        size = sum(self.tensors[name].size for name in names)
+        whole = self.add_tensor("inputs", (size,), first.quantization)
+        parts: list[ops.Operator] = []
+        begin = 0
+        for name in names:
+            shape = self.tensors[name].shape
+            parts.append(
+                ops.Part(name=name, inputs=(whole,), output=name, begin=begin, shape=shape)
+            )
+            begin += self.tensors[name].size
+        self.operators[:0] = parts
+        return whole
 
     def _outputs(self, names: tuple[str, ...]) -> str:
         """All outputs in one tensor."""
@@ -89,15 +120,18 @@ class Builder:
         if len(operator.inputs) != 1 or len(operator.outputs) != 1 or not operator.inputs[0]:
             return False
         source, target = operator.inputs[0], operator.outputs[0]
-        if source.index == self._external and target.type == "INT8":
-            if self.input:
+        if source.shape != target.shape:
+            raise ModelError(f"{operator}: {source} cannot become {target}")
+        if source.index in self._entries and source.type != "INT8" and target.type == "INT8":
+            if not self.waiting(source):
                 raise ModelError(f"{operator}: the input is quantized twice")
             if source.type == "UINT8":
                 _check_uint8(operator, source, target)
             elif source.type != "FLOAT32":
                 return False
-            self.input = self.names[target.index] = self.tensor(target)
-            self.notes.append(f"the input is int8, as behind the file's {operator.name}")
+            self._entries[source.index] = self.names[target.index] = self.tensor(target)
+            which = f" {self.names[target.index]}" if len(self._entries) > 1 else ""
+            self.notes.append(f"the input{which} is int8, as behind the file's {operator.name}")
             return True
         if source.index in self.names and target.type in ("FLOAT32", "UINT8"):
             if target.type == "UINT8":
@@ -138,6 +172,8 @@ class Builder:
         given = operator.inputs[position] if position < len(operator.inputs) else None
         if given is None or given.index not in self.names:
             raise ModelError(f"{operator}: input {position}, {given}, has to be computed")
+        if given.type == "INT32":
+            raise ModelError(f"{operator}: {given} may only be a result of the model")
         return self.tensors[self.names[given.index]]
 
     def operand(
@@ -178,6 +214,27 @@ class Builder:
             self.constants[name] = given.values.reshape(shape)
         return self.tensors[self._constant_names[key]]
 
+    @staticmethod
+    def expect(operator: TfliteOperator, shape: Sequence[int]) -> None:
+        """Raises ModelError where the file's output has another shape, batch included.
+
+        TFLite-Micro takes it by that shape, and would give other bytes or none.
+        """
+        if operator.outputs[0].shape != tuple(shape):
+            raise ModelError(
+                f"{operator}: gives {tuple(shape)}, its output is {operator.outputs[0]}"
+            )
+
+    def expect_repeated(self, operator: TfliteOperator) -> None:
+        """The same for the shape that the inputs have where axes of one are repeated."""
+        shapes = [given.shape for given in operator.inputs if given]
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            told = " and ".join(map(str, shapes))
+            raise ModelError(f"{operator}: inputs of shapes {told}") from None
+        self.expect(operator, [int(size) for size in shape])
+
     def finish(
         self,
         operator: TfliteOperator,
@@ -189,6 +246,22 @@ class Builder:
         """Adds an operator that writes an output of the file's, the first one by default."""
         given = operator.outputs[position]
         name = self.tensor(given)
+        self.operators.append(kind(name=name, inputs=inputs, output=name, **rest))
+        self.names[given.index] = name
+
+    def finish_int32(
+        self, operator: TfliteOperator, kind: type[ops.Operator], *inputs: str, **rest: Any
+    ) -> None:
+        """As ``finish``, for an output of int32, which the graph has as bytes."""
+        given = operator.outputs[0]
+        shape = kind(name="", inputs=inputs, output="", **rest).output_shape(
+            [self.tensors[name].shape for name in inputs]
+        )
+        if given.type != "INT32" or given.shape[:1] != (1,):
+            raise ModelError(f"{operator}: {given} has to be int32, with a batch of one")
+        if math.prod(given.shape) != math.prod(shape[:-1]):
+            raise ModelError(f"{operator}: gives {shape[:-1]}, its output is {given}")
+        name = self.add_tensor(_short(given.name), shape, ops.ArgMax.output_quantization)
         self.operators.append(kind(name=name, inputs=inputs, output=name, **rest))
         self.names[given.index] = name
 

@@ -9,6 +9,8 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph.activations import clamp_of
 from tinyedge.importers.tflite.builder import Builder
 from tinyedge.importers.tflite.common import (
+    axis_of,
+    constant_numbers,
     fused_clamp,
     same_grid,
 )
@@ -20,6 +22,7 @@ from tinyedge.importers.tflite.registry import Handler, handles
 def _elementwise(kind: type[ops.Elementwise], table: str) -> Handler:
     def handler(builder: Builder, operator: TfliteOperator) -> None:
         options = options_of(operator, table)
+        builder.expect_repeated(operator)
         operands = [builder.operand(operator, i, strip=True).name for i in range(2)]
         clamp = fused_clamp(operator, options, builder.target(operator))
         shape = kind(name=operator.name, inputs=(), output="").output_shape(
@@ -39,6 +42,18 @@ handles("SUB")(_elementwise(ops.Sub, "SubOptions"))
 handles("MUL")(_elementwise(ops.Mul, "MulOptions"))
 
 
+@handles("ARG_MAX", "ARG_MIN")
+def _arg_max(builder: Builder, operator: TfliteOperator) -> None:
+    """Gives int32; what has kept an axis of one counts as without it."""
+    source = builder.source(operator)
+    (axis, *rest) = constant_numbers(operator, 1).ravel().tolist() or [0, 0]
+    along = axis_of(operator, axis, len(source.shape) + 1)
+    if rest or along < 0:
+        raise ModelError(f"{operator}: along axes {[axis, *rest]}, the batch among them or several")
+    largest = operator.name == "ARG_MAX"
+    builder.finish_int32(operator, ops.ArgMax, source.name, axis=along, largest=largest)
+
+
 @handles("MAXIMUM", "MINIMUM")
 def _limit(builder: Builder, operator: TfliteOperator) -> None:
     """With one constant value, a clamp; the integers are compared as they are."""
@@ -46,6 +61,7 @@ def _limit(builder: Builder, operator: TfliteOperator) -> None:
     values = np.unique(sides[0].values) if sides and sides[0].values is not None else np.empty(0)
     if len(operator.inputs) != 2 or len(sides) != 1 or values.size != 1:
         kind = ops.Maximum if operator.name == "MAXIMUM" else ops.Minimum
+        builder.expect_repeated(operator)
         operands = [builder.operand(operator, i, strip=True).name for i in range(2)]
         shape = kind(name=operator.name, inputs=(), output="").output_shape(
             [builder.tensors[name].shape for name in operands]

@@ -42,6 +42,7 @@ def _transpose(builder: Builder, operator: TfliteOperator) -> None:
     order = [axis_of(operator, int(axis), rank) for axis in constant_numbers(operator, 1).ravel()]
     if sorted(order) != list(range(-1, rank - 1)):
         raise ModelError(f"{operator}: axes {[axis + 1 for axis in order]} of {rank}")
+    builder.expect(operator, [(1, *source.shape)[axis + 1] for axis in order])
     axes = tuple(axis for axis in order if axis >= 0)
     shape = tuple(source.shape[axis] for axis in axes)
     ordered = [axis for axis in axes if source.shape[axis] > 1]
@@ -70,6 +71,8 @@ def _blocks(builder: Builder, operator: TfliteOperator) -> None:
     if math.prod(shape) != source.size:
         raise ModelError(f"{operator}: blocks of {block} of {source.shape}")
     given = (shape[0], shape[2], shape[1], shape[3])
+    cells = (height * block, width * block) if there else (shape[0], shape[2])
+    builder.expect(operator, (1, *cells, source.size // math.prod(cells)))
     if 1 in given[1:3]:
         builder.renamed(operator, source)
     else:
@@ -106,9 +109,11 @@ def _strided_slice(builder: Builder, operator: TfliteOperator) -> None:
     shrunk: list[int] = []
     for axis, (first, last, step) in enumerate(zip(*numbers, strict=True)):
         bit = 1 << axis
-        if step < 1:
-            raise ModelError(f"{operator}: a stride of {step}")
+        if not step:
+            raise ModelError(f"{operator}: a stride of 0")
         if options.ShrinkAxisMask() & bit:
+            if step < 0:
+                raise ModelError(f"{operator}: a stride of {step} along an axis that it takes out")
             start = 0 if options.BeginMask() & bit else first
             begins[axis] = start + shape[axis] if start < 0 else start
             sizes[axis] = 1
@@ -149,7 +154,7 @@ def _take(
     given = operator.outputs[position]
     if given.shape != (1, *(n for axis, n in enumerate(size) if axis not in shrunk)):
         raise ModelError(f"{operator}: {size} elements from {begin} on cannot become {given}")
-    if size == source.shape and not any(begin):
+    if size == source.shape and not any(begin):  # then no stride is below 0, but along one element
         builder.renamed(operator, source, position)
         return
     builder.finish_reshaped(
@@ -180,6 +185,10 @@ def _split(builder: Builder, operator: TfliteOperator) -> None:
         if numbers.size != 1:
             raise ModelError(f"{operator}: axes {numbers.tolist()}")
         axis = axis_of(operator, int(numbers[0]), rank)
+    if axis < 0 and operator.name == "UNPACK" and count == 1:  # a batch of one goes
+        builder.expect(operator, source.shape)
+        builder.renamed(operator, source)
+        return
     if axis < 0:
         raise ModelError(f"{operator}: along the batch")
     whole = source.shape[axis]
@@ -203,6 +212,11 @@ def _pack(builder: Builder, operator: TfliteOperator) -> None:
     given = operator.outputs[0]
     options = options_of(operator, "PackOptions")
     axis = axis_of(operator, options.Axis(), len(given.shape))
+    if axis < 0 and len(operator.inputs) == options.ValuesCount() == 1:  # another batch of one
+        source = builder.source(operator)
+        builder.expect(operator, (1, 1, *source.shape))
+        builder.renamed(operator, source)
+        return
     if axis < 0:
         raise ModelError(f"{operator}: along the batch")
     if options.ValuesCount() != len(operator.inputs):
@@ -245,6 +259,9 @@ def _pad(builder: Builder, operator: TfliteOperator) -> None:
             raise ModelError(f"{operator}: the value, {given}, has to be one constant of int8")
         value = int(given.values.ravel()[0])
         value = None if value == source.quantization.zero_point else value
+    whole_shape = (1, *source.shape)
+    added = amounts.sum(axis=1, dtype=np.int64).tolist()
+    builder.expect(operator, [size + more for size, more in zip(whole_shape, added, strict=True)])
     missing = 4 - len(amounts)
     rows, columns, channels = [(0, 0)] * missing + [
         (int(before), int(behind)) for before, behind in amounts[1:]

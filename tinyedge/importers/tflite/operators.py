@@ -59,17 +59,16 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         ModelError: as ``import_tflite``; all that blocks the file, each kind once.
     """
     blockers = Blockers()
-    if len(model.inputs) != 1:
-        blockers.add(ModelError(f"{len(model.inputs)} inputs", hint="supported: one input"))
-    if not 1 <= len(model.outputs) <= ops.MAXIMUM_CONCATENATED:
-        told = f"supported: up to {ops.MAXIMUM_CONCATENATED}"
-        blockers.add(ModelError(f"{len(model.outputs)} outputs", hint=told))
+    for what, ends in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if not 1 <= len(ends) <= ops.MAXIMUM_CONCATENATED:
+            told = f"supported: up to {ops.MAXIMUM_CONCATENATED}"
+            blockers.add(ModelError(f"{len(ends)} {what}", hint=told))
     builder = Builder()
     variables = Variables(builder, model.others)
-    if model.inputs:
+    for given in model.inputs:
         with blockers.collecting():
-            builder.begin(model.inputs[0])
-    _go_on(builder, blockers, model.inputs[1:])
+            builder.begin(given)
+    _go_on(builder, blockers, [each for each in model.inputs if not builder.waiting(each)])
     results = {tensor.index for tensor in model.outputs}
     for operator in model.operators:
         if _only_shapes(operator, results):
@@ -86,7 +85,7 @@ def build_graph(model: TfliteModel, path: Path, *, keep: bool = False) -> Import
         variables.check_called()
     blockers.refuse()
     variables.finish()
-    graph = simplify(builder.graph(path.stem, model.outputs, variables.result))
+    graph = simplify(builder.graph(path.stem, model.inputs, model.outputs, variables.result))
     if (ours := _exported(graph, model)) is not None:
         return ImportResult(ours, tuple(builder.notes))
     source = _source(model, path)
@@ -161,6 +160,7 @@ def _source(model: TfliteModel, path: Path) -> dict[str, Any]:
     """The source of a graph that another producer's file holds."""
     producer = model.description or "unknown"
     source = {"file": path.name, "sha256": file_hash(path), "producer": producer}
-    if model.inputs[0].type == "UINT8":
-        source["input_type"] = "uint8"  # a byte of a sample is the input itself
+    kinds = ["uint8" if each.type == "UINT8" else "int8" for each in model.inputs]
+    if "uint8" in kinds:
+        source["input_type"] = " ".join(kinds)  # a byte of a sample is the input itself
     return source

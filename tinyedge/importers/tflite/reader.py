@@ -266,9 +266,10 @@ class _Reader:
         """Tensors that an operator or the caller writes, which therefore keep no state."""
         tensors = tuple(map(self._tensor, _integers(indices)))
         for tensor in tensors:
-            if tensor.variable:
+            if tensor.variable or tensor.constant:
+                what = "a variable" if tensor.variable else "a constant"
                 raise ModelError(
-                    f"{tensor}: a variable that is an input of the model or an operator's output"
+                    f"{tensor}: {what} that is an input of the model or an operator's output"
                 )
         return tensors
 

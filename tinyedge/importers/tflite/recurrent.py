@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import ModelError
 from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import State
-from tinyedge.graph.recurrent import Lstm, Svdf
+from tinyedge.graph.recurrent import Lstm, Svdf, SvdfNarrow
 from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.importers.tflite.builder import Builder, quantization_of
 from tinyedge.importers.tflite.options import options_of
@@ -146,24 +146,32 @@ def _svdf(builder: Builder, operator: TfliteOperator) -> None:
         raise ModelError(f"{operator}: {feature} and {time} of rank {rank}")
     (filters, inputs), length = shapes[0], shapes[1][1]
     features, feature_scale = _constant(operator, 1, "INT8", (filters, inputs))
-    times, time_scale = _constant(operator, 2, "INT16", (filters, length))
+    cells = "INT8" if time and time.type == "INT8" else "INT16"
+    times, time_scale = _constant(operator, 2, cells, (filters, length))
     bias, _ = _constant(operator, 3, "INT32", (filters // rank,))
-    memory = _variable(builder, operator, 4, "INT16", filters * length)
+    memory = _variable(builder, operator, 4, cells, filters * length)
     grid, units = builder.target(operator), filters // rank
-    name = _state(builder, memory, 2 * filters * length, grid)
+    kind: type[Svdf] = Svdf
+    zero, rest = 0, {}
+    if cells == "INT8":
+        kind, zero = SvdfNarrow, int(memory.zero_points[0])
+        rest["memory_zero"] = zero
+    size = kind.cell_bytes * filters * length
+    name = _state(builder, memory, size, grid)
     whole = builder.between(
         Tensor(clean_name(given.name), (), grid),
         "all",
-        Svdf,
+        kind,
         source.name,
         name,
         feature=features,
-        time=times,
+        time=times.astype(np.int16),
         bias=bias,
         scales=np.array([feature_scale, time_scale, memory.scales[0]], np.float32),
+        **rest,
     )
-    kept = _part(builder, whole, "kept", units, 2 * filters * length)
-    builder.states[name] = State(kept, np.zeros(2 * filters * length, np.int8))
+    kept = _part(builder, whole, "kept", units, size)
+    builder.states[name] = State(kept, np.full(size, zero, np.int8))
     _result(builder, operator, whole, units)
 
 

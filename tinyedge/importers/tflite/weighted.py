@@ -24,6 +24,9 @@ from tinyedge.importers.tflite.options import options_of
 from tinyedge.importers.tflite.reader import TfliteOperator
 from tinyedge.importers.tflite.registry import Handler, handles
 
+_MOST_MATRIX_AXES = 5
+"""Of BATCH_MATMUL, as in TFLite-Micro."""
+
 
 def _weights(
     operator: TfliteOperator, axis: int, order: tuple[int, ...], behind: int = 2
@@ -194,6 +197,30 @@ handles("CONV_2D")(_convolution(ops.Conv2D, "Conv2DOptions", 0, (0, 1, 2, 3)))
 handles("DEPTHWISE_CONV_2D")(
     _convolution(ops.DepthwiseConv2D, "DepthwiseConv2DOptions", 3, (3, 1, 2))
 )
+
+
+@handles("BATCH_MATMUL")
+def _batch_matmul(builder: Builder, operator: TfliteOperator) -> None:
+    """Matrix products of two activations, or of one and a constant, in groups."""
+    options = options_of(operator, "BatchMatMulOptions")
+    leads: list[ops.Shape] = []
+    names: list[str] = []
+    for position, given in enumerate(operator.inputs):
+        if given is None or not 2 <= len(given.shape) <= _MOST_MATRIX_AXES:
+            raise ModelError(f"{operator}: input {position}, {given}, needs 2 to 5 axes")
+        lead = given.shape[:-2]
+        leads.append((1,) * (_MOST_MATRIX_AXES - 2 - len(lead)) + lead)
+        shape = (math.prod(lead), *given.shape[-2:])
+        names.append(builder.operand(operator, position, strip=True, shape=shape).name)
+    if len(names) != 2 or (leads[0] != leads[1] and 1 not in map(math.prod, leads)):
+        raise ModelError(f"{operator}: groups of {' and '.join(map(str, leads))}")
+    transposed = (int(options.AdjX()), int(options.AdjY()))
+    product = ops.MatMul(name=str(operator), inputs=(), output="", transposed=transposed)
+    shape = product.output_shape([builder.tensors[name].shape for name in names])
+    rank = max(len(given.shape) for given in operator.inputs if given)
+    lead = max(leads, key=math.prod)[_MOST_MATRIX_AXES - rank :]
+    builder.expect(operator, (*lead, *shape[1:]))
+    builder.finish_reshaped(operator, shape, ops.MatMul, *names, transposed=transposed)
 
 
 @handles("FULLY_CONNECTED")

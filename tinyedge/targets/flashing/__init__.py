@@ -77,6 +77,15 @@ def choose_tool(
     return tool
 
 
+def takes_port(board: Board, name: str | None = None) -> bool:
+    """Whether the tool that ``choose_tool`` would give writes through a serial port.
+
+    Raises:
+        BoardError, UsageError: as ``choose_tool``.
+    """
+    return _described(board, name).takes == "port"
+
+
 def _described(board: Board, name: str | None) -> Tool:
     described = [TOOLS[known] for known in board.flash_tool.names]
     if not described:

@@ -6,7 +6,6 @@ exporter knows the weights, so it knows for how many columns (products of one su
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,22 +135,6 @@ def _safe_steps(codes: NDArray[np.int8], bits: int) -> int:
         steps = -(-steps // 2)
 
 
-def _lead(operator: ops.Conv2D, source: Tensor, output: Tensor, block: int) -> int:
-    """How far beyond the input's address the output may start, where it overwrites the input.
-
-    The outputs of ``block`` cells are written after their windows were read; no later window may
-    hold what they overwrite.
-    """
-    _, width, channels = source.shape
-    rows = np.arange(output.shape[0]) * operator.stride[0] - operator.padding[0]
-    columns = np.arange(output.shape[1]) * operator.stride[1] - operator.padding[2]
-    cells = np.maximum(rows, 0)[:, np.newaxis] * width + np.maximum(columns, 0)
-    needed = np.minimum.accumulate(cells.ravel()[::-1])[::-1] * channels
-    written = np.arange(block, needed.size, block)
-    slack = needed[written] - written * output.shape[2]
-    return int(slack.min(initial=math.prod(source.shape)))
-
-
 def conv2d(
     operator: ops.Conv2D, source: Tensor, output: Tensor, identifier: str, options: CodeOptions
 ) -> Kernel | None:
@@ -193,7 +176,7 @@ def conv2d(
         (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), scale),
         f"{suffix}_dsp",
         groups * group_bytes + ((steps + 1) * STEP if channels % STEP else 0),
-        (_lead(operator, source, output, groups * block.pixels),),
+        (layers.block_lead(operator, source, output, groups * block.pixels),),
         "te_conv2d_dsp_s8.h",
         (f"{dot}.c",),
     )

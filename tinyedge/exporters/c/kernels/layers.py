@@ -174,6 +174,27 @@ def row_lead(
     )
 
 
+def block_lead(
+    operator: ops.Conv2D, source: Tensor, output: Tensor, block: int, *, copied: bool = True
+) -> int:
+    """How far beyond the input's address the output may start, where it overwrites the input.
+
+    The outputs of ``block`` cells are written after their windows were copied, or while they are
+    read; no window that is needed then may hold what they overwrite.
+    """
+    _, width, channels = source.shape
+    rows = np.arange(output.shape[0]) * operator.stride[0] - operator.padding[0]
+    columns = np.arange(output.shape[1]) * operator.stride[1] - operator.padding[2]
+    cells = np.maximum(rows, 0)[:, np.newaxis] * width + np.maximum(columns, 0)
+    needed = np.minimum.accumulate(cells.ravel()[::-1])[::-1] * channels
+    ends = np.minimum(np.arange(block, needed.size + block, block), needed.size)
+    if copied:
+        slack = needed[ends[:-1]] - ends[:-1] * output.shape[2]
+    else:
+        slack = needed[::block] - ends * output.shape[2]
+    return int(slack.min(initial=math.prod(source.shape)))
+
+
 def lane_bound(codes: NDArray[np.signedinteger], zero_point: int = 0) -> int:
     """The largest magnitude of ``sum(codes * (x - zero_point))`` for any int8 x, in the worst row.
 

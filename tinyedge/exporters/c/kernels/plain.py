@@ -10,6 +10,7 @@ from tinyedge.exporters.c.kernels import layers
 from tinyedge.exporters.c.kernels.kernel import Array, CodeOptions, Fields, Kernel
 from tinyedge.exporters.c.packing import Packing, densest, fastest
 from tinyedge.graph import operators as ops
+from tinyedge.graph.memory import lies_in_input
 from tinyedge.graph.tensors import Tensor
 
 
@@ -288,6 +289,64 @@ def _join(
         "bytes": [tensor.size for tensor in inputs],
     }
     return Kernel("te_concatenation_s8", "te_concatenation", fields, takes_array=True)
+
+
+@plain_kernel.register
+def _part(
+    operator: ops.Part, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
+) -> Kernel | None:
+    """Copied only where its bytes would not begin on a word."""
+    if lies_in_input(operator):
+        return None
+    fields: Fields = {"first": operator.begin, "size": [1, 1, 1, output.size], "step": [0, 0, 0, 1]}
+    return Kernel("te_rearrange_s8", "te_rearrange", fields)
+
+
+@plain_kernel.register
+def _mat_mul(
+    operator: ops.MatMul,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    depth = operator.depth(inputs[0].shape)
+    groups, rows, columns = output.shape
+    mantissa, shift = operator.multiplier(inputs, output)
+    first, second = operator.transposed
+    fields: Fields = {
+        "groups": groups,
+        "rows": rows,
+        "depth": depth,
+        "columns": columns,
+        "first_group": rows * depth if inputs[0].shape[0] > 1 else 0,
+        "second_group": depth * columns if inputs[1].shape[0] > 1 else 0,
+        "first_step": [1, rows] if first else [depth, 1],
+        "second_step": [depth, 1] if second else [1, columns],
+        "zero_point": [tensor.quantization.zero_point for tensor in inputs],
+        "mantissa": mantissa,
+        "shift": shift,
+        "output_zero_point": output.quantization.zero_point,
+    }
+    return Kernel("te_mat_mul_s8", "te_mat_mul", fields)
+
+
+@plain_kernel.register
+def _arg_max(
+    operator: ops.ArgMax,
+    inputs: list[Tensor],
+    output: Tensor,
+    identifier: str,
+    options: CodeOptions,
+) -> Kernel:
+    shape = inputs[0].shape
+    fields: Fields = {
+        "outer": math.prod(shape[: operator.axis]),
+        "count": shape[operator.axis],
+        "inner": math.prod(shape[operator.axis + 1 :]),
+        "largest": int(operator.largest),
+    }
+    return Kernel("te_arg_max_s8", "te_arg_max", fields)
 
 
 def _pool2d(function: str, operator: ops.Pool2D, source: Tensor, output: Tensor) -> Kernel:

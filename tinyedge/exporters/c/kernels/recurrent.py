@@ -59,9 +59,13 @@ def _svdf(
 ) -> Kernel:
     source, target = inputs[0].quantization, output.quantization
     memory, result = operator.multipliers(source, target)
+    narrow = isinstance(operator, recurrent.SvdfNarrow)
+    times = operator.time.astype(np.int8) if narrow else operator.time
     arrays = (
         Array("feature", "int8_t", operator.feature.ravel(), "filter, input", weights=True),
-        Array("time", "int16_t", operator.time.ravel(), "filter, time", weights=True),
+        Array(
+            "time", "int8_t" if narrow else "int16_t", times.ravel(), "filter, time", weights=True
+        ),
         Array("bias", "int32_t", operator.bias),
     )
     fields: Fields = {
@@ -77,4 +81,7 @@ def _svdf(
         "output_shift": result[1],
         **_own(identifier, *arrays),
     }
+    if isinstance(operator, recurrent.SvdfNarrow):
+        fields = {**fields, "memory_zero_point": operator.memory_zero}
+        return Kernel("te_svdf_narrow_s8", "te_svdf_narrow", fields, arrays, "int8")
     return Kernel("te_svdf_s8", "te_svdf", fields, arrays, "int8")

@@ -8,6 +8,7 @@ from tinyedge.exporters.c.kernels import (
     depthwise,
     dsp,
     lut,
+    mve,
     patch,
     quad,
     recurrent,  # noqa: F401 - its plain kernels register themselves
@@ -19,9 +20,14 @@ from tinyedge.graph.graph import Graph
 from tinyedge.graph.memory import Demand
 
 _CANDIDATES: dict[type[ops.Operator], tuple[Callable[..., Kernel | None], ...]] = {
-    ops.Conv2D: (quad.conv1x1, lut.conv2d, dsp.conv2d, patch.conv2d),
-    ops.FullyConnected: (quad.fully_connected, dsp.fully_connected, patch.fully_connected),
-    ops.DepthwiseConv2D: (depthwise.depthwise_conv2d,),
+    ops.Conv2D: (mve.conv2d, quad.conv1x1, lut.conv2d, dsp.conv2d, patch.conv2d),
+    ops.FullyConnected: (
+        mve.fully_connected,
+        quad.fully_connected,
+        dsp.fully_connected,
+        patch.fully_connected,
+    ),
+    ops.DepthwiseConv2D: (mve.depthwise_conv2d, depthwise.depthwise_conv2d),
 }
 """Fast kernels, the fastest first; what none computes is left to the plain ones."""
 
@@ -88,6 +94,8 @@ def _candidates(
                     if kernel := candidate(operator, inputs[0], output, identifier, options):
                         yield kernel
     if kernel := plain_kernel(operator, inputs, output, identifier, options):
+        if options.features.mve:
+            kernel = mve.plain(kernel, operator, inputs, output)
         yield kernel
 
 

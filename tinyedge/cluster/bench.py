@@ -1,0 +1,78 @@
+"""A worker's bench: its material, and the places that it keeps open from one chunk to the next."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tinyedge.errors import ClusterError, TinyEdgeError
+
+_Opened = TypeVar("_Opened")
+_MATERIALS = "tinyedge-materials"
+
+
+class MaterialMissingError(ClusterError):
+    """The worker has not got the files of a chunk yet."""
+
+
+class Bench:
+    """What one thread of a worker works with, or one of its boards.
+
+    Args:
+        folder: of the worker.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._materials = materials_folder(folder)
+        self._open: dict[str, tuple[Any, ExitStack]] = {}
+
+    def material(self, name: str) -> Path:
+        """The folder with the files of a material.
+
+        Raises:
+            MaterialMissingError: it has not come yet.
+        """
+        folder = self._materials / name
+        if not folder.is_dir():
+            raise MaterialMissingError(f"{folder}: has not come yet")
+        return folder
+
+    def opened(self, key: str, factory: Callable[[], AbstractContextManager[_Opened]]) -> _Opened:
+        """What was opened under a key, or is now; only the last one stays open.
+
+        Args:
+            key: tells it from others.
+            factory: opens it.
+        """
+        if key not in self._open:
+            self.close()
+            stack = ExitStack()
+            self._open[key] = stack.enter_context(factory()), stack
+        found: _Opened = self._open[key][0]
+        return found
+
+    def close(self) -> None:
+        """Closes what is open."""
+        while self._open:
+            _, (_, stack) = self._open.popitem()
+            with contextlib.suppress(OSError, TinyEdgeError):
+                stack.close()
+
+
+def materials_folder(folder: Path) -> Path:
+    """Where a worker's materials lie."""
+    return folder / _MATERIALS
+
+
+@functools.lru_cache(maxsize=64)
+def bench_in(folder: Path, owner: int | str) -> Bench:  # noqa: ARG001 - each has one of its own
+    """The bench of a worker's thread, or of the board at a port."""
+    bench = Bench(folder)
+    atexit.register(bench.close)
+    return bench

@@ -1,0 +1,179 @@
+"""Attacks on a converted model, a part at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyedge.attacks.finished import samples_digest, start_identity
+from tinyedge.attacks.pieces import Piece
+from tinyedge.attacks.settings import AttackSettings
+from tinyedge.attacks.suites import Assignment, Means
+from tinyedge.cluster.bench import Bench
+from tinyedge.cluster.engine import Engine
+from tinyedge.cluster.jobs import Job, Task, chunk_name
+from tinyedge.cluster.material import Material
+from tinyedge.cluster.running import Site
+from tinyedge.cluster.versions import versions
+from tinyedge.evaluation.suites import Suite
+from tinyedge.importers.result import file_hash
+from tinyedge.threads import one_thread
+
+if TYPE_CHECKING:
+    from tinyedge.attacks.oracle_craft import OracleCrafter
+
+_SAMPLES, _LABELS, _START = "x.npy", "y.npy", "start.npy"
+_alone = threading.Lock()
+"""ART draws from numpy's generator, of which a process has one."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is attacked, as it travels to workers.
+
+    Attributes:
+        site: where the model under attack runs.
+        samples: name of the material with the samples under attack.
+        surrogate: names of the material with the surrogate's file, and of the file.
+        settings: of the attacks; those of an assignment differ in their epsilon.
+        budget: queries that an attack has for a sample.
+    """
+
+    site: Site
+    samples: str
+    surrogate: tuple[str, str] | None
+    settings: AttackSettings
+    budget: int | None
+
+    @contextlib.contextmanager
+    def opened(self, bench: Bench) -> Iterator[OracleCrafter]:
+        """Opens what is attacked on a worker."""
+        from tinyedge.attacks.classifier import FloatModel
+        from tinyedge.attacks.float_craft import FloatCrafter
+        from tinyedge.attacks.oracle import Oracle
+        from tinyedge.attacks.oracle_craft import OracleCrafter
+
+        folder = bench.material(self.samples)
+        start = folder / _START
+        surrogate = None
+        if self.surrogate:
+            material, name = self.surrogate
+            surrogate = FloatCrafter(FloatModel(bench.material(material) / name), self.settings)
+        with self.site.opened(bench) as (model, place):
+            oracle = Oracle(
+                model.graph,
+                place.execute,
+                self.settings.clip,
+                self.settings.temperature,
+                self.budget,
+            )
+            transferred = _read_array(start) if start.is_file() else None
+            yield OracleCrafter(oracle, self.settings, surrogate, transferred)
+
+
+@dataclass(frozen=True)
+class CraftTask(Task):
+    """Crafts a part of an attack.
+
+    Attributes:
+        target: what is attacked.
+        assignment: which part.
+    """
+
+    target: Target
+    assignment: Assignment
+
+    def compute(self, bench: Bench) -> bytes:
+        with _alone, one_thread():
+            key = repr(self.target)
+            crafter = bench.opened(key, lambda: self.target.opened(bench))
+            folder = bench.material(self.target.samples)
+            inputs, labels = _read_array(folder / _SAMPLES), _read_array(folder / _LABELS)
+            attack, settings, at = self.assignment
+            variant = crafter.with_settings(settings)
+            return variant.part(attack, inputs, labels, at).to_bytes()
+
+
+class ClusterCrafting:
+    """Crafts parts of attacks on a cluster's workers, see ``attacks.suites.Elsewhere``.
+
+    Args:
+        engine: of the cluster.
+        site: where the model under attack runs.
+        clean: the samples under attack.
+        settings: of the attacks.
+        means: what there is besides the model.
+        budget: queries that an attack has for a sample.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        site: Site,
+        clean: Suite,
+        settings: AttackSettings,
+        means: Means,
+        budget: int | None,
+    ) -> None:
+        self._engine = engine
+        files = {_SAMPLES: _array_bytes(clean.inputs), _LABELS: _array_bytes(clean.labels)}
+        if means.start:
+            start = means.start.first(len(clean.labels))
+            files[_START] = _array_bytes(start.inputs)
+        samples = Material(files)
+        engine.provide(samples)
+        surrogate = None
+        if means.surrogate:
+            material = Material.of([means.surrogate])
+            engine.provide(material)
+            surrogate = material.name, means.surrogate.name
+        self._target = Target(site, samples.name, surrogate, settings, budget)
+        self._identity = {
+            "place": site.identity,
+            "samples": samples_digest(clean),
+            "start": start_identity(means.start),
+            "surrogate": file_hash(means.surrogate) if means.surrogate else None,
+            "budget": budget,
+            "versions": versions(attacks=True),
+        }
+
+    def __call__(self, assignments: Sequence[Assignment]) -> Iterator[Piece]:
+        """Gives the pieces in the order of the assignments."""
+        jobs = [
+            Job(
+                chunk_name("craft", self._identity | _identity_of(each)),
+                each.at.stop - each.at.start,
+                CraftTask(self._target, each),
+                attacks=True,
+            )
+            for each in assignments
+        ]
+        return map(Piece.from_bytes, self._engine.compute(jobs, "crafting"))
+
+
+def _array_bytes(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _read_array(path: Path) -> NDArray[Any]:
+    found: NDArray[Any] = np.load(path, allow_pickle=False)
+    return found
+
+
+def _identity_of(assignment: Assignment) -> dict[str, Any]:
+    return {
+        "attack": assignment.attack,
+        "settings": dataclasses.asdict(assignment.settings),
+        "part": [assignment.at.start, assignment.at.stop],
+    }
