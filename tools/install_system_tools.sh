@@ -10,6 +10,7 @@ need() { # command-or-path package...
     fi
 }
 need qemu-system-arm qemu-system-arm
+need qemu-aarch64 qemu-user
 need arm-none-eabi-gcc gcc-arm-none-eabi
 need avr-gcc gcc-avr avr-libc
 need /usr/share/arduino/hardware/arduino/avr arduino-core-avr

@@ -16,7 +16,7 @@ from tinyedge.graph.reference import as_sequences
 from tinyedge.toolchains.compilers import WARNINGS
 
 _MAIN = Path(__file__).parent / "host_main.c"
-EMULATED_AVX512 = Path(__file__).parent / "emulated_avx512.h"
+_EMULATED_AVX512 = Path(__file__).parent / "emulated_avx512.h"
 SANITIZING = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -28,12 +28,14 @@ class Objects:
         folder: where they go.
         command: the compiler.
         flags: of every file, and of linking.
+        emulating: whether the path for AVX-512 VNNI is compiled for processors that lack it.
         runner: in front of a program's name, to run it.
     """
 
     folder: Path
     command: tuple[str, ...]
     flags: tuple[str, ...] = ()
+    emulating: bool = False
     runner: tuple[str, ...] = ()
     _known: dict[Path, Path] = field(default_factory=dict)
 
@@ -44,6 +46,8 @@ class Objects:
             if source not in self._known:
                 self._known[source] = self.folder / f"{source.stem}.o"
                 command = [*self.command, *WARNINGS, "-fPIC", *self.flags, *includes]
+                if self.emulating and source.name == "te_host_x86.c":
+                    command += ["-include", str(_EMULATED_AVX512)]
                 command += ["-c", str(source), "-o", str(self._known[source])]
                 subprocess.run(command, check=True)
         return [self._known[source] for source in sources]

@@ -14,18 +14,16 @@ import pytest
 
 from tests.conftest import require
 from tests.draws import each_seed
-from tests.firmware.host_programs import EMULATED_AVX512, SANITIZING, Objects
+from tests.firmware.host_programs import SANITIZING, Objects
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.errors import UsageError
-from tinyedge.exporters.converted import ConvertedModel, write_converted
-from tinyedge.firmware import vector_twin
+from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.vector_twin import PATHS, VectorTwin
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Tensor
 from tinyedge.importers.tflite import import_tflite
-from tinyedge.toolchains.compilers import Compiler
 
 pytestmark = pytest.mark.needs_tool
 
@@ -56,8 +54,14 @@ def graph_of(seed: int) -> RandomGraph:
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Objects:
     """With the sanitizers, and with AVX-512 VNNI whatever the processor."""
     require([name for name in ("cc",) if shutil.which(name)], "cc")  # zig brings no sanitizers
-    flags = (*SANITIZING, "-include", str(EMULATED_AVX512))
-    return Objects(tmp_path_factory.mktemp("host"), ("cc",), flags)
+    return Objects(tmp_path_factory.mktemp("host"), ("cc",), SANITIZING, emulating=True)
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Objects:
+    """Without the sanitizers."""
+    require([name for name in ("cc",) if shutil.which(name)], "cc")
+    return Objects(tmp_path_factory.mktemp("quick"), ("cc",), ("-O2",), emulating=True)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +73,7 @@ def arm64(tmp_path_factory: pytest.TempPathFactory) -> Objects:
         pytest.skip("qemu-aarch64 (Debian: qemu-user) is not installed")
     command = (sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl")
     folder = tmp_path_factory.mktemp("arm64")
-    return Objects(folder, command, ("-O2", "-static"), (emulator,))
+    return Objects(folder, command, ("-O2", "-static"), runner=(emulator,))
 
 
 def paths_here() -> list[str]:
@@ -116,28 +120,17 @@ def models_at_hand() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", models_at_hand() or [None], ids=lambda p: p.stem if p else "none")
-def test_models_of_others(path: Path | None, tmp_path: Path) -> None:
+def test_models_of_others(path: Path | None, quick: Objects) -> None:
     if path is None:
         pytest.skip("models are looked for in $TINYEDGE_DATA/../models")
     graph = import_tflite(path).graph
-    model = write_converted(graph, tmp_path / "model", "test")
     random = np.random.default_rng(0)
-    axes = (5, 3) if graph.states else (13,)
+    axes = (3, 3) if graph.states else (7,)
     samples = random.integers(-128, 128, (*axes, *graph.input_tensor.shape)).astype(np.int8)
-    twins = [VectorTwin(model, workers=2)]
-    if platform.machine() not in ARM64:
-        twins.append(emulating(model))
-    expected = reference.run(graph, samples)
-    for twin in twins:
-        np.testing.assert_array_equal(twin.run(samples), expected, err_msg=twin.path)
-
-
-def emulating(model: ConvertedModel) -> VectorTwin:
-    """By AVX-512 VNNI, whatever the processor."""
-    with pytest.MonkeyPatch.context() as patch:
-        compiler = Compiler("cc", ("cc", "-include", str(EMULATED_AVX512)))
-        patch.setattr(vector_twin, "host_compiler", lambda: compiler)
-        return VectorTwin(model, path="avx512vnni")
+    expected = reference.run(graph, samples).reshape(-1, *graph.output_tensor.shape)
+    program = quick.program(graph)
+    for at_a_time, way in zip((5, 2, 1), paths_here(), strict=False):
+        np.testing.assert_array_equal(program.run(samples, way, at_a_time), expected, err_msg=way)
 
 
 def one_convolution(shape: tuple[int, int, int], channels: int, seed: int = 1) -> Graph:

@@ -12,7 +12,7 @@ class ArtOracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
     """An oracle as a black-box classifier of ART's.
 
     Args:
-        oracle: counts and records what gets a query.
+        oracle: counts and records the queries.
     """
 
     def __init__(self, oracle: Oracle) -> None:
