@@ -76,7 +76,7 @@ def test_check_finds_a_difference(
 ) -> None:
     monkeypatch.setattr(
         "tinyedge.tflm.interpreter.Interpreter.run",
-        lambda _, samples, *__: [np.zeros((len(samples), 10), np.int8)],
+        lambda _, samples, *__: [np.zeros((len(samples[0]), 10), np.int8)],
     )
     code, out, err = run_cli(capsys, "check", tflite_file, "--samples", "5", "--json")
     assert code == 8

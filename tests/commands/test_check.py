@@ -45,8 +45,8 @@ def test_samples_are_a_file_or_an_array(
 def test_a_difference_is_raised_with_the_record(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(_: object, samples: np.ndarray, *__: object) -> list[np.ndarray]:
-        return [np.full((len(samples), *GRAPH.output_tensor.shape), 99, np.int8)]
+    def wrong(_: object, samples: list[np.ndarray], *__: object) -> list[np.ndarray]:
+        return [np.full((len(samples[0]), *GRAPH.output_tensor.shape), 99, np.int8)]
 
     monkeypatch.setattr("tinyedge.tflm.interpreter.Interpreter.run", wrong)
     code, out, _ = run_cli(capsys, "check", model, "--samples", 2, "--json")

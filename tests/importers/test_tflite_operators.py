@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as sch
 from tests.draws import each_seed
 from tests.firmware.sanitizers import run_sanitized
 from tests.graph.random_graphs import RandomGraph
-from tinyedge.errors import ModelError
+from tinyedge.commands.run import run
+from tinyedge.errors import DataError, ModelError
+from tinyedge.exporters.c.kernels import CodeOptions
+from tinyedge.exporters.c.library import export_library
 from tinyedge.exporters.converted import write_converted
 from tinyedge.exporters.tflite import export_tflite
 from tinyedge.firmware.twin import Twin
@@ -456,6 +460,31 @@ def test_their_c_is_clean_under_sanitizers(name: str, tmp_path: Path) -> None:
     model = write_converted(graph, tmp_path / "converted", "test")
     found = run_sanitized(model, samples_of(graph, 9), tmp_path / "program")
     np.testing.assert_array_equal(found, reference.run(graph, samples_of(graph, 9)))
+
+
+def test_places_are_int32_wherever_they_go(tmp_path: Path) -> None:
+    """In files of results, in C's words; they are no logits, and no operator reads them."""
+    graph = check(FILES["place of the smallest"](), tmp_path)
+    folder = write_converted(graph, tmp_path / "out", "test").folder
+    assert "int32 in every four bytes" in (folder / "model.h").read_text()
+    library = export_library(graph, CodeOptions(), "place", "00000000").files["place.h"]
+    assert "int32 in every four bytes" in library
+    samples = samples_of(graph, 5)
+    np.save(tmp_path / "x.npy", samples)
+    for name in ("logits.npy", "logits.npz"):
+        run(folder, on="numpy", data=tmp_path / "x.npy", logits=tmp_path / name)
+    found = np.load(tmp_path / "logits.npy")
+    np.testing.assert_array_equal(found, samples.argmin(axis=-1))
+    with np.load(tmp_path / "logits.npz") as arrays:
+        np.testing.assert_array_equal(arrays[graph.output], found)
+        assert arrays[graph.output].dtype == found.dtype == np.int32
+    np.savez(tmp_path / "data.npz", x=samples, y=np.zeros(5, np.int64))
+    with pytest.raises(DataError, match="place as int32, and no logits"):
+        run(folder, on="numpy", data=tmp_path / "data.npz")
+    relu = ops.Relu(name="more", inputs=(graph.output,), output="more")
+    tensors = {**graph.tensors, "more": replace(graph.output_tensor, name="more")}
+    with pytest.raises(ModelError, match="may only be a result"):
+        replace(graph, tensors=tensors, operators=(*graph.operators, relu), output="more")
 
 
 def _other_axis(file: File) -> list[int]:
