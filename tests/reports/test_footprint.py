@@ -276,6 +276,23 @@ def test_command_builds_a_converted_model(
     assert f"{len(record['symbols']) - 3} more" in out
 
 
+def test_quiet_is_totals_changes_and_limits(
+    models: dict[str, ConvertedModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = tmp_path / "before.json"
+    run_json(capsys, "footprint", models["random"].folder, "-b", BOARDS[0], "-o", written)
+    limits = ("--compare", written, "--max-flash", "1M")
+    _, whole, _ = run_cli(capsys, "footprint", written, *limits)
+    code, quiet, _ = run_cli(capsys, "footprint", written, *limits, "-q")
+    assert code == 0
+    assert "Symbols" in whole
+    lines = quiet.splitlines()
+    assert len(lines) < 15
+    assert lines[1].startswith("Flash ")
+    assert any(line.startswith("Compared with") for line in lines)
+    assert lines[-1].startswith("ok: ")
+
+
 def test_markdown_is_one_table_a_heading(
     models: dict[str, ConvertedModel], denser: ConvertedModel
 ) -> None:
