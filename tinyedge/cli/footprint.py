@@ -186,9 +186,11 @@ def _layer_tables(layers: list[dict[str, Any]], unit: str | None) -> list[Table]
 
 
 def _kernel_table(kernels: list[dict[str, Any]]) -> Table:
+    from tinyedge.reports.footprint import called_by
+
     table = _new_table("Kernels: code that layers share", ("source", "called by"), ("flash",))
-    for kernel in kernels:
-        table.add_row(kernel["name"], ", ".join(kernel["layers"]), _number(kernel["flash"]))
+    for kernel, callers in zip(kernels, called_by(kernels), strict=True):
+        table.add_row(kernel["name"], callers, _number(kernel["flash"]))
     table.add_section()
     table.add_row("sum", "", f"{sum(kernel['flash'] for kernel in kernels):,}")
     return table
