@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tinyedge.commands.report import report
     from tinyedge.commands.resources import resources
     from tinyedge.commands.run import run
+    from tinyedge.commands.sweep import sweep
     from tinyedge.commands.train import train
     from tinyedge.evaluation.suites import Suite
 
@@ -73,6 +74,7 @@ _HOMES = {
     "resources": "tinyedge.commands.resources",
     "run": "tinyedge.commands.run",
     "show_board": "tinyedge.commands.boards",
+    "sweep": "tinyedge.commands.sweep",
     "train": "tinyedge.commands.train",
     "validate_boards": "tinyedge.commands.boards",
     "verify": "tinyedge.commands.bundle",
@@ -109,6 +111,7 @@ __all__ = [
     "resources",
     "run",
     "show_board",
+    "sweep",
     "train",
     "validate_boards",
     "verify",

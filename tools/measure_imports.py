@@ -107,7 +107,7 @@ def computed(place: str, model: ConvertedModel, inputs: Int8) -> Int8 | str:
             return execute(inputs).logits
     for name in _BOARDS:
         with contextlib.suppress(DoesNotFitError):
-            spec = PlaceSpec("emulator", load_board(name))
+            spec = PlaceSpec("emulator", load_board(name), timeout_s=_TIMEOUT_S)
             with open_place(model, spec) as (execute, _, _):
                 return execute(inputs).logits
     return f"no room on {', '.join(_BOARDS)}"
@@ -139,6 +139,8 @@ def measured(
                 found = computed(place, converted, inputs[:count])
             except TinyEdgeError as error:
                 found = f"{type(error).__name__}: {error}"
+                print(f"{place}: {found}", flush=True)
+                continue  # to be tried again
             result: dict[str, Any] = {"place": place, "samples": count}
             if isinstance(expected, str) or isinstance(found, str):
                 told = expected if isinstance(expected, str) else found

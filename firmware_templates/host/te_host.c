@@ -185,6 +185,7 @@ static void prepare_scale(te_layer *layer, const te_weights *weights, int32_t ch
     const int32_t mask = (int32_t)(((uint32_t)1 << right) - 1u);
     scale->of[TE_HOST_BIAS][lane] = wrapped(weights->bias[channel] - (int64_t)step * zero * sum);
     scale->of[TE_HOST_STEP][lane] = step;
+    scale->usual = (lane == 0 || scale->usual) && step == 1 && shift <= 0;
     scale->of[TE_HOST_LEFT][lane] = shift > 0 ? shift : 0;
     scale->of[TE_HOST_MANTISSA][lane] = weights->mantissa[channel];
     scale->of[TE_HOST_RIGHT][lane] = right;

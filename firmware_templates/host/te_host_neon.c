@@ -116,7 +116,7 @@ static inline int8x16_t packed(const int32x4_t *values)
     return vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
 }
 
-static void requantize(const int32_t *sums, int32_t pixels, const te_host_scale *scale,
+static void requantize(int32_t *sums, int32_t pixels, const te_host_scale *scale,
                        const te_host_range *range, int8_t *output, size_t stride, int32_t live)
 {
     for (; pixels > 0; pixels--) {

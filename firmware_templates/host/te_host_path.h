@@ -26,6 +26,7 @@ enum {
 };
 typedef struct {
     int32_t of[TE_HOST_COLUMNS][TE_HOST_LANES];
+    int32_t usual; /* steps are 1, and nothing is shifted to the left */
 } te_host_scale;
 
 typedef struct {
@@ -79,9 +80,9 @@ typedef struct {
     void (*taps)(const uint8_t *const *pixels, int32_t several, const int32_t *offsets,
                  int32_t count, const int16_t *weights, int32_t *sums);
 
-    /* Sums of so many pixels become outputs, which begin `stride` bytes apart and of which `live` lanes
+    /* Sums of so many pixels, which are written over, become outputs, which begin `stride` bytes apart and of which `live` lanes
      * are written. */
-    void (*requantize)(const int32_t *sums, int32_t pixels, const te_host_scale *scale,
+    void (*requantize)(int32_t *sums, int32_t pixels, const te_host_scale *scale,
                        const te_host_range *range, int8_t *output, size_t stride, int32_t live);
     void (*add)(const te_host_sum *sum, const int8_t *first, const int8_t *second, int8_t *output,
                 size_t count);

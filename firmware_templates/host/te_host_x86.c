@@ -91,20 +91,27 @@ AVX2 static void products(const uint8_t *const *pixels, const te_host_runs *runs
 AVX2 static void taps(const uint8_t *const *pixels, int32_t several, const int32_t *offsets,
                       int32_t count, const int16_t *weights, int32_t *sums)
 {
-    for (int32_t pixel = 0; pixel < several; pixel++) {
-        __m256i low = _mm256_setzero_si256(), high = low;
+    for (; several > 0; several -= 2) { /* the second one may be none that counts */
+        const uint8_t *a = pixels[0], *b = pixels[1];
+        __m256i a0 = _mm256_setzero_si256(), a1 = a0, b0 = a0, b1 = a0;
         for (int32_t tap = 0; tap < count; tap += 2) {
-            const __m256i x = load(pixels[pixel] + offsets[tap]);
-            const __m256i y = load(pixels[pixel] + offsets[tap + 1]);
             const __m256i v = load(weights + 16 * tap), w = load(weights + 16 * tap + 16);
-            low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(x, y),
-                                                          _mm256_unpacklo_epi16(v, w)));
-            high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(x, y),
-                                                            _mm256_unpackhi_epi16(v, w)));
+            const __m256i low = _mm256_unpacklo_epi16(v, w), high = _mm256_unpackhi_epi16(v, w);
+            __m256i x = load(a + offsets[tap]), y = load(a + offsets[tap + 1]);
+            a0 = _mm256_add_epi32(a0, _mm256_madd_epi16(_mm256_unpacklo_epi16(x, y), low));
+            a1 = _mm256_add_epi32(a1, _mm256_madd_epi16(_mm256_unpackhi_epi16(x, y), high));
+            x = load(b + offsets[tap]);
+            y = load(b + offsets[tap + 1]);
+            b0 = _mm256_add_epi32(b0, _mm256_madd_epi16(_mm256_unpacklo_epi16(x, y), low));
+            b1 = _mm256_add_epi32(b1, _mm256_madd_epi16(_mm256_unpackhi_epi16(x, y), high));
         }
-        __m256i *out = (__m256i *)(sums + TE_HOST_LANES * pixel);
-        _mm256_storeu_si256(out, _mm256_permute2x128_si256(low, high, 0x20));
-        _mm256_storeu_si256(out + 1, _mm256_permute2x128_si256(low, high, 0x31));
+        __m256i *out = (__m256i *)sums;
+        _mm256_storeu_si256(out, _mm256_permute2x128_si256(a0, a1, 0x20));
+        _mm256_storeu_si256(out + 1, _mm256_permute2x128_si256(a0, a1, 0x31));
+        _mm256_storeu_si256(out + 2, _mm256_permute2x128_si256(b0, b1, 0x20));
+        _mm256_storeu_si256(out + 3, _mm256_permute2x128_si256(b0, b1, 0x31));
+        pixels += 2;
+        sums += 2 * TE_HOST_LANES;
     }
 }
 
@@ -139,31 +146,50 @@ AVX2 static inline __m128i packed(__m256i first, __m256i second)
     return _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
 }
 
-AVX2 static void requantize(const int32_t *sums, int32_t pixels, const te_host_scale *scale,
-                            const te_host_range *range, int8_t *output, size_t stride,
-                            int32_t live)
+/* Eight lanes of so many pixels, in place. */
+AVX2 static inline void requantize_lanes(int32_t *sums, int32_t pixels, const te_host_scale *scale,
+                                         const te_host_range *range, int32_t lane, int usual)
 {
+    const __m256i bias = load(scale->of[TE_HOST_BIAS] + lane);
+    const __m256i step = load(scale->of[TE_HOST_STEP] + lane);
+    const __m256i left = load(scale->of[TE_HOST_LEFT] + lane);
+    const __m256i mantissa = load(scale->of[TE_HOST_MANTISSA] + lane);
+    const __m256i right = load(scale->of[TE_HOST_RIGHT] + lane);
+    const __m256i mask = load(scale->of[TE_HOST_MASK] + lane);
+    const __m256i threshold = load(scale->of[TE_HOST_THRESHOLD] + lane);
     const __m256i offset = _mm256_set1_epi32(range->output_offset);
     const __m256i least = _mm256_set1_epi32(range->clamp_min);
     const __m256i most = _mm256_set1_epi32(range->clamp_max);
-    for (; pixels > 0; pixels--) {
-        __m256i found[2];
-        for (int32_t half = 0; half < 2; half++) {
-            const int32_t lane = 8 * half;
-            const __m256i total = _mm256_add_epi32(
-                load(scale->of[TE_HOST_BIAS] + lane),
-                _mm256_mullo_epi32(load(sums + lane), load(scale->of[TE_HOST_STEP] + lane)));
-            const __m256i high =
-                high_mul(_mm256_sllv_epi32(total, load(scale->of[TE_HOST_LEFT] + lane)),
-                         load(scale->of[TE_HOST_MANTISSA] + lane));
-            found[half] = limited(divided(high, load(scale->of[TE_HOST_RIGHT] + lane),
-                                          load(scale->of[TE_HOST_MASK] + lane),
-                                          load(scale->of[TE_HOST_THRESHOLD] + lane)),
-                                  offset, least, most);
+    for (int32_t *at = sums + lane; pixels > 0; pixels--, at += TE_HOST_LANES) {
+        __m256i total = load(at);
+        if (usual) {
+            total = _mm256_add_epi32(bias, total);
+        } else {
+            total = _mm256_add_epi32(bias, _mm256_mullo_epi32(total, step));
+            total = _mm256_sllv_epi32(total, left);
         }
-        const __m128i bytes = packed(found[0], found[1]);
+        const __m256i scaled = divided(high_mul(total, mantissa), right, mask, threshold);
+        _mm256_storeu_si256((__m256i *)at, limited(scaled, offset, least, most));
+    }
+}
+
+AVX2 static void requantize(int32_t *sums, int32_t pixels, const te_host_scale *scale,
+                            const te_host_range *range, int8_t *output, size_t stride,
+                            int32_t live)
+{
+    for (int32_t lane = 0; lane < live; lane += 8) {
+        if (scale->usual) {
+            requantize_lanes(sums, pixels, scale, range, lane, 1);
+        } else {
+            requantize_lanes(sums, pixels, scale, range, lane, 0);
+        }
+    }
+    for (; pixels > 0; pixels--) {
+        const __m128i bytes = packed(load(sums), load(sums + 8));
         if (live == TE_HOST_LANES) {
             _mm_storeu_si128((__m128i *)output, bytes);
+        } else if (live == TE_HOST_LANES / 2) {
+            _mm_storel_epi64((__m128i *)output, bytes);
         } else {
             int8_t all[TE_HOST_LANES];
             _mm_storeu_si128((__m128i *)all, bytes);

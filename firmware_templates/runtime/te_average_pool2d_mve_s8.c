@@ -4,24 +4,32 @@
 
 #define CHANNELS (TE_MVE_ABREAST * TE_MVE_LANES)
 
-/* round(total / count), halves away from zero. */
-static inline int32_t divide(int32_t total, int32_t count)
-{
-    return total > 0 ? (total + count / 2) / count : (total - count / 2) / count;
-}
-
 /* All channels of one window. */
 static TE_NOINLINE void average(const te_pool2d *layer, const int8_t *cell, int32_t rows,
                                 int32_t columns, int8_t *output)
 {
     const int32_t channels = layer->input.channels;
     const int32_t count = rows * columns;
+    const int32_t half = count / 2;
+    const te_mve_words low = te_mve_all(layer->clamp_min), high = te_mve_all(layer->clamp_max);
     for (int32_t left = channels; left > 0; left -= CHANNELS) {
-        const int32_t here = left < CHANNELS ? left : CHANNELS;
         int32_t sums[CHANNELS];
-        te_mve_sum_cells(cell, here, rows, columns, channels, layer->input.width, sums);
-        for (int32_t i = 0; i < here; i++) {
-            *output++ = te_clamp(divide(sums[i], count), layer->clamp_min, layer->clamp_max);
+        te_mve_sum_cells(cell, left, rows, columns, channels, layer->input.width, sums);
+        int32_t *sum = sums;
+        int32_t here = left < CHANNELS ? left : CHANNELS;
+        for (; here > 0; here -= TE_MVE_LANES) {
+            /* round(sum / count), halves away from zero. */
+            te_mve_words found = te_mve_load_words(sum);
+            const te_mve_words signs = te_mve_both_negative(found, found);
+            found = te_mve_add(te_mve_add_all(found, half), te_mve_mul_all(signs, 2 * half));
+            te_mve_store_words(sum, found);
+            sum[0] /= count;
+            sum[1] /= count;
+            sum[2] /= count;
+            sum[3] /= count;
+            te_mve_store_some(output, te_mve_clamp(te_mve_load_words(sum), low, high), here);
+            output += TE_MVE_LANES;
+            sum += TE_MVE_LANES;
         }
         cell += CHANNELS;
     }

@@ -35,8 +35,20 @@ static TE_NOINLINE void gather(const te_conv2d_mve *layer, const int8_t *input, 
     te_mve_fill(to, 0, (int32_t)(end - to));
 }
 
-/* All output channels of some cells, whose columns lie at `places`; an odd number of them has the last one
- * there twice. */
+/* The outputs of four channels of a cell, of which `left` exist. */
+TE_INLINE void put(int8_t *to, const te_mve_numbers *numbers, const int32_t *sums, int32_t left,
+                   int32_t stepped, int32_t away)
+{
+    const te_mve_words done =
+        te_mve_finished(numbers, te_mve_load_words(sums), stepped, away);
+    if (left >= TE_MVE_LANES) {
+        te_mve_store_four(to, done);
+    } else {
+        te_mve_store_some(to, done, left);
+    }
+}
+
+/* All output channels of some cells, whose columns lie at `places`. */
 TE_INLINE void multiply(const te_conv2d_mve *layer, const int8_t *const *places, int32_t cells,
                         int8_t *expanded, int8_t *output, int32_t stepped, int32_t away)
 {
@@ -51,26 +63,19 @@ TE_INLINE void multiply(const te_conv2d_mve *layer, const int8_t *const *places,
             weights = layer->unpack(&stream, (uint32_t)block, expanded);
         }
         const te_mve_numbers numbers = te_mve_numbers_of(scale, &layer->activation, stepped);
+        const int8_t *const *place = places;
+        int32_t sums[2 * TE_MVE_LANES];
         int8_t *to = output;
-        for (int32_t cell = 0; cell < cells; cell += 2) {
-            int32_t sums[2 * TE_MVE_LANES];
-            te_mve_dot2(places[cell], places[cell + 1], weights, steps, scale, sums);
-            const te_mve_words one =
-                te_mve_finished(&numbers, te_mve_load_words(sums), stepped, away);
-            const te_mve_words other = te_mve_finished(
-                &numbers, te_mve_load_words(sums + TE_MVE_LANES), stepped, away);
-            if (left >= TE_MVE_LANES) {
-                te_mve_store_four(to, one);
-                if (cell + 1 < cells) {
-                    te_mve_store_four(to + channels, other);
-                }
-            } else {
-                te_mve_store_some(to, one, left);
-                if (cell + 1 < cells) {
-                    te_mve_store_some(to + channels, other, left);
-                }
-            }
+        for (int32_t rest = cells; rest > 1; rest -= 2) {
+            te_mve_dot2(place[0], place[1], weights, steps, scale, sums);
+            put(to, &numbers, sums, left, stepped, away);
+            put(to + channels, &numbers, sums + TE_MVE_LANES, left, stepped, away);
+            place += 2;
             to += 2 * channels;
+        }
+        if (cells & 1) {
+            te_mve_dot1(place[0], weights, steps, scale, sums);
+            put(to, &numbers, sums, left, stepped, away);
         }
         output += TE_MVE_LANES;
         scale += stepped ? TE_MVE_STEPPED_SCALE : TE_MVE_SCALE;
@@ -98,7 +103,7 @@ void te_conv2d_mve_s8(const te_conv2d_mve *layer, const int8_t *input, int8_t *o
     const int32_t channels = layer->input.channels;
     const int32_t bytes = layer->steps * TE_MVE_BYTES;
     const int relu = !layer->stepped && !te_mve_away(activation);
-    int8_t *expanded = scratch + (layer->gathered ? layer->cells * bytes : 0);
+    int8_t *expanded = scratch + (layer->gathering != TE_GATHER_NOTHING ? layer->cells * bytes : 0);
     int32_t top = -window->padding_top;
     int32_t left = -window->padding_left;
     const int32_t right = left + layer->output.width * window->stride_width;
@@ -107,21 +112,25 @@ void te_conv2d_mve_s8(const te_conv2d_mve *layer, const int8_t *input, int8_t *o
         const int32_t count = cells < layer->cells ? cells : layer->cells;
         const int8_t *places[TE_MVE_CELLS];
         for (int32_t i = 0; i < count; i++) {
-            if (layer->gathered) {
-                int8_t *to = scratch + i * bytes;
+            int8_t *to = scratch + i * bytes;
+            places[i] = to;
+            if (layer->gathering == TE_GATHER_WINDOW) {
                 gather(layer, input, top, left, to);
-                places[i] = to;
             } else {
-                places[i] = input + (top * layer->input.width + left) * channels;
+                const int8_t *cell = input + (top * layer->input.width + left) * channels;
+                if (layer->gathering == TE_GATHER_NOTHING) {
+                    places[i] = cell;
+                } else {
+                    for (int32_t at = 0; at < bytes; at += TE_MVE_BYTES) {
+                        te_mve_move_some(to + at, cell + at, channels - at);
+                    }
+                }
             }
             left += window->stride_width;
             if (left == right) {
                 left = -window->padding_left;
                 top += window->stride_height;
             }
-        }
-        if (count & 1) {
-            places[count] = places[count - 1];
         }
         if (relu) {
             multiply_relu(layer, places, count, expanded, output);

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,22 @@ BUDGETS: dict[str, Any] = {
 }
 SETTINGS = AttackSettings(epsilon=0.15, **BUDGETS)
 ANSWERS = Means(gradients=False)
+
+
+def test_square_needs_neither_tensorflow_nor_art(
+    demo_model: ConvertedModel, tmp_path: Path
+) -> None:
+    """Which take longer to be loaded than the attack takes."""
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, x=np.zeros((1, 28, 28, 1), np.float32), y=np.array([3]))
+    arguments = ["attack", demo_model.folder, "--on", "numpy", "--attacks", "square", "-q"]
+    arguments += ["--data", samples, "--square-queries", "3", "-o", tmp_path / "square.npz"]
+    script = (
+        "import sys\nfrom tinyedge.__main__ import entry_point\n"
+        "try:\n    entry_point()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "sys.exit(f'{heavy}' if (heavy := {'tensorflow', 'art'} & set(sys.modules)) else 0)"
+    )
+    subprocess.run([sys.executable, "-c", script, *map(str, arguments)], check=True)
 
 
 def linear_graph() -> Graph:

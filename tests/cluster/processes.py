@@ -48,8 +48,17 @@ class Processes:
         """Starts workers until there are so many."""
         self._workers = [each for each in self._workers if each.poll() is None]
         while len(self._workers) < count:
-            options = [self.address, "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
-            self._workers.append(self._start("dask_worker", *options))
+            self._workers.append(self._worker(1))
+
+    def start_worker_with(self, board: str, ports: list[str]) -> None:
+        """Starts a worker that declares boards."""
+        boards = ",".join(f"{board}={port}" for port in ports)
+        options = ("--resources", f"{board}={len(ports)}")
+        self._workers.append(self._worker(len(ports), *options, TINYEDGE_BOARDS=boards))
+
+    def _worker(self, threads: int, *options: str, **environment: str) -> subprocess.Popen[bytes]:
+        where = [self.address, "--host", "127.0.0.1", "--no-dashboard", "--nthreads", str(threads)]
+        return self._start("dask_worker", *where, *options, **environment)
 
     def kill_worker(self, which: int) -> None:
         """Kills the process of a worker, which its nanny then starts again."""
@@ -69,12 +78,12 @@ class Processes:
                         os.kill(child, signal.SIGKILL)
         self._workers.clear()
 
-    def _start(self, module: str, *options: str) -> subprocess.Popen[bytes]:
+    def _start(self, module: str, *options: str, **more: str) -> subprocess.Popen[bytes]:
         self._started += 1
         folder = self._folder / f"{module}-{self._started}"
         folder.mkdir()
         command = [sys.executable, "-m", f"distributed.cli.{module}", *options]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | more
         with (folder / "log").open("wb") as log:
             return subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT

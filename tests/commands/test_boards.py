@@ -59,7 +59,7 @@ def test_boards_that_hold_a_model_are_found(
     assert large["flash"]["used"] == built["memory"]["flash"]["total"]
     assert large["ram"]["used"] == built["memory"]["ram"]["total"]
     assert not small["fits"]
-    assert "more than the board's 16384" in small["reason"]
+    assert "more than the board's 16,384" in small["reason"]
     assert small["ram"] == {"used": None, "size": 16384}
     dense_model(tmp_path / "tiny", 20)
     found = tinyedge.fit_boards(tmp_path / "tiny", board="arduino-mega2560", compiler="zig")

@@ -37,8 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def made(folder: Path, tmp_path: Path) -> Path:
     path = tmp_path / "bundle.zip"
-    given = {"data": folder / "suites.npz", "run": folder / "run.json"}
-    tinyedge.bundle(folder / "model", **given, output=path)
+    suites, record = folder / "suites.npz", folder / "run.json"
+    tinyedge.bundle(folder / "model", data=suites, run=record, output=path)
     return path
 
 

@@ -28,6 +28,7 @@ FUNCTIONS = (
     "report",
     "resources",
     "run",
+    "sweep",
     "train",
     "verify",
 )

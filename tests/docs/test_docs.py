@@ -55,7 +55,7 @@ def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.needs_tool
 @pytest.mark.usefixtures("workplace")
 def test_the_program_with_two_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    require([shutil.which("cmake")] if shutil.which("cmake") else [], "cmake")
+    require(["cmake"] if shutil.which("cmake") else [], "cmake")
     folder = shutil.copytree(ROOT / "examples" / "two_models", Path("examples") / "two_models")
     monkeypatch.chdir(folder)
     session = Session()

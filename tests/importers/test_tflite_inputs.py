@@ -80,10 +80,13 @@ def test_inputs_that_are_nothing_are_refused(tmp_path: Path) -> None:
     twice, same = file_of("INT8", "INT8")
     twice.graph.inputs.append(twice.graph.inputs[0])
     file.graph.inputs.append(unread)
+    other, end_of_other = file_of("UINT8", "INT8")
+    other.graph.tensors[other.graph.inputs[0]].shape = [1, 6, 4]
     for build, result, told in (
         (file, output, "never quantized to int8"),
         (many, last, "11 inputs"),
         (twice, same, "an input twice"),
+        (other, end_of_other, "cannot become"),
     ):
         (tmp_path / "model.tflite").write_bytes(build.bytes(result))
         with pytest.raises(ModelError, match=told):

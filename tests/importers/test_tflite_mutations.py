@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.draws import draws
 from tests.graph.random_graphs import RandomGraph
 from tests.graph.streaming import streaming_graph
 from tests.graph.test_inputs import with_inputs
@@ -147,10 +148,12 @@ def _judged(count: int, seed: int, folder: Path) -> Counter[str]:
     return found
 
 
+@pytest.mark.drawn
 def test_a_mutated_file_is_refused_or_exact(tmp_path: Path) -> None:
-    found = _judged(300, 0, tmp_path)
-    assert found["refused"] > 100
-    assert found["same bytes"] > 30
+    count = draws(300)
+    found = _judged(count, 0, tmp_path)
+    assert found["refused"] > count / 3
+    assert found["same bytes"] > count / 10
 
 
 @pytest.mark.slow

@@ -169,6 +169,15 @@ def unpack(axis: int, chosen: int) -> bytes:
     return file.bytes(_both(file, parts, chosen, tuple(shape)))
 
 
+def batch_of_one() -> bytes:
+    """Taken out, and brought back."""
+    file = File(1, 9)
+    (flat,) = file.add("UNPACK", [file.input], [(1, 9)], schema.UnpackOptionsT(num=1, axis=0))
+    (double,) = file.add("ADD", [flat, flat], [(1, 9)], schema.AddOptionsT(), (0.1, 3))
+    options = schema.PackOptionsT(valuesCount=1, axis=0)
+    return file.bytes(file.add("PACK", [double], [(1, 1, 9)], options, (0.1, 3))[0])
+
+
 def pack(axis: int, count: int) -> bytes:
     file = File(3, 4)
     parts = [file.input] + [file.constant(1, 3, 4) for _ in range(count - 1)]
@@ -340,6 +349,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "split by the rest": lambda: split_v((3, -1, 1), 3, 1),
     "unpack": lambda: unpack(1, 2),
     "unpack of the last axis": lambda: unpack(3, 3),
+    "batch of one": batch_of_one,
     "pack": lambda: pack(1, 3),
     "pack of many": lambda: pack(-1, 23),
     "space to depth": lambda: blocks("SPACE_TO_DEPTH", (4, 6, 3), (2, 3, 12), 2),
@@ -488,6 +498,12 @@ def _crossed_groups(file: File) -> list[int]:
     return file.add("BATCH_MATMUL", [first, second], [(1, 2, 2, 6, 3)], options)
 
 
+def _other_axes_of_a_maximum(file: File) -> list[int]:
+    options = schema.MaximumMinimumOptionsT()
+    inputs = [file.input, file.constant(6)]
+    return file.add("MAXIMUM", inputs, [(1, 4, 4, 6, 1)], options)
+
+
 def _values_in_a_result(file: File) -> list[int]:
     (output,) = file.add("HARD_SWISH", [file.input], [(1, 4, 4, 6)], schema.HardSwishOptionsT())
     file.graph.tensors[output].buffer = file.graph.tensors[file.constant(1, 4, 4, 6)].buffer
@@ -504,6 +520,7 @@ def _values_in_a_result(file: File) -> list[int]:
         _other_blocks,
         _backwards_to_one,
         _crossed_groups,
+        _other_axes_of_a_maximum,
         _values_in_a_result,
     ],
 )

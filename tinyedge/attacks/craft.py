@@ -10,9 +10,6 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.attacks.boundary import BatchedBoundary
-from tinyedge.attacks.environment import BlackBoxClassifierNeuralNetwork, SimBA, ZooAttack
-from tinyedge.attacks.hopskipjump import SeededHopSkipJump
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.pieces import Piece
 from tinyedge.attacks.settings import ATTACKS, AttackSettings
@@ -61,7 +58,7 @@ class Crafter(ABC):
 
     Args:
         model: to attack.
-        classifier: the same as ART sees it.
+        classifier: the same, as our own attacks ask it.
         settings: of the attacks.
         surrogate: whose adversarial samples are transferred.
         transferred: adversarial versions of the inputs, in their order, near which refining starts.
@@ -160,6 +157,11 @@ class Crafter(ABC):
             return Piece(self._noise(inputs))
         return self._part(attack, inputs, labels, at, advance)
 
+    @property
+    def _estimator(self) -> Any:
+        """The model as ART sees it."""
+        return self._classifier
+
     @abstractmethod
     def details(self, attack: str, crafted: Piece) -> dict[str, Any]:
         """What there is to say of an attack, of which this came."""
@@ -194,7 +196,8 @@ class Crafter(ABC):
             random: that it draws from, unless ART draws from numpy's global generator.
             others: samples of all classes, and their labels.
         """
-        settings, classifier = self.settings, self._classifier
+        # Only attacks of ART's load it, and TensorFlow with it.
+        settings = self.settings
         low, high = settings.clip
         method: Any
         match attack:
@@ -204,8 +207,10 @@ class Crafter(ABC):
             case "refine":
                 return self._refining(random)
             case "boundary":
+                from tinyedge.attacks.boundary import BatchedBoundary
+
                 method = BatchedBoundary(
-                    classifier,
+                    self._estimator,
                     targeted=False,
                     delta=_BOUNDARY_RADIUS,
                     epsilon=_BOUNDARY_RADIUS,
@@ -216,8 +221,10 @@ class Crafter(ABC):
                 )
                 method.random, method.others = random, others
             case "hopskipjump":
+                from tinyedge.attacks.hopskipjump import SeededHopSkipJump
+
                 method = SeededHopSkipJump(
-                    classifier,
+                    self._estimator,
                     max_iter=settings.hopskipjump_iterations,
                     batch_size=settings.batch,
                     verbose=False,
@@ -226,8 +233,10 @@ class Crafter(ABC):
             case "simba":
                 return self._simba()
             case "zoo":
+                from tinyedge.attacks.environment import ZooAttack
+
                 method = ZooAttack(
-                    classifier,
+                    self._estimator,
                     max_iter=settings.zoo_iterations,
                     learning_rate=0.1 * (high - low),
                     variable_h=_ZOO_STEP * (high - low),
@@ -262,6 +271,8 @@ class Crafter(ABC):
 
     def _simba(self) -> Method:
         """SimBA, one value at a time: it takes images of 4 dimensions, and asks for softmaxes."""
+        from tinyedge.attacks.environment import BlackBoxClassifierNeuralNetwork, SimBA
+
         classifier, shape = self._classifier, self.model.shape
 
         def softmax(x: Float32) -> Float32:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.attacks.environment import BlackBoxClassifierNeuralNetwork
 from tinyedge.attacks.journal import QueryJournal
 from tinyedge.attacks.margins import margins
 from tinyedge.attacks.settings import Norm
@@ -78,8 +77,8 @@ class Search:
             self._lowest, self.best = float(cost[at]), inputs[at].copy()
 
 
-class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
-    """An executor as a black-box classifier of ART's: floats in, logits out, nothing else.
+class Oracle:
+    """An executor as attacks see a black box: floats in, logits out, nothing else.
 
     Inputs are clipped, and quantized as the device's host would; logits are dequantized. A model of
     one output shows two logits, see ``class_logits``. No input is sent twice.
@@ -100,6 +99,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         shape: of an input.
         classes: number of logits, at least 2.
         quantization: of the inputs.
+        clip_values: range of the inputs.
         about: where it runs, and the model's hash.
         computed: inputs that the executor was sent; the journal answered the others.
     """
@@ -121,9 +121,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         self._outputs = graph.output_tensor.size
         self.classes = max(self._outputs, 2)
         self.quantization = graph.input_tensor.quantization
-        super().__init__(
-            self.logits, self.shape, self.classes, channels_first=False, clip_values=clip
-        )
+        self.clip_values = clip
         self.budget = budget
         self.about = {**(about or {}), "model": graph.hash}
         self.computed = 0
@@ -147,7 +145,7 @@ class Oracle(BlackBoxClassifierNeuralNetwork):  # type: ignore[misc]
         finally:
             self._search = None
 
-    def predict(self, x: Any, batch_size: int = 128, **_: Any) -> Float32:  # noqa: ARG002
+    def predict(self, x: Any) -> Float32:
         """Logits divided by the temperature, float32 (n, classes), for an attack."""
         low, high = self.clip_values
         inputs = np.clip(np.asarray(x, dtype=np.float32), np.float32(low), np.float32(high))

@@ -50,6 +50,12 @@ class OracleCrafter(Crafter):
     def _integers(self) -> IntegerCrafter:
         return IntegerCrafter(self._oracle)
 
+    @cached_property
+    def _estimator(self) -> Any:
+        from tinyedge.attacks.art_oracle import ArtOracle
+
+        return ArtOracle(self._oracle)
+
     def check(self, attacks: Sequence[str]) -> None:
         """Raises what would stop a white-box attack, before anything is computed.
 

@@ -126,21 +126,23 @@ class Square:
         _count, height, width, channels = best.shape
         side = max(round(np.sqrt(share * height * width)), 1)
         tall, wide = min(side, height), min(side, width)
-        rows, columns = np.arange(height), np.arange(width)
         proposals, pending = best.copy(), np.arange(len(best))
         for _draw in range(_DRAWS):
             count = len(pending)
-            top = self.random.integers(0, height - tall + 1, (count, 1))
-            left = self.random.integers(0, width - wide + 1, (count, 1))
-            in_rows = (rows >= top) & (rows < top + tall)
-            in_columns = (columns >= left) & (columns < left + wide)
-            square = (in_rows[:, :, None] & in_columns[:, None, :])[..., None]
+            tops = self.random.integers(0, height - tall + 1, (count, 1))
+            lefts = self.random.integers(0, width - wide + 1, (count, 1))
             # As in AutoAttack: the change flips sign, or stays, within the ball.
             upwards = self.random.choice([False, True], (count, 1, 1, channels))
-            corner = np.where(upwards, high[pending], low[pending])
-            proposals[pending] = np.where(square, corner, best[pending])
-            same = proposals[pending] == best[pending]
-            pending = pending[same.reshape(count, -1).all(axis=1)]
-            if not len(pending):
+            same = []
+            for sample, top, left, up in zip(
+                pending, tops[:, 0], lefts[:, 0], upwards, strict=True
+            ):
+                square = (sample, slice(top, top + tall), slice(left, left + wide))
+                corner = np.where(up, high[square], low[square])
+                proposals[square] = corner
+                if (corner == best[square]).all():
+                    same.append(sample)
+            if not same:
                 break
+            pending = np.array(same)
         return proposals

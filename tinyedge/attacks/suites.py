@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -90,8 +91,10 @@ class Means:
         """Raises UsageError for an attack that is unknown, or needs what there is not."""
         for attack in attacks:
             if attack not in ATTACKS:
+                close = difflib.get_close_matches(attack, ATTACKS, n=1)
+                meant = f"did you mean '{close[0]}'? " if close else ""
                 raise UsageError(
-                    f"unknown attack '{attack}'", hint=f"known: all, {', '.join(ATTACKS)}"
+                    f"unknown attack '{attack}'", hint=f"{meant}known: all, {', '.join(ATTACKS)}"
                 )
             if lack := self.lack(attack):
                 raise lack
@@ -195,12 +198,14 @@ def craft_oracle_suites(
         LinkError: the oracle is a device and does not answer.
     """
     means.check(attacks)
-    from tinyedge.attacks.classifier import FloatModel
     from tinyedge.attacks.oracle_craft import OracleCrafter
 
     surrogate = _surrogate(means, oracle, settings)
-    other = FloatModel(float_model) if float_model else None
-    if other and float_model:
+    other = None
+    if float_model:
+        from tinyedge.attacks.classifier import FloatModel  # loads TensorFlow
+
+        other = FloatModel(float_model)
         _check_alike(other, oracle, float_model)
     clean = _fitting(clean, oracle, settings)
     crafter = OracleCrafter(oracle, settings, surrogate, _transferred(means, clean))
@@ -280,11 +285,11 @@ def _assignments(variants: Sequence[tuple[str, str, Crafter]], count: int) -> li
 
 def _surrogate(means: Means, model: Answering, settings: AttackSettings) -> Crafter | None:
     """Attacks on the surrogate, if there is one; raises UsageError where it does not fit."""
+    if not means.surrogate:
+        return None
     from tinyedge.attacks.classifier import FloatModel
     from tinyedge.attacks.float_craft import FloatCrafter
 
-    if not means.surrogate:
-        return None
     surrogate = FloatModel(means.surrogate)
     _check_alike(surrogate, model, means.surrogate)
     return FloatCrafter(surrogate, settings)

@@ -70,6 +70,14 @@ def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{key}.{index}")
 
 
+def _with_microcontroller(name: str) -> list[str]:
+    """Boards whose microcontroller is called like it, or begins so."""
+    wanted = name.lower()
+    described = ((name, load_toml(_file(name), BoardError)) for name in board_names())
+    parts = ((name, str(board.get("mcu", "")).lower()) for name, board in described)
+    return [name for name, part in parts if len(wanted) > 3 and part.startswith(wanted)]
+
+
 def load_board(name: str) -> Board:
     """Loads a board by name, or from a ``.toml`` file.
 
@@ -80,9 +88,14 @@ def load_board(name: str) -> Board:
         return read_board(Path(name))
     names = board_names()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
+        close = difflib.get_close_matches(name, names, n=1) or _with_microcontroller(name)
         raise BoardError(
             f"unknown board '{name}'",
-            hint=(f"did you mean '{close[0]}'? " if close else "") + f"known: {', '.join(names)}",
+            hint=(f"did you mean {' or '.join(map(repr, close))}? " if close else "")
+            + f"known: {', '.join(names)}",
         )
-    return read_board(data_folder("boards") / f"{name}.toml")
+    return read_board(_file(name))
+
+
+def _file(name: str) -> Path:
+    return data_folder("boards") / f"{name}.toml"

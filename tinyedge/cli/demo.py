@@ -92,7 +92,7 @@ def command(
     save_suites(folder / "suites.npz", suites, source)
     suites = load_suites(folder / "suites.npz")
 
-    output.remark(f"building for {board.title}")
+    output.stderr.print(f"building for {board.title}", soft_wrap=True)
     firmware = build_firmware(model, board, compiler)
     spec = PlaceSpec("emulator", board, emulator=emulator, firmware=firmware)
     with open_place(model, spec) as (execute, place, finish, _):

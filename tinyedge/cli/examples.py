@@ -128,6 +128,13 @@ EXAMPLES = {
         ),
         "tinyedge report run.json -o report",
     ),
+    "sweep": Example(
+        (
+            "tinyedge sweep sweep.toml -o sweep",
+            "tinyedge sweep sweep.toml -o sweep --html all.html",
+        ),
+        "docs/cluster.md, for the keys of sweep.toml",
+    ),
     "train": Example(
         ("tinyedge train run.toml -o run", "tinyedge train run.toml -o run --resume"),
         "tinyedge convert run/model.h5 -o out --calibration run/calibration.npz",

@@ -36,7 +36,7 @@ from tinyedge.errors import (
 SECTIONS = {
     "First steps": ("demo", "doctor"),
     "From a model to a board": ("convert", "check", "build", "flash", "export", "emulate"),
-    "Samples and results": ("run", "attack", "report"),
+    "Samples and results": ("run", "sweep", "attack", "report"),
     "Claims": ("gate", "bundle", "verify"),
     "Memory": ("footprint", "arena", "resources"),
     "Training": ("train", "quantize"),
@@ -93,7 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = cli.main(given, "tinyedge", standalone_mode=False, obj=output)
         return result if isinstance(result, int) else 0
     except TinyEdgeError as error:
+        if error.hint == UsageError.default_hint and (named := _command_of(given)):
+            error.hint = f"see 'tinyedge {named} --help'"
         return output.failed(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return UsageError.exit_code
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         usage = f"see '{context.command_path} --help'" if context else "see 'tinyedge --help'"
@@ -137,6 +142,11 @@ def _termination_as_interruption(received: list[int]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _command_of(given: Sequence[str]) -> str | None:
+    """Which command was called."""
+    return next((word for word in given if word in COMMANDS), None)
 
 
 def _renamed(error: click.ClickException) -> str | None:

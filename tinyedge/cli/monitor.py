@@ -18,7 +18,7 @@ from tinyedge.cli.project_file import ProjectOption
     "--port",
     cls=ProjectOption,
     metavar="PORT",
-    help="Serial port, or socket://HOST:PORT.",
+    help="Serial port, rfc2217://HOST:PORT or socket://HOST:PORT.",
 )
 @board_option()
 @click.option(

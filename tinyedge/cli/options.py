@@ -69,7 +69,7 @@ def output_options(command: Command) -> Command:
 
     flags: dict[str, Any] = {"is_flag": True, "expose_value": False, "callback": set_output}
     for decorate in (
-        click.option("-q", "--quiet", **flags, help="No progress."),
+        click.option("-q", "--quiet", **flags, help="No progress; warnings stay."),
         click.option("-v", "--verbose", **flags, help="Say more."),
         click.option("--json", **flags, help="Print one JSON object."),
     ):
@@ -144,8 +144,8 @@ def link_options(command: Command) -> Command:
             cls=ProjectOption,
             multiple=True,
             metavar="PORT",
-            help="Serial port of the board, or socket://HOST:PORT (with --on board). Several "
-            "boards share the samples.",
+            help="Serial port of the board, or one of another machine, rfc2217://HOST:PORT or "
+            "socket://HOST:PORT (with --on board). Several boards share the samples.",
         ),
     ):
         command = decorate(command)

@@ -32,7 +32,7 @@ class Output:
 
     Attributes:
         json: print one JSON object instead of text.
-        verbosity: -1 quiet, 0 normal, 1 verbose.
+        verbosity: -1 no progress, 0 normal, 1 verbose.
         command: the command line, for records of what was done.
     """
 
@@ -48,8 +48,13 @@ class Output:
 
     @cached_property
     def stderr(self) -> Console:
-        """For progress and remarks."""
+        """For progress."""
         return _console(stderr=True, quiet=self.verbosity < 0)
+
+    @cached_property
+    def remarks(self) -> Console:
+        """For what changes the meaning of a result, which ``--quiet`` leaves."""
+        return _console(stderr=True) if self.verbosity < 0 else self.stderr
 
     def result(
         self,
@@ -85,7 +90,7 @@ class Output:
     def remark(self, *messages: str) -> None:
         """Says something on stderr."""
         for message in messages:
-            self.stderr.print(message, soft_wrap=True)
+            self.remarks.print(message, soft_wrap=True)
 
     def failed(self, error: TinyEdgeError) -> int:
         """Reports an error, as JSON on stdout too if that was asked for; gives the exit code."""
@@ -119,7 +124,7 @@ class Output:
                 done += advanced
                 if (now := time.monotonic()) - said >= _LINE_S:
                     said = now
-                    self.remark(f"{label}: {done:,} of {total:,}")
+                    self.stderr.print(f"{label}: {done:,} of {total:,}", soft_wrap=True)
 
             yield advance
             self.stderr.print(f"{label} done", soft_wrap=True)

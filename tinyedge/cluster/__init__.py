@@ -1,6 +1,6 @@
 """Work on many processes and machines: chunks named by their content, computed by Dask's workers.
 
-``distributed`` is imported in ``engine.py`` only, and only when a cluster is asked for.
+``distributed`` is imported in ``engine.py`` only, where a cluster is named.
 """
 
 from tinyedge.cluster.address import ClusterAddress

@@ -21,13 +21,14 @@ class MaterialMissingError(ClusterError):
 
 
 class Bench:
-    """What one thread of a worker works with.
+    """What one thread of a worker works with, or one of its boards.
 
     Args:
         folder: of the worker.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._materials = materials_folder(folder)
         self._open: dict[str, tuple[Any, ExitStack]] = {}
 
@@ -70,8 +71,8 @@ def materials_folder(folder: Path) -> Path:
 
 
 @functools.lru_cache(maxsize=64)
-def bench_in(folder: Path, thread: int) -> Bench:  # noqa: ARG001 - each has one of its own
-    """The bench of a thread of a worker."""
+def bench_in(folder: Path, owner: int | str) -> Bench:  # noqa: ARG001 - each has one of its own
+    """The bench of a worker's thread, or of the board at a port."""
     bench = Bench(folder)
     atexit.register(bench.close)
     return bench

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 from tinyedge.cluster.address import ClusterAddress
 from tinyedge.cluster.bench import MaterialMissingError, materials_folder
+from tinyedge.cluster.boards import BoardsGoneError
 from tinyedge.cluster.jobs import Done, Job, work
 from tinyedge.cluster.material import Material
 from tinyedge.cluster.store import ChunkStore
@@ -321,11 +323,13 @@ class Engine(AbstractContextManager["Engine"]):
             try:
                 future = arrived.get(timeout=_LOOK_S)
             except Empty:
-                if self._look(client):
+                needed = next(iter(jobs.values())).resources
+                if self._look(client, needed):
                     alone_since = time.monotonic()
                 elif time.monotonic() - alone_since > _PATIENCE_S:
+                    what = f" with a board {', '.join(needed)}" if needed else ""
                     raise ClusterError(
-                        f"{self._connect_to}: no worker in {_PATIENCE_S:.0f} s",
+                        f"{self._connect_to}: no worker{what} in {_PATIENCE_S:.0f} s",
                         hint="start workers, and repeat the command: finished chunks are kept",
                     ) from None
                 continue
@@ -350,6 +354,8 @@ class Engine(AbstractContextManager["Engine"]):
             try:
                 done: Done = future.result(timeout=_PATIENCE_S)
             except KilledWorker as error:
+                again, most = error, _MOST_FAILURES
+            except BoardsGoneError as error:
                 again, most = error, _MOST_FAILURES
             except MaterialMissingError as error:
                 for material in self._materials.values():
@@ -377,12 +383,13 @@ class Engine(AbstractContextManager["Engine"]):
         tally.samples += job.samples
         tally.seconds += done.seconds
 
-    def _look(self, client: Any) -> bool:
-        """Whether there are workers; tells of those that have gone or come."""
+    def _look(self, client: Any, needed: Mapping[str, float]) -> bool:
+        """Whether there are workers with some resources; tells of those that have gone."""
         if client.status != "running":
             raise _LostError
         with _noticing_loss():
-            now = set(client.nthreads())
+            there = client.scheduler_info(n_workers=-1)["workers"]
+        now = set(there)
         if gone := self._workers - now:
             self.failures += len(gone)
             self._listener.remark(
@@ -390,12 +397,21 @@ class Engine(AbstractContextManager["Engine"]):
                 "computed again"
             )
         self._workers = now
-        return bool(now)
+        return any(
+            all(each.get("resources", {}).get(name, 0) >= count for name, count in needed.items())
+            for each in there.values()
+        )
 
 
 def work_on_worker(job: Job, expected: Mapping[str, str]) -> Done:
     """Computes a job in the process of a worker, see ``work``."""
-    return work(job, expected, distributed.get_worker().local_directory)
+    worker = distributed.get_worker()
+    try:
+        return work(job, expected, worker.local_directory)
+    except BoardsGoneError:
+        # What it offers no more, no other chunk is sent for.
+        worker.loop.add_callback(partial(worker.set_resources, **dict.fromkeys(job.resources, 0)))
+        raise
 
 
 @contextlib.contextmanager

@@ -8,15 +8,18 @@ import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.cluster.bench import Bench
+from tinyedge.cluster.bench import Bench, bench_in
+from tinyedge.cluster.boards import BoardsGoneError, pool
 from tinyedge.cluster.engine import Engine
 from tinyedge.cluster.jobs import Job, Task, chunk_name
 from tinyedge.cluster.material import Material
+from tinyedge.errors import DataError, DeviceError, LinkError
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.exporters.converted import ConvertedModel, load_converted
 from tinyedge.firmware.footprint import memory_record
@@ -27,8 +30,8 @@ from tinyedge.progress import Listener
 from tinyedge.targets import require_emulator
 from tinyedge.threads import one_thread
 
-_SAMPLES_AT_ONCE = {"numpy": 100, "twin": 100, "tflite-micro": 50, "emulator": 10, "board": 10}
-"""Of a chunk: some seconds' work at most."""
+_SAMPLES_AT_ONCE = {"numpy": 100, "twin": 100, "tflite-micro": 50, "emulator": 10, "board": 1}
+"""Of a chunk: some seconds' work at most; what a board has answered is never asked again."""
 _ARENA = ("smallest", "total", "head", "tail")
 
 
@@ -89,10 +92,34 @@ class RunTask(Task):
     samples: Int8
 
     def compute(self, bench: Bench) -> bytes:
+        if self.site.spec.on == "board":
+            return self._on_a_board(bench.folder)
         with one_thread():
             at_work = bench.opened(self.site.key, lambda: self.site.opened(bench))
             found = at_work.place.execute(self.samples)
         return _packed(found, at_work.place.finish())
+
+    def _on_a_board(self, folder: Path) -> bytes:
+        """Has a free board of this worker compute; where one fails, the next."""
+        while True:
+            try:
+                with pool().one(self.site.spec.required_board.name) as port:
+                    return self._at(port, bench_in(folder, port))
+            except BoardsGoneError:
+                raise
+            except (DeviceError, LinkError):
+                continue  # the pool has taken it out
+
+    def _at(self, port: str, bench: Bench) -> bytes:
+        """Has the board at a port compute; it stays open for the next chunk."""
+        site = replace(self.site, spec=replace(self.site.spec, ports=(port,)))
+        try:
+            at_work = bench.opened(site.key, lambda: site.opened(bench))
+            found = at_work.place.execute(self.samples)
+        except BaseException:
+            bench.close()
+            raise
+        return _packed(found, {"firmware": at_work.place.about["firmware"]})
 
 
 def _packed(found: Run, finished: dict[str, Any]) -> bytes:
@@ -106,6 +133,8 @@ def _packed(found: Run, finished: dict[str, Any]) -> bytes:
     peak = finished.get("stack_peak")
     if "memory" in finished:
         peak = finished["memory"]["ram"]["stack_peak"]
+    if "firmware" in finished:
+        arrays["firmware"] = np.array(finished["firmware"])
     if peak is not None:
         arrays["stack_peak"] = np.array(peak, np.int64)
     buffer = io.BytesIO()
@@ -128,6 +157,7 @@ class ClusterPlace:
         self._label = label
         self.stack_peak = 0
         self.arena: dict[str, int] | None = None
+        self.firmwares: set[str] = set()
 
     def __call__(self, samples: Int8, progress: Progress | None = None) -> Run:
         """Runs samples, int8 (n, *input shape), or sequences."""
@@ -136,6 +166,8 @@ class ClusterPlace:
         for part in parts:
             if "stack_peak" in part:
                 self.stack_peak = max(self.stack_peak, int(part["stack_peak"]))
+            if "firmware" in part:
+                self.firmwares.add(str(part["firmware"]))
             if "arena" in part:
                 self.arena = dict(zip(_ARENA, part["arena"].tolist(), strict=True))
 
@@ -222,6 +254,8 @@ def open_cluster_place(
 def about_site(site: Site) -> dict[str, Any]:
     """What a record says of a site: the same as of the place without a cluster."""
     firmware = site.spec.firmware
+    if site.spec.on == "board":
+        return {"on": "board", "board": site.spec.required_board.name, "emulator": None}
     if firmware is None:
         return {"on": site.spec.on}
     return {
@@ -234,6 +268,13 @@ def about_site(site: Site) -> dict[str, Any]:
 
 
 def _finished(place: ClusterPlace, firmware: Firmware | None) -> dict[str, Any]:
+    if place.firmwares:
+        if len(place.firmwares) > 1:
+            raise DataError(
+                f"boards hold different firmware: {', '.join(sorted(place.firmwares))}",
+                hint="flash all of them with the same",
+            )
+        return {"firmware": place.firmwares.pop()}
     if firmware is None:
         return {}
     return {

@@ -33,7 +33,7 @@ def monitor(
     """Reads what a serial port sends, until the time is over or ``KeyboardInterrupt`` comes.
 
     Args:
-        port: serial port, or ``socket://HOST:PORT``.
+        port: serial port, ``rfc2217://HOST:PORT`` or ``socket://HOST:PORT``.
         board: whose speed it has.
         baud: bits per second; the board's by default, else 115,200.
         hex: give bytes, 16 a line, in place of text.

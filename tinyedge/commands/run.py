@@ -177,7 +177,8 @@ def run(
             "--profile": profile,
             "--trace": trace,
             "--runtime tflm": runtime == "tflm",
-            "--on board": on == "board",
+            "--port": port,
+            "--baud": baud,
         },
     )
     whole("baud", baud, 1)
@@ -439,10 +440,10 @@ def _check_files(
             f"-o keeps a run on labelled samples, and {inputs} holds no labels; raw logits go to "
             "--logits"
         )
-    if inputs and not written["--logits"] and "y" not in ArrayFile(inputs):
+    if inputs and not written["--logits"] and "y" not in (file := ArrayFile(inputs)):
         raise UsageError(
-            f"{inputs} holds no labels y: there is only --logits FILE to write",
-            hint="name it for the raw logits, or add labels y for accuracies and a comparison",
+            f"{inputs} holds {', '.join(file.headers)}, and no labels y to compare with",
+            hint="labels in y give accuracies and a comparison; --logits FILE keeps the raw logits",
         )
     check_outputs(written, read)
 

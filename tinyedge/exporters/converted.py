@@ -178,6 +178,9 @@ def load_converted(folder: Path) -> ConvertedModel:
             or of another version of tinyedge.
     """
     hint = "write it with 'tinyedge convert MODEL -o DIR'"
+    if folder.is_file():
+        hint = f"'tinyedge convert {folder} -o DIR' writes one; a float model: 'tinyedge quantize'"
+        raise ModelError(f"{folder}: a file, not the folder of a converted model", hint=hint)
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder", hint=hint)
     for name in CONVERTED_FILES:

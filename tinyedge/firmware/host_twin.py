@@ -17,8 +17,8 @@ from tinyedge.graph.reference import as_sequences, leading_axes
 Int8 = NDArray[np.int8]
 
 _BY_THE_BOARDS_C = 16
-"""Samples that the board's C code computes in any case, the first ones."""
-_WORTH = 1_500_000_000
+"""Samples that the board's C code computes in any case, unless more are asked for."""
+_WORTH = 500_000_000
 """Multiply-accumulates that take the board's C code as long as vector kernels to be compiled."""
 _BYTE = 8
 """What an element of an activation takes beside them."""
@@ -32,14 +32,16 @@ class HostTwin:
 
     Args:
         model: what ``convert`` wrote.
+        first: samples that the board's C code computes in any case.
 
     Raises:
         ToolchainError: there is no C compiler, or it fails.
         UsageError: ``$TINYEDGE_TWIN_PATH`` or ``$TINYEDGE_TWIN_WORKERS`` is wrong.
     """
 
-    def __init__(self, model: ConvertedModel) -> None:
+    def __init__(self, model: ConvertedModel, first: int = _BY_THE_BOARDS_C) -> None:
         self._model = model
+        self._asked_first = first
         self._wanted = wanted_path()
         self._board = Twin(model)
         self._cost = _cost(model.graph)
@@ -58,13 +60,13 @@ class HostTwin:
         graph = self._model.graph
         sequences = as_sequences(graph, samples)
         known = sum(len(inputs) for inputs, _ in self._first)
-        head = min(max(_BY_THE_BOARDS_C - known, 0), len(sequences))
+        head = min(max(self._asked_first - known, 0), len(sequences))
         if not self._worth(sequences[head:]):
             head = len(sequences)
         parts = []
         if head:
             outputs = self._board.run(_unpacked(graph, sequences[:head]), progress)
-            if known < _BY_THE_BOARDS_C:
+            if known < self._asked_first:
                 self._first.append((sequences[:head].copy(), outputs))
             parts.append(outputs)
         if head < len(sequences):

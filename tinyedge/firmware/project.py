@@ -303,16 +303,28 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
         DoesNotFitError: says by how much, and which boards would hold it, the smallest first.
     """
     least_ram = variables + board.minimum_stack
-    for name, needed, size in (
-        ("flash", constants, board.constants_size),
-        ("RAM", least_ram, board.ram.size),
+    for name, needed, size, made_of, way_out in (
+        (
+            "flash",
+            constants,
+            board.constants_size,
+            "",
+            "narrower layers, fewer bits a weight, 'convert --optimize size'",
+        ),
+        (
+            "RAM",
+            least_ram,
+            board.ram.size,
+            f" (arena and link {variables:,}, stack {board.minimum_stack:,})",
+            "a smaller input, fewer channels in the first layers, 'convert --optimize ram'",
+        ),
     ):
         if needed > size:
             raise DoesNotFitError(
-                f"the model does not fit {board.name}: it needs at least {needed} bytes of {name}, "
-                f"{needed - size} more than the board's {size}",
-                hint="narrower layers, fewer bits a weight, or a larger board: "
-                + _larger_boards(constants, variables),
+                f"the model does not fit {board.name}: it needs at least {needed:,} bytes of "
+                f"{name}, {needed - size:,} more than the board's {size:,}{made_of}",
+                hint=f"{way_out}, or a larger board: {_larger_boards(constants, variables)}; "
+                "'tinyedge boards fit DIR' tries them all",
             )
 
 

@@ -334,6 +334,11 @@ class Graph:
         try:
             _check_size(path)
             arrays = read_arrays(path)
+            if "graph" not in arrays and arrays.keys() & {"x", "inputs", "y"}:
+                raise ModelError(
+                    f"{path}: samples ({', '.join(sorted(arrays))}), not a model",
+                    hint="samples go behind --data or --calibration",
+                )
             description = json.loads(arrays.pop("graph").tobytes())
             if description["format"] != FORMAT_VERSION:
                 raise ModelError(

@@ -330,6 +330,5 @@ def pytorch_error(path: Path) -> ModelError:
     """The way out for a file of PyTorch."""
     return ModelError(
         f"{path}: a PyTorch model, not a kind of model that can be read",
-        hint="export an int8 .tflite file (litert-torch), or train it with QKeras and save it as "
-        ".h5 or .keras",
+        hint="torch.onnx.export writes a float .onnx file for 'tinyedge quantize': docs/pytorch.md",
     )

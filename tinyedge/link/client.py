@@ -141,7 +141,8 @@ class Client(AbstractContextManager["Client"]):
     result that it was sending, and one more only where the line holds results back.
 
     Args:
-        port: a serial device (``/dev/ttyACM0``, ``COM3``) or a URL (``socket://HOST:PORT``).
+        port: a serial device (``/dev/ttyACM0``, ``COM3``), or one of another machine
+            (``rfc2217://HOST:PORT``, ``socket://HOST:PORT``).
         baud: bits per second; of no meaning to emulators.
         timeout_s: the longest that the device may be away, or take for an answer, in addition to
             the time that request and answer are on a wire of so many bits per second.

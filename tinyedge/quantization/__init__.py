@@ -36,6 +36,11 @@ def open_float_model(path: Path, folder: Path) -> FloatModel:
         from tinyedge.quantization.keras import KerasFloats
 
         return KerasFloats(path, folder)
+    if path.suffix == ".tflite":
+        raise UsageError(
+            f"{path}: a .tflite file is not quantized anew",
+            hint="'tinyedge convert' takes one of int8",
+        )
     raise UsageError(
         f"{path}: neither a run of 'tinyedge train' nor a float model",
         hint="name a folder with a run.toml, a Keras model (.keras, .h5, SavedModel) or an .onnx "

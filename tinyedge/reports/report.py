@@ -119,7 +119,7 @@ class RunReport:
         sha256: of its content.
         run: the record.
         thresholds: the accuracies that were asked for, by suite.
-        limits: what else is asked for.
+        limits: of everything else.
     """
 
     label: str
@@ -454,7 +454,7 @@ def load_report(
         thresholds: accuracies that the device has to reach, by suite.
         footprint: of the firmware of the only run, see ``load_footprint``.
         profile: the file with the cost of each layer of its model.
-        limits: what else is asked of every run.
+        limits: of everything else, for every run.
 
     Raises:
         DataError: a file is missing or no record, or the footprint is of another firmware.

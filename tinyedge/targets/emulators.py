@@ -44,9 +44,11 @@ def require_emulator(board: Board, name: EmulatorName | None = None) -> Emulator
     if not _described(board, name):
         others = [other for other in map(load_board, board_names()) if _described(other, name)]
         same_core = [other.name for other in others if other.core == board.core]
+        others_can = _described(board, None)
         raise ToolchainError(
             f"{name or 'no emulator'} {'cannot' if name else 'can'} stand in for '{board.name}'",
-            hint=f"boards with a {board.core} that can be emulated"
+            hint=(f"without --emulator: {', '.join(others_can)}; " if others_can else "")
+            + f"boards with a {board.core} that can be emulated"
             f"{f' by {name}' if name else ''}: {', '.join(same_core) or 'none'}",
         )
     found = available_emulators(board)

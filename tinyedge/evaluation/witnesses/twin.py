@@ -16,6 +16,9 @@ from tinyedge.evaluation.witnesses.witness import (
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.host_twin import HostTwin
 
+_BY_THE_BOARDS_C = 256
+"""Samples that are computed by nothing else, as it is the board's C code that is compared."""
+
 
 class TwinWitness(Witness):
     """The host twin; it shows its output only."""
@@ -24,7 +27,8 @@ class TwinWitness(Witness):
 
     def __init__(self, subject: Subject, folder: Path) -> None:
         super().__init__(subject)
-        self._twin = HostTwin(write_converted(subject.graph, folder, "tinyedge check"))
+        model = write_converted(subject.graph, folder, "tinyedge check")
+        self._twin = HostTwin(model, first=_BY_THE_BOARDS_C)
 
     def shows(self) -> list[str]:
         return [self.graph.output]

@@ -349,7 +349,8 @@ class _Reader:
         if tensor.external_data or tensor.data_location == tensor.EXTERNAL:
             raise ModelError(
                 f"initializer '{_text(tensor.name)}' keeps its data in another file; save the "
-                "model with its data inside (onnx.save without save_as_external_data)"
+                "model with its data inside (torch.onnx.export with external_data=False, onnx.save "
+                "without save_as_external_data)"
             )
         if len(shape) > _MOST_AXES or any(size < 0 for size in shape) or tensor.HasField("segment"):
             raise ModelError(f"initializer '{_text(tensor.name)}': shape {shape}")

@@ -120,6 +120,8 @@ class Builder:
         if len(operator.inputs) != 1 or len(operator.outputs) != 1 or not operator.inputs[0]:
             return False
         source, target = operator.inputs[0], operator.outputs[0]
+        if source.shape != target.shape:
+            raise ModelError(f"{operator}: {source} cannot become {target}")
         if source.index in self._entries and source.type != "INT8" and target.type == "INT8":
             if not self.waiting(source):
                 raise ModelError(f"{operator}: the input is quantized twice")
@@ -222,6 +224,16 @@ class Builder:
             raise ModelError(
                 f"{operator}: gives {tuple(shape)}, its output is {operator.outputs[0]}"
             )
+
+    def expect_repeated(self, operator: TfliteOperator) -> None:
+        """The same for the shape that the inputs have where axes of one are repeated."""
+        shapes = [given.shape for given in operator.inputs if given]
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            told = " and ".join(map(str, shapes))
+            raise ModelError(f"{operator}: inputs of shapes {told}") from None
+        self.expect(operator, [int(size) for size in shape])
 
     def finish(
         self,

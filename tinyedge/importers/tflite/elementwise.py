@@ -22,6 +22,7 @@ from tinyedge.importers.tflite.registry import Handler, handles
 def _elementwise(kind: type[ops.Elementwise], table: str) -> Handler:
     def handler(builder: Builder, operator: TfliteOperator) -> None:
         options = options_of(operator, table)
+        builder.expect_repeated(operator)
         operands = [builder.operand(operator, i, strip=True).name for i in range(2)]
         clamp = fused_clamp(operator, options, builder.target(operator))
         shape = kind(name=operator.name, inputs=(), output="").output_shape(
@@ -60,6 +61,7 @@ def _limit(builder: Builder, operator: TfliteOperator) -> None:
     values = np.unique(sides[0].values) if sides and sides[0].values is not None else np.empty(0)
     if len(operator.inputs) != 2 or len(sides) != 1 or values.size != 1:
         kind = ops.Maximum if operator.name == "MAXIMUM" else ops.Minimum
+        builder.expect_repeated(operator)
         operands = [builder.operand(operator, i, strip=True).name for i in range(2)]
         shape = kind(name=operator.name, inputs=(), output="").output_shape(
             [builder.tensors[name].shape for name in operands]

@@ -185,6 +185,10 @@ def _split(builder: Builder, operator: TfliteOperator) -> None:
         if numbers.size != 1:
             raise ModelError(f"{operator}: axes {numbers.tolist()}")
         axis = axis_of(operator, int(numbers[0]), rank)
+    if axis < 0 and operator.name == "UNPACK" and count == 1:  # a batch of one goes
+        builder.expect(operator, source.shape)
+        builder.renamed(operator, source)
+        return
     if axis < 0:
         raise ModelError(f"{operator}: along the batch")
     whole = source.shape[axis]
@@ -208,6 +212,11 @@ def _pack(builder: Builder, operator: TfliteOperator) -> None:
     given = operator.outputs[0]
     options = options_of(operator, "PackOptions")
     axis = axis_of(operator, options.Axis(), len(given.shape))
+    if axis < 0 and len(operator.inputs) == options.ValuesCount() == 1:  # another batch of one
+        source = builder.source(operator)
+        builder.expect(operator, (1, 1, *source.shape))
+        builder.renamed(operator, source)
+        return
     if axis < 0:
         raise ModelError(f"{operator}: along the batch")
     if options.ValuesCount() != len(operator.inputs):

@@ -129,15 +129,14 @@ def conv2d(
     out, height, width, channels = codes.shape
     flat = codes.reshape(out, -1)
     steps = -(-flat.shape[1] // COLUMNS)
-    gathered = (
-        bool(channels % COLUMNS) or (height, width) != (1, 1) or any(map(bool, operator.padding))
-    )
+    one_cell = (height, width) == (1, 1) and not any(operator.padding)
+    gathered = not one_cell or bool(channels % COLUMNS)
     cells = _CELLS
     if bits < _FULL_BITS:
         most = _EXPANDED_BYTES // (steps * COLUMNS) if gathered else _EXPANDED_CELLS
         cells = min(_EXPANDED_CELLS, max(_CELLS, most // 2 * 2))
     count = output.shape[0] * output.shape[1]
-    cells = min(cells, -(-count // 2) * 2)
+    cells = min(cells, count)
     scratch = cells * steps * COLUMNS if gathered else 0
     return _kernel(
         "te_conv2d_mve",
@@ -151,10 +150,17 @@ def conv2d(
             "output": layers.shape(output),
             "window": layers.window(operator, (height, width), (1, 1)),
         },
-        {"cells": cells, "gathered": int(gathered)},
+        {
+            "cells": cells,
+            "gathering": "TE_GATHER_WINDOW"
+            if not one_cell
+            else "TE_GATHER_CELL"
+            if gathered
+            else "TE_GATHER_NOTHING",
+        },
         scratch,
         (layers.block_lead(operator, source, output, cells, copied=gathered),),
-        "te_mve_dot2.c",
+        ("te_mve_dot1.c", "te_mve_dot2.c"),
     )
 
 
@@ -179,7 +185,7 @@ def fully_connected(
         {},
         columns if copied else 0,
         (source.size,) if copied else (),
-        "te_mve_dot1.c",
+        ("te_mve_dot1.c",),
     )
 
 
@@ -309,7 +315,7 @@ def _kernel(
     rest: Fields,
     scratch: int,
     leads: tuple[int | None, ...],
-    dot: str,
+    dots: tuple[str, ...],
 ) -> Kernel | None:
     """The kernel of a layer, by what is its own; None where it does not apply."""
     bits = operator.weights.bits
@@ -343,5 +349,5 @@ def _kernel(
         scratch,
         leads,
         f"{struct}_s8.h",
-        (dot, f"{packed.unpack}.c") if packed.unpack else (dot,),
+        (*dots, f"{packed.unpack}.c") if packed.unpack else dots,
     )
