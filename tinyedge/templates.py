@@ -32,7 +32,13 @@ def _environment() -> Any:
         autoescape=_is_html,  # noqa: S701 - of HTML; all other templates are C or Markdown
     )
     environment.filters |= {"code": in_code, "comment": in_comment, "markdown": in_markdown}
+    environment.filters["label"] = _label
     return environment
+
+
+def _label(key: str) -> str:
+    """A key of a graph's source in words: ``sha256`` is SHA-256, ``quantized_from`` two words."""
+    return "SHA-256" if key == "sha256" else key.replace("_", " ").capitalize()
 
 
 def _is_html(name: str | None) -> bool:

@@ -10,11 +10,13 @@ import subprocess
 import sys
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from tinyedge.boards import board_names, load_board
 from tinyedge.cli.narrow import Fitting
+from tinyedge.cli.tables import memory_bars, place_text
+from tinyedge.places import place_line
 
 fcntl = pytest.importorskip("fcntl")
 termios = pytest.importorskip("termios")
@@ -56,10 +58,42 @@ def test_every_board_is_named_whole(columns: int) -> None:
     assert any("│" in line for line in lines) is (columns == 200)
 
 
-def printed(table: Table, columns: int) -> str:
+def printed(shown: RenderableType, columns: int) -> str:
+    shown = Fitting(shown) if isinstance(shown, Table) else shown
     file = io.StringIO()
-    Console(file=file, width=columns).print(Fitting(table), crop=False)
+    Console(file=file, width=columns).print(shown, crop=False)
     return file.getvalue()
+
+
+MEMORY = {
+    "flash": {"total": 12345, "size": 1048576, "code": 6000, "weights": 6000, "other": 345},
+    "ram": {"total": 9876, "size": 196608, "arena": 9000, "static": 76, "stack_peak": 800},
+}
+PLACE = {
+    "board": "netduinoplus2",
+    "emulator": "QEMU 7.2.17",
+    "compiler": "gcc: arm-none-eabi-gcc (15:12.2.rel1-1) 12.2.1 20221205",
+}
+
+
+def test_bars_of_memory_go_on_below() -> None:
+    wide = printed(memory_bars(MEMORY), 200).splitlines()
+    assert [line.count("(") for line in wide] == [1, 1]
+    narrow = printed(memory_bars(MEMORY), 80).splitlines()
+    assert [line.strip()[0] for line in narrow] == ["F", "(", "R", "("]
+    assert max(map(len, narrow)) <= 80
+    assert " ".join(" ".join(narrow).split()) == " ".join(" ".join(wide).split())
+
+
+def test_where_it_ran_goes_on_below() -> None:
+    (place,) = place_text(PLACE)
+    (line,) = printed(place, 200).splitlines()
+    assert line == place_line(PLACE)
+    narrow = printed(place, 80).splitlines()
+    assert len(narrow) == 2
+    assert max(map(len, narrow)) <= 80
+    assert " ".join(part.strip() for part in narrow) == line
+    assert place_text({"board": None, "emulator": None, "port": None}) == []
 
 
 def test_a_row_becomes_a_block_with_its_headings() -> None:

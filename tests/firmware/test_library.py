@@ -29,6 +29,7 @@ from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.c.export import c_identifiers
 from tinyedge.exporters.c.library import c_string, export_library
 from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.firmware.export import arduino
 from tinyedge.firmware.export.library import export_c_library
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
@@ -619,6 +620,65 @@ def test_the_readme_shows_a_program_that_compiles(exported: Exported) -> None:
     subprocess.run(command, input=program, text=True, check=True)
 
 
+def test_real_numbers_become_a_class(exported: Exported, tmp_path: Path) -> None:
+    """By the program of the README, and by that of the documentation."""
+    require_program("cc")
+    graph = GRAPHS["vww"].graph
+    shape = (SAMPLES, *graph.input_tensor.shape)
+    scale = graph.input_tensor.quantization.scale
+    samples = np.random.default_rng(5).normal(0, 60 * scale, shape).astype(np.float32)
+    logits = reference.run(graph, graph.input_tensor.quantization.quantize(samples))
+    classes = logits.reshape(SAMPLES, -1).argmax(axis=1)
+    assert len(set(classes.tolist())) > 1
+    readme = (exported.folder / "vww" / "README.md").read_text()
+    (program,) = re.findall(r"^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    calls = "\n".join(
+        f"if (classify(samples[{i}]) != {c}) return 1;" for i, c in enumerate(classes)
+    )
+    rows = c_rows(samples.reshape(SAMPLES, -1))
+    compile_with_vww(
+        exported,
+        tmp_path / "readme",
+        f"{program}\nstatic const float samples[{SAMPLES}][VWW_INPUT_SIZE] = {rows};\n"
+        f"int main(void)\n{{\nif (!setup()) return 2;\n{calls}\nreturn 0;\n}}\n",
+    )
+    run(tmp_path / "readme")
+
+    whole = re.search(
+        r"<!-- program -->\n```c\n(.*?)^```$", DOCS.read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert whole
+    text, found = re.subn(
+        r"samples\[VWW_INPUT_SIZE\];",
+        f"samples[] = {c_rows(samples[0].ravel())};",
+        whole[1].replace("kws", "vww").replace("KWS", "VWW"),
+    )
+    assert found == 1
+    compile_with_vww(exported, tmp_path / "docs", text)
+    assert run(tmp_path / "docs").startswith(f"class {classes[0]}, logit ")
+
+
+def compile_with_vww(exported: Exported, program: Path, text: str) -> None:
+    """Compiles a ``main.c`` with the model, without a warning."""
+    main = program.with_suffix(".c")
+    main.write_text(text)
+    sources = [main, exported.folder / "vww" / "vww.c", *exported.runtime("vww")]
+    run("cc", "-std=c99", *STRICT, *exported.includes, *sources, "-o", program)
+
+
+def test_the_readme_tells_where_a_model_comes_from_in_words(tmp_path: Path) -> None:
+    source = {"file": "m.tflite", "sha256": "ab", "quantized_from": "m.keras"}
+    graph = dataclasses.replace(GRAPHS["kws"].graph, source=source)
+    converted = write_converted(graph, tmp_path / "m", "test")
+    export_c_library(converted, tmp_path / "c", "kws", "test")
+    sketch = arduino.library_files(converted, "kws")
+    for readme in ((tmp_path / "c" / "README.md").read_text(), sketch["README.md"]):
+        _, _, origin = readme.partition("\n## Origin\n\n")
+        assert origin.startswith(
+            "- Command: test\n- File: m.tflite\n- Quantized from: m.keras\n- SHA-256: ab\n- Model"
+        )
+
+
 def test_the_program_of_the_readme_goes_on_with_a_stream(tmp_path: Path) -> None:
     require_program("cc")
     graph = streaming_graph()
@@ -634,7 +694,7 @@ def test_the_program_of_the_readme_goes_on_with_a_stream(tmp_path: Path) -> None
         f"static const int8_t frames[8][STREAM_INPUT_SIZE] = {c_rows(frames.reshape(8, -1))};\n"
         f"static const int8_t expected[8][STREAM_OUTPUT_SIZE] = {c_rows(expected)};\n"
         "int main(void)\n{\nint8_t output[STREAM_OUTPUT_SIZE];\nif (!setup()) { return 1; }\n"
-        "for (int i = 0; i < 8; i++) {\nif (!classify(frames[i], output)) { return 2; }\n"
+        "for (int i = 0; i < 8; i++) {\nif (!infer(frames[i], output)) { return 2; }\n"
         "if (memcmp(output, expected[i], sizeof output)) { return 3; }\n}\nreturn 0;\n}\n"
     )
     units = [folder / "stream.c", *(folder / "runtime").glob("*.c"), tmp_path / "main.c"]

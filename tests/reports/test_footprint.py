@@ -28,6 +28,7 @@ from tinyedge.records.footprint import load_footprint
 from tinyedge.reports.footprint import (
     MEMORIES,
     PARTS,
+    called_by,
     compare_records,
     footprint_markdown,
     footprint_record,
@@ -274,6 +275,32 @@ def test_command_builds_a_converted_model(
         assert record["symbols"][0]["name"] in text
     assert "3 more" not in out
     assert f"{len(record['symbols']) - 3} more" in out
+
+
+def test_a_part_of_kernels_is_no_dead_code() -> None:
+    kernels: list[dict[str, Any]] = [
+        {"name": "te_conv2d_dsp_s8", "layers": ["first", "second"]},
+        {"name": "te_dsp_dot2_int8", "layers": []},
+    ]
+    assert called_by(kernels) == ["first, second", "other kernels"]
+    assert called_by(kernels[1:]) == [""]  # of an .elf alone
+
+
+def test_quiet_is_totals_changes_and_limits(
+    models: dict[str, ConvertedModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = tmp_path / "before.json"
+    run_json(capsys, "footprint", models["random"].folder, "-b", BOARDS[0], "-o", written)
+    limits = ("--compare", written, "--max-flash", "1M")
+    _, whole, _ = run_cli(capsys, "footprint", written, *limits)
+    code, quiet, _ = run_cli(capsys, "footprint", written, *limits, "-q")
+    assert code == 0
+    assert "Symbols" in whole
+    lines = quiet.splitlines()
+    assert len(lines) < 15
+    assert lines[1].startswith("Flash ")
+    assert any(line.startswith("Compared with") for line in lines)
+    assert lines[-1].startswith("ok: ")
 
 
 def test_markdown_is_one_table_a_heading(

@@ -293,6 +293,11 @@ def test_a_report_needs_neither_model_nor_suites_nor_tensorflow(
         assert result.returncode == 5
         assert "pip install" in result.stderr
         assert sorted(path.name for path in tmp_path.iterdir()) == ["r.md", "run.json"]
+    result = light("report", copy, "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.md"]
+    for form in ("report.html", "report.xml"):
+        assert re.search(rf"no {form}: .*pip install", result.stderr)
 
 
 def test_run_keeps_its_record_and_demands_a_suite(

@@ -55,7 +55,7 @@ def command(
     from tinyedge.attacks.suites import craft_suites
     from tinyedge.boards import DEFAULT_BOARD, load_board
     from tinyedge.cli.tables import layer_table, memory_bars, suite_table
-    from tinyedge.commands.report import write_reports
+    from tinyedge.commands.report import HTML_FILE, MARKDOWN_FILE, ReportFiles, write_reports
     from tinyedge.evaluation.compare import evaluate_suite
     from tinyedge.evaluation.suites import load_suites, save_suites
     from tinyedge.exporters.c import CodeOptions
@@ -107,10 +107,10 @@ def command(
     save_run(folder / "report.json", record, output.command)
     shown = printed(record)
     report = load_report([folder / "report.json"], footprint=footprint)
-    written = [
-        folder / "report.json",
-        *write_reports(report, _html(output, folder), folder / "report.md", None),
-    ]
+    forms = ReportFiles(
+        folder / HTML_FILE, folder / MARKDOWN_FILE, None, optional=frozenset(("--html",))
+    )
+    written = [folder / "report.json", *write_reports(report, forms, output)]
     output.result(
         shown,
         layer_table(model.manifest["layers"]),
@@ -119,17 +119,3 @@ def command(
         f"report written to {', '.join(map(str, written))}",
         failure=difference(record, str(place["emulator"])),
     )
-
-
-def _html(output: Output, folder: Path) -> Path | None:
-    """Where the report goes as HTML; None, with a remark, where charts cannot be drawn."""
-    from tinyedge.commands.report import HTML_FILE
-    from tinyedge.errors import MissingDependencyError
-    from tinyedge.reports.charts import require_charts
-
-    try:
-        require_charts()
-    except MissingDependencyError as error:
-        output.remark(f"no {HTML_FILE}: {error}; {error.hint}")
-        return None
-    return folder / HTML_FILE

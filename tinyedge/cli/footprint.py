@@ -62,37 +62,49 @@ def command(
 
     DIR is what 'tinyedge convert' wrote, which is built for --board, or a folder that 'tinyedge
     build' wrote, or an .elf file. By section, part, layer, kernel and symbol; every byte is counted
-    once. Exit code 8 where a limit is exceeded.
+    once. With -q only the totals, what changed, and whether limits hold. Exit code 8 where one is
+    exceeded.
     """
     from tinyedge.commands.footprint import footprint
 
     record, failure = judged(footprint, path, board=board_name, **options, listener=output)
     target = options["output"]
     written = [f"written to {target}"] if target else []
-    output.result(record, *footprint_text(record, top), *written, failure=failure)
+    text = footprint_text(record, top, quiet=output.verbosity < 0)
+    output.result(record, *text, *written, failure=failure)
 
 
-def footprint_text(record: Record, top: int) -> list[RenderableType]:
+def footprint_text(record: Record, top: int, *, quiet: bool) -> list[RenderableType]:
     """What people read on a terminal.
 
     Args:
         record: the footprint.
         top: symbols to list, 0 for all.
+        quiet: only the totals, what changed, and the limits.
     """
-    from tinyedge.reports.footprint import GROUP_LABELS, gate_line
+    from tinyedge.reports.footprint import gate_line
+
+    return [
+        *footprint_summary(record, top),
+        *([] if quiet else _tables(record, top)),
+        *(
+            f"{'FAILED' if gate['over'] > 0 else 'ok'}: {gate_line(gate)}"
+            for gate in record["gates"]
+        ),
+    ]
+
+
+def _tables(record: Record, top: int) -> list[Table]:
+    """What takes the memory, by part, section, layer, kernel and symbol."""
+    from tinyedge.reports.footprint import GROUP_LABELS
 
     labelled = [{**row, "name": GROUP_LABELS[row["name"]]} for row in record["groups"]]
     return [
-        *footprint_summary(record, top),
         _table("Parts", labelled),
         _table("Sections", record["sections"]),
         *_layer_tables(record["layers"], record["unit"]),
         _kernel_table(record["kernels"]),
         _symbol_table(record["symbols"], top),
-        *(
-            f"{'FAILED' if gate['over'] > 0 else 'ok'}: {gate_line(gate)}"
-            for gate in record["gates"]
-        ),
     ]
 
 
@@ -174,9 +186,11 @@ def _layer_tables(layers: list[dict[str, Any]], unit: str | None) -> list[Table]
 
 
 def _kernel_table(kernels: list[dict[str, Any]]) -> Table:
+    from tinyedge.reports.footprint import called_by
+
     table = _new_table("Kernels: code that layers share", ("source", "called by"), ("flash",))
-    for kernel in kernels:
-        table.add_row(kernel["name"], ", ".join(kernel["layers"]), _number(kernel["flash"]))
+    for kernel, callers in zip(kernels, called_by(kernels), strict=True):
+        table.add_row(kernel["name"], callers, _number(kernel["flash"]))
     table.add_section()
     table.add_row("sum", "", f"{sum(kernel['flash'] for kernel in kernels):,}")
     return table

@@ -1,4 +1,7 @@
-"""Tables on terminals that are too narrow for them: a block a row, with nothing cut or folded."""
+"""Tables and lines on terminals that are too narrow for them, with nothing cut or folded.
+
+A table becomes a block a row, a line goes on below.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
 _UNLIMITED = 100_000
+_INDENTATION = 6 * " "
 
 
 class Fitting:
@@ -30,6 +34,28 @@ class Fitting:
             yield self.table
         else:
             yield from _blocks(console, self.table, options.max_width)
+
+
+class Parted:
+    """A line that goes on below, behind an indentation, where the console is too narrow for it."""
+
+    def __init__(self, first: Text, *others: str) -> None:
+        """Takes the line's parts: none of them is broken, a space stands between two."""
+        self.first = first
+        self.others = others
+
+    def __rich_console__(
+        self, _console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        line = self.first.copy()
+        for part in map(Text, self.others):
+            if line.cell_len + 1 + part.cell_len > options.max_width:
+                yield _unbroken(line)
+                line = Text(_INDENTATION)
+            else:
+                line.append(" ")
+            line.append_text(part)
+        yield _unbroken(line)
 
 
 def _blocks(console: Console, table: Table, width: int) -> Iterator[RenderableType]:

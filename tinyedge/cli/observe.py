@@ -16,15 +16,10 @@ _NOTHING_COUNTED = (
 
 def observed_text(record: Mapping[str, Any]) -> list[RenderableType]:
     """What people read of the record of a run that was watched."""
-    from rich.text import Text
-
-    from tinyedge.cli.tables import profile_table, trace_table
-    from tinyedge.places import place_line
+    from tinyedge.cli.tables import place_text, profile_table, trace_table
 
     place = record["on"]
-    text: list[RenderableType] = []
-    if line := place_line(dict(record)):
-        text.append(Text(line))
+    text: list[RenderableType] = [*place_text(dict(record))]
     if profile := record.get("profile"):
         text.append(profile_table(profile, record["samples"]))
         text.append(

@@ -148,14 +148,10 @@ def command(
 
 def _suites_text(record: dict[str, Any], place: str) -> list[RenderableType]:
     """How a run of suites is shown."""
-    from rich.text import Text
+    from tinyedge.cli.tables import memory_bars, place_text, suite_table
 
-    from tinyedge.cli.tables import memory_bars, suite_table
-    from tinyedge.places import place_line
-
-    line = place_line(record)
     return [
-        *([Text(line)] if line else []),
+        *place_text(record),
         suite_table(record["suites"], place),
         *([memory_bars(record["memory"])] if "memory" in record else []),
     ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+
+from tinyedge.cli.narrow import Parted
 
 _BAR_CELLS = 24
 
@@ -173,9 +177,20 @@ def cost(suite: dict[str, Any]) -> str:
     return "-"
 
 
-def memory_bars(memory: dict[str, Any]) -> Text:
+def place_text(about: dict[str, Any]) -> list[Parted]:
+    """Where it ran, as ``place_line`` names it: a line, or none on this machine."""
+    from tinyedge.places import place_line
+
+    line = place_line(about)
+    if not line:
+        return []
+    first, *others = re.split("(?<=,) ", line)
+    return [Parted(Text(first), *others)]
+
+
+def memory_bars(memory: dict[str, Any]) -> Group:
     """Flash and RAM against the board's sizes, with their parts."""
-    text = Text()
+    lines = []
     for label, key, parts in (
         ("Flash", "flash", ("code", "weights", "other")),
         ("RAM", "ram", ("arena", "static", "stack_peak")),
@@ -188,12 +203,12 @@ def memory_bars(memory: dict[str, Any]) -> Text:
             for part in parts
             if memory[key][part] is not None
         )
-        text.append(f"{label:<6}[")
+        text = Text(f"{label:<6}[")
         text.append("=" * filled, style="red" if share > 0.9 else "green")
         text.append(" " * (_BAR_CELLS - filled))
-        text.append(f"] {100 * share:5.1f} %  {used:,} of {size:,} bytes ({shown})\n")
-    text.rstrip()
-    return text
+        text.append(f"] {100 * share:5.1f} %  {used:,} of {size:,} bytes")
+        lines.append(Parted(text, f"({shown})"))
+    return Group(*lines)
 
 
 def side_by_side_table(rows: list[dict[str, Any]]) -> Table:

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tinyedge.commands.arguments import AnyPath, check_outputs, optional_path
+from tinyedge.commands.arguments import AnyPath, check_outputs
 from tinyedge.commands.builds import BuildOptions
 from tinyedge.commands.notes import noted
-from tinyedge.commands.report import HTML_FILE, JUNIT_FILE, MARKDOWN_FILE, write_reports
+from tinyedge.commands.report import ReportFiles, write_reports
 from tinyedge.errors import ConfigError, UsageError
 from tinyedge.names import CompilerName
 from tinyedge.naming import epsilon_number
@@ -141,19 +141,15 @@ def gate(
         ThresholdError: a check fails; what was asked for is written all the same.
         ConfigError: the file is missing or wrong.
         UsageError, BoardError, DataError, ModelError, ToolchainError: see ``report``.
-        MissingDependencyError: what makes a form of the report is not installed.
+        MissingDependencyError: what makes a form that a file is named for is not installed.
     """
     path = Path(file)
     config = read_toml(path, GateConfig, ConfigError)
     build = _build(path, config)
-    page, text, cases = map(optional_path, (html, markdown, junit))
-    if output is not None:
-        folder = Path(output)
-        page, text = page or folder / HTML_FILE, text or folder / MARKDOWN_FILE
-        cases = cases or folder / JUNIT_FILE
+    forms = ReportFiles.of(output, html, markdown, junit)
     runs = [path.parent / each for each in config.runs]
     check_outputs(
-        {"--html": page, "--markdown": text, "--junit": cases},
+        forms.named(),
         [("the gate", path), *(("a run", each) for each in runs)],
     )
     memory = build.read(listener, path.parent / config.footprint) if config.footprint else None
@@ -166,7 +162,7 @@ def gate(
             config.min_worst_case, config.max_instructions, config.max_seconds, config.max_cycles
         ),
     )
-    written = write_reports(made, page, text, cases)
+    written = write_reports(made, forms, listener)
     shown = {
         "gate": str(path),
         "runs": [run.to_json() for run in made.runs],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from tinyedge.commands.arguments import AnyPath, check_outputs, optional_path
 from tinyedge.commands.builds import BuildOptions
 from tinyedge.commands.notes import noted
-from tinyedge.errors import UsageError
+from tinyedge.errors import MissingDependencyError, UsageError
 from tinyedge.files import write_atomically
 from tinyedge.names import CompilerName
 from tinyedge.progress import NOBODY, Listener
@@ -23,6 +24,50 @@ from tinyedge.reports.report import Report, build_report, load_report
 
 HTML_FILE, MARKDOWN_FILE, JUNIT_FILE = "report.html", "report.md", "report.xml"
 _ELF_MAGIC = b"\x7fELF"
+
+
+_RENDERED = {"--html": render_html, "--markdown": render_markdown, "--junit": render_junit}
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """Where the forms of a report go.
+
+    Attributes:
+        html: file of each form; None for a form that is not wanted.
+        markdown: the same.
+        junit: the same.
+        optional: forms, by their options, that are left out where what makes them is not installed.
+    """
+
+    html: Path | None
+    markdown: Path | None
+    junit: Path | None
+    optional: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        output: AnyPath | None,
+        html: AnyPath | None,
+        markdown: AnyPath | None,
+        junit: AnyPath | None,
+    ) -> ReportFiles:
+        """The files that were named, and those in the folder ``output``, which are optional."""
+        own = cls(optional_path(html), optional_path(markdown), optional_path(junit))
+        if output is None:
+            return own
+        folder = Path(output)
+        return cls(
+            own.html or folder / HTML_FILE,
+            own.markdown or folder / MARKDOWN_FILE,
+            own.junit or folder / JUNIT_FILE,
+            frozenset(form for form, path in own.named().items() if path is None),
+        )
+
+    def named(self) -> dict[str, Path | None]:
+        """Each form's file by its option."""
+        return {"--html": self.html, "--markdown": self.markdown, "--junit": self.junit}
 
 
 @noted()
@@ -49,7 +94,8 @@ def report(
     Args:
         files: what ``tinyedge run -o`` wrote, of one or several runs; or one build, as ``tinyedge
             footprint`` takes it, or the ``.json`` that wrote.
-        output: folder for ``report.html``, ``report.md`` and ``report.xml``.
+        output: folder for ``report.html``, ``report.md`` and ``report.xml``; what makes one of them
+            and is not installed is told, and the others are written.
         html: file for one page that needs no other file.
         markdown: file for a pull request.
         junit: file for JUnit's XML: a test case a check.
@@ -72,20 +118,16 @@ def report(
         ThresholdError: a check fails; the report is written all the same.
         UsageError: arguments do not go together.
         BoardError, DataError, ModelError, ToolchainError: what was named is not in order.
-        MissingDependencyError: what makes a form of the report is not installed.
+        MissingDependencyError: what makes a form that a file is named for is not installed.
     """
     paths = [Path(files)] if isinstance(files, str | PathLike) else [Path(each) for each in files]
     if not paths:
         raise UsageError("files: none given")
     asked = _shares(min_accuracy or {})
     build = BuildOptions.of(board, compiler, compare, max_flash, max_ram, max_regression)
-    page, text, cases = (None if at is None else Path(at) for at in (html, markdown, junit))
-    if output is not None:
-        folder = Path(output)
-        page, text = page or folder / HTML_FILE, text or folder / MARKDOWN_FILE
-        cases = cases or folder / JUNIT_FILE
+    forms = ReportFiles.of(output, html, markdown, junit)
     check_outputs(
-        {"--html": page, "--markdown": text, "--junit": cases},
+        forms.named(),
         [
             *(("a run", path) for path in paths),
             ("--footprint", optional_path(footprint)),
@@ -110,7 +152,7 @@ def report(
             )
         memory = build.read(listener, Path(footprint)) if footprint else None
         made = load_report(paths, asked, memory, costs)
-    written = write_reports(made, page, text, cases)
+    written = write_reports(made, forms, listener)
     shown = {
         "runs": [run.to_json() for run in made.runs],
         "build": made.build and made.build.to_json(),
@@ -129,16 +171,27 @@ def _shares(asked: Mapping[str, float]) -> dict[str, float]:
     return dict(asked)
 
 
-def write_reports(
-    report: Report, html: Path | None, markdown: Path | None, junit: Path | None
-) -> list[Path]:
-    """Writes those forms of a report that a file is named for; all are made before any is written.
+def write_reports(report: Report, files: ReportFiles, listener: Listener) -> list[Path]:
+    """Writes the forms of a report; all are made before any is written.
+
+    Args:
+        report: what to write.
+        files: where.
+        listener: told which form is left out, as what makes it is not installed.
 
     Raises:
-        MissingDependencyError: what makes one of them is not installed.
+        MissingDependencyError: what makes a form is not installed that has to be written.
     """
-    forms = ((html, render_html), (markdown, render_markdown), (junit, render_junit))
-    made = [(path, render(report)) for path, render in forms if path]
+    made = []
+    for form, path in files.named().items():
+        if path is None:
+            continue
+        try:
+            made.append((path, _RENDERED[form](report)))
+        except MissingDependencyError as error:
+            if form not in files.optional:
+                raise
+            listener.remark(f"no {path.name}: {error}; {error.hint}")
     for path, content in made:
         write_atomically(path, content)
     return [path for path, _ in made]

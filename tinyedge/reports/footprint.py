@@ -286,6 +286,20 @@ def _kernels(symbols: list[Symbol], facts: Mapping[str, Record]) -> list[Kernel]
     ]
 
 
+def called_by(kernels: list[Record]) -> list[str]:
+    """Who calls each of the runtime's sources, in words.
+
+    Args:
+        kernels: of a footprint's record.
+
+    Returns:
+        The layers, or ``other kernels`` of a part that only those call; empty where the model, and
+        so its layers, are not known.
+    """
+    known = any(kernel["layers"] for kernel in kernels)
+    return [", ".join(kernel["layers"]) or ("other kernels" if known else "") for kernel in kernels]
+
+
 def add_costs(record: Record, profile: Path) -> None:
     """Adds what an inference costs in each layer: ``unit``, and ``count`` of the layers.
 
@@ -470,6 +484,7 @@ def footprint_markdown(record: Record, *, title: bool = True) -> str:
             "title": title,
             "parts": PARTS,
             "labels": GROUP_LABELS,
+            "called_by": called_by(record["kernels"]),
             "gate_lines": [(gate["over"] <= 0, gate_line(gate)) for gate in record["gates"]],
         },
     )

@@ -20,7 +20,7 @@ from tinyedge.reports.charts import (
     require_charts,
     robustness_figure,
 )
-from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, PARTS
+from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, PARTS, called_by
 from tinyedge.reports.images import draw, draw_difference, drawable, is_picture, scale_of
 from tinyedge.reports.report import Report, RunReport
 from tinyedge.templates import render_template
@@ -89,6 +89,7 @@ def render_html(report: Report) -> str:
             "parts": PARTS,
             "group_labels": GROUP_LABELS,
             "memory_labels": MEMORY_LABELS,
+            "called_by": called_by,
         },
     )
 
