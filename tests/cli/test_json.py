@@ -36,7 +36,20 @@ SUCCESSES = {
     "footprint": ("out", "-b", "netduinoplus2"),
     "run": ("out", "--on", "twin", "--data", "samples.npz"),
 }
-ELSEWHERE = {"attack", "demo", "emulate", "monitor", "quantize", "report", "resources", "train"}
+ELSEWHERE = {
+    "attack",
+    "bundle",
+    "demo",
+    "emulate",
+    "gate",
+    "monitor",
+    "quantize",
+    "report",
+    "resources",
+    "sweep",
+    "train",
+    "verify",
+}
 """Whose success takes long, and is tested beside what they do."""
 
 
