@@ -81,6 +81,14 @@ def in_order(x: list[Any], inputs: list[Tensor], output: Tensor, sign: int) -> l
     return [first + sign * 1e-3 * inputs[0].quantization.scale, second]
 
 
+def mat_mul(op: Any, x: list[Any]) -> Any:
+    first, second = (
+        side.swapaxes(-1, -2) if turned else side
+        for side, turned in zip(x, op.transposed, strict=True)
+    )
+    return first @ second
+
+
 def pad(op: Any, x: Any) -> Any:
     edges = [*zip(op.padding[::2], op.padding[1::2], strict=True), op.channels]
     return np.pad(x, [(0, 0), *edges])
@@ -96,6 +104,7 @@ REAL: dict[type[ops.Operator], Callable[..., Any]] = {
         "nrcikl,okli->nrco", windows(x[0], op, op.dilation), real_weights(op)
     ),
     ops.DepthwiseConv2D: lambda op, x, _i, _o: depthwise(op, x),
+    ops.MatMul: lambda op, x, _i, _o: mat_mul(op, x),
     ops.AveragePool2D: lambda op, x, _i, _o: average_pool(op, x),
     ops.MaxPool2D: lambda op, x, i, _o: max_pool(op, x, i),
     ops.Mean: lambda _op, x, _i, _o: x[0].mean(axis=(1, 2), keepdims=True),
