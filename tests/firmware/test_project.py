@@ -106,7 +106,7 @@ def test_model_that_cannot_fit_is_refused_before_compiling(
 ) -> None:
     monkeypatch.setattr(compilers, "run_compiler", lambda *_: pytest.fail("compiled"))
     needed = demo_model.arena_bytes + 784 + BOARD.minimum_stack
-    said = rf"{needed} bytes of RAM, {needed - 16384} more"
+    said = rf"{needed:,} bytes of RAM, {needed - 16384:,} more"
     with pytest.raises(DoesNotFitError, match=said) as refused:
         build_firmware(demo_model, with_memories(2**20, 16384), output=tmp_path / "out")
     assert "arduino-due, " in refused.value.hint

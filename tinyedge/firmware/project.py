@@ -323,8 +323,8 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
             raise DoesNotFitError(
                 f"the model does not fit {board.name}: it needs at least {needed:,} bytes of "
                 f"{name}, {needed - size:,} more than the board's {size:,}{made_of}",
-                hint=f"{way_out}, or a larger board: {_larger_boards(constants, variables)}; "
-                "'tinyedge boards fit DIR' tries them all",
+                hint=f"{way_out}, or a larger board ('tinyedge boards fit DIR' tries all): "
+                + _larger_boards(constants, variables),
             )
 
 
