@@ -65,7 +65,7 @@ def test_logits_of_labelled_samples_are_kept_beside_the_comparison(
     [
         ((), "--data or --dataset"),
         (("--data", "labelled.npz", "--dataset", "digits"), "--data or --dataset"),
-        (("--data", "x.npy"), "--logits"),
+        (("--data", "x.npy"), "holds x, and no labels y"),
         (("--data", "bare.npz"), "no labels y"),
         (("--data", "x.npy", "--logits", "y.npy", "-o", "run.json"), "no labels"),
         (("--data", "labelled.npz", "--data", "x.npy", "--logits", "y.npy"), "x.npy holds no"),

@@ -108,7 +108,8 @@ def test_both_refuse_the_same(
         error = failure(capsys, 2, "attack", model.folder, "-o", output, *arguments)
         with pytest.raises(errors.UsageError) as raised:
             tinyedge.attack(model.folder, output=output, **given)
-        assert (str(raised.value), raised.value.hint) == (error["message"], error["hint"])
+        hint = raised.value.hint.replace("'tinyedge --help'", "'tinyedge attack --help'")
+        assert (str(raised.value), hint) == (error["message"], error["hint"])
     with pytest.raises(errors.UsageError, match="--journal, or --output"):
         tinyedge.attack(model.folder, on="numpy", resume=True)
 

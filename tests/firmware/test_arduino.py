@@ -94,7 +94,7 @@ def test_model_that_cannot_fit_is_refused_before_compiling(
     monkeypatch.setattr(arduino, "run_compiler", lambda *_: pytest.fail("compiled"))
     model = for_avr(dense_model(tmp_path / "m", 1000).graph, tmp_path / "wide")
     needed = model.arena_bytes + 1000 + UNO.minimum_stack
-    said = f"at least {needed} bytes of RAM, {needed - 2048} more than the board's 2048"
+    said = f"at least {needed:,} bytes of RAM, {needed - 2048:,} more than the board's 2,048"
     with pytest.raises(DoesNotFitError, match=said) as refused:
         build_firmware(model, UNO)
     larger = refused.value.hint.rpartition(": ")[2].split(", ")
@@ -106,7 +106,7 @@ def test_constants_beyond_the_reach_of_pointers_are_refused(tmp_path: Path) -> N
     model = for_avr(dense_model(tmp_path / "m", 100).graph, tmp_path / "avr")
     model.manifest["weight_bytes"] = 65537
     with pytest.raises(
-        DoesNotFitError, match="65537 bytes of flash, 1 more than the board's 65536"
+        DoesNotFitError, match="65,537 bytes of flash, 1 more than the board's 65,536"
     ):
         build_firmware(model, MEGA)
 
