@@ -10,6 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Two workers share two cores: each computes with one thread.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+
 QUICK := $(addprefix tests/,boards datasets evaluation graph link targets test_distribution.py test_files.py)
 
 .PHONY: demo test quick soak lint docs system-tools lock clean
@@ -18,14 +21,14 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/tinyedge demo
 
 test: $(VENV)/dev.stamp system-tools lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 # Neither TensorFlow, nor compilers, nor emulators: under a minute.
 quick: $(VENV)/dev.stamp
-	TINYEDGE_TEST_SHARE=0.1 $(BIN)/python -m pytest -n 2 -m "not (keras or emulator or needs_tool or slow)" $(QUICK)
+	$(ONE_THREAD) TINYEDGE_TEST_SHARE=0.1 $(BIN)/python -m pytest -n 2 -m "not (keras or emulator or needs_tool or slow)" $(QUICK)
 
 soak: $(VENV)/dev.stamp system-tools
-	TINYEDGE_TEST_SHARE=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or drawn"
+	$(ONE_THREAD) TINYEDGE_TEST_SHARE=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or drawn"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

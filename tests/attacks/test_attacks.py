@@ -90,6 +90,7 @@ def test_smallest_changes_are_smaller_than_their_starting_points(every: dict[str
         assert np.median(lengths[fooled]) < 5.0
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_samples() -> None:
     few = FIRST.first(8)
     names = ("pgd", "square", "boundary", "hopskipjump", "simba", "noise")

@@ -52,6 +52,7 @@ def test_the_function_gives_what_the_command_prints(
         tinyedge.train(config, output=trained["folder"])
 
 
+@pytest.mark.slow
 def test_folds(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = tinyedge.train(config, output=tmp_path / "cv", cross_validate=True)
     written = (tmp_path / "cv" / "folds.json").read_bytes()

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import require
-from tests.draws import draws
+from tests.draws import draws, some_of
 from tests.exporters.batches import SCALE, Case, joined, samples_for
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
@@ -281,12 +281,13 @@ def batch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Batch(cases, model, samples, reference.run(model.graph, samples))
 
 
+@pytest.mark.parametrize("batch", some_of(BATCHES), indirect=True)
 def test_c_is_bit_exact_and_clean(batch: Batch, tmp_path: Path) -> None:
     """Every vector instruction in C: no byte beside a tensor, nothing undefined."""
     assert not batch.difference(run_sanitized(batch.model, batch.samples, tmp_path / "program"))
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("compiler", ["gcc", pytest.param("zig", marks=pytest.mark.slow)])
 def test_vectors_are_bit_exact(batch: Batch, compiler: CompilerName) -> None:
     require(available_compilers("cortex-m55"), compiler)
     require(available_emulators(BOARD), "qemu")

@@ -206,6 +206,7 @@ def test_plan_of_a_chain_reaches_its_bound() -> None:
     assert plan.size < 2 * 32 * 32 * 16
 
 
+@pytest.mark.slow
 def test_benchmark_prints_rows_and_compares(tmp_path: Path) -> None:
     """Instruction counts are the same on every run, so the bars can be checked here."""
     require(available_compilers(), "gcc")

@@ -50,6 +50,7 @@ def test_random_graphs_cover_every_operator_and_do_not_all_saturate() -> None:
     assert np.median(distinct) > 10
 
 
+@pytest.mark.slow
 def test_demo_is_clean_under_sanitizers(
     demo_model: ConvertedModel, demo_samples: np.ndarray, tmp_path: Path
 ) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
+from tests.draws import draws
 from tests.link.native import SANITIZERS, compile_native, dense_model
 
 pytestmark = pytest.mark.needs_tool
 
 MAIN = Path(__file__).parent / "fuzz_frames.c"
-EXECUTIONS = int(os.environ.get("TINYEDGE_FUZZ_EXECUTIONS", "10000000"))
-"""Some 20 seconds."""
+EXECUTIONS = int(os.environ.get("TINYEDGE_FUZZ_EXECUTIONS", str(draws(10_000_000))))
+"""All of them take some 20 seconds."""
 
 
 @pytest.mark.parametrize("observe", [False, True])

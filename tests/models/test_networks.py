@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.draws import some_of
 from tests.importers.keras_models import randomized, save
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.twin import Twin
@@ -36,7 +36,7 @@ def test_stored_size_counts_every_parameter_at_its_own_bits() -> None:
     assert size.stored == (2 * 997_888 + 8 * 147_312 + 32 * 5_706) / 8
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", some_of(NETWORKS))
 def test_siblings_have_the_same_weights(name: NetworkName) -> None:
     compared = ("float", "stq") if name == "mobilenet_v2" else PRECISIONS
     models = [build_network(name, each, (32, 32, 1), 10, width=0.25) for each in compared]
@@ -56,8 +56,8 @@ def test_known_shapes() -> None:
 @pytest.mark.parametrize(
     ("name", "precision"),
     [
-        *itertools.product(("stq", "resnet8", "ds_cnn"), ("binary", "stq")),
-        ("mobilenet_v2", "stq"),
+        *some_of(("stq", "resnet8", "ds_cnn"), ("binary", "stq")),
+        pytest.param("mobilenet_v2", "stq", marks=pytest.mark.slow),
     ],
 )
 def test_networks_run_bit_exactly(name: NetworkName, precision: Precision, tmp_path: Path) -> None:

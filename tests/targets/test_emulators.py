@@ -53,7 +53,8 @@ def test_random_graphs_are_bit_exact(seed: int, compiler: CompilerName, tmp_path
             assert np.array_equal(opened.run(samples).logits, expected), emulator
 
 
-@pytest.mark.parametrize("compiler", ["gcc", pytest.param("zig", marks=pytest.mark.slow)])
+@pytest.mark.slow  # tests/cli/test_cli.py runs it on one of them
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_demo_is_bit_exact_on_every_sample(
     demo_model: ConvertedModel, demo_samples: np.ndarray, compiler: CompilerName
 ) -> None:

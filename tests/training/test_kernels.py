@@ -34,6 +34,7 @@ def seed(number: int) -> Any:
     return tf.constant([7, number])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "quantizer",
     [qkeras.stochastic_ternary(alpha="auto"), qkeras.stochastic_binary(alpha="auto")],

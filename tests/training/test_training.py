@@ -192,6 +192,7 @@ def test_post_training_quantization_is_a_control(
     assert "float one" in failure(capsys, 2, "quantize", tmp_path / "stq", "-o", "x")["hint"]
 
 
+@pytest.mark.slow
 def test_jacobian_estimate_is_unbiased() -> None:
     model = logits_model(build_network("stq", "float", (8, 8, 1), 10, width=0.1))
     x = tf.random.stateless_uniform((4, 8, 8, 1), [0, 1])

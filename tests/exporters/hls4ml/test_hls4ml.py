@@ -63,6 +63,7 @@ def witnessed(
     return compare(opened, random_inputs(imported.graph, count, seed=1), layers=True)
 
 
+@pytest.mark.slow  # docs/hls4ml.md does the same
 def test_every_layer_gives_the_bytes_of_the_integer_graph(
     model: Path, imported: ImportResult, project: Project, tmp_path: Path
 ) -> None:
