@@ -14,8 +14,9 @@ import pytest
 import tinyedge
 from tests.cli.commands import failure, run_cli, run_json
 from tests.commands.records import as_printed
+from tests.draws import draws
 from tests.graph.random_graphs import RandomGraph
-from tinyedge.errors import ThresholdError
+from tinyedge.errors import ThresholdError, TinyEdgeError
 from tinyedge.evaluation.suites import Suite, save_suites
 from tinyedge.exporters.converted import write_converted
 from tinyedge.records.parts import Array
@@ -173,3 +174,30 @@ def test_what_does_not_belong_together_is_refused(
     )
     firmware = failure(capsys, 2, *arguments(folder, tmp_path / "b.zip"), "--build", tmp_path)
     assert "no firmware of this model" in firmware["message"]
+
+
+def flipped(content: bytes, random: np.random.Generator) -> bytes:
+    found = bytearray(content)
+    for at in random.integers(len(found), size=random.choice([1, 2, 30])):
+        found[at] = random.integers(256)
+    return bytes(found)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["the archive", "a file, with its hash"])
+def test_bytes_that_were_changed_are_a_line(made: Path, *, inside: bool) -> None:
+    content, random, said = made.read_bytes(), np.random.default_rng(0), list[str]()
+
+    def change(files: dict[str, bytes]) -> None:
+        name = random.choice(sorted(files.keys() - {"bundle.json"}))
+        files[name] = flipped(files[name], random)
+
+    for _ in range(draws(400)):
+        made.write_bytes(content if inside else flipped(content, random))
+        if inside:
+            changed(made, change, honest=True)
+        try:
+            tinyedge.verify(made, samples=1, seed=0)
+        except TinyEdgeError as error:
+            said.append(str(error))
+    assert said
+    assert not any("\n" in line for line in said)

@@ -10,6 +10,7 @@ import json
 import secrets
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -335,7 +336,15 @@ def _extract(path: Path, folder: Path) -> _Manifest:
             if _MANIFEST not in infos:
                 raise DataError(f"{path}: no bundle: lacks {_MANIFEST}", _HINT)
             content = {name: archive.read(info) for name, info in infos.items()}
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (
+        EOFError,
+        NotImplementedError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise DataError(f"{path}: no bundle, or damaged: {error}", _HINT) from error
     manifest = as_model(
         parsed_record(content.pop(_MANIFEST), f"{path}, {_MANIFEST}", _HINT),
