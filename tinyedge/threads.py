@@ -2,6 +2,9 @@
 
 Sums of floats depend on their order, and that depends on how a product is cut into threads. With
 one thread the same product gives the same bytes, whatever machine of the same kind computes it.
+
+``threadpoolctl`` would not do: it lets one thread of Python set the number, and does nothing in any
+other, without a word. A cluster's workers compute in several.
 """
 
 from __future__ import annotations

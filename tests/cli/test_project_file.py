@@ -63,6 +63,24 @@ def test_several_ports_are_shared_among(project: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("command", sorted({name for name, _ in project_file._GOES_WITH}))
+@pytest.mark.parametrize("arguments", [(), ("out",), ("out", "-o", "new")])
+def test_what_lacks_is_told_as_without_it(
+    command: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run_cli(capsys, command, *arguments)
+    assert code not in (0, 1), err
+
+
+def test_one_port_is_named_where_one_is_taken(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write_text('port = ["/dev/ttyX7", "/dev/ttyX8"]\n')
+    _, _, err = run_cli(capsys, "monitor", "--seconds", "1")
+    assert "tinyedge.toml: --port /dev/ttyX7\n" in err
+
+
+@pytest.mark.usefixtures("project")
 def test_a_tool_that_takes_no_port_gets_none(capsys: pytest.CaptureFixture[str]) -> None:
     run_cli(capsys, "convert", DIGITS, "-o", "out")
     _, _, err = run_cli(capsys, "flash", "out", "--dry-run")

@@ -69,8 +69,8 @@ def arm64(tmp_path_factory: pytest.TempPathFactory) -> Objects:
     """For 64-bit Arm, run by an emulator of programs."""
     pytest.importorskip("ziglang", reason="zig compiles for 64-bit Arm")
     emulator = next(filter(shutil.which, ("qemu-aarch64", "qemu-aarch64-static")), None)
-    if emulator is None:
-        pytest.skip("qemu-aarch64 (Debian: qemu-user) is not installed")
+    require(["qemu-aarch64"] if emulator else [], "qemu-aarch64")
+    assert emulator
     command = (sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl")
     folder = tmp_path_factory.mktemp("arm64")
     return Objects(folder, command, ("-O2", "-static"), runner=(emulator,))

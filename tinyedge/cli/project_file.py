@@ -21,23 +21,24 @@ KEYS = {"board_name": "board", "port": "port", "ports": "port", "calibration": "
 """Which key stands for a command's parameter."""
 
 _Given = Mapping[str, Any]
-"""The parameters of a command that are known already: all that its user typed are."""
+"""The parameters of a command that are known already: all that its user typed are, arguments
+among them, and what is declared before."""
 
 
 def _on_a_board(given: _Given) -> bool:
-    return bool(given["place"] == "board")
+    return bool(given.get("place") == "board")
 
 
 def _on_a_board_or_emulator(given: _Given) -> bool:
-    return given["place"] in {"board", "emulator"}
+    return given.get("place") in {"board", "emulator"}
 
 
 def _kernels_are_chosen(given: _Given) -> bool:
-    return not isinstance(given["core"], str) and given["target"] == "c"
+    return not isinstance(given.get("core"), str) and given.get("target") == "c"
 
 
 def _for_one_board(given: _Given) -> bool:
-    return given["format"] not in {"arduino", "c"}
+    return given.get("format", "c") not in {"arduino", "c"}
 
 
 def _has_no_ranges(given: _Given) -> bool:
@@ -101,11 +102,11 @@ class ProjectOption(click.Option):
         found = _read(Path(NAME).absolute()).get(key)
         if found is None:
             return value, source
-        shown = found if isinstance(found, str) else " ".join(found)
-        ctx.ensure_object(Output).remark(f"{NAME}: {self.opts[-1]} {shown}")
-        if self.multiple:
-            return [found] if isinstance(found, str) else found, ParameterSource.DEFAULT_MAP
-        return found if isinstance(found, str) else found[0], ParameterSource.DEFAULT_MAP
+        values = [found] if isinstance(found, str) else found
+        if not self.multiple:
+            values = values[:1]
+        ctx.ensure_object(Output).remark(f"{NAME}: {self.opts[-1]} {' '.join(values)}")
+        return values if self.multiple else values[0], ParameterSource.DEFAULT_MAP
 
 
 @lru_cache

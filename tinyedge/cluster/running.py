@@ -19,6 +19,7 @@ from tinyedge.cluster.boards import BoardsGoneError, pool
 from tinyedge.cluster.engine import Engine
 from tinyedge.cluster.jobs import Job, Task, chunk_name
 from tinyedge.cluster.material import Material
+from tinyedge.cluster.versions import versions
 from tinyedge.errors import DataError, DeviceError, LinkError
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.exporters.converted import ConvertedModel, load_converted
@@ -207,7 +208,7 @@ def site_of(engine: Engine, model: ConvertedModel, spec: PlaceSpec) -> Site:
     """
     material = Material.of_model(model)
     engine.provide(material)
-    identity: dict[str, Any] = {"model": model.graph.hash, "on": spec.on}
+    identity: dict[str, Any] = {"model": model.graph.hash, "on": spec.on, **versions()}
     if spec.on in ("twin", "emulator", "board"):
         identity["code"] = material.name
     if spec.on == "twin":
