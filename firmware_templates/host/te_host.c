@@ -10,6 +10,9 @@
 /* Bytes of gathered inputs that should stay in a processor's first caches. */
 #define GATHERED (48 * 1024)
 #define ALIGNMENT 64
+/* Bytes that are gathered of a sample at most: places in it are 32 bits. A layer of more is left to the
+ * plain kernels. */
+#define MOST_GATHERED ((uint64_t)1 << 28)
 
 /* The input of a windowed layer is gathered with its padding around it, several samples at a time: then
  * every window is a few runs of memory, the same for all pixels. */
@@ -28,6 +31,7 @@ typedef struct {
 } te_gathering;
 
 typedef struct {
+    int plain; /* too large to be gathered */
     te_gathering gathering;
     te_host_runs runs; /* of a depthwise convolution: its taps, an even number */
     int32_t *offsets;
@@ -141,17 +145,31 @@ static void released(void *memory)
     }
 }
 
+/* What windows reach along an axis. */
+static uint64_t reach(int32_t outputs, int32_t stride, int32_t window, int32_t dilation)
+{
+    return (uint64_t)(outputs - 1) * (uint64_t)stride +
+           (uint64_t)(window - 1) * (uint64_t)dilation + 1;
+}
+
 /* Shapes of what is gathered, and the place of every pixel in it. */
 static int prepare_gathering(te_layer *layer, int32_t most)
 {
     te_gathering *how = &layer->gathering;
     const te_window *window = &how->window;
-    how->rows = (how->output.height - 1) * window->stride_height +
-                (window->height - 1) * window->dilation_height + 1;
-    how->columns = (how->output.width - 1) * window->stride_width +
-                   (window->width - 1) * window->dilation_width + 1;
-    const size_t cell = (size_t)(how->element * how->channels);
-    how->bytes = (size_t)how->rows * (size_t)how->columns * cell;
+    const uint64_t rows = reach(how->output.height, window->stride_height, window->height,
+                                window->dilation_height);
+    const uint64_t columns = reach(how->output.width, window->stride_width, window->width,
+                                   window->dilation_width);
+    const size_t cell = (size_t)how->element * (size_t)how->channels;
+    if (rows > MOST_GATHERED || columns > MOST_GATHERED / rows ||
+        cell > MOST_GATHERED / (rows * columns)) {
+        layer->plain = 1;
+        return 1;
+    }
+    how->rows = (int32_t)rows;
+    how->columns = (int32_t)columns;
+    how->bytes = (size_t)(rows * columns) * cell;
     layer->samples = how->bytes < GATHERED ? (int32_t)(GATHERED / how->bytes) : 1;
     if (layer->samples > most) {
         layer->samples = most;
@@ -174,7 +192,7 @@ static int prepare_gathering(te_layer *layer, int32_t most)
     return 1;
 }
 
-/* What follows the sums: `unit` is what a weight's sum has to be taken off with the bias. */
+/* What follows the sums: `sum` is that of the weights, each of which met `zero` more than it should. */
 static void prepare_scale(te_layer *layer, const te_weights *weights, int32_t channel, int32_t sum,
                           int32_t zero)
 {
@@ -231,6 +249,9 @@ static int prepare_conv2d(te_layer *layer, const te_host_path *path, const te_co
     activation_of(layer, path, &conv->activation);
     if (!prepare_gathering(layer, most)) {
         return 0;
+    }
+    if (layer->plain) {
+        return 1;
     }
     /* Cells of a row touch, unless the window is dilated. */
     const int32_t apart = window->dilation_width > 1 ? window->width : 1;
@@ -291,6 +312,9 @@ static int prepare_depthwise(te_layer *layer, const te_host_path *path,
     how->filler = 0;
     if (!prepare_gathering(layer, most)) {
         return 0;
+    }
+    if (layer->plain) {
+        return 1;
     }
     layer->runs.count = up(taps, 2);
     layer->blocks = how->channels / TE_HOST_LANES;
@@ -420,23 +444,33 @@ static const te_host_path *const paths[] = {
     NULL,
 };
 
-te_host *tinyedge_host_open(const char *name, int32_t samples)
+/* The path of a name, or the fastest; NULL: plain C. */
+static const te_host_path *path_of(const char *name)
 {
     const te_host_path *const *path = paths;
-    const int plain = name && strcmp(name, "plain") == 0;
-    while (*path && (plain || (name && strcmp(name, (*path)->name) != 0) || !(*path)->usable())) {
-        path++;
-    }
-    if (name && !plain && !*path) {
+    if (name && strcmp(name, "plain") == 0) {
         return NULL;
     }
+    while (*path && ((name && strcmp(name, (*path)->name) != 0) || !(*path)->usable())) {
+        path++;
+    }
+    return *path;
+}
+
+int tinyedge_host_has(const char *name)
+{
+    return strcmp(name, "plain") == 0 || path_of(name) != NULL;
+}
+
+te_host *tinyedge_host_open(const char *name, int32_t samples)
+{
     const te_host_program *program = &tinyedge_host_program;
     te_host *host = calloc(1, sizeof *host);
     if (!host) {
         return NULL;
     }
     host->program = program;
-    host->path = *path;
+    host->path = path_of(name);
     host->samples = samples;
     host->scratch = program->scratch;
     host->layers = calloc((size_t)program->step_count + 1, sizeof *host->layers);
@@ -527,7 +561,7 @@ static void run_step(const te_host *host, const te_host_step *step, const te_lay
     const te_host_tensor *first = &step->inputs[0], *second = &step->inputs[1];
     int8_t *output = place_of(memory, samples, &step->output);
     const int windowed = step->kind != TE_HOST_OTHER && step->kind != TE_HOST_ADD;
-    if (path && windowed) {
+    if (path && windowed && !layer->plain) {
         run_windowed(layer, path, step->kind == TE_HOST_DEPTHWISE_CONV2D,
                      sample_of(memory, samples, first, 0), output, memory->count,
                      memory->workspace);

@@ -66,8 +66,10 @@ extern const te_host_program tinyedge_host_program;
 
 typedef struct te_host te_host;
 
-/* Prepares the model for so many samples at a time, from 1 on. The path is the name of one, or NULL for
- * the fastest that this processor has. NULL: the processor lacks it, or memory has run out. */
+/* Whether this processor has the path of a name. */
+int tinyedge_host_has(const char *path);
+/* Prepares the model for so many samples at a time, from 1 on. The path is the name of one that this
+ * processor has, or NULL for the fastest. NULL: memory has run out. */
 te_host *tinyedge_host_open(const char *path, int32_t samples);
 void tinyedge_host_close(te_host *host);
 /* The name of the path that was chosen. */

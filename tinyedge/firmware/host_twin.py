@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tinyedge.errors import ToolchainError
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.twin import Twin
-from tinyedge.firmware.vector_twin import VectorTwin, wanted_path
+from tinyedge.firmware.vector_twin import PATH_VARIABLE, VectorTwin, wanted_path, wanted_workers
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.reference import as_sequences, leading_axes
 
@@ -43,6 +43,7 @@ class HostTwin:
         self._model = model
         self._asked_first = first
         self._wanted = wanted_path()
+        wanted_workers()  # a wrong value is told before anything is computed
         self._board = Twin(model)
         self._cost = _cost(model.graph)
         self._done = 0
@@ -55,7 +56,8 @@ class HostTwin:
 
         Raises:
             DataError: the samples are not int8 or not of the input's shape.
-            ToolchainError: the path that ``$TINYEDGE_TWIN_PATH`` names cannot be compiled.
+            ToolchainError: the path that ``$TINYEDGE_TWIN_PATH`` names cannot be compiled, gives
+                other bytes than the board's code, or has no memory.
         """
         graph = self._model.graph
         sequences = as_sequences(graph, samples)
@@ -88,16 +90,23 @@ class HostTwin:
         if self._vector is None and not self._board_alone:
             try:
                 vector = VectorTwin(self._model)
+                same = all(
+                    np.array_equal(vector.run(_unpacked(self._model.graph, inputs)), outputs)
+                    for inputs, outputs in self._first
+                )
             except ToolchainError:
                 if self._wanted:
                     raise
-                self._board_alone = True  # an odd compiler, which does for the board's C code
+                self._board_alone = True  # an odd compiler, or little memory
                 return None
-            self._board_alone = not all(
-                np.array_equal(vector.run(_unpacked(self._model.graph, inputs)), outputs)
-                for inputs, outputs in self._first
-            )
-            self._vector = None if self._board_alone else vector
+            if self._wanted and not same:
+                raise ToolchainError(
+                    f"the board's C code and vector kernels ({vector.path}) give other bytes",
+                    hint=f"'tinyedge check --with twin' names the fault; {PATH_VARIABLE}=board "
+                    "computes by the board's code alone",
+                )
+            self._board_alone = not same
+            self._vector = vector if same else None
         return self._vector
 
 

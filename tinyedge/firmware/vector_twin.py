@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.errors import UsageError
+from tinyedge.errors import ToolchainError, UsageError
 from tinyedge.exporters.c.host import HOST_FILE, export_host
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.twin import Library
@@ -49,7 +49,7 @@ class VectorTwin:
         workers: threads.
 
     Raises:
-        ToolchainError: there is no C compiler, or it fails.
+        ToolchainError: there is no C compiler, or it fails; or memory has run out.
         UsageError: there is no such path, or the processor lacks its instructions.
     """
 
@@ -57,7 +57,7 @@ class VectorTwin:
         self, model: ConvertedModel, *, path: str | None = None, workers: int | None = None
     ) -> None:
         wanted = path or wanted_path()
-        self.workers = workers or _workers()
+        self.workers = workers or wanted_workers()
         self._graph = model.graph
         exported = export_host(model.graph)
         self._at_a_time = int(np.clip(_CACHED // exported.arena, 1, _MOST_AT_A_TIME))
@@ -65,6 +65,8 @@ class VectorTwin:
             model.folder / "twin"
         )
         declared = self._library
+        declared.tinyedge_host_has.restype = ctypes.c_int
+        declared.tinyedge_host_has.argtypes = [ctypes.c_char_p]
         declared.tinyedge_host_open.restype = ctypes.c_void_p
         declared.tinyedge_host_open.argtypes = [ctypes.c_char_p, ctypes.c_int32]
         declared.tinyedge_host_close.restype = None
@@ -82,9 +84,11 @@ class VectorTwin:
             ctypes.c_int32,
             ctypes.c_void_p,
         ]
+        if wanted and not declared.tinyedge_host_has(wanted.encode()):
+            raise UsageError(f"{PATH_VARIABLE}: this processor does not compute by {wanted!r}")
         self._host = declared.tinyedge_host_open(wanted and wanted.encode(), self._at_a_time)
         if not self._host:
-            raise UsageError(f"{PATH_VARIABLE}: this processor does not compute by {wanted!r}")
+            raise _no_memory("for the weights")
         self.path = declared.tinyedge_host_path(self._host).decode()
         self._workspace = int(declared.tinyedge_host_workspace(self._host))
         self._own = threading.local()
@@ -99,6 +103,7 @@ class VectorTwin:
 
         Raises:
             DataError: the samples are not int8 or not of the input's shape.
+            ToolchainError: memory has run out.
         """
         sequences = np.ascontiguousarray(as_sequences(self._graph, samples))
         output_shape = self._graph.output_tensor.shape
@@ -126,7 +131,10 @@ class VectorTwin:
     def _compute(self, sequences: Int8, outputs: Int8) -> None:
         memory = getattr(self._own, "memory", None)
         if memory is None:
-            memory = self._own.memory = np.empty(self._workspace, np.uint8)
+            try:
+                memory = self._own.memory = np.empty(self._workspace, np.uint8)
+            except MemoryError:
+                raise _no_memory(f"of {self._workspace:,} bytes for a thread") from None
         count, frames = sequences.shape[:2]
         self._library.tinyedge_host_run(
             self._host,
@@ -150,10 +158,21 @@ def wanted_path() -> str | None:
     return wanted
 
 
-def _workers() -> int:
-    """Threads: what the environment says, else the processors that this process may use."""
+def _no_memory(wanted: str) -> ToolchainError:
+    return ToolchainError(
+        f"there is no memory {wanted} of the twin's vector kernels",
+        hint=f"{PATH_VARIABLE}=board takes less, and {WORKERS_VARIABLE}=1",
+    )
+
+
+def wanted_workers() -> int:
+    """Threads: what the environment says, else the processors that this process may use.
+
+    Raises:
+        UsageError: the environment says something else.
+    """
     if text := os.environ.get(WORKERS_VARIABLE):
-        if text.isascii() and text.isdigit() and 0 < int(text) <= 1024:
+        if len(text) <= 4 and text.isascii() and text.isdigit() and 0 < int(text) <= 1024:
             return int(text)
         raise UsageError(f"{WORKERS_VARIABLE}: {text!r}, allowed: 1 to 1024")
     if hasattr(os, "sched_getaffinity"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -39,6 +39,8 @@ class Buffer:
 Leads = Mapping[tuple[str, str], int]
 """For (input, output) buffers of one operator: how many bytes beyond the input's offset the
 output's may lie, at most, where both overlap."""
+Views = Callable[[Operator], bool]
+"""Whether an operator's output lies in its input."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,14 @@ class MemoryPlan:
 
 def lies_in_input(operator: Operator) -> bool:
     """Whether the output is bytes of the input, where it lies."""
-    return isinstance(operator, Reshape) or (
+    return is_whole_input(operator) or (
         isinstance(operator, Part) and operator.begin % ALIGNMENT == 0
     )
+
+
+def is_whole_input(operator: Operator) -> bool:
+    """Whether the output is the input, in another shape."""
+    return isinstance(operator, Reshape)
 
 
 def _aligned(size: int) -> int:
@@ -90,7 +97,8 @@ class Demand:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._owner, self._buffers = _activations(graph)
+        self._owner, self._buffers = _activations(graph, lies_in_input)
+        self._begins = _begins(graph, lies_in_input)
         self._by_name = {buffer.name: buffer for buffer in self._buffers}
         self._positions = {operator.name: i for i, operator in enumerate(graph.operators)}
         moments = range(len(graph.operators) + 1)
@@ -105,7 +113,8 @@ class Demand:
             leads: of its kernel, as ``plan_memory`` takes them.
         """
         moment = self._positions[operator.name]
-        allowed = _allowed(self._graph, self._owner, self._by_name, {operator.name: leads})
+        of_one = {operator.name: leads}
+        allowed = _allowed(self._graph, self._owner, self._by_name, of_one, self._begins)
         return _needed(moment, self._buffers, allowed) + _aligned(scratch)
 
 
@@ -113,6 +122,7 @@ def plan_memory(
     graph: Graph,
     scratch: Mapping[str, int] | None = None,
     leads: Mapping[str, Sequence[int | None]] | None = None,
+    views: Views = lies_in_input,
 ) -> MemoryPlan:
     """Places all activations and scratch buffers.
 
@@ -125,10 +135,12 @@ def plan_memory(
         scratch: bytes of scratch for operators by name, alive only while they run.
         leads: for operators by name, and for each of their inputs, how many bytes beyond the
             input's address the output's may lie; None where they have to lie apart.
+        views: whether an operator's output lies in its input.
     """
-    owner, buffers = _activations(graph)
-    begins = _begins(graph)
-    allowed = _allowed(graph, owner, {buffer.name: buffer for buffer in buffers}, leads or {})
+    owner, buffers = _activations(graph, views)
+    begins = _begins(graph, views)
+    by_name = {buffer.name: buffer for buffer in buffers}
+    allowed = _allowed(graph, owner, by_name, leads or {}, begins)
     positions = {operator.name: index for index, operator in enumerate(graph.operators)}
     scratch_names = {}
     for name, size in (scratch or {}).items():
@@ -174,14 +186,14 @@ def assignments(graph: Graph) -> dict[str, int]:
         for name in operator.inputs:
             if name in owner:
                 last[owner[name]] = index
-        if isinstance(operator, Reshape) and operator.inputs[0] in owner:
+        if is_whole_input(operator) and operator.inputs[0] in owner:
             owner[operator.output] = owner[operator.inputs[0]]
     return {
         name: max(written[state.next], last.get(name, 0)) for name, state in graph.states.items()
     }
 
 
-def _activations(graph: Graph) -> tuple[dict[str, str], list[Buffer]]:
+def _activations(graph: Graph, views: Views) -> tuple[dict[str, str], list[Buffer]]:
     """The buffer that each tensor lies in, and those buffers."""
     owner = {name: name for name in (graph.input, *graph.states)}
     alive: dict[str, list[int]] = {graph.input: [0, 0]}
@@ -189,7 +201,7 @@ def _activations(graph: Graph) -> tuple[dict[str, str], list[Buffer]]:
         for name in operator.inputs:
             if name not in graph.constants and owner[name] not in graph.states:
                 alive[owner[name]][1] = index
-        if lies_in_input(operator):
+        if views(operator):
             owner[operator.output] = owner[operator.inputs[0]]
         else:
             owner[operator.output] = operator.output
@@ -205,11 +217,11 @@ def _activations(graph: Graph) -> tuple[dict[str, str], list[Buffer]]:
     ]
 
 
-def _begins(graph: Graph) -> dict[str, int]:
+def _begins(graph: Graph, views: Views) -> dict[str, int]:
     """Where tensors begin in the buffers that they lie in, where that is not at their start."""
     begins: dict[str, int] = {}
     for operator in graph.operators:
-        if lies_in_input(operator):
+        if views(operator):
             begin = begins.get(operator.inputs[0], 0)
             begins[operator.output] = begin + getattr(operator, "begin", 0)
     return begins
@@ -220,11 +232,11 @@ def _allowed(
     owner: Mapping[str, str],
     buffers: Mapping[str, Buffer],
     leads: Mapping[str, Sequence[int | None]],
+    begins: Mapping[str, int],
 ) -> dict[tuple[str, str], int]:
     """The overlaps that kernels allow, of inputs that die where the output is born."""
     allowed: dict[tuple[str, str], int] = {}
     forbidden: set[tuple[str, str]] = set()
-    begins = _begins(graph)
     for index, operator in enumerate(graph.operators):
         limits = leads.get(operator.name, ())
         for which, name in enumerate(operator.inputs):

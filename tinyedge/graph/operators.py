@@ -520,6 +520,13 @@ class Pool2D(Clamped, Windowed):
 class AveragePool2D(Pool2D):
     """Mean of each window, halves away from zero."""
 
+    def check(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        super().check(inputs, output)
+        rows, columns, _ = inputs[0].shape
+        cells = min(self.kernel[0], rows) * min(self.kernel[1], columns)
+        if 128 * cells + cells // 2 > INT32_MAX:
+            raise self.fail(f"the sum of a window of {cells:,} cells can overflow 32 bits")
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MaxPool2D(Pool2D):

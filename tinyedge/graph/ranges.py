@@ -112,8 +112,8 @@ def weighted_range(
         target: quantization of the output.
 
     Raises:
-        ModelError: accumulators can overflow 32 bits: the sum, the sum with the bias, or that
-            shifted to the left by the multiplier.
+        ModelError: accumulators can overflow 32 bits: the sum, the sum with the bias, that shifted
+            to the left by the multiplier, or the output before it is clamped.
     """
     if isinstance(operator, ops.Windowed) and any(operator.padding):
         source = source.holding(grid.zero_point)
@@ -137,6 +137,9 @@ def weighted_range(
     if np.any(bound > INT32_MAX):
         raise operator.fail(f"accumulators of channel {int(bound.argmax())} can overflow 32 bits")
     scaled = multiply_by_quantized_multiplier(ends, mantissas, shifts) + target.zero_point
+    if np.any(np.abs(scaled) > INT32_MAX):
+        channel = int(np.abs(scaled).max(axis=0).argmax())
+        raise operator.fail(f"outputs of channel {channel} can overflow 32 bits")
     low, high = np.clip(scaled, *operator.clamp)
     return Range(low, high)
 

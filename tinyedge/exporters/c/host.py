@@ -10,10 +10,10 @@ import numpy as np
 import tinyedge
 from tinyedge.exporters.c.export import array_definition, c_array, c_identifiers, struct_initializer
 from tinyedge.exporters.c.kernels import CodeOptions, Kernel
-from tinyedge.exporters.c.kernels.plain import plain_kernel
+from tinyedge.exporters.c.kernels.plain import part_copy, plain_kernel
 from tinyedge.graph.graph import Graph
-from tinyedge.graph.memory import assignments, plan_memory
-from tinyedge.graph.operators import Operator, Weighted
+from tinyedge.graph.memory import assignments, is_whole_input, plan_memory
+from tinyedge.graph.operators import Operator, Part, Weighted
 from tinyedge.templates import render_template
 
 HOST_FILE = "host.c"
@@ -68,7 +68,7 @@ def export_host(graph: Graph) -> HostModel:
         for operator in graph.operators
         if (kernel := _kernel(graph, operator, identifiers[operator.name]))
     }
-    plan = plan_memory(graph)
+    plan = plan_memory(graph, views=is_whole_input)
 
     def place(name: str) -> str:
         if name in graph.constants:
@@ -144,9 +144,14 @@ def export_host(graph: Graph) -> HostModel:
 
 
 def _kernel(graph: Graph, operator: Operator, identifier: str) -> Kernel | None:
-    """The plain kernel of an operator, whose weights are left in bytes: here is room for them."""
+    """The plain kernel of an operator, whose weights are left in bytes: here is room for them.
+
+    Parts are always copied: of several samples, those of one input lie behind each other.
+    """
     if isinstance(operator, Weighted):
         whole = dataclasses.replace(operator.weights, bits=8)
         operator = dataclasses.replace(operator, weights=whole)
     inputs, output = graph.inputs_of(operator), graph.tensors[operator.output]
+    if isinstance(operator, Part):
+        return part_copy(operator, output)
     return plain_kernel(operator, inputs, output, identifier, CodeOptions())

@@ -296,8 +296,11 @@ def _part(
     operator: ops.Part, inputs: list[Tensor], output: Tensor, identifier: str, options: CodeOptions
 ) -> Kernel | None:
     """Copied only where its bytes would not begin on a word."""
-    if lies_in_input(operator):
-        return None
+    return None if lies_in_input(operator) else part_copy(operator, output)
+
+
+def part_copy(operator: ops.Part, output: Tensor) -> Kernel:
+    """The kernel that copies a Part."""
     fields: Fields = {"first": operator.begin, "size": [1, 1, 1, output.size], "step": [0, 0, 0, 1]}
     return Kernel("te_rearrange_s8", "te_rearrange", fields)
 
