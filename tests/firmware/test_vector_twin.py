@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import require
 from tests.draws import each_seed
 from tests.firmware.host_programs import SANITIZING, Objects
-from tests.graph.random_graphs import RandomGraph
+from tests.graph.random_graphs import RandomGraph, graph_of
 from tests.graph.test_inputs import with_inputs
 from tinyedge.errors import UsageError
 from tinyedge.exporters.converted import write_converted
@@ -30,25 +30,6 @@ pytestmark = pytest.mark.needs_tool
 
 SHARED_MODELS = Path(os.environ.get("TINYEDGE_DATA", "/nonexistent")).parent / "models"
 ARM64 = ("aarch64", "arm64")
-
-
-class WideGraph(RandomGraph):
-    """With more channels than vectors have lanes: of rows, of groups and of blocks all tails."""
-
-    def conv2d(self, source: Tensor) -> Tensor:
-        kernel, dilation = self.kernel(), self.dilation()
-        shape = (int(self.random.integers(1, 70)), *kernel, source.shape[2])
-        rest = self.window(source, kernel, dilation)
-        return self.weighted(ops.Conv2D, source, shape, dilation=dilation, **rest)
-
-    def fully_connected(self, source: Tensor) -> Tensor:
-        shape = (int(self.random.integers(1, 70)), source.size)
-        return self.weighted(ops.FullyConnected, source, shape)
-
-
-def graph_of(seed: int) -> RandomGraph:
-    kind = WideGraph if seed % 3 else RandomGraph
-    return kind(seed, all_kinds=bool(seed % 2))
 
 
 @pytest.fixture(scope="session")
