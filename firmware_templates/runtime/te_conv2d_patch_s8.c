@@ -165,6 +165,49 @@ static inline void dot_two_pairs(const uint8_t *patch, const uint8_t *weights, i
 }
 #endif
 
+#if defined(TE_THUMB2)
+
+/* The same with six: r4-r9 sum a, b, c, d, e and f, of which c and e lie `r2` and twice as much behind a.
+ * More registers are in use than every compiler gives to inline assembly. */
+#define TE_COLUMN                                                                                  \
+    "ldrb r3, [r0], #1\n"                                                                          \
+    "ldrb r10, [r1, r2]\n"                                                                         \
+    "ldrb r11, [r1, r2, lsl #1]\n"                                                                 \
+    "ldrb lr, [r1], #1\n"                                                                          \
+    "mla r6, r3, r10, r6\n"                                                                        \
+    "mla r8, r3, r11, r8\n"                                                                        \
+    "mla r4, r3, lr, r4\n"                                                                         \
+    "ldrb r10, [r1, r2]\n"                                                                         \
+    "ldrb r11, [r1, r2, lsl #1]\n"                                                                 \
+    "ldrb lr, [r1], #1\n"                                                                          \
+    "mla r7, r3, r10, r7\n"                                                                        \
+    "mla r9, r3, r11, r9\n"                                                                        \
+    "mla r5, r3, lr, r5\n"
+__attribute__((naked, noinline)) static void
+dot_three_pairs(const uint8_t *patch __attribute__((unused)),
+                const uint8_t *weights __attribute__((unused)),
+                int32_t columns __attribute__((unused)), uint32_t *sums __attribute__((unused)))
+{
+    __asm__("push {r3-r11, lr}\n"
+            "ldm r3, {r4-r9}\n"
+            "add r12, r0, r2\n"
+            "tst r2, #4\n"
+            "lsl r2, r2, #1\n"
+            "bne.w 2f\n"
+            "1:\n"
+            ".rept 4\n" TE_COLUMN ".endr\n"
+            "2:\n"
+            ".rept 4\n" TE_COLUMN ".endr\n"
+            "cmp r0, r12\n"
+            "bne.w 1b\n"
+            "pop {r3}\n"
+            "stm r3, {r4-r9}\n"
+            "pop {r4-r11, pc}\n");
+}
+#undef TE_COLUMN
+
+#endif
+
 static TE_NOINLINE int8_t scaled(const te_conv2d_patch *layer, int32_t channel, uint32_t sum)
 {
     const te_scale scale = te_scale_of(&layer->scale, layer->activation.output_offset, channel);
@@ -178,6 +221,17 @@ static TE_NOINLINE void compute_cell(const te_conv2d_patch *layer, const uint8_t
     const uint32_t offset = (uint32_t)(-128 * total);
     const int32_t channels = layer->output.channels;
     int32_t channel = 0;
+#if defined(TE_THUMB2)
+    /* Six at a time, but so that no two are left. */
+    while (channels - channel >= 6 && channels - channel != 8) {
+        uint32_t sums[6] = {offset, offset, offset, offset, offset, offset};
+        dot_three_pairs(patch, weights, layer->columns, sums);
+        for (int32_t i = 0; i < 6; i++) {
+            *output++ = scaled(layer, channel++, sums[i]);
+        }
+        weights += 6 * layer->columns;
+    }
+#endif
 #if !defined(TE_THUMB1)
     while (channels - channel >= 4) {
         uint32_t sums[4] = {offset, offset, offset, offset};
