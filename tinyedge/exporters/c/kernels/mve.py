@@ -101,18 +101,21 @@ def _scale(operator: ops.Weighted, source: Tensor, output: Tensor) -> tuple[Arra
     checked = layers.folded_scale(operator, source, output)
     if checked is None:
         return None
-    _, mantissa, rounding, step, right, _ = checked.values.T
-    # Half of what ``te_scale`` holds, as the multiplication doubles; modulo 2**32 that has to be
+    dead, right, zero_point = checked.dead, checked.right, output.quantization.zero_point
+    mantissa = np.where(dead, 0, checked.mantissa)
+    rounding = ((1 << right) >> 1) + (np.int64(zero_point) << right)
+    rounding = np.where(dead, zero_point + checked.bias // 4, rounding)
+    # Half of what ``te_scales`` holds, as the multiplication doubles; modulo 2**32 that has to be
     # worked out anew. A channel of one value has no mantissa, and needs no sum.
     integers = operator.weights.integers.astype(np.int64).reshape(len(operator.bias), -1)
     bias = operator.bias - source.quantization.zero_point * integers.sum(axis=1)
     _, shifts = operator.multipliers(source.quantization, output.quantization)
     left = np.maximum(shifts.astype(np.int64), 0)
-    bias = np.where(mantissa == 0, 0, layers.wrapped(bias << left))
+    bias = np.where(dead, 0, layers.wrapped(bias << left))
     columns = [bias, mantissa, rounding, -right]
-    stepped = bool(np.any(step[mantissa != 0] != 2))
+    stepped = bool(np.any(checked.step[~dead] != layers.SCALE_STEP))
     if stepped:
-        columns = [np.zeros_like(bias), *columns[1:], step >> 1, bias]
+        columns = [np.zeros_like(bias), *columns[1:], checked.step >> 1, bias]
     numbers = np.zeros((len(columns), -(-len(bias) // CHANNELS) * CHANNELS), dtype=np.int64)
     numbers[:, : len(bias)] = columns
     fours = numbers.reshape(len(columns), -1, CHANNELS).transpose(1, 0, 2)
