@@ -30,13 +30,29 @@ def _installed(name: EmulatorName) -> bool:
         return shutil.which("qemu-system-arm") is not None
     if name == "unicorn":
         return importlib.util.find_spec("unicorn") is not None
-    from tinyedge.targets.simavr import simavr_installed
+    if name == "simavr":
+        from tinyedge.targets.simavr import simavr_installed
 
-    return simavr_installed()
+        return simavr_installed()
+    from tinyedge.targets.javascript import javascript_installed
+
+    return javascript_installed()
+
+
+def _remedy(board: Board, name: EmulatorName | None) -> str:
+    """How to get the named emulator of a board, or any."""
+    from tinyedge.targets.javascript import javascript_hint
+
+    if name in ("rp2040js", "avr8js"):
+        return javascript_hint()
+    if board.emulator.simavr:
+        without_root = "" if name else f"; without root: {javascript_hint()}"
+        return f"on Debian: apt-get install libsimavr-dev gcc{without_root}"
+    return f"{install_hint('emulator')}, or on Debian: apt-get install qemu-system-arm"
 
 
 def require_emulator(board: Board, name: EmulatorName | None = None) -> EmulatorName:
-    """The emulator to use, unless one is named: QEMU where installed, else Unicorn; of AVRs simavr.
+    """The emulator to use, unless one is named: the first of ``EMULATORS`` that is installed.
 
     Raises:
         ToolchainError: none, or not the named one, can stand in for the board, or is installed.
@@ -53,13 +69,9 @@ def require_emulator(board: Board, name: EmulatorName | None = None) -> Emulator
         )
     found = available_emulators(board)
     if not found or (name and name not in found):
-        hint = (
-            "on Debian: apt-get install libsimavr-dev gcc"
-            if board.emulator.simavr
-            else f"{install_hint('emulator')}, or on Debian: apt-get install qemu-system-arm"
-        )
         raise ToolchainError(
-            f"no emulator{f' {name!r}' if name else ''} for board '{board.name}' is installed", hint
+            f"no emulator{f' {name!r}' if name else ''} for board '{board.name}' is installed",
+            hint=_remedy(board, name),
         )
     return name or found[0]
 
@@ -87,6 +99,14 @@ def open_emulator(
         from tinyedge.targets.simavr import open_simavr
 
         return open_simavr(board, elf)
+    if chosen == "rp2040js":
+        from tinyedge.targets.javascript import open_rp2040js
+
+        return open_rp2040js(board, elf)
+    if chosen == "avr8js":
+        from tinyedge.targets.javascript import open_avr8js
+
+        return open_avr8js(board, elf)
     from tinyedge.targets.unicorn import open_unicorn
 
     return open_unicorn(board, elf)
