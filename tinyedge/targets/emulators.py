@@ -76,6 +76,25 @@ def require_emulator(board: Board, name: EmulatorName | None = None) -> Emulator
     return name or found[0]
 
 
+def counting_stand_in(board: Board, emulator: EmulatorName) -> Board | None:
+    """QEMU's board of the same core, where a board's own emulator counts nothing.
+
+    Of several it is the one with the largest memory, so that what fits the board fits there.
+
+    Args:
+        board: what is asked about.
+        emulator: that stands in for it.
+
+    Returns:
+        None where the emulator counts, or QEMU is not installed or has no such board.
+    """
+    if emulator in ("qemu", "simavr", "avr8js") or not _installed("qemu"):
+        return None
+    others = [other for other in map(load_board, board_names()) if other.emulator.qemu]
+    same_core = [other for other in others if other.core == board.core]
+    return max(same_core, key=lambda other: other.ram.size + other.flash.size, default=None)
+
+
 def open_emulator(
     board: Board, elf: Path, name: EmulatorName | None = None, counter: Counter | None = None
 ) -> Target:
