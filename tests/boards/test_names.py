@@ -52,6 +52,7 @@ def test_a_board_is_found_by_what_platformio_and_arduino_call_it(called: str, na
     ("wrong", "meant"),
     [
         ("nucleo_f446", "nucleo-f446re"),
+        ("NUCLEO-F446RE", "nucleo-f446re"),
         ("arduino:avr:uni", "arduino-uno"),
         ("nucleo-g431", "nucleo-g431rb"),
         ("stm32f303", "nucleo-f303re"),

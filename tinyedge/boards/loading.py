@@ -103,7 +103,7 @@ def load_board(name: str) -> Board:
     called = {other: own for own, board in boards.items() for other in _called(board)}
     if name in called:
         return read_board(_file(called[name]))
-    near = difflib.get_close_matches(name, [*boards, *called], n=1)
+    near = difflib.get_close_matches(name.lower(), [*boards, *called], n=1)
     close = [called.get(each, each) for each in near] or _with_microcontroller(name, boards)
     raise BoardError(
         f"unknown board '{name}'",
