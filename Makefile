@@ -42,8 +42,10 @@ docs: $(VENV)/dev.stamp
 
 # Cross compilers, QEMU and data for the tests. As root on Debian or Ubuntu they are installed;
 # elsewhere the tests that need them say so and are skipped (under CI=true they fail).
-system-tools:
+system-tools: $(VENV)/demo.stamp
 	@tools/install_system_tools.sh
+	@$(BIN)/python -m tinyedge.targets.javascript >/dev/null || \
+		echo "not fetched, and tests that need them are skipped: rp2040js, avr8js" >&2
 
 $(VENV)/python.stamp:
 	$(PYTHON) -m venv $(VENV)

@@ -667,7 +667,7 @@ class Firmware:
                 (n, *input shape), or floats or uint8 images, which are quantized on the way.
             on: ``emulator``, or ``board``, which holds this firmware already (``tinyedge flash``).
             port: of the board, or ports of several.
-            emulator: ``qemu`` where installed, else ``unicorn``.
+            emulator: by default the first that is installed and has the board.
             baud: bits per second; the board's by default.
             timeout_s: the longest, in seconds, that the device may be silent.
             pixels: what 0 and 255 of uint8 images stand for; by default the byte is the input

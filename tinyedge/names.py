@@ -13,7 +13,7 @@ COMPILERS: tuple[CompilerName, ...] = get_args(CompilerName)
 DatasetName = Literal["cifar10", "digits", "fashion_mnist", "speech_commands", "svhn"]
 DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
 
-EmulatorName = Literal["qemu", "unicorn", "simavr"]
+EmulatorName = Literal["qemu", "unicorn", "simavr", "rp2040js", "avr8js"]
 EMULATORS: tuple[EmulatorName, ...] = get_args(EmulatorName)
 
 ProjectFormat = Literal["cmake", "platformio"]

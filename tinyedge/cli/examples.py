@@ -128,6 +128,13 @@ EXAMPLES = {
         ),
         "tinyedge report run.json -o report",
     ),
+    "selftest": Example(
+        (
+            "tinyedge selftest -b nucleo-f446re -p /dev/ttyACM0 -o selftest.md",
+            "tinyedge selftest -b nucleo-f446re --on emulator",
+        ),
+        "tinyedge flash out -b BOARD",
+    ),
     "sweep": Example(
         (
             "tinyedge sweep sweep.toml -o sweep",

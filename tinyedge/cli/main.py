@@ -40,7 +40,7 @@ SECTIONS = {
     "Claims": ("gate", "bundle", "verify"),
     "Memory": ("footprint", "arena", "resources"),
     "Training": ("train", "quantize"),
-    "Boards and ports": ("boards", "devices", "monitor"),
+    "Boards and ports": ("boards", "devices", "monitor", "selftest"),
     "The shell": ("completion",),
 }
 """The commands, as ``tinyedge --help`` groups them."""

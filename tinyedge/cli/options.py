@@ -259,7 +259,7 @@ def toolchain_options(command: Command) -> Command:
         click.option(
             "--emulator",
             type=click.Choice(EMULATORS),
-            help="Default: QEMU where installed, else Unicorn; of Arduino boards simavr.",
+            help="Default: the first that is installed and has the board.",
         )(command)
     )
 

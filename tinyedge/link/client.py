@@ -187,6 +187,10 @@ class Client(AbstractContextManager["Client"]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def through(self, put_between: Callable[[Line], Line]) -> None:
+        """Puts something between this end and the line, until the line is opened again."""
+        self._line = put_between(self._line)
+
     def close(self) -> None:
         """Closes the port."""
         self._line.close()
