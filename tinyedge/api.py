@@ -316,6 +316,8 @@ def attack(
     journal: AnyPath | None = None,
     resume: bool = False,
     discard: bool = False,
+    flash: bool = False,
+    labgrid: str | None = None,
     cluster: str | None = None,
     chunks: AnyPath | None = None,
     listener: Listener = NOBODY,
@@ -358,6 +360,9 @@ def attack(
             default, none without either.
         resume: go on with the journal of an interrupted attack.
         discard: throw away what the journal holds.
+        flash: flash the board first if it holds another firmware.
+        labgrid: place of labgrid's in which the board is, instead of ``port``; it is flashed if it
+            holds another firmware.
         cluster: ``local:N`` or ``tcp://HOST:PORT``, whose workers craft on a converted model
             (``docs/cluster.md``); this process by default.
         chunks: folder of finished chunks of a cluster's work; one of the user's cache by default.
@@ -401,6 +406,8 @@ def attack(
         optional_path(float_model),
         cluster,
         optional_path(chunks),
+        flash,
+        labgrid,
     )
     data: Path | Suite | None = None
     if isinstance(samples, str | PathLike):

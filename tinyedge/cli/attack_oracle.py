@@ -13,6 +13,7 @@ from tinyedge.cli.options import (
     board_option,
     cluster_options,
     discard_option,
+    lab_options,
     line_options,
     toolchain_options,
 )
@@ -37,6 +38,7 @@ def oracle_options(command: Command) -> Command:
             help="Serial port of the board (with --on board).",
         ),
         line_options,
+        lab_options,
         toolchain_options,
         click.option(
             "--query-budget",
