@@ -82,13 +82,15 @@ def footprint_text(record: Record, top: int, *, quiet: bool) -> list[RenderableT
         top: symbols to list, 0 for all.
         quiet: only the totals, what changed, and the limits.
     """
-    from tinyedge.reports.footprint import gate_line
+    from tinyedge.reports.footprint import gate_advice, gate_line
 
     return [
         *footprint_summary(record, top),
         *([] if quiet else _tables(record, top)),
         *(
-            f"{'FAILED' if gate['over'] > 0 else 'ok'}: {gate_line(gate)}"
+            f"FAILED: {gate_line(gate)}. What to do: {gate_advice(record, gate)}"
+            if gate["over"] > 0
+            else f"ok: {gate_line(gate)}"
             for gate in record["gates"]
         ),
     ]
@@ -115,10 +117,14 @@ def footprint_summary(record: Record, top: int = 20) -> list[RenderableType]:
         record: the footprint.
         top: changed symbols to list, 0 for all.
     """
+    from tinyedge.reports.footprint import network_line
+
     place = " with ".join(filter(None, (record["board"], record["compiler"])))
     name = record["elf"] or "A footprint written before"
     text: list[RenderableType] = [f"{name}{f' ({place})' if place else ''}"]
     text += [_memory_line(name, record[name]) for name in ("flash", "ram")]
+    if network := network_line(record):
+        text.append(network)
     if record["compare"]:
         text += _comparison(record["compare"], top)
     return text
