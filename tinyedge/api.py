@@ -851,7 +851,7 @@ class Result:
     @property
     @_noted
     def accuracy(self) -> float | None:
-        """Of the only suite; raises UsageError where there are several."""
+        """The accuracy of the only suite; raises UsageError where there are several."""
         return self._only.accuracy
 
     @property

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
 LATER = ("pgd-l2", "apgd", "hopskipjump", "simba", "refine")
 ATTACKS = {name: attack for name, attack in KNOWN.items() if name not in LATER}
-"""Of the experiments: those in ``run_experiments.py``."""
+"""Attacks of the experiments: those in ``run_experiments.py``."""
 
 DATASETS = {
     "cifar10": "CIFAR-10 (JPEG copy)",

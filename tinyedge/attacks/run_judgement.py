@@ -26,7 +26,7 @@ _UNCHANGED = 0.1
 _LITTLE = 0.9
 """Share of the samples that stay right under an attack that says little."""
 _ROUNDING = 1e-5
-"""Of the range of inputs: what float32 may add to a change."""
+"""Share of the range of inputs that float32 may add to a change."""
 
 
 def judge_run(pairs: Sequence[Pair], model_hash: str) -> dict[str, Any] | None:

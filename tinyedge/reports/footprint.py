@@ -44,7 +44,7 @@ from tinyedge.templates import data_folder, render_template
 
 MEMORIES: tuple[MemoryName, ...] = ("flash", "ram")
 _FACTS = ("kind", "kernel", "bits", "packing", "macs")
-"""Of a layer, as ``model.json`` has them."""
+"""Facts of a layer, as ``model.json`` has them."""
 PARTS = ("weights", "biases", "multipliers", "other")
 """What a layer's constants are: all that is none of the first three is other."""
 
@@ -53,7 +53,7 @@ _LAYER = "_layer"
 """How the structure of every layer is called, behind the layer's identifier."""
 _CONSTANT = re.compile(r"_constant(_\d+)?$")
 _SCALE_BYTES, _BIAS_BYTES = 16, 4
-"""Of ``te_scale`` in ``te_scale.h``, and of the bias in it."""
+"""Bytes of ``te_scale`` in ``te_scale.h``, and of the bias in it."""
 _ARRAYS = {
     "weights": "weights",
     "bias": "biases",

@@ -47,7 +47,7 @@ _UNMEASURED = {
 }
 """Ways to a cost that a record lacks."""
 _CURVE_POINTS = 24
-"""Of a curve over the lengths that an L2 attack needed."""
+"""Points of a curve over the lengths that an L2 attack needed."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class RunReport:
                 key = settings["attack"], crafted_on, unit, self._samples(suite.change.clean)
                 groups[key].append(suite)
         for (attack, crafted_on, unit, _), suites in groups.items():
-            # Of two at one epsilon, to the digits that people write, that of more samples.
+            # Two may have one epsilon, to three digits: the one of more samples is kept.
             suites.sort(key=lambda suite: suite.samples)
             by_epsilon = {f"{suite.settings['epsilon']:.3g}": suite for suite in suites}
             if len(by_epsilon) < 2:
@@ -231,7 +231,7 @@ class RunReport:
         return (arrays.labels.data, arrays.host_logits.data) if arrays else (clean,)
 
     def _l2_curves(self) -> Iterable[Curve]:
-        """Of one suite each: which samples have withstood changes up to any length."""
+        """Curves of one suite each: which samples have withstood changes up to any length."""
         for suite in self.attacked:
             arrays = self.arrays.get(suite.name)
             clean = self.arrays.get(suite.change.clean) if suite.change else None
@@ -447,7 +447,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """Of the whole."""
+        """The heading of the report."""
         if self.build and not self.runs:
             return self.build.title
         if len(self.runs) == 1:
@@ -469,7 +469,7 @@ class Report:
 
     @property
     def checks(self) -> list[tuple[RunReport | BuildReport, Check]]:
-        """Of all runs and the build."""
+        """The checks of all runs and the build, each with its part."""
         return [(part, check) for part in self.parts for check in part.checks]
 
     def failed(self, run: RunReport) -> list[Check]:
