@@ -24,7 +24,7 @@ APPENDIX = ROOT / "docs" / "results-appendix.md"
 IMAGES = ROOT / "docs" / "images"
 LATER = ("pgd-l2", "apgd", "hopskipjump", "simba", "refine")
 ATTACKS = {name: attack for name, attack in KNOWN.items() if name not in LATER}
-"""Of the experiments: those in ``run_experiments.py``."""
+"""Attacks of the experiments: those in ``run_experiments.py``."""
 
 DATASETS = {
     "cifar10": "CIFAR-10 (JPEG copy)",

@@ -77,7 +77,7 @@ def command(output: Output, /, model: Path, **options: Any) -> None:
 def _tables(record: dict[str, Any], title: str) -> list[Any]:
     from rich.table import Table
 
-    from tinyedge.cli.tables import percent
+    from tinyedge.reports.notebook import percent
 
     table = Table(title=f"numpy and {title}", title_justify="left")
     for heading in ("tensor", "operator"):

@@ -32,7 +32,7 @@ from tinyedge.targets import require_emulator
 from tinyedge.threads import one_thread
 
 _SAMPLES_AT_ONCE = {"numpy": 100, "twin": 100, "tflite-micro": 50, "emulator": 10, "board": 1}
-"""Of a chunk: some seconds' work at most; what a board has answered is never asked again."""
+"""Samples of a chunk: some seconds' work; what a board has answered is never asked again."""
 _ARENA = ("smallest", "total", "head", "tail")
 
 
