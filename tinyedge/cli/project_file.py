@@ -91,7 +91,7 @@ _GOES_WITH: dict[tuple[str, str], Callable[[_Given], bool]] = {
     ("run", "board"): _on_a_board_or_emulator,
     ("run", "port"): _port_of_a_board,
     ("selftest", "board"): _always,
-    ("selftest", "port"): _on_a_board,
+    ("selftest", "port"): _port_of_a_board,
 }
 """For a command and a key of the file: whether it goes with what was given."""
 
