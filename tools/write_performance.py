@@ -114,21 +114,24 @@ The Cortex-M0's code runs on QEMU's Cortex-M3, which executes it unchanged, one 
   16-bit lanes, each from the one before, and the packed weights are the index of their sum. Two indices
   are loaded one behind the other, and sums stay in registers for up to eight tables.
 - **Four products in one multiplication** (`te_conv1x1_quad_s8`, `te_fully_connected_quad_s8`; DSP extension):
-  two columns and two output channels share a `smlad`.
+  two columns and two output channels share a `smlad`. A convolution computes three cells of four channels at a time.
 - **Two channels in one lane** (`te_conv2d_dsp_s8`, `te_fully_connected_dsp_s8`; 8 and 4 bits, DSP extension):
   `a + 256 * b` is multiplied as it is, and so is its low byte; the difference holds b's sum. A convolution
   of 8 bits computes two pixels of four channels at a time, with single loads, which take less time on a
-  Cortex-M4 than one of several words.
+  Cortex-M4 than one of several words, and scales them without storing their sums.
 - **Two columns in one word** (`te_depthwise_conv2d_pair_s8`): one multiplication by a weight serves
-  both.
+  both. `te_depthwise_conv2d_dual_s8`, for larger sums, multiplies by two weights at once; it makes six outputs of a row
+  and scales them in one piece of assembly, and takes over rows of so many, or of one less.
 - **Bytes without sign** (`te_conv2d_patch_s8`; 8 bits, no DSP extension): each input is loaded once for two
-  channels, on a Cortex-M3 for four.
+  channels, on a Cortex-M3 for four or six.
 - **16 products in one instruction** (`te_conv2d_mve_s8`, `te_fully_connected_mve_s8`; Helium, weights of any bits):
   `vmladava` sums up the products of 16 columns; eight sums, of two cells with four output channels, stay in registers, so that
   14 instructions make 128 products. The input's zero point is in the bias. Packed weights are expanded once for up to 16 cells.
   `te_depthwise_conv2d_mve_s8` takes four channels of up to six columns at a time. Four outputs are scaled at once.
 - Kernels gather each input once, so most outputs are written over their inputs, and a network
   needs little more than one buffer (`arena.svg` in a converted folder shows the plan).
+
+- **Nine bytes** scale the sums of an output channel: bias, mantissa and shift; where one multiplier serves all channels, four.
 
 For how many products packed sums hold is worked out by the exporter from the actual weights, for any
 input; where they would not, the kernel takes them out in time, or another kernel is chosen.

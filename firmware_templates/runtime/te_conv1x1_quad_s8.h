@@ -6,13 +6,13 @@
 
 #include "te_scale.h"
 
-/* Four products in one dual multiplication (te_quad.h). Cells are computed up to 16 at a time, in order,
+/* Four products in one dual multiplication (te_quad.h). Cells are computed `block` at a time, in order,
  * and their outputs written then.
  *
- * Weights: for every pair of output channels, columns / 8 words. `order` gives the output channels of
- * the pairs, low one first; where their number is odd, one is there twice.
+ * Weights: for every two pairs of output channels, columns / 4 words. `order` gives the output channels
+ * of the pairs, low one first; where their number is no multiple of four, some are there twice.
  *
- * Scratch: columns * 32 bytes, and 64 a segment. */
+ * Scratch: of each cell of a block columns * 2 bytes, and 4 a segment. */
 typedef struct {
     te_shape input;
     te_shape output;
@@ -20,9 +20,10 @@ typedef struct {
     int32_t stride_width;
     te_activation activation;
     const uint32_t *packed;
-    const te_scale *scale; /* in the order of `order`; bias holds the input's offset, and that of the
-                            * low field */
+    te_scales scale; /* in the order of `order`; bias holds the input's offset, and that of the low field */
     const uint16_t *order;
+    int32_t ordered; /* channels in it */
+    int32_t block;   /* a multiple of 15, at most TE_QUAD_BLOCK */
     int32_t columns; /* input channels, rounded up to 8 */
     int32_t segment; /* columns, a multiple of 8, that the low field holds for sure */
 } te_conv1x1_quad;

@@ -245,7 +245,7 @@ static void add_chunk(te_state *state, const int8_t *input, int32_t row, int32_t
 /* One block of an output row. */
 typedef struct {
     const te_activation *activation;
-    const te_scale *scale;
+    const te_scales *scale;
     const uint32_t *sums;
     const int32_t *totals;
     int32_t lanes;
@@ -258,11 +258,10 @@ typedef struct {
 static TE_NOINLINE void finish_channel(const te_block *block, const te_scale *scale,
                                        const int32_t *sums, int8_t *out)
 {
-    const te_scale own = *scale;
     const int32_t *end = sums + block->lanes;
     const int32_t step = block->step;
     while (sums < end) {
-        *out = te_scaled_sum(&own, block->activation, TE_SCALE_CLAMP, *sums++);
+        *out = te_scaled_sum(scale, block->activation, TE_SCALE_CLAMP, *sums++);
         out += step;
     }
 }
@@ -270,7 +269,8 @@ static TE_NOINLINE void finish_channel(const te_block *block, const te_scale *sc
 static TE_NOINLINE void finish_totals(const te_block *block)
 {
     for (int32_t channel = 0; channel < block->channels; channel++) {
-        finish_channel(block, &block->scale[channel], block->totals + channel * TE_LUT_LANES,
+        const te_scale own = te_scale_of(block->scale, block->activation->output_offset, channel);
+        finish_channel(block, &own, block->totals + channel * TE_LUT_LANES,
                        block->out + channel);
     }
 }
@@ -395,17 +395,17 @@ static TE_NOINLINE void finish_sums(const te_block *block)
     te_lanes lanes = {sum + (block->lanes + 1) / 2, sum + block->lanes / 2, block->step,
                       2 * block->step};
     for (int32_t channel = 0; channel < block->channels; channel++) {
-        const te_scale *scale = &block->scale[channel];
+        const te_scale own = te_scale_of(block->scale, block->activation->output_offset, channel);
         int8_t *out = block->out + channel;
-        if (kind == TE_SCALE_CLAMP || scale->right == 0) {
+        if (kind == TE_SCALE_CLAMP || own.right == 0) {
             int32_t sums[TE_LUT_LANES];
             for (int32_t word = 0; word < TE_LUT_WORDS; word++) {
                 sums[2 * word] = te_lut_low(sum[word]);
                 sums[2 * word + 1] = te_lut_high(sum[word]);
             }
-            finish_channel(block, scale, sums, out);
+            finish_channel(block, &own, sums, out);
         } else {
-            finish_saturated(scale, sum, out, &lanes);
+            finish_saturated(&own, sum, out, &lanes);
         }
         sum += TE_LUT_WORDS;
         lanes.low_end += TE_LUT_WORDS;
@@ -419,12 +419,13 @@ static TE_NOINLINE void finish_sums(const te_block *block)
 TE_INLINE void finish_lanes(const te_block *block, te_scale_kind kind)
 {
     const te_activation *activation = block->activation;
-    const te_scale *scale = block->scale;
     const uint32_t *sums = block->sums;
     const int32_t step = block->step;
+    const int32_t zero_point =
+        kind == TE_SCALE_RELU ? TE_SCALE_RELU_ZERO : activation->output_offset;
     const int32_t pairs = block->lanes / 2;
     for (int32_t channel = 0; channel < block->channels; channel++) {
-        const te_scale own = *scale++;
+        const te_scale own = te_scale_of(block->scale, zero_point, channel);
         const uint32_t *sum = sums + channel * TE_LUT_WORDS;
         const uint32_t *end = sum + pairs;
         int8_t *out = block->out + channel;
@@ -484,7 +485,7 @@ static void finish_row(const te_state *state, int32_t y, int8_t *output)
         y == layer->output.height - 1 ? layer->output_last_width : layer->output.width;
     const int32_t row = y % state->live_rows * state->row_words;
     te_block block = {
-        &layer->activation, layer->scale, state->sums + row, 0, 0, channels,
+        &layer->activation, &layer->scale, state->sums + row, 0, 0, channels,
         layer->blocks * channels, output + y * layer->output.width * channels,
     };
     const int32_t whole = divided(width, layer->blocks);

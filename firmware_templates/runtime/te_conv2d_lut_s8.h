@@ -27,7 +27,7 @@ typedef struct {
     te_activation activation;
     const uint8_t *packed;
     te_unpack unpack;      /* NULL where `packed` holds indices */
-    const te_scale *scale;
+    te_scales scale;
     int32_t resident;      /* whether scratch holds the indices of all chunks at once */
     int32_t input_last_width;
     int32_t output_last_width;

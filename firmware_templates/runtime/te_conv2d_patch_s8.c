@@ -128,13 +128,26 @@ static inline void dot_two_pairs(const uint8_t *patch, const uint8_t *weights, i
     "ldrb %[other], [%[later]], #1\n"                                                              \
     "mla %[b], %[value], %[one], %[b]\n"                                                           \
     "mla %[d], %[value], %[other], %[d]\n"
-    __asm__ volatile("1:\n" TE_COLUMN TE_COLUMN TE_COLUMN TE_COLUMN "cmp %[patch], %[end]\n"
-                     "bcc 1b\n"
-                     : [patch] "+r"(patch), [weights] "+r"(weights), [later] "+r"(later),
-                       [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [value] "=&r"(value),
-                       [one] "=&r"(one), [other] "=&r"(other)
-                     : [end] "r"(end)
-                     : "cc", "memory");
+#define TE_FOUR TE_COLUMN TE_COLUMN TE_COLUMN TE_COLUMN
+#define TE_COLUMNS(code)                                                                           \
+    __asm__ volatile("1:\n" code                                                                   \
+                     : [patch] "+r"(patch), [weights] "+r"(weights), [later] "+r"(later),          \
+                       [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [value] "=&r"(value),   \
+                       [one] "=&r"(one), [other] "=&r"(other)                                      \
+                     : [end] "r"(end)                                                              \
+                     : "cc", "memory")
+    if (columns & 4) {
+        TE_COLUMNS(TE_FOUR);
+    }
+    if (columns & 8) {
+        TE_COLUMNS(TE_FOUR TE_FOUR);
+    }
+    if (patch < end) {
+        TE_COLUMNS(TE_FOUR TE_FOUR TE_FOUR TE_FOUR "cmp %[patch], %[end]\n"
+                                                   "bcc.w 1b\n");
+    }
+#undef TE_COLUMNS
+#undef TE_FOUR
 #undef TE_COLUMN
 #else
     for (; patch < end; patch++) {
@@ -154,40 +167,91 @@ static inline void dot_two_pairs(const uint8_t *patch, const uint8_t *weights, i
 }
 #endif
 
-static TE_NOINLINE int8_t scaled(const te_scale *scale, const te_activation *activation,
-                                 int32_t sum)
+#if defined(TE_THUMB2)
+
+/* The same with six: r4-r9 sum a, b, c, d, e and f, of which c and e lie `r2` and twice as much behind a.
+ * More registers are in use than every compiler gives to inline assembly. */
+#define TE_COLUMN                                                                                  \
+    "ldrb r3, [r0], #1\n"                                                                          \
+    "ldrb r10, [r1, r2]\n"                                                                         \
+    "ldrb r11, [r1, r2, lsl #1]\n"                                                                 \
+    "ldrb lr, [r1], #1\n"                                                                          \
+    "mla r6, r3, r10, r6\n"                                                                        \
+    "mla r8, r3, r11, r8\n"                                                                        \
+    "mla r4, r3, lr, r4\n"                                                                         \
+    "ldrb r10, [r1, r2]\n"                                                                         \
+    "ldrb r11, [r1, r2, lsl #1]\n"                                                                 \
+    "ldrb lr, [r1], #1\n"                                                                          \
+    "mla r7, r3, r10, r7\n"                                                                        \
+    "mla r9, r3, r11, r9\n"                                                                        \
+    "mla r5, r3, lr, r5\n"
+__attribute__((naked, noinline)) static void
+dot_three_pairs(const uint8_t *patch __attribute__((unused)),
+                const uint8_t *weights __attribute__((unused)),
+                int32_t columns __attribute__((unused)), uint32_t *sums __attribute__((unused)))
 {
-    return te_scaled_sum(scale, activation, TE_SCALE_CLAMP, sum);
+    __asm__("push {r3-r11, lr}\n"
+            "ldm r3, {r4-r9}\n"
+            "add r12, r0, r2\n"
+            "tst r2, #4\n"
+            "lsl r2, r2, #1\n"
+            "bne.w 2f\n"
+            "1:\n"
+            ".rept 4\n" TE_COLUMN ".endr\n"
+            "2:\n"
+            ".rept 4\n" TE_COLUMN ".endr\n"
+            "cmp r0, r12\n"
+            "bne.w 1b\n"
+            "pop {r3}\n"
+            "stm r3, {r4-r9}\n"
+            "pop {r4-r11, pc}\n");
+}
+#undef TE_COLUMN
+
+#endif
+
+static TE_NOINLINE int8_t scaled(const te_conv2d_patch *layer, int32_t channel, uint32_t sum)
+{
+    const te_scale scale = te_scale_of(&layer->scale, layer->activation.output_offset, channel);
+    return te_scaled_sum(&scale, &layer->activation, TE_SCALE_CLAMP, (int32_t)sum);
 }
 
 static TE_NOINLINE void compute_cell(const te_conv2d_patch *layer, const uint8_t *patch,
                                      int32_t total, int8_t *output)
 {
-    const te_activation *activation = &layer->activation;
-    const te_scale *scale = layer->scale;
     const uint8_t *weights = layer->packed;
     const uint32_t offset = (uint32_t)(-128 * total);
-    int32_t rest = layer->output.channels;
+    const int32_t channels = layer->output.channels;
+    int32_t channel = 0;
+#if defined(TE_THUMB2)
+    /* Six at a time, but so that no two are left. */
+    while (channels - channel >= 6 && channels - channel != 8) {
+        uint32_t sums[6] = {offset, offset, offset, offset, offset, offset};
+        dot_three_pairs(patch, weights, layer->columns, sums);
+        for (int32_t i = 0; i < 6; i++) {
+            *output++ = scaled(layer, channel++, sums[i]);
+        }
+        weights += 6 * layer->columns;
+    }
+#endif
 #if !defined(TE_THUMB1)
-    for (; rest >= 4; rest -= 4) {
+    while (channels - channel >= 4) {
         uint32_t sums[4] = {offset, offset, offset, offset};
         dot_two_pairs(patch, weights, layer->columns, sums);
         for (int32_t i = 0; i < 4; i++) {
-            *output++ = scaled(scale++, activation, (int32_t)sums[i]);
+            *output++ = scaled(layer, channel++, sums[i]);
         }
         weights += 4 * layer->columns;
     }
 #endif
-    for (; rest > 0; rest -= 2) {
+    for (; channel < channels; channel += 2) {
         uint32_t a = offset;
         uint32_t b = offset;
         dot_pair(patch, weights, layer->columns, &a, &b);
-        output[0] = scaled(&scale[0], activation, (int32_t)a);
-        if (rest > 1) {
-            output[1] = scaled(&scale[1], activation, (int32_t)b);
+        *output++ = scaled(layer, channel, a);
+        if (channels - channel > 1) {
+            *output++ = scaled(layer, channel + 1, b);
         }
-        output += 2;
-        scale += 2;
         weights += 2 * layer->columns;
     }
 }

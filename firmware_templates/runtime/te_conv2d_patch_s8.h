@@ -17,7 +17,7 @@ typedef struct {
     te_window window;
     te_activation activation;
     const uint8_t *packed;
-    const te_scale *scale; /* bias holds the input's offset */
+    te_scales scale; /* bias holds the input's offset */
     int32_t columns;       /* of a window, rounded up to 4 */
 } te_conv2d_patch;
 

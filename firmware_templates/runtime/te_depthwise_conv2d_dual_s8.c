@@ -18,6 +18,7 @@ typedef struct {
     te_ring ring;
     uint32_t *weights; /* [channel][2 * height - 1][row] */
     int32_t three;     /* whether rows are (a, b) and (b, c) */
+    int32_t six;       /* of these, whether six windows are made at once */
     int32_t two;       /* whether windows are two words, and lie a word apart */
     int32_t words;
     int32_t row;
@@ -76,21 +77,24 @@ static TE_NOINLINE uint32_t *put_rows_of_three(const te_state *state, uint32_t *
     return at;
 }
 
-/* Weights times their step, with all rows but the last once more behind them. */
-static TE_NOINLINE void unpack(const te_state *state, int8_t *codes)
+/* Weights times their step, with all rows but the last once more behind them. The codes are unpacked so
+ * far behind that no weight is written over one that is still needed. */
+static TE_NOINLINE void unpack(const te_state *state)
 {
     const te_depthwise_ring *layer = state->ring.layer;
+    const int32_t channels = layer->output.channels;
     const int32_t count = layer->window.height * layer->window.width;
     const int32_t again = (layer->window.height - 1) * state->row;
-    const te_scale *scale = layer->scale;
     te_stream stream = {layer->packed, 0, 0};
     uint32_t *at = state->weights;
-    for (int32_t channel = 0; channel < layer->output.channels; channel++) {
-        const int32_t step = scale++->step;
-        const int8_t *code = layer->unpack(&stream, (uint32_t)count, codes);
+    int8_t *end = (int8_t *)(at + channels * (2 * layer->window.height - 1) * state->row) + count;
+    const int8_t *code = layer->unpack(&stream, (uint32_t)(channels * count), end - channels * count);
+    for (int32_t channel = 0; channel < channels; channel++) {
+        const int32_t step = te_scale_step(&layer->scale, channel);
         const uint32_t *first = at;
         at = state->three ? put_rows_of_three(state, at, code, step)
                           : put_rows(state, at, code, step);
+        code += count;
         for (int32_t i = 0; i < again; i++) {
             *at++ = *first++;
         }
@@ -101,9 +105,8 @@ static TE_NOINLINE void unpack(const te_state *state, int8_t *codes)
 static TE_NOINLINE void finish(const te_activation *activation, const te_scale *scale,
                                const int32_t *sums, int32_t count, int8_t *output, int32_t next)
 {
-    const te_scale fixed = *scale;
     for (; count > 0; count--) {
-        *output = te_scaled(&fixed, activation, TE_SCALE_CLAMP, *sums++);
+        *output = te_scaled(scale, activation, TE_SCALE_CLAMP, *sums++);
         output += next;
     }
 }
@@ -136,13 +139,13 @@ TE_INLINE void make_three(const te_state *state, int32_t x, int32_t six, int8_t 
     const int32_t missing = left < count ? count - left : 0;
     const int32_t relu = left > 2 && te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
     const int32_t next = layer->output.channels, row = layer->words;
+    const int32_t zero_point = layer->activation.output_offset;
     const int32_t height = layer->window.height;
     const int32_t skip = (height - 1) * 2;
     const uint32_t *words = state->ring.words + x / 2;
     const uint32_t *weights = state->weights + state->rotation * 2;
-    const te_scale *scale = layer->scale;
-    for (const te_scale *end = scale + next; scale != end; scale++) {
-        const int32_t bias = scale->bias;
+    for (int32_t channel = 0; channel < next; channel++) {
+        const int32_t bias = layer->scale.bias[channel];
         int32_t a = bias, b = bias, c = bias, d = bias, e = bias, f = bias;
         for (const uint32_t *last = weights + height * 2; weights != last; weights += 2) {
             const uint32_t ab = weights[0], bc = weights[1];
@@ -158,8 +161,8 @@ TE_INLINE void make_three(const te_state *state, int32_t x, int32_t six, int8_t 
             }
             words += row;
         }
+        const te_scale fixed = te_scale_unstepped(&layer->scale, zero_point, channel);
         if (relu) {
-            const te_scale fixed = *scale;
             int8_t *out = put(&fixed, TE_SCALE_RELU, a, output, next);
             out = put(&fixed, TE_SCALE_RELU, b, out, next);
             out = put(&fixed, TE_SCALE_RELU, c, out, next);
@@ -172,7 +175,7 @@ TE_INLINE void make_three(const te_state *state, int32_t x, int32_t six, int8_t 
             }
         } else {
             const int32_t sums[6] = {a, b, c, d, e, f};
-            finish(&layer->activation, scale, sums, count - missing, output, next);
+            finish(&layer->activation, &fixed, sums, count - missing, output, next);
         }
         output++;
         weights += skip;
@@ -184,10 +187,143 @@ static TE_NOINLINE void make_four(const te_state *state, int32_t x, int8_t *outp
     make_three(state, x, 0, output);
 }
 
+#if defined(TE_DSP)
+
+/* Of a row of three weights: r2 and r3 hold (a, b) and (b, c), r4-r7 four words, r8-r12 and lr the sums,
+ * whose first row starts from the bias in r8. Loads behind one another take a cycle each. */
+#define TE_ROW(at, word, b, c, d, e, f)                                                            \
+    "ldr r2, [r0, #" at "]\n"                                                                      \
+    "ldr r3, [r0, #" at " + 4]\n"                                                                  \
+    "ldr r4, [r1, #" word "]\n"                                                                    \
+    "ldr r5, [r1, #" word " + 4]\n"                                                                \
+    "ldr r6, [r1, #" word " + 8]\n"                                                                \
+    "ldr r7, [r1, #" word " + 12]\n"                                                               \
+    "smlatb r9, r4, r2, " b "\n"                                                                   \
+    "smlad r10, r5, r2, " c "\n"                                                                   \
+    "smlatb r11, r5, r2, " d "\n"                                                                  \
+    "smlad r12, r6, r2, " e "\n"                                                                   \
+    "smlatb lr, r6, r2, " f "\n"                                                                   \
+    "smlad r8, r4, r2, r8\n"                                                                       \
+    "smlad r9, r5, r3, r9\n"                                                                       \
+    "smlatb r10, r3, r6, r10\n"                                                                    \
+    "smlad r11, r6, r3, r11\n"                                                                     \
+    "smlatb r12, r3, r7, r12\n"                                                                    \
+    "smlad lr, r7, r3, lr\n"                                                                       \
+    "smlatb r8, r3, r5, r8\n"
+#define TE_FIRST_ROW TE_ROW("0", "0", "r8", "r8", "r8", "r8", "r8")
+#define TE_NEXT_ROW(at, word) TE_ROW(at, word, "r9", "r10", "r11", "r12", "lr")
+#define TE_STRIDE                                                                                  \
+    "ldr r4, [sp]\n"                                                                               \
+    "add r1, r1, r4\n"
+#define TE_ROUND(sum)                                                                              \
+    "smmlar " sum ", " sum ", r5, r4\n"                                                            \
+    "asr " sum ", " sum ", r6\n"                                                                   \
+    "ssat " sum ", #8, " sum "\n"
+
+/* Six windows of three rows of three columns in all channels, or five of them; nothing lies below the
+ * zero point -128. On the stack: the bytes of a row, the biases, what is kept, and the arguments from
+ * `end`, the end of the biases, on; of those, how far a mantissa lies from the next bias, and a shift
+ * from its output. */
+#define TE_SIX(rows)                                                                               \
+    __asm__("push {r2-r11, lr}\n"                                                                  \
+            "ldr r2, [sp, #48]\n"                                                                  \
+            "ldr r4, [sp, #52]\n"                                                                  \
+            "ldr r5, [sp, #56]\n"                                                                  \
+            "sub r2, r2, r3\n"                                                                     \
+            "sub r2, r2, #4\n"                                                                     \
+            "sub r4, r4, r5\n"                                                                     \
+            "str r2, [sp, #48]\n"                                                                  \
+            "str r4, [sp, #52]\n"                                                                  \
+            "mov r2, r3\n"                                                                         \
+            "1: ldr r8, [r2]\n"                                                                    \
+            "add r2, r2, #4\n"                                                                     \
+            "str r2, [sp, #4]\n" rows "add r0, r0, #40\n"                                         \
+            "ldr r2, [sp, #4]\n"                                                                   \
+            "ldr r3, [sp, #48]\n"                                                                  \
+            "ldr r6, [sp, #52]\n"                                                                  \
+            "ldr r7, [sp, #56]\n"                                                                  \
+            "ldr r5, [r2, r3]\n"                                                                   \
+            "ldrb r6, [r7, r6]\n"                                                                  \
+            "ldr r3, [sp, #60]\n"                                                                  \
+            "mvn r4, #254\n" /* of the zero point: 2 * -128 + 1 */                                 \
+            "lsl r4, r4, r6\n"                                                                     \
+            "asr r4, r4, #1\n" TE_ROUND("r8") TE_ROUND("r9") TE_ROUND("r10") TE_ROUND("r11")       \
+                TE_ROUND("r12")                                                                    \
+            "strb r8, [r7]\n"                                                                      \
+            "strb r9, [r7, r3]\n"                                                                  \
+            "ldr r8, [sp, #64]\n"                                                                  \
+            "add r9, r7, r3, lsl #1\n"                                                             \
+            "add r7, r7, #1\n"                                                                     \
+            "str r7, [sp, #56]\n"                                                                  \
+            "strb r10, [r9]\n"                                                                     \
+            "strb r11, [r9, r3]\n"                                                                 \
+            "add r9, r9, r3, lsl #1\n"                                                             \
+            "cmp r8, #0\n"                                                                         \
+            "strb r12, [r9]\n"                                                                     \
+            "bne 2f\n" TE_ROUND("lr")                                                              \
+            "strb lr, [r9, r3]\n"                                                                  \
+            "2: ldr r3, [sp, #44]\n"                                                               \
+            "cmp r2, r3\n"                                                                         \
+            "bne.w 1b\n"                                                                           \
+            "add sp, sp, #8\n"                                                                     \
+            "pop {r4-r11, pc}\n")
+#define TE_SIX_ARGUMENTS                                                                           \
+    const uint32_t *weights __attribute__((unused)), const uint32_t *words __attribute__((unused)), \
+        int32_t row __attribute__((unused)), const int32_t *bias __attribute__((unused)),          \
+        const int32_t *end __attribute__((unused)),                                                \
+        const int32_t *mantissa __attribute__((unused)),                                           \
+        const uint8_t *right __attribute__((unused)), int8_t *output __attribute__((unused)),      \
+        int32_t next __attribute__((unused)), int32_t missing __attribute__((unused))
+
+__attribute__((naked, noinline)) static void make_six_relu(TE_SIX_ARGUMENTS)
+{
+    TE_SIX(TE_FIRST_ROW TE_STRIDE TE_NEXT_ROW("8", "0") TE_STRIDE TE_NEXT_ROW("16", "0") TE_STRIDE);
+}
+
+/* The same where a row is these six windows. */
+__attribute__((naked, noinline)) static void make_all_relu(TE_SIX_ARGUMENTS)
+{
+    TE_SIX(TE_FIRST_ROW TE_NEXT_ROW("8", "16") TE_NEXT_ROW("16", "32") "add r1, r1, #48\n");
+}
+
+static void make_six(const te_state *state, int32_t x, int8_t *output)
+{
+    const te_depthwise_ring *layer = state->ring.layer;
+    const te_scales *scale = &layer->scale;
+    const int32_t channels = layer->output.channels;
+    const uint32_t *weights = state->weights + state->rotation * 2;
+    const uint32_t *words = state->ring.words + x / 2;
+    const int32_t missing = layer->output.width - x < 6;
+    if (layer->words == 4) {
+        make_all_relu(weights, words, 16, scale->bias, scale->bias + channels, scale->mantissa,
+                      scale->right, output, channels, missing);
+    } else {
+        make_six_relu(weights, words, 4 * layer->words, scale->bias, scale->bias + channels,
+                      scale->mantissa, scale->right, output, channels, missing);
+    }
+}
+
+/* Whether there are blocks of six windows. */
+static int32_t makes_six(const te_depthwise_ring *layer)
+{
+    return layer->window.height == 3 && layer->scale.apart &&
+           te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
+}
+
+#else
+
 static TE_NOINLINE void make_six(const te_state *state, int32_t x, int8_t *output)
 {
     make_three(state, x, 1, output);
 }
+
+static int32_t makes_six(const te_depthwise_ring *layer)
+{
+    (void)layer;
+    return 1;
+}
+
+#endif
 
 /* The sums of four windows: the first and third one begin at a word, and so do the others if the
  * stride is even. */
@@ -212,16 +348,15 @@ TE_INLINE void add_words(te_sums *sums, const uint32_t *words, const te_places *
 TE_INLINE void put_sums(const te_scale *scale, te_scale_kind kind, const te_sums *sums, int32_t count,
                         int8_t *output, int32_t next)
 {
-    const te_scale fixed = *scale;
-    int8_t *out = put(&fixed, kind, sums->a, output, next);
+    int8_t *out = put(scale, kind, sums->a, output, next);
     if (count > 1) {
-        out = put(&fixed, kind, sums->b, out, next);
+        out = put(scale, kind, sums->b, out, next);
     }
     if (count > 2) {
-        out = put(&fixed, kind, sums->c, out, next);
+        out = put(scale, kind, sums->c, out, next);
     }
     if (count > 3) {
-        put(&fixed, kind, sums->d, out, next);
+        put(scale, kind, sums->d, out, next);
     }
 }
 
@@ -234,13 +369,14 @@ TE_INLINE void make_block(const te_state *state, int32_t x, int32_t count, const
     const te_window *window = &layer->window;
     const te_scale_kind kind = te_scale_kind_of(&layer->activation);
     const int32_t next = layer->output.channels, row = layer->words;
+    const int32_t zero_point = layer->activation.output_offset;
     const int32_t length = state->words, odd = two ? 0 : state->row - length;
     const int32_t skip = (window->height - 1) * state->row;
     const uint32_t *words = state->ring.words + x * window->stride_width / 2;
     const uint32_t *weights = state->weights + state->rotation * state->row;
-    const te_scale *scale = layer->scale;
-    for (const te_scale *end = scale + next; scale != end; scale++) {
-        te_sums sums = {scale->bias, scale->bias, scale->bias, scale->bias};
+    for (int32_t channel = 0; channel < next; channel++) {
+        const int32_t bias = layer->scale.bias[channel];
+        te_sums sums = {bias, bias, bias, bias};
         for (int32_t y = window->height; y > 0; y--) {
             if (two) {
                 add_words(&sums, words, places, weights[0], weights[0]);
@@ -255,13 +391,14 @@ TE_INLINE void make_block(const te_state *state, int32_t x, int32_t count, const
             }
             words += row;
         }
+        const te_scale fixed = te_scale_unstepped(&layer->scale, zero_point, channel);
         if (kind == TE_SCALE_RELU) {
-            put_sums(scale, TE_SCALE_RELU, &sums, count, output, next);
+            put_sums(&fixed, TE_SCALE_RELU, &sums, count, output, next);
         } else if (two && kind == TE_SCALE_PLAIN) {
-            put_sums(scale, TE_SCALE_PLAIN, &sums, count, output, next);
+            put_sums(&fixed, TE_SCALE_PLAIN, &sums, count, output, next);
         } else {
             const int32_t all[4] = {sums.a, sums.b, sums.c, sums.d};
-            finish(&layer->activation, scale, all, count, output, next);
+            finish(&layer->activation, &fixed, all, count, output, next);
         }
         output++;
         weights += skip;
@@ -293,8 +430,9 @@ static void make_row(const te_state *state, int8_t *output)
     for (int32_t x = 0; x < width;) {
         const int32_t left = width - x;
         if (state->three) {
-            /* An even number of at least four windows is so many blocks of four and six. */
-            if ((left + 1) / 2 % 3 == 0) {
+            /* An even number of at least four windows is so many blocks of four and six. Of four
+             * alone, the last two may not be there. */
+            if (state->six && (left + 1) / 2 % 3 == 0) {
                 make_six(state, x, output + x * channels);
                 x += 6;
             } else {
@@ -322,11 +460,11 @@ void te_depthwise_conv2d_dual_s8(const te_depthwise_ring *layer, const int8_t *i
     te_state state;
     state.words = (window->width + 1 + odd) / 2;
     state.three = window->stride_width == 1 && window->width == 3;
+    state.six = makes_six(layer);
     state.two = window->stride_width == 2 && state.words == 2 && layer->output.width > 2;
     state.row = state.three || !odd ? state.words : 2 * state.words;
     state.weights = te_ring_lay_out(&state.ring, layer, scratch);
-    unpack(&state, (int8_t *)(state.weights +
-                              layer->output.channels * (2 * window->height - 1) * state.row));
+    unpack(&state);
     for (int32_t y = 0; y < layer->output.height; y++) {
         te_ring_load(&state.ring, input, y, 2, 1);
         state.rotation = te_ring_rotation(&state.ring, y);

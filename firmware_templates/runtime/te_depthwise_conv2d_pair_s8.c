@@ -27,7 +27,7 @@ static TE_NOINLINE void unpack(const te_state *state)
     const int8_t *code =
         layer->unpack(&stream, (uint32_t)(channels * count), at + channels * again + count);
     for (int32_t channel = 0; channel < channels; channel++) {
-        const int32_t step = layer->stepped ? layer->scale[channel].step : 1;
+        const int32_t step = layer->stepped ? te_scale_step(&layer->scale, channel) : 1;
         const int8_t *end = code + again;
         while (code != end) {
             const int8_t weight = (int8_t)(*code++ * step);
@@ -43,7 +43,6 @@ static TE_NOINLINE void unpack(const te_state *state)
 
 /* A block: some windows of some channels. */
 typedef struct {
-    const te_scale *scales;
     const uint32_t *sums;
     int32_t channel;
     int32_t channels;
@@ -72,9 +71,9 @@ TE_INLINE void finish_relu(const te_depthwise_ring *layer, const te_block *block
     const int32_t distance = layer->half * next;
     const int32_t odd = block->odd;
     const uint32_t *sums = block->sums;
-    const te_scale *at = block->scales;
-    for (const te_scale *end = at + block->channels; at != end;) {
-        const te_scale scale = *at++;
+    const int32_t end = block->channel + block->channels;
+    for (int32_t channel = block->channel; channel < end; channel++) {
+        const te_scale scale = te_scale_unstepped(&layer->scale, TE_SCALE_RELU_ZERO, channel);
         int8_t *out = output++;
         if (windows > 1) {
             out = relu_pair(&scale, *sums++, out, distance, next);
@@ -117,7 +116,7 @@ static TE_NOINLINE void finish_any(const te_depthwise_ring *layer, const te_bloc
     const int32_t distance = layer->half * next;
     const uint32_t *sums = block->sums;
     for (int32_t i = 0; i < block->channels; i++) {
-        const te_scale scale = block->scales[i];
+        const te_scale scale = te_scale_of(&layer->scale, range.output_offset, block->channel + i);
         const int32_t step = layer->stepped ? 1 : scale.step;
         int8_t *out = output++;
         for (int32_t left = block->windows; left > 0; left--) {
@@ -157,7 +156,7 @@ static TE_NOINLINE void make_block(const te_state *state, int32_t first, int32_t
     const int32_t relu =
         layer->stepped && te_scale_kind_of(&layer->activation) == TE_SCALE_RELU;
     const uint32_t *words = state->ring.words + first * shape->stride;
-    te_block block = {layer->scale, state->sums, 0, GROUP, windows,
+    te_block block = {state->sums, 0, GROUP, windows,
                       first + windows + layer->half > layer->output.width};
     for (; block.channel < layer->output.channels; block.channel += GROUP) {
         if (block.channels > layer->output.channels - block.channel) {
@@ -179,7 +178,6 @@ static TE_NOINLINE void make_block(const te_state *state, int32_t first, int32_t
         } else {
             finish_few(layer, &block, output);
         }
-        block.scales += GROUP;
         words += GROUP * shape->height * shape->row;
         weights += GROUP * shape->weights;
         output += GROUP;

@@ -18,7 +18,7 @@ typedef struct {
     te_activation activation;
     const uint8_t *packed;
     te_unpack unpack;
-    const te_scale *scale; /* bias is what a shifted sum over inputs + 128 starts from */
+    te_scales scale; /* bias is what a shifted sum over inputs + 128 starts from */
     int32_t words;         /* of a channel in a row of the ring */
     int32_t half;          /* pair: output columns from a word's lower half to its upper one */
     int32_t stepped;       /* pair: whether sums count in a channel's shifted step already */

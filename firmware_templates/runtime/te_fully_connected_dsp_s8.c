@@ -7,6 +7,7 @@
 void te_fully_connected_dsp_s8(const te_fully_connected_dsp *layer, const int8_t *input,
                                int8_t *output, int8_t *scratch)
 {
+    const int32_t zero_point = layer->activation.output_offset;
     const te_scale_kind kind = te_scale_kind_of(&layer->activation);
     const uint8_t *weights = layer->packed;
     uint32_t *columns = (uint32_t *)(void *)scratch; /* the exporter aligns scratch to words */
@@ -22,8 +23,8 @@ void te_fully_connected_dsp_s8(const te_fully_connected_dsp *layer, const int8_t
             sums[1] += part[1];
         }
         for (int32_t i = 0; i < 2 && channel + i < layer->outputs; i++) {
-            *output++ =
-                te_scaled_sum(&layer->scale[channel + i], &layer->activation, kind, sums[i]);
+            const te_scale scale = te_scale_of(&layer->scale, zero_point, channel + i);
+            *output++ = te_scaled_sum(&scale, &layer->activation, kind, sums[i]);
         }
     }
 }

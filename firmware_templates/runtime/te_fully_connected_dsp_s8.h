@@ -14,7 +14,7 @@ typedef struct {
     int32_t outputs;
     te_activation activation;
     const uint8_t *packed;
-    const te_scale *scale; /* bias holds the input's offset */
+    te_scales scale; /* bias holds the input's offset */
     te_dsp_dot dot;     /* for one pixel */
     int32_t steps;
     int32_t safe_steps; /* whose sums `dot` holds for sure */

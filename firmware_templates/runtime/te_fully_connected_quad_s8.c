@@ -111,6 +111,7 @@ static int32_t sum_of(const uint32_t *columns, int32_t words)
 void te_fully_connected_quad_s8(const te_fully_connected_quad *layer, const int8_t *input,
                                 int8_t *output, int8_t *scratch)
 {
+    const int32_t zero_point = layer->activation.output_offset;
     const te_scale_kind kind = te_scale_kind_of(&layer->activation);
     const uint8_t *weights = layer->packed;
     uint32_t *columns = (uint32_t *)(void *)scratch; /* the exporter aligns scratch to words */
@@ -129,8 +130,8 @@ void te_fully_connected_quad_s8(const te_fully_connected_quad *layer, const int8
             }
         }
         for (int32_t i = 0; i < CHANNELS && channel + i < layer->outputs; i++) {
-            *output++ =
-                te_scaled_sum(&layer->scale[channel + i], &layer->activation, kind, sums[i]);
+            const te_scale scale = te_scale_of(&layer->scale, zero_point, channel + i);
+            *output++ = te_scaled_sum(&scale, &layer->activation, kind, sums[i]);
         }
     }
 }

@@ -20,7 +20,7 @@ typedef struct {
     int32_t outputs;
     te_activation activation;
     const uint8_t *packed;
-    const te_scale *scale; /* bias holds the input's offset */
+    te_scales scale; /* bias holds the input's offset */
     int32_t steps;
 } te_fully_connected_quad;
 

@@ -151,7 +151,8 @@ typedef struct {
 /* The 81 sums of four addends, each taken -1, 0 and 1 times. */
 #if defined(TE_THUMB1) || defined(TE_THUMB2)
 #if defined(TE_MVE)
-#define TE_LUT_PUT "vstrw.32 q0, [r0], #16\n"
+#define TE_LUT_PUT(at) "vstrw.32 q0, [r0, #16 * " at "]\n"
+#define TE_LUT_ADVANCE "add r0, r0, #144\n"
 #define TE_LUT_STEP_1 "vadd.i32 q0, q0, q1\n"
 #define TE_LUT_STEP_2 "vadd.i32 q0, q0, q2\n"
 #define TE_LUT_STEP(at) "vldrw.32 q3, [r1, #" at "]\nvadd.i32 q0, q0, q3\n"
@@ -164,21 +165,35 @@ typedef struct {
 #define TE_LUT_IS_END "cmp r0, lr\n"
 #define TE_LUT_LEAVE "pop {r4, pc}\n"
 #else
-#define TE_LUT_PUT "stmia r0!, {r4-r7}\n"
+#if defined(TE_THUMB2) /* four single stores take less time than one of four words */
+#define TE_LUT_PUT(at)                                                                             \
+    "str r4, [r0, #16 * " at "]\n"                                                                 \
+    "str r5, [r0, #16 * " at " + 4]\n"                                                             \
+    "str r6, [r0, #16 * " at " + 8]\n"                                                             \
+    "str r7, [r0, #16 * " at " + 12]\n"
+#define TE_LUT_ADVANCE "add r0, r0, #144\n"
+#else
+#define TE_LUT_PUT(at) "stmia r0!, {r4-r7}\n"
+#define TE_LUT_ADVANCE ""
+#endif
 #define TE_LUT_STEP_1 "add r4, r8\nadd r5, r9\nadd r6, r10\nadd r7, r11\n"
 #define TE_LUT_STEP_2 "adds r4, r4, r1\nadds r5, r5, r2\nadds r6, r6, r3\nadd r7, r12\n"
 #if defined(TE_THUMB2)
-#define TE_LUT_GET(at) "ldrd r1, r2, [lr, #" at "]\nldrd r3, r12, [lr, #" at " + 8]\n"
+#define TE_LUT_ADDEND(at)                                                                             \
+    "ldr r1, [lr, #" at "]\n"                                                                      \
+    "ldr r2, [lr, #" at " + 4]\n"                                                                  \
+    "ldr r3, [lr, #" at " + 8]\n"                                                                  \
+    "ldr r12, [lr, #" at " + 12]\n"
 #define TE_LUT_BEGIN                                                                               \
     "add r12, r0, #1296\n"                                                                         \
     "push {r4-r12, lr}\n"                                                                          \
     "ldm r1!, {r4-r7}\n"                                                                           \
     "ldm r1, {r8-r11}\n"                                                                           \
-    "sub lr, r1, #16\n" TE_LUT_GET("32")
+    "sub lr, r1, #16\n" TE_LUT_ADDEND("32")
 #define TE_LUT_IS_END "ldr r1, [sp, #32]\ncmp r0, r1\n"
 #define TE_LUT_LEAVE "pop {r4-r12, pc}\n"
 #else
-#define TE_LUT_GET(at)                                                                             \
+#define TE_LUT_ADDEND(at)                                                                             \
     "mov r3, lr\n"                                                                                 \
     "ldr r1, [r3, #" at " + 12]\n"                                                                 \
     "mov r12, r1\n"                                                                                \
@@ -204,7 +219,7 @@ typedef struct {
     "mov r10, r6\n"                                                                                \
     "mov r11, r7\n"                                                                                \
     "mov r1, lr\n"                                                                                 \
-    "ldmia r1!, {r4-r7}\n" TE_LUT_GET("32")
+    "ldmia r1!, {r4-r7}\n" TE_LUT_ADDEND("32")
 #define TE_LUT_IS_END "ldr r1, [sp]\ncmp r0, r1\n"
 #define TE_LUT_LEAVE                                                                               \
     "add sp, #4\n"                                                                                 \
@@ -215,18 +230,22 @@ typedef struct {
     "mov r11, r7\n"                                                                                \
     "pop {r4-r7, pc}\n"
 #endif
-#define TE_LUT_STEP(at) TE_LUT_GET(at) TE_LUT_STEP_2 TE_LUT_GET("32")
+#define TE_LUT_STEP(at) TE_LUT_ADDEND(at) TE_LUT_STEP_2 TE_LUT_ADDEND("32")
 #endif
-#define TE_LUT_THREE TE_LUT_PUT TE_LUT_STEP_1 TE_LUT_PUT TE_LUT_STEP_1 TE_LUT_PUT
-#define TE_LUT_NINE TE_LUT_THREE TE_LUT_STEP_2 TE_LUT_THREE TE_LUT_STEP_2 TE_LUT_THREE
+#define TE_LUT_THREE(a, b, c)                                                                      \
+    TE_LUT_PUT(a) TE_LUT_STEP_1 TE_LUT_PUT(b) TE_LUT_STEP_1 TE_LUT_PUT(c)
+#define TE_LUT_NINE                                                                                \
+    TE_LUT_THREE("0", "1", "2") TE_LUT_STEP_2 TE_LUT_THREE("3", "4", "5")                          \
+        TE_LUT_STEP_2 TE_LUT_THREE("6", "7", "8") TE_LUT_ADVANCE
 
 TE_LUT_ASSEMBLY void te_lut_fill(uint32_t *table TE_LUT_UNUSED,
                                  const te_lut_steps *steps TE_LUT_UNUSED)
 {
     __asm__(".syntax unified\n" TE_LUT_BEGIN
-            "1:\n" TE_LUT_NINE TE_LUT_STEP("48") TE_LUT_NINE TE_LUT_STEP("48")
-                TE_LUT_NINE TE_LUT_IS_END "beq 2f\n" TE_LUT_STEP("64") "b 1b\n"
-                                                                       "2:\n" TE_LUT_LEAVE);
+            "1:\n"
+            ".rept 2\n" TE_LUT_NINE TE_LUT_STEP("48") ".endr\n" TE_LUT_NINE TE_LUT_IS_END
+            "beq 2f\n" TE_LUT_STEP("64") "b 1b\n"
+            "2:\n" TE_LUT_LEAVE);
 }
 #else
 static inline void te_lut_fill(uint32_t *table, const te_lut_steps *steps)
@@ -311,44 +330,67 @@ static inline void te_lut_accumulate_c(uint32_t *accumulators, const uint32_t *t
 #if defined(TE_THUMB2)
 
 /* Two channels a turn: the first one walks up the tables, the second one down again. Of two tables the
- * indices are loaded one behind the other, and both addresses are made before either is used, so that
- * none has to be waited for. r0 sums, r1 a table, r2 what is between tables, r3 indices, lr the end. */
+ * indices are loaded one behind the other, and addresses are made before the instruction in front of their
+ * use, so that none has to be waited for. r0 sums, r1 a table, r2 what is between tables, r3 indices, lr the end. */
 #if defined(TE_MVE)
 #define TE_LUT_SAVE "push {r4-r6, lr}\n"
 #define TE_LUT_END "ldr lr, [sp, #16]\n"
 #define TE_LUT_RETURN "pop {r4-r6, pc}\n"
-#define TE_LUT_LOAD "vldrw.32 q0, [r0]\n"
-#define TE_LUT_STORE "vstrw.32 q0, [r0], #16\n"
-#define TE_LUT_ADD(entry) "vldrw.32 q1, [" entry "]\nvadd.i32 q0, q0, q1\n"
+#define TE_LUT_LOAD(at) "vldrw.32 q0, [r0, #" at "]\n"
+#define TE_LUT_STORE(at) "vstrw.32 q0, [r0, #" at "]\n"
 #define TE_LUT_ONE "r5"
 #define TE_LUT_OTHER "r12"
-#define TE_LUT_ADD_ONE TE_LUT_ADD("r5")
-#define TE_LUT_ADD_OTHER TE_LUT_ADD("r12")
+#define TE_LUT_GET_ONE "vldrw.32 q1, [r5]\n"
+#define TE_LUT_GET_OTHER "vldrw.32 q1, [r12]\n"
+#define TE_LUT_SUM_ONE "vadd.i32 q0, q0, q1\n"
+#define TE_LUT_SUM_OTHER "vadd.i32 q0, q0, q1\n"
 #else
 #define TE_LUT_SAVE "push {r4-r11, lr}\n"
 #define TE_LUT_END "ldr lr, [sp, #36]\n"
 #define TE_LUT_RETURN "pop {r4-r11, pc}\n"
-#define TE_LUT_LOAD "ldm r0, {r4-r7}\n"
-#define TE_LUT_STORE "stm r0!, {r4-r7}\n"
-#define TE_LUT_ADD(last) "add r4, r8\nadd r5, r9\nadd r6, r10\nadd r7, " last "\n"
+#define TE_LUT_LOAD(at)                                                                            \
+    "ldr r4, [r0, #" at "]\n"                                                                      \
+    "ldr r5, [r0, #" at " + 4]\n"                                                                  \
+    "ldr r6, [r0, #" at " + 8]\n"                                                                  \
+    "ldr r7, [r0, #" at " + 12]\n"
+#define TE_LUT_STORE(at)                                                                           \
+    "str r4, [r0, #" at "]\n"                                                                      \
+    "str r5, [r0, #" at " + 4]\n"                                                                  \
+    "str r6, [r0, #" at " + 8]\n"                                                                  \
+    "str r7, [r0, #" at " + 12]\n"
+#define TE_LUT_GET(entry)                                                                          \
+    "ldr r8, [" entry "]\n"                                                                        \
+    "ldr r9, [" entry ", #4]\n"                                                                    \
+    "ldr r10, [" entry ", #8]\n"                                                                   \
+    "ldr " entry ", [" entry ", #12]\n"
+#define TE_LUT_SUM(last) "add r4, r8\nadd r5, r9\nadd r6, r10\nadd r7, " last "\n"
 #define TE_LUT_ONE "r11"
 #define TE_LUT_OTHER "r12"
-#define TE_LUT_ADD_ONE "ldm r11, {r8-r11}\n" TE_LUT_ADD("r11")
-#define TE_LUT_ADD_OTHER "ldm r12, {r8, r9, r10, r12}\n" TE_LUT_ADD("r12")
+#define TE_LUT_GET_ONE TE_LUT_GET("r11")
+#define TE_LUT_GET_OTHER TE_LUT_GET("r12")
+#define TE_LUT_SUM_ONE TE_LUT_SUM("r11")
+#define TE_LUT_SUM_OTHER TE_LUT_SUM("r12")
 #endif
 
 #define TE_LUT_UP "add r1, r1, r2\n"
 #define TE_LUT_DOWN "sub r1, r1, r2\n"
 #define TE_LUT_INDEX(entry, at) "ldrb " entry ", [r3, #" at "]\n"
 #define TE_LUT_ADDRESS(entry) "add " entry ", r1, " entry ", lsl #4\n"
-/* Two tables, the next one `move` away; the same and one that follows; and the last one of all. */
-#define TE_LUT_TWO(one, other, move)                                                               \
+/* Two tables, the second one `move` away; the same where the first index is there already; and one table.
+ * `next` loads an index right behind other loads, where that takes least time. */
+#define TE_LUT_TWO(one, other, move, next)                                                         \
     TE_LUT_INDEX(TE_LUT_ONE, one)                                                                  \
     TE_LUT_INDEX(TE_LUT_OTHER, other)                                                              \
     TE_LUT_ADDRESS(TE_LUT_ONE)                                                                     \
-    move TE_LUT_ADDRESS(TE_LUT_OTHER) TE_LUT_ADD_ONE TE_LUT_ADD_OTHER
-#define TE_LUT_SINGLE(at)                                                                          \
-    TE_LUT_INDEX(TE_LUT_ONE, at) TE_LUT_ADDRESS(TE_LUT_ONE) TE_LUT_ADD_ONE
+    move TE_LUT_ADDRESS(TE_LUT_OTHER) TE_LUT_GET_ONE TE_LUT_SUM_ONE TE_LUT_GET_OTHER next          \
+        TE_LUT_SUM_OTHER
+#define TE_LUT_THEN(other, move, next)                                                             \
+    TE_LUT_ADDRESS(TE_LUT_ONE)                                                                     \
+    TE_LUT_INDEX(TE_LUT_OTHER, other)                                                              \
+    TE_LUT_GET_ONE move TE_LUT_ADDRESS(TE_LUT_OTHER) TE_LUT_SUM_ONE TE_LUT_GET_OTHER next          \
+        TE_LUT_SUM_OTHER
+#define TE_LUT_NEXT(at) TE_LUT_INDEX(TE_LUT_ONE, at)
+#define TE_LUT_LAST TE_LUT_ADDRESS(TE_LUT_ONE) TE_LUT_GET_ONE TE_LUT_SUM_ONE
 
 /* Adds to an even number of channels' sums; `end` is behind them, and on the stack. */
 #define TE_LUT_LOOP(name, tables, up, down)                                                        \
@@ -356,25 +398,34 @@ static inline void te_lut_accumulate_c(uint32_t *accumulators, const uint32_t *t
                               int32_t step TE_LUT_UNUSED, const uint8_t *index TE_LUT_UNUSED,      \
                               const uint32_t *end TE_LUT_UNUSED)                                   \
     {                                                                                              \
-        __asm__(TE_LUT_SAVE TE_LUT_END "1:\n" TE_LUT_LOAD up TE_LUT_STORE TE_LUT_LOAD down         \
-                    TE_LUT_STORE "add r3, r3, #2 * " tables "\n"                                   \
-                                 "cmp r0, lr\n"                                                    \
-                                 "bne.w 1b\n" TE_LUT_RETURN);                                      \
+        __asm__(TE_LUT_SAVE TE_LUT_END                                                             \
+                "1:\n" TE_LUT_LOAD("0") up TE_LUT_STORE("0") TE_LUT_LOAD("16") down                \
+                TE_LUT_STORE("16") "add r3, r3, #2 * " tables "\n"                                 \
+                "add r0, r0, #32\n"                                                                \
+                "cmp r0, lr\n"                                                                     \
+                "bne.w 1b\n" TE_LUT_RETURN);                                                       \
     }
 
 TE_LUT_LOOP(te_lut_add_8, "8",
-            TE_LUT_TWO("0", "1", TE_LUT_UP) TE_LUT_UP TE_LUT_TWO("2", "3", TE_LUT_UP) TE_LUT_UP
-                TE_LUT_TWO("4", "5", TE_LUT_UP) TE_LUT_UP TE_LUT_TWO("6", "7", TE_LUT_UP),
-            TE_LUT_TWO("15", "14", TE_LUT_DOWN) TE_LUT_DOWN TE_LUT_TWO("13", "12", TE_LUT_DOWN)
-                TE_LUT_DOWN TE_LUT_TWO("11", "10", TE_LUT_DOWN) TE_LUT_DOWN
-                    TE_LUT_TWO("9", "8", TE_LUT_DOWN))
+            TE_LUT_TWO("0", "1", TE_LUT_UP, TE_LUT_NEXT("2"))
+                TE_LUT_UP TE_LUT_THEN("3", TE_LUT_UP, TE_LUT_NEXT("4"))
+                    TE_LUT_UP TE_LUT_THEN("5", TE_LUT_UP, TE_LUT_NEXT("6"))
+                        TE_LUT_UP TE_LUT_THEN("7", TE_LUT_UP, ""),
+            TE_LUT_TWO("15", "14", TE_LUT_DOWN, TE_LUT_NEXT("13"))
+                TE_LUT_DOWN TE_LUT_THEN("12", TE_LUT_DOWN, TE_LUT_NEXT("11"))
+                    TE_LUT_DOWN TE_LUT_THEN("10", TE_LUT_DOWN, TE_LUT_NEXT("9"))
+                        TE_LUT_DOWN TE_LUT_THEN("8", TE_LUT_DOWN, ""))
 TE_LUT_LOOP(te_lut_add_4, "4",
-            TE_LUT_TWO("0", "1", TE_LUT_UP) TE_LUT_UP TE_LUT_TWO("2", "3", TE_LUT_UP),
-            TE_LUT_TWO("7", "6", TE_LUT_DOWN) TE_LUT_DOWN TE_LUT_TWO("5", "4", TE_LUT_DOWN))
-TE_LUT_LOOP(te_lut_add_3, "3", TE_LUT_TWO("0", "1", TE_LUT_UP) TE_LUT_UP TE_LUT_SINGLE("2"),
-            TE_LUT_TWO("5", "4", TE_LUT_DOWN) TE_LUT_DOWN TE_LUT_SINGLE("3"))
-TE_LUT_LOOP(te_lut_add_2, "2", TE_LUT_TWO("0", "1", TE_LUT_UP), TE_LUT_TWO("3", "2", TE_LUT_DOWN))
-TE_LUT_LOOP(te_lut_add_1, "1", TE_LUT_SINGLE("0"), TE_LUT_SINGLE("1"))
+            TE_LUT_TWO("0", "1", TE_LUT_UP, TE_LUT_NEXT("2")) TE_LUT_UP
+                TE_LUT_THEN("3", TE_LUT_UP, ""),
+            TE_LUT_TWO("7", "6", TE_LUT_DOWN, TE_LUT_NEXT("5")) TE_LUT_DOWN
+                TE_LUT_THEN("4", TE_LUT_DOWN, ""))
+TE_LUT_LOOP(te_lut_add_3, "3",
+            TE_LUT_TWO("0", "1", TE_LUT_UP, TE_LUT_NEXT("2")) TE_LUT_UP TE_LUT_LAST,
+            TE_LUT_TWO("5", "4", TE_LUT_DOWN, TE_LUT_NEXT("3")) TE_LUT_DOWN TE_LUT_LAST)
+TE_LUT_LOOP(te_lut_add_2, "2", TE_LUT_TWO("0", "1", TE_LUT_UP, ""),
+            TE_LUT_TWO("3", "2", TE_LUT_DOWN, ""))
+TE_LUT_LOOP(te_lut_add_1, "1", TE_LUT_NEXT("0") TE_LUT_LAST, TE_LUT_NEXT("1") TE_LUT_LAST)
 
 static inline void te_lut_accumulate(uint32_t *accumulators, const uint32_t *table, int32_t words,
                                      int32_t tables, const uint8_t *index, int32_t channels)

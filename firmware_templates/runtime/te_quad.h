@@ -13,7 +13,8 @@
 #include "te_cpu.h"
 
 #define TE_QUAD_MASK 0xc003c003u
-#define TE_QUAD_CELLS 4
+#define TE_QUAD_CELLS 3
+#define TE_QUAD_BLOCK 30 /* cells, the most whose sums exist at one time */
 #define TE_QUAD_START 0x2000
 
 /* 2^13 above the sum of the low channel. */
@@ -27,17 +28,13 @@ static inline int32_t te_quad_high(int32_t sum)
     return sum >> 14;
 }
 
-/* Sums of products of 8 * `words` columns, at least one word, with one pair of channels.
+/* Sums of products of 4 * `words` columns, an even number of words, with two pairs of channels. A word of
+ * weights holds four columns of both: the pairs in turn, for columns (0, 2), then for (1, 3).
  *
- * Cells come in `groups` of four, at least one. `columns` holds for every two columns a word of two
- * 16-bit lanes of each of four cells, group after group; `starts` and `sums` hold one number a cell. */
-typedef struct {
-    const int32_t *starts;
-    int32_t *sums;
-    int32_t groups;
-} te_quad_cells;
-
+ * Cells come in `groups` of three, at least one. `columns` holds for every two columns a word of two
+ * 16-bit lanes of each of three cells, group after group; `starts` holds one number a cell, `sums` two
+ * rows of TE_QUAD_BLOCK numbers, one for each pair. */
 void te_quad_dot(const uint32_t *packed, const uint32_t *columns, int32_t words,
-                 te_quad_cells *cells);
+                 const int32_t *starts, int32_t *sums, int32_t groups);
 
 #endif

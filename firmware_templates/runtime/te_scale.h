@@ -5,7 +5,8 @@
  * zero. The first is one rounding high multiplication of 2x. The second is (v + half) >> right, with
  * one taken off where v is negative; the output's zero point is added before the shift. Where the
  * activation cuts off everything below the zero point, that correction changes nothing and is left
- * out. The exporter prepares these numbers, and proves that they fit. */
+ * out. The exporter prepares these numbers, and proves that they fit. It stores nine bytes an output
+ * channel, or four where one multiplier serves all; the others follow from them. */
 #ifndef TE_SCALE_H
 #define TE_SCALE_H
 
@@ -19,23 +20,64 @@ typedef enum {
     TE_SCALE_CLAMP  /* any range */
 } te_scale_kind;
 
-/* An output channel: the accumulator is step * sum + bias. The multiplier's shift to the left, and
- * one more, is in bias and step already. */
+/* What is stored. The accumulator of a channel is step * sum + bias. The multiplier's shift to the left,
+ * and one more, is in bias and step already. */
+typedef struct {
+    const int32_t *bias;
+    const int32_t *mantissa;
+    const uint8_t *right; /* the multiplier's shift to the right */
+    const int16_t *step;  /* or 0, where it is TE_SCALE_STEP of every channel */
+    int32_t apart;        /* whether every channel has its own mantissa and shift: -1, else 0 */
+} te_scales;
+
+#define TE_SCALE_STEP 2
+
+/* An output channel, as computed with. */
 typedef struct {
     int32_t bias;
     int32_t mantissa;
     int32_t rounding; /* half of 2^right, and the output's zero point * 2^right */
     int16_t step;
-    uint8_t right; /* the multiplier's shift to the right */
+    uint8_t right;
     int8_t away;   /* -1 where negative halves are rounded away from zero: right > 0; else 0 */
 } te_scale;
+
+static inline int32_t te_scale_step(const te_scales *scales, int32_t channel)
+{
+    return scales->step ? scales->step[channel] : TE_SCALE_STEP;
+}
+
+/* The numbers of a channel where `scales` have no steps. */
+TE_INLINE te_scale te_scale_unstepped(const te_scales *scales, int32_t zero_point, int32_t channel)
+{
+    const int32_t at = channel & scales->apart;
+    te_scale scale;
+    scale.right = scales->right[at];
+    scale.bias = scales->bias[channel];
+    scale.mantissa = scales->mantissa[at];
+    scale.step = TE_SCALE_STEP;
+    /* Of a shift by none, half of 2^0 is not added: the last shift drops it. */
+    scale.rounding = (int32_t)((uint32_t)(2 * zero_point + 1) << scale.right) >> 1;
+    scale.away = scale.right > 0 ? -1 : 0;
+    return scale;
+}
+
+TE_INLINE te_scale te_scale_of(const te_scales *scales, int32_t zero_point, int32_t channel)
+{
+    te_scale scale = te_scale_unstepped(scales, zero_point, channel);
+    scale.step = (int16_t)te_scale_step(scales, channel);
+    return scale;
+}
+
+/* The zero point of an activation for which TE_SCALE_RELU holds. */
+#define TE_SCALE_RELU_ZERO (-128)
 
 static inline te_scale_kind te_scale_kind_of(const te_activation *activation)
 {
     if (activation->clamp_min != -128 || activation->clamp_max != 127) {
         return TE_SCALE_CLAMP;
     }
-    return activation->output_offset == -128 ? TE_SCALE_RELU : TE_SCALE_PLAIN;
+    return activation->output_offset == TE_SCALE_RELU_ZERO ? TE_SCALE_RELU : TE_SCALE_PLAIN;
 }
 
 /* The output for `sum` * step + bias, given as such. */

@@ -79,6 +79,18 @@ def test_rates_that_a_part_does_not_make_are_left_out(name: str) -> None:
         assert changed is None or changed.uart.baud == rate
 
 
+@pytest.mark.parametrize("name", board_names())
+def test_the_port_is_for_the_tool_only_where_it_takes_one(name: str) -> None:
+    """Each board is flashed by its first tool, with the port that its link needs in any case."""
+    board = load_board(name)
+    if not board.flash_tool.names:
+        return
+    for tool in (None, *board.flash_tool.names):
+        through = command._flash_port(board, tool, "/dev/ttyACM0")
+        command.flashing.choose_tool(board, tool, through)
+        assert (through is None) == (not command.flashing.takes_port(board, tool))
+
+
 def test_what_does_not_go_together_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DeviceError, match="serial port has to be named"):
         selftest(board=BOARD)

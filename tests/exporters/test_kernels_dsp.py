@@ -257,6 +257,36 @@ def test_assembly_is_bit_exact_for_every_remainder(columns: int, tmp_path: Path)
             check_on_emulator(graph, CONV, "gcc", tmp_path / f"convolution {bits}")
 
 
+QUADS = [
+    ((1, 5, 12), (1, 1), (-128, -128), {}),
+    ((3, 4, 16), (1, 1), (7, -128), {}),
+    ((5, 3, 3), (3, 2), (-128, -5), {}),
+    ((5, 7, 5), (2, 3), (-3, 11), {"stride": (2, 1)}),
+    ((1, 1, 36), (1, 1), (-128, -128), {}),
+    ((4, 4, 8), (1, 1), (0, -128), {"clamp": (-128, 60)}),
+]
+
+
+@pytest.mark.parametrize(("shape", "size", "zero_points", "rest"), QUADS)
+def test_four_channels_at_a_time_are_bit_exact(
+    shape: tuple[int, int, int],
+    size: ops.Pair,
+    zero_points: ops.Pair,
+    rest: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    """Odd numbers of cells, both roundings, and a clamp that this code leaves to another."""
+    random = np.random.default_rng(len(rest) + shape[2])
+    codes = random_codes(random, (8, *size, shape[2]), 8)
+    graph = layer(ops.Conv2D, shape, codes, 8, zero_points, **rest)
+    model = write(graph, tmp_path / "twin", CONV)
+    quads = "te_dsp_quads_int8.c" in model.runtime_sources
+    assert quads == ("clamp" not in rest)
+    samples = samples_for(graph)
+    assert np.array_equal(Twin(model).run(samples), reference.run(graph, samples))
+    check_on_emulator(graph, CONV, "gcc", tmp_path / "board")
+
+
 def check_on_emulator(graph: Graph, kernel: str, compiler: CompilerName, folder: Path) -> None:
     require(available_compilers(), compiler)
     require(available_emulators(BOARD), "qemu")

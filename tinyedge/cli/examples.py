@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Example(NamedTuple):
-    """Of one command.
+    """Examples of one command.
 
     Attributes:
         lines: command lines, as they are typed.

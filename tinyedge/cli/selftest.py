@@ -10,13 +10,14 @@ from tinyedge.cli.options import PATH, board_option, output_options, toolchain_o
 from tinyedge.cli.output import Output
 from tinyedge.cli.project_file import ProjectOption
 from tinyedge.errors import ThresholdError
-from tinyedge.names import DEVICES, FLASH_TOOLS
+from tinyedge.names import DEVICES, FLASH_TOOLS, DevicePlace
 
 
 @click.command("selftest")
 @board_option(required=True)
 @click.option(
     "--on",
+    "place",
     type=click.Choice(DEVICES),
     default="board",
     show_default=True,
@@ -42,7 +43,9 @@ from tinyedge.names import DEVICES, FLASH_TOOLS
 @toolchain_options
 @output_options
 @click.pass_obj
-def command(output: Output, /, board_name: str, rates: tuple[int, ...], **others: Any) -> None:
+def command(
+    output: Output, /, board_name: str, place: DevicePlace, rates: tuple[int, ...], **others: Any
+) -> None:
     """Flash a small network, and try a board's kernels, link, recovery from faults and timing.
 
     The report is meant to be attached to an issue.
@@ -54,7 +57,9 @@ def command(output: Output, /, board_name: str, rates: tuple[int, ...], **others
 
     failure = None
     try:
-        record = selftest(board=board_name, rates=rates or RATES, listener=output, **others)
+        record = selftest(
+            board=board_name, on=place, rates=rates or RATES, listener=output, **others
+        )
     except ThresholdError as error:
         if error.record is None:
             raise

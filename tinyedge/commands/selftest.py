@@ -95,10 +95,16 @@ class _Bench:
                 yield emulated.device
             return
         assert self.port
-        planned = flashing.plan(firmware.board, firmware.image, self.tool, self.port, self.probe)
+        through = _flash_port(firmware.board, self.tool, self.port)
+        planned = flashing.plan(firmware.board, firmware.image, self.tool, through, self.probe)
         flashing.flash(planned)
         with attached_devices(self.model, firmware.board, [self.port]) as [device]:
             yield device
+
+
+def _flash_port(board: Board, tool: FlashToolName | None, port: str) -> str | None:
+    """The port, where the tool that flashes takes it; the link does in any case."""
+    return port if flashing.takes_port(board, tool) else None
 
 
 class _Steps:
@@ -182,7 +188,7 @@ def selftest(
                 "the board's serial port has to be named",
                 hint=f"-p PORT, or --on emulator; this machine has: {ports}",
             )
-        flashing.choose_tool(target, tool, port, probe)
+        flashing.choose_tool(target, tool, _flash_port(target, tool, port), probe)
     with tempfile.TemporaryDirectory(prefix="tinyedge-selftest-") as folder:
         small = target.core == "avr"
         model = write_converted(

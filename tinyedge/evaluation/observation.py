@@ -167,7 +167,7 @@ class ModelledCycles:
 
     @property
     def total(self) -> float:
-        """Of one inference."""
+        """The sum over the layers of one inference."""
         return sum(self.layers)
 
     @property

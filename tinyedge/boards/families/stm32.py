@@ -43,11 +43,11 @@ class Stm32Clock(Clock):
 
     @property
     def ahb_hz(self) -> int:
-        """Of the bus that the flash and the peripheral buses are on."""
+        """Frequency of the bus that the flash and the peripheral buses are on."""
         return self.sysclk_hz
 
     def apb_hz(self, number: Literal[1, 2]) -> int:
-        """Of a peripheral bus."""
+        """Frequency of a peripheral bus."""
         return self.ahb_hz // (self.apb1_divider if number == 1 else self.apb2_divider)
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from tinyedge.graph.tensors import Tensor
 from tinyedge.templates import render_template
 
 API_VERSION = 1
-"""Of the functions that ``<name>.h`` declares; docs/embedding.md says when it rises."""
+"""Version of the functions that ``<name>.h`` declares; docs/embedding.md says when it rises."""
 
 _LAYOUTS = {
     "int8_t": "i1",
@@ -27,7 +27,6 @@ _LAYOUTS = {
     "uint16_t": "<u2",
     "int32_t": "<i4",
     "uint32_t": "<u4",
-    "te_scale": "<i4,<i4,<i4,<i2,u1,i1",
     "te_resize_cell": "<u2,<u2,<i2",
 }
 """How the elements of constant arrays lie in memory, none with padding."""

@@ -21,7 +21,7 @@ STEP = 4
 _MAXIMUM_CELLS = 16
 """Output cells that are multiplied before the outputs of each channel are scaled."""
 _GROUPS_BYTES = 1024
-"""Of scratch that more than one such group may take."""
+"""Bytes of scratch that more than one such group may take."""
 _LANES = (0, 2, 1, 3)
 """Columns of a step as two words hold them."""
 _DESCRIPTION = f"output channels in pairs, steps of {STEP} columns, {{}} bits"
@@ -155,14 +155,18 @@ def conv2d(
     most = _MAXIMUM_CELLS // block.pixels
     groups = max(1, min(most, _GROUPS_BYTES // group_bytes, -(-cells // block.pixels)))
     dot = f"te_dsp_dot{block.pixels}_{suffix}"
+    whole = block == _TWO_BY_QUAD and len(codes) % block.channels == 0 and steps <= safe_steps
+    quads = whole and scale.saturates(operator.clamp, output)
+    multiply = "te_dsp_quads_int8" if quads else "te_dsp_multiply"
     fields: Fields = {
         "input": layers.shape(source),
         "output": layers.shape(output),
         "window": layers.window(operator, (height, width), (1, 1)),
         "activation": layers.activation(source, output, operator.clamp),
         "packed": f"{identifier}_weights",
-        "scale": f"{identifier}_scale",
-        "dot": dot,
+        "scale": scale.fields(identifier),
+        "multiply": multiply,
+        "dot": "0" if quads else dot,
         "pixels": block.pixels,
         "channels": block.channels,
         "groups": groups,
@@ -173,12 +177,12 @@ def conv2d(
         "te_conv2d_dsp_s8",
         "te_conv2d_dsp",
         fields,
-        (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), scale),
+        (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), *scale.arrays),
         f"{suffix}_dsp",
         groups * group_bytes + ((steps + 1) * STEP if channels % STEP else 0),
         (layers.block_lead(operator, source, output, groups * block.pixels),),
         "te_conv2d_dsp_s8.h",
-        (f"{dot}.c",),
+        (f"{multiply}.c",) if quads else (f"{multiply}.c", f"{dot}.c"),
     )
 
 
@@ -202,7 +206,7 @@ def fully_connected(
         "outputs": output.size,
         "activation": layers.activation(source, output, operator.clamp),
         "packed": f"{identifier}_weights",
-        "scale": f"{identifier}_scale",
+        "scale": scale.fields(identifier),
         "dot": dot,
         "steps": steps,
         "safe_steps": safe_steps,
@@ -211,7 +215,7 @@ def fully_connected(
         "te_fully_connected_dsp_s8",
         "te_fully_connected_dsp",
         fields,
-        (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), scale),
+        (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), *scale.arrays),
         f"{suffix}_dsp",
         steps * STEP * 2,
         (source.size,),

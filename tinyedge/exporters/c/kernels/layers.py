@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,89 @@ INT16_MAX = 2**15 - 1
 LARGEST_RIGHT_SHIFT = 22
 """With which the output's zero point, shifted to the left, leaves room in 32 bits."""
 
-_ROUNDING = 2
-"""The column of ``te_scale`` that holds what is added before the shift."""
+SCALE_STEP = 2
+"""``TE_SCALE_STEP``: of channels without a step or a shift to the left."""
+
+_HALF = 2**30
+"""A mantissa by which a bias of ``4 * c`` becomes c."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What ``te_scales`` holds of every output channel, int64 (out,) each.
+
+    Attributes:
+        bias: that is added to sums.
+        mantissa: of the multiplier.
+        right: its shift to the right.
+        step: that sums are multiplied by.
+
+    Of a channel that has one value for any input the step or the mantissa is zero.
+    """
+
+    bias: NDArray[np.int64]
+    mantissa: NDArray[np.int64]
+    right: NDArray[np.int64]
+    step: NDArray[np.int64]
+
+    @property
+    def dead(self) -> NDArray[np.bool_]:
+        """Channels that have one value for any input, (out,)."""
+        dead: NDArray[np.bool_] = (self.step == 0) | (self.mantissa == 0)
+        return dead
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """What is stored: a multiplier that serves all channels once, a step where one differs."""
+        mantissa, right = self.mantissa, self.right
+        if not self.apart:
+            mantissa, right = mantissa[:1], right[:1]
+        stepped = (Array("step", "int16_t", self.step),) if self._stepped else ()
+        return (
+            Array("bias", "int32_t", wrapped(self.bias)),
+            Array("mantissa", "int32_t", mantissa),
+            Array("shift", "uint8_t", right),
+            *stepped,
+        )
+
+    def fields(self, identifier: str) -> Fields:
+        """``te_scales``, whose arrays ``arrays`` gives."""
+        return {
+            "bias": f"{identifier}_bias",
+            "mantissa": f"{identifier}_mantissa",
+            "right": f"{identifier}_shift",
+            "step": f"{identifier}_step" if self._stepped else "0",
+            "apart": -int(self.apart),
+        }
+
+    def saturates(self, clamp: ops.Pair, output: Tensor) -> bool:
+        """Whether outputs take the whole int8 range, by one formula: a shift, then saturation.
+
+        That rounds negative halves wrongly where a shift is by none, which only shows above -128.
+        """
+        relu = output.quantization.zero_point == INT8_MIN
+        whole = clamp == (INT8_MIN, INT8_MAX)
+        return whole and not self._stepped and (relu or bool(np.all(self.right > 0)))
+
+    def less(self, start: NDArray[np.int64] | int) -> Scale:
+        """With what sums start from taken off the bias."""
+        return replace(self, bias=self.bias - start)
+
+    def in_order(self, order: NDArray[np.uint16]) -> Scale:
+        """With the channels in another order."""
+        columns = (self.bias, self.mantissa, self.right, self.step)
+        return Scale(*(column[order] for column in columns))
+
+    @property
+    def apart(self) -> bool:
+        """Whether the channels have multipliers of their own."""
+        return bool(
+            np.any(self.mantissa != self.mantissa[0]) or np.any(self.right != self.right[0])
+        )
+
+    @property
+    def _stepped(self) -> bool:
+        return bool(np.any(self.step != SCALE_STEP))
 
 
 def shape(tensor: Tensor) -> Fields:
@@ -89,10 +170,10 @@ def channel_arrays(operator: ops.Weighted, source: Tensor, output: Tensor) -> tu
     )
 
 
-def scale_array(
+def scale_of(
     operator: ops.Weighted, source: Tensor, output: Tensor, bias: NDArray[np.integer] | None = None
-) -> Array | None:
-    """``te_scale`` of every output channel, or None where a number of it does not fit.
+) -> Scale | None:
+    """The scaling of every output channel, or None where a number of it does not fit.
 
     Where they do not fit, but the channel has one value for any input, only that value stays.
 
@@ -120,17 +201,14 @@ def scale_array(
             return None
         value = found.low
     shifted = (operator.bias if bias is None else bias).astype(np.int64) << left
-    rounding = ((1 << right) >> 1) + (np.int64(output.quantization.zero_point) << right)
-    columns = (wrapped(shifted), mantissas, rounding, step, right, -(right > 0).astype(np.int64))
-    values = np.stack([c.astype(np.int64) for c in columns], axis=1)
-    values[wide] = 0
-    values[wide, _ROUNDING] = value[wide]  # which is added behind the multiplication by zero
-    return Array("scale", "te_scale", values)
-
-
-def repeat_last(array: Array) -> Array:
-    """An array with its last element there once more."""
-    return replace(array, values=np.concatenate([array.values, array.values[-1:]]))
+    # A mantissa of zero gives the zero point; for another value, sums are multiplied by zero.
+    constant = value - output.quantization.zero_point
+    return Scale(
+        np.where(wide, 4 * constant, shifted),
+        np.where(wide, np.where(constant == 0, 0, _HALF), mantissas.astype(np.int64)),
+        np.where(wide, 0, right),
+        np.where(wide, np.where(constant == 0, SCALE_STEP, 0), step),
+    )
 
 
 def wrapped(values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -138,14 +216,14 @@ def wrapped(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return (values + 2**31) % 2**32 - 2**31
 
 
-def folded_scale(operator: ops.Weighted, source: Tensor, output: Tensor) -> Array | None:
-    """``te_scale`` for sums over raw inputs: the bias holds ``-zero point * sum of weights``.
+def folded_scale(operator: ops.Weighted, source: Tensor, output: Tensor) -> Scale | None:
+    """The scaling of sums over raw inputs: the bias holds ``-zero point * sum of weights``.
 
     None where a number of it does not fit.
     """
     integers = operator.weights.integers.astype(np.int64).reshape(len(operator.bias), -1)
     bias = operator.bias - source.quantization.zero_point * integers.sum(axis=1)
-    return scale_array(operator, source, output, bias)
+    return scale_of(operator, source, output, bias)
 
 
 def row_lead(

@@ -94,7 +94,7 @@ def conv2d(
 ) -> Kernel | None:
     """The kernel for binary or ternary weights, or None where it does not apply."""
     codes, bits = operator.weights.codes, operator.weights.bits
-    scale = layers.scale_array(operator, source, output)
+    scale = layers.scale_of(operator, source, output)
     if bits not in DIGITS or operator.dilation != (1, 1) or scale is None:
         return None
     out, height, width, channels = codes.shape
@@ -142,7 +142,7 @@ def conv2d(
         "activation": layers.activation(source, output, operator.clamp),
         "packed": f"{identifier}_weights",
         "unpack": packing.unpack if packing else "0",
-        "scale": f"{identifier}_scale",
+        "scale": scale.fields(identifier),
         "resident": int(resident),
         "input_last_width": last_width if flat else source_shape[1],
         "output_last_width": last_width,
@@ -159,7 +159,7 @@ def conv2d(
         "te_conv2d_lut_s8",
         "te_conv2d_lut",
         fields,
-        (layers.packed_array(operator, packed, description), scale),
+        (layers.packed_array(operator, packed, description), *scale.arrays),
         name,
         scratch,
         (lead,),

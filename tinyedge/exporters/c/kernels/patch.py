@@ -11,7 +11,7 @@ from tinyedge.graph.tensors import Tensor
 
 _STEP = 4
 _MAXIMUM_COLUMNS = 2**14
-"""Of products under 2**16, whose sum then stays under 2**30."""
+"""Columns whose products are under 2**16 each, whose sum then stays under 2**30."""
 
 
 def conv2d(
@@ -72,19 +72,17 @@ def _kernel(
     bias = operator.bias - (source.quantization.zero_point + 128) * sums
     if np.abs(bias).max(initial=0) > 2**30:
         return None
-    scale = layers.scale_array(operator, source, output, bias.astype(np.int32))
+    scale = layers.scale_of(operator, source, output, bias.astype(np.int32))
     if scale is None:
         return None
     packed = np.full((out + out % 2, columns), 128, dtype=np.uint8)
     packed[:out, : rows.shape[1]] = rows + 128
     pairs = packed.reshape(-1, 2, columns).transpose(0, 2, 1)
-    if out % 2:
-        scale = layers.repeat_last(scale)
     fields: Fields = {
         **shapes,
         "activation": layers.activation(source, output, operator.clamp),
         "packed": f"{identifier}_weights",
-        "scale": f"{identifier}_scale",
+        "scale": scale.fields(identifier),
         "columns": columns,
     }
     description = "pairs of output channels, a byte of each in turn, weight + 128"
@@ -92,7 +90,10 @@ def _kernel(
         "te_conv2d_patch_s8",
         "te_conv2d_patch",
         fields,
-        (layers.packed_array(operator, np.ascontiguousarray(pairs).ravel(), description), scale),
+        (
+            layers.packed_array(operator, np.ascontiguousarray(pairs).ravel(), description),
+            *scale.arrays,
+        ),
         "int8_pairs",
         columns,
         header="te_conv2d_patch_s8.h",

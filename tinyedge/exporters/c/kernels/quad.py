@@ -7,7 +7,7 @@ always holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,11 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph.tensors import Tensor
 
 COLUMNS = 8
-"""Columns whose weights, for two channels, share one word."""
-BLOCK = 16
-"""Cells of a convolution that are computed together."""
+"""Of which a channel has a multiple; those of two channels share one word."""
+BLOCK = 15
+"""Cells of a convolution that are computed together, or twice as many."""
+_BLOCK_BYTES = 4096
+"""Of scratch that twice as many may take."""
 CHANNELS = 4
 """Output channels of a fully connected layer that are computed together."""
 _NAMES = {1: "binary_quad", 2: "ternary_quad"}
@@ -36,8 +38,8 @@ class Pairs:
     """Pairs of output channels, packed.
 
     Attributes:
-        words: uint32 (pairs, columns / 8).
-        order: channels, the low and the high one of every pair; the last may be there twice.
+        words: uint32 (pairs / 2, columns / 4).
+        order: channels, the low and the high one of every pair; some may be there twice.
         columns: of a channel, filled up to a multiple of 8.
         segment: columns that the low field holds for any input.
     """
@@ -53,11 +55,36 @@ def pack_words(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.ui
 
     Four pairs of lanes ``(low + 1) + 2**14 * high``, turned left by 0, 4, 8 and 12 bits.
     """
+    lanes = _lanes(low, high)
+    return _turned(lanes.reshape(len(low), -1, 4))
+
+
+def _lanes(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Pairs of lanes (pairs, steps of 4 columns, 2)."""
     lanes = ((low + 1) + (high << 14)).reshape(len(low), -1, 4)[:, :, _LANES] & 0xFFFF
-    pairs = lanes.reshape(len(low), -1, 4, 2).astype(np.uint64) @ np.array([1, 2**16], np.uint64)
+    pairs: NDArray[np.uint64] = lanes.reshape(len(low), -1, 2, 2).astype(np.uint64) @ np.array(
+        [1, 2**16], np.uint64
+    )
+    return pairs
+
+
+def _turned(pairs: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Words (rows, n) of pairs of lanes (rows, n, 4), turned left by 0, 4, 8 and 12 bits."""
     turned = pairs << np.arange(0, 16, 4, dtype=np.uint64)
     words: NDArray[np.uint64] = np.bitwise_or.reduce(turned | turned >> np.uint64(32), axis=2)
     return words.astype(np.uint32)
+
+
+def pack_two_pairs(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Words (pairs / 2, columns / 4): of four columns, the lanes of two pairs in turn.
+
+    Args:
+        low: weights (pairs, columns) of low channels, an even number of pairs.
+        high: of high ones.
+    """
+    lanes = _lanes(low, high)  # (pairs, steps of 4 columns, 2)
+    steps = lanes.reshape(-1, 2, *lanes.shape[1:]).transpose(0, 2, 3, 1)
+    return _turned(steps.reshape(*steps.shape[:2], 4))
 
 
 def pack_pairs(codes: NDArray[np.int8]) -> Pairs | None:
@@ -74,10 +101,12 @@ def pack_pairs(codes: NDArray[np.int8]) -> Pairs | None:
     low, high = np.sort(ranked[:half]), np.sort(ranked[half:])
     if len(high) < half:
         high = np.append(high, low[-1])
+    if half % 2:
+        low, high = np.append(low, low[-1]), np.append(high, high[-1])
     if layers.lane_bound(padded[high]) > _HIGH_MAXIMUM:
         return None
     return Pairs(
-        pack_words(padded[low], padded[high]),
+        pack_two_pairs(padded[low], padded[high]),
         np.stack([low, high], axis=1).ravel().astype(np.uint16),
         columns,
         _segment(padded[low]),
@@ -122,6 +151,10 @@ def conv1x1(
     pairs = pack_pairs(codes[:, 0, 0, :])
     if pairs is None:
         return None
+    scale = _in_order(scale, pairs.order)
+    cell_bytes = pairs.columns * 2 + -(-pairs.columns // pairs.segment) * 4
+    cells = output.shape[0] * output.shape[1]
+    block = BLOCK if cells <= BLOCK or 2 * BLOCK * cell_bytes > _BLOCK_BYTES else 2 * BLOCK
     fields: Fields = {
         "input": layers.shape(source),
         "output": layers.shape(output),
@@ -129,47 +162,51 @@ def conv1x1(
         "stride_width": operator.stride[1],
         "activation": layers.activation(source, output, operator.clamp),
         "packed": f"{identifier}_weights",
-        "scale": f"{identifier}_scale",
+        "scale": scale.fields(identifier),
         "order": f"{identifier}_order",
+        "ordered": len(pairs.order),
+        "block": block,
         "columns": pairs.columns,
         "segment": pairs.segment,
     }
     sizes = "x".join(map(str, codes.shape))
-    comment = f"{operator.name}: weights {sizes}, pairs of output channels, 8 columns a word"
+    comment = f"{operator.name}: weights {sizes}, two pairs of output channels, 4 columns a word"
     return Kernel(
         "te_conv1x1_quad_s8",
         "te_conv1x1_quad",
         fields,
         (
             Array("weights", "uint32_t", pairs.words.ravel(), comment, weights=True),
-            _in_order(scale, pairs.order),
+            *scale.arrays,
             Array("order", "uint16_t", pairs.order),
         ),
         _NAMES[bits],
-        (pairs.columns * 2 + -(-pairs.columns // pairs.segment) * 4) * BLOCK,
-        (_lead(operator, source.shape, output.shape),),
+        cell_bytes * block,
+        (_lead(operator, source.shape, output.shape, block),),
         "te_conv1x1_quad_s8.h",
         ("te_quad_dot.c",),
     )
 
 
-def _in_order(scale: Array, order: NDArray[np.uint16]) -> Array:
+def _in_order(scale: layers.Scale, order: NDArray[np.uint16]) -> layers.Scale:
     """The scales of pairs; the bias of low channels takes off what their field starts from."""
-    values = scale.values[order].copy()
-    values[::2, 0] = layers.wrapped(values[::2, 0] - _START * values[::2, 3])
-    return replace(scale, values=values)
+    ordered = scale.in_order(order)
+    low = np.arange(len(order)) % 2 == 0
+    return ordered.less(np.where(low, _START * ordered.step, 0))
 
 
-def _lead(operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...]) -> int:
+def _lead(
+    operator: ops.Conv2D, source: tuple[int, ...], output: tuple[int, ...], block: int
+) -> int:
     """How far outputs may lie beyond the inputs that they are written over.
 
-    Up to 16 cells are read before their outputs are written, and not read again.
+    So many cells as a block has are read before their outputs are written, and not read again.
     """
     cells = np.arange(output[0] * output[1])
     rows, columns = np.divmod(cells, output[1])
     starts = (rows * operator.stride[0] * source[1] + columns * operator.stride[1]) * source[2]
-    unread = starts[BLOCK::BLOCK]
-    written = (np.arange(len(unread)) + 1) * BLOCK * output[2]
+    unread = starts[block::block]
+    written = (np.arange(len(unread)) + 1) * block * output[2]
     return int((unread - written).min(initial=source[0] * source[1] * source[2]))
 
 
@@ -199,7 +236,7 @@ def fully_connected(
         "outputs": output.size,
         "activation": layers.activation(source, output, operator.clamp),
         "packed": f"{identifier}_weights",
-        "scale": f"{identifier}_scale",
+        "scale": scale.fields(identifier),
         "steps": steps,
     }
     description = "output channels in fours, steps of 8 columns, 2 bits"
@@ -207,7 +244,7 @@ def fully_connected(
         "te_fully_connected_quad_s8",
         "te_fully_connected_quad",
         fields,
-        (layers.packed_array(operator, pack_fours(codes), description), scale),
+        (layers.packed_array(operator, pack_fours(codes), description), *scale.arrays),
         _NAMES[bits],
         steps * COLUMNS * 2,
         (source.size,),
