@@ -16,7 +16,7 @@ from tinyedge.commands.selftest import selftest
 from tinyedge.errors import DeviceError, ThresholdError, UsageError
 from tinyedge.graph.operators import Weighted
 from tinyedge.models.selftest import selftest_network
-from tinyedge.targets import available_emulators
+from tinyedge.targets import available_emulators, flashing
 
 BOARD = "netduinoplus2"
 
@@ -87,8 +87,8 @@ def test_the_port_is_for_the_tool_only_where_it_takes_one(name: str) -> None:
         return
     for tool in (None, *board.flash_tool.names):
         through = command._flash_port(board, tool, "/dev/ttyACM0")
-        command.flashing.choose_tool(board, tool, through)
-        assert (through is None) == (not command.flashing.takes_port(board, tool))
+        flashing.choose_tool(board, tool, through)
+        assert (through is None) == (not flashing.takes_port(board, tool))
 
 
 def test_what_does_not_go_together_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
