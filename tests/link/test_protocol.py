@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import pytest
 
 from tests.link.fakes import hello_payload
 from tinyedge.errors import LinkError
+from tinyedge.link import protocol
 from tinyedge.link.protocol import Answer, Hello
+from tinyedge.templates import data_folder
 
 
 def test_hello_is_read_as_it_was_meant() -> None:
@@ -45,3 +48,23 @@ def test_ticks_beyond_any_record_are_refused() -> None:
     assert Answer.parse(struct.pack("<IQ", 1, 2**63 - 1) + b"\1").ticks == 2**63 - 1
     with pytest.raises(LinkError, match="ticks; allowed are 0 to"):
         Answer.parse(struct.pack("<IQ", 1, 2**63) + b"\1")
+
+
+def test_both_halves_have_the_same_numbers() -> None:
+    """What ``te_server.c`` calls messages and errors, and the version of both."""
+    source = (data_folder("firmware_templates") / "harness" / "te_server.c").read_text()
+    numbers = {
+        name: int(value, 0) for name, value in re.findall(r"^ +([A-Z_]+) = (\w+),", source, re.M)
+    }
+    version = re.search(r"#define PROTOCOL_VERSION (\d+)", source)
+    assert version
+    assert int(version[1]) == protocol.PROTOCOL_VERSION
+    messages = {name[8:]: at for name, at in numbers.items() if name.startswith("MESSAGE_")}
+    known = {message.name: int(message) for message in protocol.Message}
+    only_the_host_s = {"PROBE", "FAULT"}
+    assert messages == {name: at for name, at in known.items() if name not in only_the_host_s}
+    errors = {name: at for name, at in numbers.items() if name.startswith("ERROR_")}
+    shared = {name for name in errors if hasattr(protocol, name)}
+    assert shared == {name for name in vars(protocol) if name.startswith("ERROR_")}
+    assert all(getattr(protocol, name) == errors[name] for name in shared)
+    assert set(errors.values()) == set(protocol.ERRORS)

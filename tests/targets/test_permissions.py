@@ -17,7 +17,7 @@ BOARDS = [load_board(name) for name in board_names()]
 def test_the_devices_that_boards_need() -> None:
     needed = permissions.usb_ids(BOARDS)
     assert {"nucleo-f446re", "nucleo-l476rg"} <= set(needed["0483:374b"])
-    assert needed["0483:3748"] == ["blackpill-f411ce", "stm32f4-discovery"]
+    assert needed["0483:3748"] == ["blackpill-f411ce", "bluepill-f103c8", "stm32f4-discovery"]
     assert "netduinoplus2" in needed["0483:df11"]
     assert "microbit" in needed["0d28:0204"]
     assert not any("mps2" in name for names in needed.values() for name in names)

@@ -82,7 +82,7 @@ def counting_stand_in(board: Board, emulator: EmulatorName) -> Board | None:
     Of several it is the one with the largest memory, so that what fits the board fits there.
 
     Args:
-        board: what is asked about.
+        board: the board.
         emulator: that stands in for it.
 
     Returns:
