@@ -341,6 +341,6 @@ class WideGraph(RandomGraph):
 
 
 def graph_of(seed: int) -> RandomGraph:
-    """Of either kind, with or without the operators that few executors have."""
+    """Makes graphs of either kind, with or without the operators that few executors have."""
     kind = WideGraph if seed % 3 else RandomGraph
     return kind(seed, all_kinds=bool(seed % 2))
