@@ -42,8 +42,10 @@ docs: $(VENV)/dev.stamp
 
 # Cross compilers, QEMU and data for the tests. As root on Debian or Ubuntu they are installed;
 # elsewhere the tests that need them say so and are skipped (under CI=true they fail).
-system-tools:
+system-tools: $(VENV)/demo.stamp
 	@tools/install_system_tools.sh
+	@$(BIN)/python -m tinyedge.targets.javascript >/dev/null || \
+		echo "not fetched, and tests that need them are skipped: rp2040js, avr8js" >&2
 
 $(VENV)/python.stamp:
 	$(PYTHON) -m venv $(VENV)
@@ -55,8 +57,15 @@ $(VENV)/demo.stamp: $(VENV)/python.stamp requirements/demo.txt pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/demo.stamp requirements/dev.txt
+$(VENV)/dev.stamp: $(VENV)/demo.stamp requirements/dev.txt $(VENV)/labgrid.stamp
 	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# In an environment of its own: it replaces pyserial.
+$(VENV)/labgrid.stamp: $(VENV)/python.stamp requirements/labgrid.txt
+	$(PYTHON) -m venv $(VENV)/labgrid
+	$(VENV)/labgrid/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		-r requirements/labgrid.txt
 	@touch $@
 
 lock:
@@ -68,6 +77,9 @@ lock:
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-package tinyedge-mcu --custom-compile-command "make lock" \
 		-c requirements/demo.txt pyproject.toml --extra all --group dev -o requirements/dev.txt
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-package tinyedge-mcu --custom-compile-command "make lock" \
+		requirements/labgrid.in -o requirements/labgrid.txt
 
 clean:
 	rm -rf $(VENV) dist tinyedge-demo

@@ -24,7 +24,7 @@ from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.importers import import_model
 from tinyedge.samples.reading import read_calibration
 
-# Whoever starts us in the background may have SIGINT ignored, and so would be what tests interrupt.
+# A shell that starts us in the background may ignore SIGINT, and so would programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("tinyedge", deadline=None, derandomize=True, print_blob=True)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tinyedge.commands.report import report
     from tinyedge.commands.resources import resources
     from tinyedge.commands.run import run
+    from tinyedge.commands.selftest import selftest
     from tinyedge.commands.sweep import sweep
     from tinyedge.commands.train import train
     from tinyedge.evaluation.suites import Suite
@@ -73,6 +74,7 @@ _HOMES = {
     "report": "tinyedge.commands.report",
     "resources": "tinyedge.commands.resources",
     "run": "tinyedge.commands.run",
+    "selftest": "tinyedge.commands.selftest",
     "show_board": "tinyedge.commands.boards",
     "sweep": "tinyedge.commands.sweep",
     "train": "tinyedge.commands.train",
@@ -110,6 +112,7 @@ __all__ = [
     "report",
     "resources",
     "run",
+    "selftest",
     "show_board",
     "sweep",
     "train",

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
+import sys
 import tempfile
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -32,7 +34,7 @@ from tinyedge.commands.conversion import (
 )
 from tinyedge.commands.notes import noted
 from tinyedge.commands.run import run_suites
-from tinyedge.errors import ModelError, UsageError
+from tinyedge.errors import MissingDependencyError, ModelError, UsageError
 from tinyedge.evaluation.compare import reconstruction_error, target_error
 from tinyedge.evaluation.executors import Int8, Progress
 from tinyedge.evaluation.intervals import wilson_interval
@@ -69,12 +71,18 @@ from tinyedge.places import OpenPlace, PlaceSpec, open_place
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.records.run import Run as RunRecord
 from tinyedge.reports import notebook
-from tinyedge.reports.footprint import firmware_footprint, footprint_markdown
+from tinyedge.reports.footprint import (
+    MEMORY_LABELS,
+    firmware_footprint,
+    footprint_markdown,
+    network_line,
+)
 from tinyedge.reports.record import (
     difference,
     printed,
     save_run,
 )
+from tinyedge.reports.tables import suite_rows
 from tinyedge.samples.labels import are_targets, checked_targets
 from tinyedge.samples.reading import array_samples
 from tinyedge.samples.scaling import ModelInput
@@ -288,6 +296,12 @@ class Crafted(list[Suite]):
 
     record: dict[str, Any] | None = None
 
+    def _repr_html_(self) -> str:
+        return notebook.html([notebook.crafted_table(self)])
+
+    def _repr_markdown_(self) -> str:
+        return notebook.markdown([notebook.crafted_table(self)])
+
 
 @_noted
 def attack(
@@ -316,6 +330,8 @@ def attack(
     journal: AnyPath | None = None,
     resume: bool = False,
     discard: bool = False,
+    flash: bool = False,
+    labgrid: str | None = None,
     cluster: str | None = None,
     chunks: AnyPath | None = None,
     listener: Listener = NOBODY,
@@ -358,6 +374,9 @@ def attack(
             default, none without either.
         resume: go on with the journal of an interrupted attack.
         discard: throw away what the journal holds.
+        flash: flash the board first if it holds another firmware.
+        labgrid: place of labgrid's in which the board is, instead of ``port``; it is flashed if it
+            holds another firmware.
         cluster: ``local:N`` or ``tcp://HOST:PORT``, whose workers craft on a converted model
             (``docs/cluster.md``); this process by default.
         chunks: folder of finished chunks of a cluster's work; one of the user's cache by default.
@@ -401,6 +420,8 @@ def attack(
         optional_path(float_model),
         cluster,
         optional_path(chunks),
+        flash,
+        labgrid,
     )
     data: Path | Suite | None = None
     if isinstance(samples, str | PathLike):
@@ -667,7 +688,7 @@ class Firmware:
                 (n, *input shape), or floats or uint8 images, which are quantized on the way.
             on: ``emulator``, or ``board``, which holds this firmware already (``tinyedge flash``).
             port: of the board, or ports of several.
-            emulator: ``qemu`` where installed, else ``unicorn``.
+            emulator: by default the first that is installed and has the board.
             baud: bits per second; the board's by default.
             timeout_s: the longest, in seconds, that the device may be silent.
             pixels: what 0 and 255 of uint8 images stand for; by default the byte is the input
@@ -722,8 +743,19 @@ class Footprint:
         """Bytes of flash by layer: ``name``, ``kernel``, ``weights``, ``biases``, …, ``flash``."""
         return list(self.record["layers"])
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(
+            f"{self.record[memory]['total']:,} bytes of {label}"
+            for memory, label in MEMORY_LABELS.items()
+        )
+        return f"Footprint({self.record['board'] or 'of no board'}: {sizes})"
+
     def _repr_markdown_(self) -> str:
         return footprint_markdown(self.record)
+
+    def _repr_html_(self) -> str:
+        line = escape(network_line(self.record))
+        return notebook.html([f"<p>{line}</p>", *notebook.footprint_tables(self.record)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -747,6 +779,11 @@ class SuiteResult:
     accuracy: float | None
     interval: tuple[float, float] | None
     mismatches: int
+
+    def __repr__(self) -> str:
+        shown = "" if self.accuracy is None else f"accuracy {100 * self.accuracy:.2f} %, "
+        differing = f"{self.mismatches} logits differ"
+        return f"SuiteResult({self.name}: {len(self.logits):,} samples, {shown}{differing})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -779,6 +816,40 @@ class Result:
             raise UsageError(f"no suite {name!r}: one of {', '.join(self.suites)}")
         return self.suites[name]
 
+    @_noted
+    def to_dataframe(self) -> Any:
+        """The figures as a ``pandas.DataFrame``, a row a suite.
+
+        Columns: ``suite``, ``attack``, ``norm``, ``epsilon`` (units of the float input),
+        ``samples``; ``accuracy_float``, ``accuracy_host``, ``accuracy_device`` and the ends ``low``
+        and ``high`` of the device's 95 % interval, in [0, 1]; ``differing_samples``,
+        ``differing_logits``; ``instructions`` and ``seconds`` of an inference, on average. Missing
+        where they are not known, as accuracies without labels.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"a data frame needs pandas ({error})",
+                hint=f"{sys.executable} -m pip install pandas",
+            ) from error
+        return pd.DataFrame(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        if self._whole is not None:
+            return suite_rows(self._whole)
+        return [
+            {
+                "suite": suite.name,
+                "samples": len(suite.logits),
+                "differing_logits": suite.mismatches,
+            }
+            for suite in self.suites.values()
+        ]
+
     @property
     def logits(self) -> Int8:
         """Logits of all samples, int8 (n, *output shape), in the order they were given."""
@@ -787,7 +858,7 @@ class Result:
     @property
     @_noted
     def accuracy(self) -> float | None:
-        """Of the only suite; raises UsageError where there are several."""
+        """The accuracy of the only suite; raises UsageError where there are several."""
         return self._only.accuracy
 
     @property

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 
 NAME = "tinyedge-mcu"
@@ -21,18 +20,10 @@ _OTHER = "tinyedge"
 def install_hint(extra: str) -> str:
     """The command that installs what an extra needs and this environment lacks.
 
-    It names the packages themselves, as the installed distribution's metadata has them. Without
-    metadata (a source tree that was not installed), and where nothing is missing, it names the
-    extra.
-
     Args:
         extra: one of the extras in ``pyproject.toml``.
     """
-    try:
-        missing = sorted(set(_missing(extra)))
-    except metadata.PackageNotFoundError:
-        missing = []
-    return shlex.join([sys.executable, "-m", "pip", "install", *(missing or [f"{NAME}[{extra}]"])])
+    return shlex.join([sys.executable, "-m", "pip", "install", f"{NAME}[{extra}]"])
 
 
 def other_distribution() -> str | None:
@@ -48,29 +39,3 @@ def other_distribution() -> str | None:
         f"another project, '{_OTHER}' {version}, is installed in this environment and shares files "
         f"with '{NAME}': pip uninstall {_OTHER}, then pip install --force-reinstall {NAME}"
     )
-
-
-def _missing(extra: str) -> Iterator[str]:
-    """The requirements of an extra that are not met; extras that it names are followed."""
-    from packaging.requirements import Requirement
-
-    for text in metadata.requires(NAME) or ():
-        requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            continue  # installed with the distribution itself
-        if not requirement.marker.evaluate({"extra": extra}):
-            continue
-        if requirement.name == NAME:
-            for inner in sorted(requirement.extras):
-                yield from _missing(inner)
-        elif not _met(requirement.name, str(requirement.specifier)):
-            yield f"{requirement.name}{requirement.specifier}"
-
-
-def _met(name: str, specifier: str) -> bool:
-    from packaging.specifiers import SpecifierSet
-
-    try:
-        return SpecifierSet(specifier).contains(metadata.version(name), prereleases=True)
-    except metadata.PackageNotFoundError:
-        return False

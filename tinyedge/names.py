@@ -13,7 +13,7 @@ COMPILERS: tuple[CompilerName, ...] = get_args(CompilerName)
 DatasetName = Literal["cifar10", "digits", "fashion_mnist", "speech_commands", "svhn"]
 DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
 
-EmulatorName = Literal["qemu", "unicorn", "simavr"]
+EmulatorName = Literal["qemu", "unicorn", "simavr", "rp2040js", "avr8js"]
 EMULATORS: tuple[EmulatorName, ...] = get_args(EmulatorName)
 
 ProjectFormat = Literal["cmake", "platformio"]
@@ -66,7 +66,7 @@ WITNESSES: tuple[WitnessName, ...] = get_args(WitnessName)
 
 Precision = Literal["float", "int8", "binary", "ternary", "stq"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-"""Of the weights of a network to train; ``stq`` is ternary with 8 bits at both ends."""
+"""Precisions of the weights of a network to train; ``stq`` is ternary with 8 bits at both ends."""
 
 NetworkName = Literal["stq", "resnet8", "ds_cnn", "mobilenet_v2"]
 NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)

@@ -118,7 +118,7 @@ def _is_unseen(character: str) -> bool:
 
 
 def epsilon_number(text: str) -> float:
-    """Of ``0.1`` or ``8/255``; raises ValueError or ZeroDivisionError where it is neither."""
+    """Reads ``0.1`` or ``8/255``; raises ValueError or ZeroDivisionError where it is neither."""
     numerator, slash, denominator = text.partition("/")
     return float(numerator) / (float(denominator) if slash else 1)
 

@@ -15,8 +15,10 @@ from typing import Any, BinaryIO
 from tinyedge.errors import DataError, FileError
 from tinyedge.files import write_atomically
 
-if os.name == "posix":
+try:
     import fcntl
+except ImportError:  # Windows has none: two runs on one journal are not noticed there
+    fcntl = None  # type: ignore[assignment]
 
 _SYNC_S = 0.1
 """Records are handed to the system at once, which a killed program survives, and to the disk so
@@ -162,7 +164,7 @@ def locked(path: Path, busy: FileError | None = None) -> BinaryIO:
         busy: raised instead of what is said of journals.
     """
     file = path.open("ab", buffering=0)
-    if os.name == "posix":
+    if fcntl:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -6,10 +6,11 @@
 
 Every ``experiments/DATASET/NAME.toml`` becomes a run in ``experiments/DATASET/NAME``: ``model.h5``,
 ``run.json``, and ``attacks.json``, what ``tinyedge attack --json`` printed; of those trained
-adversarially ``robust.json`` too, AutoAttack on a thousand samples. Every float network is
-also quantized without training, with and without new statistics of batch normalization. A run that
-was interrupted goes on where it was; one that begins with another, or has it as its teacher, waits
-for that. ``tools/write_results.py`` makes ``docs/results.md`` of it.
+adversarially ``robust.json`` too, AutoAttack on a thousand samples; of those in ``LARGE``
+``fgsm-0.3.json``. Every float network is also quantized without training, with and without new
+statistics of batch normalization. A run that was interrupted goes on where it was; one that begins
+with another, or has it as its teacher, waits for that. ``tools/write_results.py`` makes
+``docs/results.md`` of it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ EXPERIMENTS = ROOT / "experiments"
 SAMPLES = 100
 ROBUST_SAMPLES = 1000
 ROBUST_ATTACKS = ("autoattack",)
+LARGE_EPSILON = 0.3
+"""Under which the paper's networks were told apart by FGSM; so are these."""
+LARGE = ("cifar10/float", "cifar10/stq", "cifar10/post-training")
 SEED = 0
 ATTACKS = ("fgsm", "pgd", "cw", "square", "boundary", "zoo", "autoattack", "noise")
 TRANSFERRED = ("transfer-fgsm", "transfer-pgd")
@@ -96,6 +100,9 @@ def run(name: str) -> None:
     )
     if config.get("adversarial"):
         attack(folder, "robust.json", "--attacks", ",".join(ROBUST_ATTACKS), samples=ROBUST_SAMPLES)
+    if name in LARGE:
+        options = ("--attacks", "fgsm", "--epsilon", LARGE_EPSILON)
+        attack(folder, "fgsm-0.3.json", *options, samples=ROBUST_SAMPLES)
     if config["model"]["temperature"] != 1:
         # As an attacker sees it who takes the softmax at temperature 1 for what was trained.
         options = ("--attacks", "fgsm,pgd", "--temperature", 1)

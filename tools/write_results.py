@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/results.md from the records in ``experiments/``.
+"""Writes docs/results.md, its pictures and its appendix from the records in ``experiments/``.
 
 python tools/write_results.py
 """
@@ -7,17 +7,24 @@ python tools/write_results.py
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+
+import vl_convert
+from run_experiments import in_order
 
 from tinyedge.attacks import ATTACKS as KNOWN
 from tinyedge.attacks.rows import compare_records
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
+PAGE = ROOT / "docs" / "results.md"
+APPENDIX = ROOT / "docs" / "results-appendix.md"
+IMAGES = ROOT / "docs" / "images"
 LATER = ("pgd-l2", "apgd", "hopskipjump", "simba", "refine")
 ATTACKS = {name: attack for name, attack in KNOWN.items() if name not in LATER}
-"""Of the experiments: those in ``run_experiments.py``."""
+"""Attacks of the experiments: those in ``run_experiments.py``."""
 
 DATASETS = {
     "cifar10": "CIFAR-10 (JPEG copy)",
@@ -27,8 +34,8 @@ DATASETS = {
 TITLES = {
     "float": "float",
     "int8": "8-bit",
-    "binary": "binary (stochastic)",
-    "binary-sampling": "binary, every weight drawn anew in every step",
+    "binary": "binary",
+    "binary-sampling": "binary",
     "ternary": "ternary, every layer",
     "stq": "STQ, T = 1",
     "stq-portion": "STQ, T = 1, growing portion",
@@ -55,6 +62,22 @@ PAPER = {
 }
 """Clean accuracies that are certain from the paper's abstract and summary (arXiv 2503.08973)."""
 
+HEADLINES = (
+    "float",
+    "int8",
+    "binary",
+    "stq",
+    "stq-jacobian",
+    "stq-t50",
+    "stq-t50-jacobian",
+    "stq-fgsm",
+    "stq-fgsm-w05",
+)
+"""Rows of the page; the appendix has all."""
+WITHIN_EPSILON = ("fgsm", "pgd", "square", "autoattack", "transfer-fgsm", "transfer-pgd")
+"""Attacks within the same L-infinity epsilon, of which the worst case is made."""
+COLOURS = ("#1f6fb2", "#c1440e", "#2f8f4e", "#7d4fb3", "#b38a00", "#5b6770", "#b3437f", "#008c95")
+
 SIGNIFICANT = 0.05
 """Below it a paired test tells two networks apart."""
 
@@ -73,6 +96,13 @@ def load(dataset: str) -> dict[str, Run]:
                 run[key] = json.loads(path.read_text()) if path.is_file() else None
             runs[name] = run
     return runs
+
+
+def title(name: str, run: Run) -> str:
+    """One name a training: binary weights by how they were trained."""
+    if TITLES[name] == "binary":
+        return f"binary, scheme '{run['config']['training']['scheme']}'"
+    return TITLES[name]
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -110,7 +140,7 @@ def clean_table(dataset: str, runs: dict[str, Run]) -> list[str]:
         low, high = test["interval"]
         epochs = str(config["training"]["epochs"]) if run["epochs"] else "-"
         lines.append(
-            f"| {TITLES[name]} | {config['model']['width']:g} | "
+            f"| {title(name, run)} | {config['model']['width']:g} | "
             f"{run['size']['stored_bytes'] / 1024:.1f} | {epochs} | "
             f"{run['seconds'] / 60:.1f} | {jacobian['frobenius_mean']:.1f} | "
             f"{jacobian['frobenius_mean_at_temperature']:.1f} | {test['samples']:,} | "
@@ -132,7 +162,7 @@ def attack_table(runs: dict[str, Run]) -> list[str]:
             continue
         shares = [percent(left(run, attack)) for attack in ("clean", *names)]
         verdict = "no sign" if run["attacks"]["masking"]["believable"] else "**yes**"
-        lines.append(f"| {TITLES[name]} | {' | '.join(shares)} | {verdict} |")
+        lines.append(f"| {title(name, run)} | {' | '.join(shares)} | {verdict} |")
     return lines
 
 
@@ -150,7 +180,7 @@ def sweep_table(runs: dict[str, Run]) -> list[str]:
         f"| Network | {' | '.join(f'{epsilon:.4g}' for epsilon in epsilons)} |",
         f"|---|{'---:|' * len(epsilons)}",
         *(
-            f"| {TITLES[name]} | {' | '.join(percent(sweep.get(each)) for each in epsilons)} |"
+            f"| {title(name, runs[name])} | {' | '.join(percent(sweep.get(each)) for each in epsilons)} |"
             for name, sweep in sweeps.items()
         ),
     ]
@@ -161,7 +191,7 @@ def findings(runs: dict[str, Run]) -> list[str]:
     lines = []
     for name, run in runs.items():
         if run["attacks"] and (found := run["attacks"]["masking"]["findings"]):
-            lines += [f"- {TITLES[name]}: {'; '.join(found)}."]
+            lines += [f"- {title(name, run)}: {'; '.join(found)}."]
     return lines
 
 
@@ -180,7 +210,7 @@ def lengths_table(runs: dict[str, Run]) -> list[str]:
             record = suite(run, attack)
             median = record and record["change"]["l2_median_of_successes"]
             cells.append("-" if median is None else f"{median:.2f}")
-        lines.append(f"| {TITLES[name]} | {' | '.join(cells)} |")
+        lines.append(f"| {title(name, run)} | {' | '.join(cells)} |")
     return lines
 
 
@@ -223,7 +253,8 @@ def compare(runs: dict[str, Run], first: str, second: str) -> list[str]:
         parts.append(f"keeps less under {', '.join(worse)}")
     if even:
         parts.append(f"cannot be told apart ({how}) under {', '.join(even)}")
-    return [f"- {TITLES[first]} against {TITLES[second]}: {'; '.join(parts)}."]
+    names = [title(name, runs[name]) for name in (first, second)]
+    return [f"- {names[0]} against {names[1]}: {'; '.join(parts)}."]
 
 
 def robust_table(runs: dict[str, Run]) -> list[str]:
@@ -250,7 +281,7 @@ def robust_table(runs: dict[str, Run]) -> list[str]:
         cells = [with_interval(suite(run, each, "robust")) for each in ("clean", "autoattack")]
         verdict = "no sign" if run["robust"]["masking"]["believable"] else "**yes**"
         lines.append(
-            f"| {TITLES[name]} | {run['config']['model']['width']:g} | "
+            f"| {title(name, run)} | {run['config']['model']['width']:g} | "
             f"{run['size']['stored_bytes'] / 1024:.1f} | "
             f"{percent(run['test']['accuracy'], 2)} | {' | '.join(cells)} | {verdict} |"
         )
@@ -276,7 +307,7 @@ def untempered(runs: dict[str, Run]) -> list[str]:
             naive, aware = left(run, attack, "attacks-untempered"), left(run, attack)
             zero = run["attacks-untempered"]["masking"]["zero_gradients"]
             lines.append(
-                f"- {TITLES[name]}: {attack} leaves {percent(naive)} % if its loss takes the "
+                f"- {title(name, run)}: {attack} leaves {percent(naive)} % if its loss takes the "
                 f"logits as they are (no gradient at all at {percent(zero)} % of the samples), "
                 f"{percent(aware)} % if it divides them by T."
             )
@@ -301,7 +332,7 @@ def schemes_of_binary(runs: dict[str, Run]) -> list[str]:
     return [said]
 
 
-def section(dataset: str, title: str) -> list[str]:
+def everything(dataset: str, heading: str) -> list[str]:
     """Everything of one data set."""
     runs = load(dataset)
     if not runs:
@@ -311,7 +342,7 @@ def section(dataset: str, title: str) -> list[str]:
         (record["settings"] for run in runs.values() if (record := suite(run, "fgsm"))), None
     )
     lines = [
-        f"## {title}",
+        f"## {heading}",
         "",
         (
             f"Trained on: {first['training_data']['source']}, {first['training_data']['samples']:,} "
@@ -374,33 +405,365 @@ def section(dataset: str, title: str) -> list[str]:
     return lines
 
 
+def worst(run: Run) -> tuple[float, int, bool] | None:
+    """The accuracy that all attacks within epsilon leave together.
+
+    Returns:
+        The share, the number of samples, and whether it is exact: of records that keep the verdicts
+        of single samples. Else the least that one attack left, which is an upper bound. None where
+        the run was not attacked.
+    """
+    record = run["robust"] or run["attacks"]
+    if record is None:
+        return None
+    key = "robust" if run["robust"] else "attacks"
+    shares = [share for name in WITHIN_EPSILON if (share := left(run, name, key)) is not None]
+    joint = [row["accuracy"] for row in record.get("worst_cases", []) if row["norm"] == "Linf"]
+    alone = len(shares) == 1
+    least = min([*shares, *joint])
+    return least, record["suites"][0]["samples"], bool(joint) or alone or not least
+
+
+def headlines(runs: dict[str, Run]) -> list[str]:
+    """A table of few rows."""
+    lines = [
+        "| Network | KiB | clean, test set | samples | clean | worst case at epsilon | masked? |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for name in HEADLINES:
+        found = worst(runs[name]) if name in runs else None
+        if not found:
+            continue
+        run = runs[name]
+        key = "robust" if run["robust"] else "attacks"
+        share, count, exact = found
+        verdict = "no sign" if run[key]["masking"]["believable"] else "**yes**"
+        lines.append(
+            f"| {title(name, run)} | {run['size']['stored_bytes'] / 1024:.1f} | "
+            f"{percent(run['test']['accuracy'], 2)} | {count:,} | "
+            f"{percent(left(run, 'clean', key))} | {'' if exact else 'at most '}{percent(share)} | "
+            f"{verdict} |"
+        )
+    return lines
+
+
+def standalone(svg: str) -> str:
+    """A chart of a report as a file: its colours are written into it, for light and dark pages."""
+    numbered = "".join(f"--c{at}:{colour};" for at, colour in enumerate(COLOURS, 1))
+    light = f"svg{{{numbered}--ink-2:#444;--line:#ddd;--line-2:#999;font-family:sans-serif}}"
+    dark = "@media(prefers-color-scheme:dark){svg{--ink-2:#ccc;--line:#444;--line-2:#888}}"
+    return re.sub(r"(<svg[^>]*>)", rf"\1<style>{light}{dark}</style>", svg, count=1)
+
+
+def draw(spec: dict[str, Any], file: str) -> None:
+    """Writes a chart as a picture of the pages."""
+    axis = {
+        "labelColor": "var(--ink-2)",
+        "titleColor": "var(--ink-2)",
+        "titleFontWeight": "normal",
+        "gridColor": "var(--line)",
+        "domainColor": "var(--line-2)",
+        "tickColor": "var(--line-2)",
+        "labelLimit": 300,
+        "tickCount": 5,
+    }
+    legend = {"labelColor": "var(--ink-2)", "labelLimit": 300, "orient": "bottom", "columns": 2}
+    full = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": 420,
+        "padding": 16,
+        "background": None,
+        "config": {"view": {"stroke": None}, "axis": axis, "legend": {**legend, "title": None}},
+        **spec,
+    }
+    svg: str = vl_convert.vegalite_to_svg(full, vl_version="5.20")
+    (IMAGES / file).write_text(standalone(svg), encoding="utf-8")
+
+
+def coloured(field: str, values: list[str]) -> dict[str, Any]:
+    """A colour a value."""
+    colours = [f"var(--c{at % len(COLOURS) + 1})" for at in range(len(values))]
+    return {"field": field, "type": "nominal", "scale": {"domain": values, "range": colours}}
+
+
+def pictures(dataset: str, heading: str, runs: dict[str, Run]) -> list[str]:
+    """Clean against worst case, and PGD over epsilon; the lines that show them."""
+    shown = {title(name, runs[name]): runs[name] for name in HEADLINES if name in runs}
+    accuracy = {"type": "quantitative", "axis": {"format": ".0%"}, "scale": {"domain": [0, 1]}}
+    bars = [
+        {"network": network, "of": series, "accuracy": share}
+        for network, run in shown.items()
+        if (found := worst(run))
+        for series, share in (
+            ("clean", left(run, "clean", "robust" if run["robust"] else "attacks")),
+            ("worst case", found[0]),
+        )
+    ]
+    draw(
+        {
+            "data": {"values": bars},
+            "mark": {"type": "bar"},
+            "height": {"step": 12},
+            "encoding": {
+                "y": {"field": "network", "sort": list(shown), "title": None},
+                "yOffset": {"field": "of"},
+                "x": {"field": "accuracy", "title": "accuracy", **accuracy},
+                "color": coloured("of", ["clean", "worst case"]),
+            },
+        },
+        f"results-{dataset}.svg",
+    )
+    points = [
+        {"network": network, "epsilon": point["epsilon"], "accuracy": point["accuracy"]}
+        for network, run in shown.items()
+        for point in (run["robust"] or run["attacks"])["masking"]["pgd_sweep"]
+    ]
+    ends = [pick(point["epsilon"] for point in points) for pick in (min, max)]
+    draw(
+        {
+            "data": {"values": points},
+            "mark": {"type": "line", "point": {"size": 28}, "strokeWidth": 2},
+            "height": 260,
+            "encoding": {
+                "x": {
+                    "field": "epsilon",
+                    "type": "quantitative",
+                    "scale": {"type": "log", "domain": ends},
+                    "title": "epsilon (L-infinity, units of the input)",
+                },
+                "y": {"field": "accuracy", "title": "accuracy under PGD", **accuracy},
+                "color": coloured("network", list(shown)),
+            },
+        },
+        f"results-{dataset}-pgd.svg",
+    )
+    return [
+        f"![{heading}: clean accuracy and worst case, as in the table](images/results-{dataset}.svg)",
+        "",
+        f"![{heading}: accuracy under PGD by epsilon](images/results-{dataset}-pgd.svg)",
+    ]
+
+
+def section(dataset: str, heading: str, runs: dict[str, Run]) -> list[str]:
+    """A data set on the page."""
+    epsilon = next(
+        record["settings"]["epsilon"] for run in runs.values() if (record := suite(run, "fgsm"))
+    )
+    unit = "8/255" if abs(epsilon - 8 / 255) < 1e-6 else f"{epsilon:.4g} in units of the features"
+    return [
+        f"## {heading}",
+        "",
+        (
+            f"L-infinity, epsilon {unit}. `tinyedge attack experiments/{dataset}/NAME --attacks all --samples 100 "
+            "--seed 0` gives the rows of 100 samples, `--attacks autoattack --samples 1000` those of 1,000."
+        ),
+        "",
+        *headlines(runs),
+        "",
+        *pictures(dataset, heading, runs),
+        "",
+    ]
+
+
+def conclusions(runs: dict[str, dict[str, Run]]) -> list[str]:
+    """What the records say in one paragraph."""
+    cifar, fashion, speech = (
+        runs[each] for each in ("cifar10", "fashion_mnist", "speech_commands")
+    )
+
+    def kept(name: str) -> str:
+        found = [percent(worst(each[name])[0]) for each in (cifar, fashion)]  # type: ignore[index]
+        return f"{found[0]} % and {found[1]} %"
+
+    def cost(name: str) -> str:
+        costs = [
+            100 * (each["stq"]["test"]["accuracy"] - each[name]["test"]["accuracy"])
+            for each in (cifar, fashion)
+        ]
+        return f"{costs[0]:.1f} and {costs[1]:.1f} points"
+
+    naive = percent(left(cifar["stq-t50"], "fgsm", "attacks-untempered"))
+    aware = percent(left(cifar["stq-t50"], "fgsm"))
+    robust = fashion["stq-fgsm"]
+    share, count, _ = worst(robust)  # type: ignore[misc]
+    loudest = max(worst(run)[0] for run in speech.values() if worst(run))  # type: ignore[index]
+    sentences = [
+        (
+            "**Stochastic ternary weights alone make no network robust.** Within 8/255, all attacks together "
+            f"leave STQ {kept('stq')} of 100 samples of CIFAR-10 and Fashion-MNIST, and the float network "
+            f"{kept('float')}."
+        ),
+        (
+            f"**Distillation at T = 50 adds nothing**: {kept('stq-t50')}. It only misleads attacks that take "
+            f"the logits as they are: such an FGSM leaves {naive} % on CIFAR-10, and {aware} % if its loss "
+            "divides them by T."
+        ),
+        (
+            f"**The Jacobian penalty helps where images are simple, and costs accuracy**: "
+            f"{kept('stq-jacobian')} stay, for {cost('stq-jacobian')} of clean accuracy."
+        ),
+        (
+            "**Adversarial training makes a ternary network robust**: AutoAttack leaves "
+            f"{percent(share)} % of {count:,} samples of Fashion-MNIST, with "
+            f"{percent(robust['test']['accuracy'], 2)} % clean on the whole test set and "
+            f"{robust['size']['stored_bytes'] / 1024:.1f} KiB of weights."
+        ),
+    ]
+    wide = cifar.get("stq-fgsm-w05")
+    if wide and worst(wide):
+        share, count, _ = worst(wide)  # type: ignore[misc]
+        sentences.append(
+            f"On CIFAR-10 in grey, at width 0.5, it leaves {percent(share)} % of {count:,}, with "
+            f"{percent(wide['test']['accuracy'], 2)} % clean."
+        )
+    sentences.append(
+        "On Speech Commands, where epsilon is a distance between features and not between sounds, no "
+        f"network keeps more than {percent(loudest)} %; none was trained adversarially."
+    )
+    return [" ".join(sentences)]
+
+
+def answers(runs: dict[str, dict[str, Run]]) -> list[str]:
+    """Open questions, a sentence each."""
+    cifar, speech = runs["cifar10"], runs["speech_commands"]
+
+    def clean(run: Run) -> str:
+        return f"{percent(run['test']['accuracy'], 2)} %"
+
+    def robust(run: Run) -> str:
+        return f"{percent(worst(run)[0])} %"  # type: ignore[index]
+
+    lines = []
+    large = {
+        name: json.loads((EXPERIMENTS / "cifar10" / name / "fgsm-0.3.json").read_text())
+        for name in ("stq", "post-training", "float")
+    }
+    shares = {
+        name: percent(record["suites"][1]["accuracy"]["float"]) for name, record in large.items()
+    }
+    count = large["stq"]["suites"][1]["samples"]
+    lines.append(
+        "Does STQ gain the paper's 5 to 15 points under FGSM at epsilon 0.3? No: on "
+        f"{count:,} samples of CIFAR-10, FGSM leaves {shares['stq']} % of STQ, {shares['post-training']} % "
+        f"of the float network made STQ after training, and {shares['float']} % of the float network "
+        "(`tinyedge attack experiments/cifar10/stq --attacks fgsm --epsilon 0.3 --samples 1000 --seed 0`). With ten "
+        "classes, one in ten is guessed."
+    )
+    lines.append(
+        f"Is the paper's clean accuracy reached? No: STQ has {clean(cifar['stq'])} on CIFAR-10 at width "
+        f"0.25, where the paper has {percent(PAPER['cifar10', 'stq'], 2)} % at full width, which was not "
+        f"trained; on Speech Commands {clean(speech['stq'])} against "
+        f"{percent(PAPER['speech_commands', 'stq'], 2)} %, from a tenth of the training data."
+    )
+    lines.append(
+        f"Does colour help? No: STQ on RGB has {clean(cifar['stq-rgb'])} and keeps "
+        f"{robust(cifar['stq-rgb'])}; on grey {clean(cifar['stq'])} and {robust(cifar['stq'])}. No RGB "
+        "network was trained adversarially."
+    )
+    lines.append(
+        f"Does another network help? Not MobileNetV2 with STQ: {clean(cifar['mobilenet_v2-stq'])} after ten "
+        f"epochs, of which {robust(cifar['mobilenet_v2-stq'])} stay. It was not trained at T = 50."
+    )
+    lines.append(
+        "Must ternary weights be trained? Yes: the float network made STQ afterwards has "
+        f"{clean(cifar['post-training'])} on CIFAR-10, and {clean(cifar['post-training-raw'])} with the "
+        "float network's statistics of batch normalization."
+    )
+    lines.append(
+        "Does it matter how weights become ternary? Little: on Speech Commands, a growing portion gives "
+        f"{clean(speech['stq-portion'])}, and drawing in every step {clean(speech['stq'])}."
+    )
+    lines.append(
+        "Are gradients masked? The judgement of `tinyedge attack` finds no sign of it in any row of this "
+        "page."
+        if all(
+            (run["robust"] or run["attacks"])["masking"]["believable"]
+            for each in runs.values()
+            for run in each.values()
+            if run["attacks"] or run["robust"]
+        )
+        else "Are gradients masked? The rows say where the judgement of `tinyedge attack` finds it."
+    )
+    return [f"- {line}" for line in lines]
+
+
+def not_run(runs: dict[str, dict[str, Run]]) -> list[str]:
+    """Configurations without a record."""
+    configured = sorted(
+        str(path.relative_to(EXPERIMENTS).with_suffix("")) for path in EXPERIMENTS.glob("*/*.toml")
+    )
+    return [
+        name
+        for name in in_order(configured)
+        if name.split("/")[1] not in runs.get(name.split("/")[0], {})
+    ]
+
+
 def main() -> None:
-    """Writes the page."""
+    """Writes the pages."""
+    runs = {dataset: load(dataset) for dataset in DATASETS}
     lines = [
         "# Results",
         "",
         (
-            "Written by `python tools/write_results.py` from the records in `experiments/`, which "
-            "`python tools/run_experiments.py` made: `experiments/DATASET/NAME.toml` is a run's "
-            "configuration, seed included, the folder of that name holds its record, its model and what "
-            "`tinyedge attack --attacks all` found. Two cores of a server, no GPU; other work ran "
-            "beside most runs, so minutes are upper bounds."
+            "These are not the paper's experiments: width, epochs and data are what could be afforded, "
+            "and the layer table of the network is inferred from its published sizes (arXiv 2503.08973). "
+            "`python tools/write_results.py` writes this page and its [appendix](results-appendix.md) from "
+            "the records in `experiments/`, and `python tools/run_experiments.py DATASET/NAME` makes a "
+            "record anew: `experiments/DATASET/NAME.toml` is its configuration, seed included. All "
+            "figures are of one seed."
         ),
         "",
+        "## Conclusions",
+        "",
+        *conclusions(runs),
+        "",
+        "## Questions",
+        "",
+        *answers(runs),
+        "",
         (
-            "These are not the paper's experiments: width, epochs and data are what could be afforded, "
-            "and the layer table of the network is inferred from its published sizes. The column "
-            "*Paper* has what is certain of arXiv 2503.08973. White-box attacks take the gradient of "
-            "the loss on the logits, through the straight-through quantizers, and divide the logits by "
-            "the temperature that the network was trained with. Some records of Boundary, and with them "
-            "the figures here, are from before its starting points were drawn as they are now: the same "
-            "seed gives others."
+            "In the tables below, the *worst case* counts a sample only if no attack within epsilon changed "
+            "it: FGSM, PGD, Square, AutoAttack and, on grey images and features, what the float network "
+            "gives FGSM and PGD. Where records keep no verdicts of single samples, it is the least that one "
+            "attack left, so that the true worst case is *at most* that. A share of 100 samples has a 95 % "
+            "interval of up to 10 points on both sides, one of 1,000 of up to 3."
         ),
         "",
     ]
-    for dataset, title in DATASETS.items():
-        lines += section(dataset, title)
-    (ROOT / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    for dataset, heading in DATASETS.items():
+        lines += section(dataset, heading, runs[dataset])
+    lines += [
+        "## Not run",
+        "",
+        (
+            "Configured and not trained: "
+            + ", ".join(f"`{name}`" for name in not_run(runs))
+            + ". Nor were: STQ at full width, SVHN, TRADES, other folds of Speech Commands than the first, "
+            "an adversarially trained network on RGB or on Speech Commands, and MLPerf Tiny's networks "
+            "under white-box attacks."
+        ),
+        "",
+    ]
+    PAGE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    more = [
+        "# Results: appendix",
+        "",
+        (
+            "All rows of [the results](results.md). The column *Paper* has what is certain of arXiv "
+            "2503.08973. White-box attacks take the gradient of the loss on the logits, through the "
+            "straight-through quantizers, and divide the logits by the temperature that the network was "
+            "trained with. Two cores of a server, no GPU; other work ran beside most runs, so minutes are "
+            "upper bounds. Some records of Boundary, and with them the figures here, are from before its "
+            "starting points were drawn as they are now: the same seed gives others. *Scheme* is how binary "
+            "weights were trained: `sampling` draws each anew in every step, `portion` a growing part of "
+            "them."
+        ),
+        "",
+    ]
+    for dataset, heading in DATASETS.items():
+        more += everything(dataset, heading)
+    APPENDIX.write_text("\n".join(more).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checksum of frames and of constants. */
 #include "te_crc32.h"
 
 #include "te_flash.h"

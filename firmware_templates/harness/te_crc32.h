@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The checksum of frames and of constants: CRC-32 as in zlib, Ethernet and PNG. */
 #ifndef TE_CRC32_H
 #define TE_CRC32_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the code of every model does in the same way. */
 #include "te_instance.h"
 
 #include "te_crc32.h"

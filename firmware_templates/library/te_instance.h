@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the code of every model does in the same way. It is for that code alone. */
 #ifndef TE_INSTANCE_H
 #define TE_INSTANCE_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Adds two int8 tensors with Helium. */
 #include "te_elementwise_mve.h"
 
 /* Headroom that TensorFlow Lite gives the int8 inputs of an addition. */

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Adds two int8 tensors. */
 #include "te_cpu.h"
 #include "te_runtime.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the largest or smallest int8 of an axis is. */
 #include "te_runtime.h"
 
 void te_arg_max_s8(const TE_FLASH te_arg_max *layer, const int8_t *input, int8_t *output)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sums over the cells of a window. */
 #ifndef TE_CELLS_H
 #define TE_CELLS_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Joins int8 tensors along an axis. */
 #include "te_memory.h"
 
 #include "te_runtime.h"

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A convolution of one cell with ternary weights, four products a multiplication. */
 #include "te_conv1x1_quad_s8.h"
 
 #include "te_memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution with windows of one cell, ternary or binary weights, for cores with dual 16-bit
  * multiplication. */
 #ifndef TE_CONV1X1_QUAD_S8_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A convolution by dot products of columns, with the DSP extension. */
 #include "te_conv2d_dsp_s8.h"
 
 #include "te_dsp_widen.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution by tables of partial sums, for binary and ternary weights on any core. */
 #ifndef TE_CONV2D_LUT_S8_H
 #define TE_CONV2D_LUT_S8_H

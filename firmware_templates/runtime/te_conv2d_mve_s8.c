@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A convolution by dot products of columns, with Helium. */
 #include "te_conv2d_mve_s8.h"
 
 /* The columns of the window whose first cell is (top, left), and zeros up to a whole step. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution with Helium. */
 #ifndef TE_CONV2D_MVE_S8_H
 #define TE_CONV2D_MVE_S8_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A convolution whose windows are copied to a row each, for cores without the DSP extension. */
 #include "te_conv2d_patch_s8.h"
 
 #include "te_memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution, and matrix product, with 8-bit weights for cores that multiply one pair of numbers at a time. */
 #ifndef TE_CONV2D_PATCH_S8_H
 #define TE_CONV2D_PATCH_S8_H

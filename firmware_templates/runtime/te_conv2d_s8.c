@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A convolution with weights of any width: the oracle of the fast ones. */
 #include "te_dot.h"
 #include "te_fixed_point.h"
 #include "te_runtime.h"

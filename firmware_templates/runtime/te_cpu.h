@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a core can do in one instruction, with the same result in C for cores that cannot.
  *
  * This header and te_flash.h are the only ones that ask which core they are compiled for. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sigmoid and tanh of 16 bits, between the values of one table of sigmoid(i / 24), as TensorFlow Lite
  * computes them; and cells of 16 bits that lie anywhere in memory. */
 #ifndef TE_CURVES_16_H

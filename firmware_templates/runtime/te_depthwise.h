@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Depthwise convolution over a ring of input rows: what its kernels share.
  *
  * Scratch holds the last `window.height` input rows channel by channel, as words of two columns in

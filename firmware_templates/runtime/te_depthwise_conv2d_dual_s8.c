@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A depthwise convolution, two windows a multiplication. */
 #include "te_depthwise.h"
 
 /* The few registers of a Cortex-M0 leave make_two no faster than make_any. */

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A depthwise convolution with Helium. */
 #include "te_depthwise_conv2d_mve_s8.h"
 
 /* Output columns that share the loading of a weight, at most. */

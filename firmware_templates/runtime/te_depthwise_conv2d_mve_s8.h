@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Depthwise convolution with Helium, one output channel to an input channel. */
 #ifndef TE_DEPTHWISE_CONV2D_MVE_S8_H
 #define TE_DEPTHWISE_CONV2D_MVE_S8_H

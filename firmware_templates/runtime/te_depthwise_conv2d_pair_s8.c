@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A depthwise convolution of three by three cells, two sums a word, for cores without the DSP extension. */
 #include "te_depthwise.h"
 #include "te_pair.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Depthwise convolution over a ring of input rows, with dilations of 1. */
 #ifndef TE_DEPTHWISE_CONV2D_RING_H
 #define TE_DEPTHWISE_CONV2D_RING_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A depthwise convolution of any shape: the oracle of the fast ones. */
 #include "te_cpu.h"
 #include "te_fixed_point.h"
 #include "te_runtime.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sum of products that convolution and matrix product share. */
 #ifndef TE_DOT_H
 #define TE_DOT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sums of products for cores with the DSP extension: `smlad` multiplies two pairs of 16-bit lanes.
  *
  * Columns (the products of one sum) come in steps of four. The activations of a step are two words,

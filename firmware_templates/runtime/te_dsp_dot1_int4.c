@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dot products of a column with weights of 4 bits, with the DSP extension. */
 #include "te_cpu.h"
 #include "te_dsp_dot.h"
 

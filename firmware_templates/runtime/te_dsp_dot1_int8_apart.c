@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The same for weights of two channels that lie apart. */
 #include "te_cpu.h"
 #include "te_dsp_dot.h"
 

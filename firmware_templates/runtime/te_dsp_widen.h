@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Activations as 16-bit lanes, in the order of te_dsp_dot.h. */
 #ifndef TE_DSP_WIDEN_H
 #define TE_DSP_WIDEN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels of single elements and of windows with Helium, which take what the plain ones take. */
 #ifndef TE_ELEMENTWISE_MVE_H
 #define TE_ELEMENTWISE_MVE_H

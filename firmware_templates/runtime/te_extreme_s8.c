@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The larger or smaller of two int8 tensors' values. */
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 

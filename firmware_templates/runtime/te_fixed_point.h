@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TensorFlow Lite's fixed-point scaling of int32 accumulators (two roundings, as TFLite-Micro). */
 #ifndef TE_FIXED_POINT_H
 #define TE_FIXED_POINT_H

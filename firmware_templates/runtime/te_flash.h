@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Constants that stay in flash.
  *
  * Most cores read flash as they read RAM, and TE_FLASH is nothing. An AVR has another instruction

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A fully connected layer with the DSP extension. */
 #include "te_fully_connected_dsp_s8.h"
 
 #include "te_dsp_widen.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fully connected layers for cores with the DSP extension, for weights of 8 and 4 bits. */
 #ifndef TE_FULLY_CONNECTED_DSP_S8_H
 #define TE_FULLY_CONNECTED_DSP_S8_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A fully connected layer with Helium. */
 #include "te_fully_connected_mve_s8.h"
 
 void te_fully_connected_mve_s8(const te_fully_connected_mve *layer, const int8_t *input,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Matrix product with Helium. */
 #ifndef TE_FULLY_CONNECTED_MVE_S8_H
 #define TE_FULLY_CONNECTED_MVE_S8_H

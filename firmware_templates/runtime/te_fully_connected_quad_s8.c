@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A fully connected layer with ternary weights, four products a multiplication. */
 #include "te_fully_connected_quad_s8.h"
 
 #include "te_dsp_widen.h"

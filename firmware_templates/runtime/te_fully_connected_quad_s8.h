@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fully connected layers for cores with the DSP extension, for ternary and binary weights. */
 #ifndef TE_FULLY_CONNECTED_QUAD_S8_H
 #define TE_FULLY_CONNECTED_QUAD_S8_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* gemmlowp's fixed-point functions, as TensorFlow Lite uses them. Q<i> has i integer bits: an int32_t
  * of the value raw * 2^(i - 31). */
 #ifndef TE_GEMMLOWP_H

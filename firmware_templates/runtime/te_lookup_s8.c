@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A function of one int8, by its table. */
 #include "te_runtime.h"
 
 void te_lookup_s8(const TE_FLASH te_lookup *layer, const int8_t *input, int8_t *output)

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A step of an LSTM with an int8 state and a cell of 16 bits. */
 #include "te_curves_16.h"
 #include "te_memory.h"
 #include "te_runtime.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tables of partial sums: what takes the place of multiplication where weights have few values.
  *
  * A group of `digits` input channels at eight output positions has few possible contributions to an

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Products of two int8 matrices that are both inputs. */
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Maxima of windows of int8, with Helium. */
 #include "te_elementwise_mve.h"
 #include "te_window.h"
 

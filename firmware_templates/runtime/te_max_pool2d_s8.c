@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Maxima of windows of int8. */
 #include "te_cpu.h"
 #include "te_runtime.h"
 #include "te_window.h"

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Means over axes of an int8 tensor, with Helium. */
 #include "te_elementwise_mve.h"
 #include "te_mve_cells.h"
 

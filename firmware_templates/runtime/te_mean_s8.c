@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Means over axes of an int8 tensor. */
 #include "te_cells.h"
 #include "te_fixed_point.h"
 #include "te_runtime.h"

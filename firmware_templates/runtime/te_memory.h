@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The two library functions that the runtime uses. A hosted build links its libc's; firmware brings
  * its own (te_memory.c), so that it depends on no libc. */
 #ifndef TE_MEMORY_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Multiplies two int8 tensors. */
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Vectors of Helium, and the same in C for cores without it.
  *
  * Nothing here reads or writes a byte more than it is told to. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sums of products with Helium: of one or two cells with four output channels. */
 #ifndef TE_MVE_DOT_H
 #define TE_MVE_DOT_H

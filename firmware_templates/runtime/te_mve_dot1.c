@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dot products of a column with int8 weights, with Helium. */
 #include "te_mve_dot.h"
 
 #if defined(TE_MVE)

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts a border of one value around an int8 tensor. */
 #include "te_memory.h"
 
 #include "te_runtime.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sums of products for two output columns at once: a word holds both columns' values, and one
  * multiplication by a weight adds to both 16-bit halves of a sum. */
 #ifndef TE_PAIR_H

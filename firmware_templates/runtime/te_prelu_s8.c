@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A ReLU with a slope below zero for each channel. */
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 

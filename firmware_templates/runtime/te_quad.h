@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Four ternary products in one dual 16-bit multiplication.
  *
  * A 16-bit weight holds two output channels, (a + 1) + 2^14 * b, so that multiplying it by an input

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sums of ternary products, four a multiplication. */
 #include "te_quad.h"
 
 #if defined(TE_DSP)

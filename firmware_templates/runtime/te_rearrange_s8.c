@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies an int8 tensor to another order of its axes. */
 #include "te_memory.h"
 
 #include "te_runtime.h"

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Brings an int8 tensor to another scale and zero point, with Helium. */
 #include "te_elementwise_mve.h"
 
 TE_INLINE te_mve_words scaled(const te_requantize *layer, te_mve_words values, int32_t factor,

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Brings an int8 tensor to another scale and zero point. */
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 

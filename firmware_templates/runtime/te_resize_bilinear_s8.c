@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Resizes an int8 image, with weighted neighbours. */
 #include "te_runtime.h"
 
 /* Shares of rows and columns are 1024ths, so that products are parts of 2^20; rounded halves away from

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Resizes an int8 image by its nearest cells. */
 #include "te_memory.h"
 
 #include "te_runtime.h"

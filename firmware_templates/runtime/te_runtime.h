@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tinyedge runtime: int8 kernels with TensorFlow Lite's arithmetic.
  *
  * Activations are int8, NHWC, batch 1. Weights are small integers, packed; the plain kernels read

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The fixed-point scaling of te_fixed_point.h in the form that costs fewest instructions.
  *
  * te_multiply rounds twice: round(x * mantissa / 2^31), then round(. / 2^right), halves away from

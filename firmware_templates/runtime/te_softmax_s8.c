@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A softmax in fixed point. */
 #include "te_fixed_point.h"
 #include "te_gemmlowp.h"
 #include "te_runtime.h"

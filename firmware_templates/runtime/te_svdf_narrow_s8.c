@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A step of an SVDF layer whose memory is int8. */
 #include "te_fixed_point.h"
 #include "te_runtime.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A step of an SVDF layer whose memory has 16 bits. */
 #include "te_curves_16.h"
 #include "te_runtime.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Binary weights, eight a byte, as int8. */
 #include "te_runtime.h"
 
 const int8_t *te_unpack_binary(te_stream *stream, uint32_t count, int8_t *scratch)

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Binary weights, eight a byte, as int8, with Helium. */
 #include "te_mve.h"
 
 /* 8 bytes hold 64 weights, two of each 16 a byte: bits 7 and 3 of the first 16, bits 4 and 0 of

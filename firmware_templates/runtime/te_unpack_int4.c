@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Weights of 4 bits, two a byte, as int8. */
 #include "te_runtime.h"
 
 const int8_t *te_unpack_int4(te_stream *stream, uint32_t count, int8_t *scratch)

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Weights of 4 bits, two a byte, as int8, with Helium. */
 #include "te_mve.h"
 
 /* 16 bytes hold 32 weights: bits 0-3 the first 16, bits 4-7 the others; two's complement. */

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* int8 weights, as they are. */
 #include "te_runtime.h"
 
 const int8_t *te_unpack_int8(te_stream *stream, uint32_t count, int8_t *scratch)

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ternary weights, four a byte, as int8. */
 #include "te_runtime.h"
 
 static inline int8_t weight(te_code code)

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ternary weights, five a byte, as int8. */
 #include "te_runtime.h"
 
 const int8_t *te_unpack_ternary_base3(te_stream *stream, uint32_t count, int8_t *scratch)

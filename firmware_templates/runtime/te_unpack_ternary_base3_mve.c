@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ternary weights, five a byte, as int8, with Helium. */
 #include "te_mve.h"
 
 #define DIGITS 5

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ternary weights, four a byte, as int8, with Helium. */
 #include "te_mve.h"
 
 /* 16 bytes hold 64 weights: bits 0-1 the first 16, bits 6-7 the last; two's complement. */

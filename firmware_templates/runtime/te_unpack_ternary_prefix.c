@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ternary weights in a code of one or two bits each, as int8. */
 #include "te_runtime.h"
 
 static te_code next_bit(te_stream *stream)

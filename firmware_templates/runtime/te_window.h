@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which cells of a window lie inside the input. */
 #ifndef TE_WINDOW_H
 #define TE_WINDOW_H

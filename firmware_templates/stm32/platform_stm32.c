@@ -16,21 +16,11 @@
 
 static uint32_t sysclk_hz;
 
-static void alternate_function_init(uint32_t port, uint32_t pin)
-{
-    RCC_GPIOENR |= 1u << port;
-    (void)RCC_GPIOENR; /* the peripheral needs some cycles: reading back takes them */
-    GPIO_AFR(port, pin) = (GPIO_AFR(port, pin) & ~(15u << (pin % 8u * 4u))) |
-                          BOARD_UART_ALTERNATE_FUNCTION << (pin % 8u * 4u);
-    GPIO_PUPDR(port) = (GPIO_PUPDR(port) & ~(3u << (pin * 2u))) | 1u << (pin * 2u);
-    GPIO_MODER(port) = (GPIO_MODER(port) & ~(3u << (pin * 2u))) | 2u << (pin * 2u);
-}
-
 static void uart_init(void)
 {
     const uint32_t clock = sysclk_hz == BOARD_SYSCLK_HZ ? BOARD_UART_CLOCK_HZ : sysclk_hz;
-    alternate_function_init(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN);
-    alternate_function_init(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN);
+    te_output_init(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN, BOARD_UART_TX_ALTERNATE_FUNCTION);
+    te_input_init(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN, BOARD_UART_RX_ALTERNATE_FUNCTION);
     RCC_APBENR(BOARD_UART_APB) |= 1u << BOARD_UART_ENABLE_BIT;
     (void)RCC_APBENR(BOARD_UART_APB);
     USART_BRR = (clock + BOARD_UART_BAUD / 2u) / BOARD_UART_BAUD;

@@ -6,11 +6,6 @@
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
-#define GPIO_MODER(port) REGISTER(GPIO_BASE + 0x00u + 0x400u * (port))
-#define GPIO_PUPDR(port) REGISTER(GPIO_BASE + 0x0cu + 0x400u * (port))
-#define GPIO_BSRR(port) REGISTER(GPIO_BASE + 0x18u + 0x400u * (port))
-#define GPIO_AFR(port, pin) REGISTER(GPIO_BASE + 0x20u + 0x400u * (port) + 4u * ((pin) / 8u))
-
 /* Polls of a ready flag before a clock is given up, some tens of milliseconds. */
 #define READY_POLLS 100000u
 

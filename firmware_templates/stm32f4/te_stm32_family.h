@@ -8,7 +8,9 @@
 /* APB1 is at 0x40, APB2 at 0x44. */
 #define RCC_APBENR(apb) REGISTER(0x4002383cu + 4u * (apb))
 
+#define RCC_GPIOENR_FIRST 0u
 #define GPIO_BASE 0x40020000u
+#include "te_gpio.h"
 
 #define FLASH_ACR_ACCELERATORS (7u << 8) /* prefetch, caches for instructions and data */
 

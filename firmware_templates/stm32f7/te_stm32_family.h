@@ -11,7 +11,9 @@
 /* APB1 is at 0x40, APB2 at 0x44. */
 #define RCC_APBENR(apb) REGISTER(0x4002383cu + 4u * (apb))
 
+#define RCC_GPIOENR_FIRST 0u
 #define GPIO_BASE 0x40020000u
+#include "te_gpio.h"
 
 /* Prefetch and ART serve what reads the flash by its address at the ITCM interface, 0x00200000; code
  * that is linked to 0x08000000 lives on the core's caches. */

@@ -11,7 +11,9 @@
 /* The lower half of APB1 is at 0xe8, APB2 at 0xf0. */
 #define RCC_APBENR(apb) REGISTER(0x580244e0u + 8u * (apb))
 
+#define RCC_GPIOENR_FIRST 0u
 #define GPIO_BASE 0x58020000u
+#include "te_gpio.h"
 
 /* What the core itself wants before anything else. */
 #define TE_CORE_INIT() te_cache_enable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import types
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ import tinyedge
 from tests.cli.commands import run_json
 from tests.importers import keras_models as km
 from tinyedge import demo, errors
+from tinyedge.api import Crafted
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph import reference
 from tinyedge.keras.environment import tf_keras
 from tinyedge.keras.load import load_keras_model
+from tinyedge.reports.footprint import network_alone
+from tinyedge.reports.notebook import footprint_tables
 
 pytestmark = pytest.mark.keras
 
@@ -200,11 +204,43 @@ def test_notebooks_show_bars_and_tables(firmware: tinyedge.Firmware, suite_file:
     assert f"{firmware.flash:,} of 1,048,576 bytes" in shown.text
     assert f"| Flash | {firmware.flash:,} | " in firmware._repr_markdown_()
     assert "te_conv2d_lut_s8" in _Checked(firmware.model._repr_html_()).text
-    assert "| conv | Conv2D | 14x14x32 | 903,168 | 2 |" in firmware.model._repr_markdown_()
+    assert "| conv | Conv2D | 14x14x32 | 903,168 |" in firmware.model._repr_markdown_()
     result = firmware.model.run(suite_file)
     assert "clean" in _Checked(result._repr_html_() or "").text
     assert "| clean | 12 | - |" in result._repr_markdown_()
     assert "conv" in firmware.footprint._repr_markdown_()
+    assert len(repr(firmware.footprint)) < 100
+    page = _Checked(firmware.footprint._repr_html_())
+    record = firmware.footprint.record
+    for table in footprint_tables(record):
+        assert table.title in page.text
+    assert f"{network_alone(record['groups'])['flash']:,} bytes of flash" in page.text
+
+
+def test_results_are_rows_of_a_data_frame(
+    model: tinyedge.Model, suite_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = model.run(suite_file)
+    assert len(repr(result["clean"])) < 100
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(errors.MissingDependencyError, match="needs pandas") as raised:
+        result.to_dataframe()
+    assert raised.value.hint.endswith("pip install pandas")
+    frame = types.SimpleNamespace(DataFrame=lambda rows: rows)
+    monkeypatch.setitem(sys.modules, "pandas", frame)
+    (row,) = result.to_dataframe()
+    assert row["accuracy_device"] == result.accuracy
+    assert (row["low"], row["high"]) == result.interval
+    assert (row["suite"], row["samples"], row["differing_logits"]) == ("clean", 12, 0)
+    (row,) = model.run(np.load(suite_file)["x"]).to_dataframe()
+    assert row == {"suite": "samples", "samples": 12, "differing_logits": 0}
+
+
+def test_suites_are_shown_in_a_line_each() -> None:
+    suites = Crafted([demo.clean_suite()])
+    assert len(repr(suites)) < 100
+    assert "28x28x1" in _Checked(suites._repr_html_()).text
+    assert "| clean |" in suites._repr_markdown_()
 
 
 UNKNOWN_CORE: dict[str, Any] = {"core": "cortex-m99"}

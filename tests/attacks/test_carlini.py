@@ -11,7 +11,7 @@ from tinyedge.attacks.carlini import carlini_wagner
 
 @pytest.mark.parametrize("clip", [(0.0, 1.0), (0.0, 255.0)])
 def test_changes_are_the_shortest_there_are(clip: tuple[float, float]) -> None:
-    """Of a linear model that is the way straight to the nearest border."""
+    """The shortest change of a linear model leads straight to the nearest border."""
     random = np.random.default_rng(1)
     high = clip[1]
     model = Linear(random.normal(size=(12, 3)) / high)

@@ -25,7 +25,7 @@ SAMPLES = 50
 
 
 def test_stored_verdicts_are_computed_again() -> None:
-    """Of 50 of the 1,000 samples: crafted anew, each is right or wrong as the record says."""
+    """Takes 50 of the 1,000 samples: crafted anew, each is right or wrong as the record says."""
     record = json.loads((RUN / "robust.json").read_text())
     clean, attacked = record["suites"]
     try:

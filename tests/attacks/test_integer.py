@@ -395,7 +395,7 @@ def test_int8_hides_nothing(demo_model: ConvertedModel, first: Suite) -> None:
     fgsm, pgd = (right(graph, suite).mean() for suite in ours[1:])
     fgsm_of_float, pgd_of_float = (right(graph, suite).mean() for suite in transferred[1:])
     assert pgd <= pgd_of_float
-    # Of one step without a second chance, a sample may go either way.
+    # One step has no second chance: a sample may go either way.
     assert fgsm <= fgsm_of_float + 0.01
     assert pgd < fgsm < right(graph, ours[0]).mean()
 

@@ -212,7 +212,7 @@ def test_attacks_do_harm_and_say_what_they_asked(
 @pytest.mark.parametrize("logistic", [False, True])
 @pytest.mark.parametrize("name", ["square", "boundary", "hopskipjump", "simba"])
 def test_one_output_is_attacked_by_its_verdict(name: str, logistic: bool) -> None:  # noqa: FBT001
-    """Of the models of 6x6 above only the first class remains, against all others."""
+    """Keeps only the first class of the 6x6 models above, against all others."""
     graph = linear_graph()
     tensors = {**graph.tensors, "y": Tensor("y", (1,), Quantization(0.05, 3))}
     flat, dense = graph.operators

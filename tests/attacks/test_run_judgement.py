@@ -211,9 +211,9 @@ def printed_verdict(model: ConvertedModel, clean: Suite, *attacks: str) -> str:
 def test_an_attack_is_judged_where_it_is_made(model: ConvertedModel, clean: Suite) -> None:
     alone = printed_verdict(model, clean, "fgsm")
     assert "Do not believe these figures:" in alone
-    assert "- no attack of several steps was tried" in alone
+    assert "- every suite comes from an attack of one step" in alone
     both = printed_verdict(model, clean, "fgsm", "pgd")
-    assert "no attack of several steps" not in both
+    assert "from an attack of one step" not in both
     few = printed_verdict(model, clean.first(8), "pgd")
     assert "- pgd: 8 samples are few" in few
 
@@ -227,7 +227,7 @@ def test_the_table_of_an_attack_has_no_empty_column(model: ConvertedModel, clean
 
 
 def test_a_float_model_is_not_praised_for_one_step() -> None:
-    text = "no attack of several steps"
+    text = "every suite comes from an attack of one step"
     finding = {"rule": "one-step", "suites": ["fgsm"], "text": text}
     found: dict[str, Any] = {"believable": False, "findings": [finding], "cautions": []}
     lines = [*judgement_lines(found, "No sign", "masked", text)]

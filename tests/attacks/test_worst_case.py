@@ -35,7 +35,7 @@ def test_every_sample_meets_the_attack_that_is_worst_for_it() -> None:
     ]
     cases = worst_cases(CLEAN, suites, 1.0)
     found = {(case["norm"], case["epsilon"]): case for case in cases}
-    # Of five that were right; a small change counts within every larger budget, of any norm.
+    # Five were right; a small change counts within every larger budget, of any norm.
     assert {key: round(6 * case["accuracy"]) for key, case in found.items()} == {
         ("Linf", 0.1): 4,
         ("Linf", 0.2): 1,

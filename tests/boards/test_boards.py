@@ -13,7 +13,7 @@ from tinyedge.boards.families.nrf5 import Nrf51Board, Nrf52Board
 from tinyedge.errors import BoardError
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.project import build_firmware
-from tinyedge.names import COMPILERS, CompilerName
+from tinyedge.names import COMPILERS, EMULATORS, CompilerName
 from tinyedge.toolchains.compilers import available_compilers
 
 
@@ -41,6 +41,13 @@ def test_every_core_has_a_board_that_is_emulated() -> None:
     boards = [load_board(name) for name in board_names()]
     emulated = [board for board in boards if board.emulator.qemu or board.emulator.simavr]
     assert {board.core for board in emulated} == set(CORES)
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_every_board_has_an_emulator_of_its_own(name: str) -> None:
+    """It runs the board's unchanged image: tests/targets do so with each of them."""
+    board = load_board(name)
+    assert [each for each in EMULATORS if getattr(board.emulator, each)]
 
 
 def test_cores_include_each_other() -> None:

@@ -12,8 +12,11 @@ from tests.conftest import require
 from tinyedge.boards import board_names, load_board
 from tinyedge.boards.families.stm32 import (
     Stm32Board,
+    Stm32f1Board,
+    Stm32f3Board,
     Stm32f4Board,
     Stm32f7Board,
+    Stm32g4Board,
     Stm32h7Board,
     Stm32l4Board,
 )
@@ -26,13 +29,18 @@ pytestmark = pytest.mark.needs_tool
 BOARDS = [board for board in map(load_board, board_names()) if isinstance(board, Stm32Board)]
 LINES = [line for family in PARTS.values() for line in family]
 LARGEST = {
+    "STM32F103": "VB",
+    "STM32F303": "VE",
     "STM32F401": "VE",
     "STM32F411": "VE",
     "STM32F446": "ZE",
     "STM32F767": "ZI",
+    "STM32G431": "VB",
+    "STM32G474": "QE",
     "STM32H735": "IG",
     "STM32H743": "ZI",
     "STM32H747": "XI",
+    "STM32L432": "KC",
 }
 """The part with the most pins and memory of a line; else it is a ZG, of the L4 a VG."""
 
@@ -56,9 +64,12 @@ def test_memories_pins_and_interrupts(board: Stm32Board) -> None:
     assert board.ram.size == device.ram_from(board.ram.origin)
     uart = board.uart
     assert device.interrupts[uart.peripheral] == uart.irq
-    for pin, signal in ((uart.tx, "tx"), (uart.rx, "rx")):
+    for pin, signal, function in (
+        (uart.tx, "tx", uart.alternate_function),
+        (uart.rx, "rx", uart.rx_function),
+    ):
         assert pin in device.pins
-        assert device.signals[pin, uart.peripheral, signal] == uart.alternate_function
+        assert device.signals[pin, uart.peripheral, signal] == function
 
 
 @each_board
@@ -69,6 +80,10 @@ def test_the_flash_has_as_many_wait_states_as_it_needs(board: Stm32Board) -> Non
         # modm-devices lets 6 wait states do for all that a part can; RM0410 has 30 MHz each.
         assert (limits[5], limits[6]) == (180_000_000, 216_000_000)
         needed = 7
+    elif isinstance(board, Stm32g4Board):
+        # modm-devices has those without boost mode, 20 MHz each; RM0440 has 34 MHz each with it.
+        assert limits[:2] == [20_000_000, 40_000_000]
+        needed = -(-board.clock.ahb_hz // 34_000_000) - 1
     assert board.clock.flash_wait_states == needed
 
 
@@ -90,7 +105,10 @@ def test_limits_of_parts(line: str) -> None:
     for name, port in part.serial.items():
         for signal, pins in (("tx", port.tx), ("rx", port.rx)):
             for pin in pins:
-                assert device.signals[pin, name, signal] == port.alternate_function
+                function = port.rx_functions.get(pin, port.alternate_function)
+                assert device.signals[pin, name, signal] == function
+    if line in PARTS["stm32g4"]:
+        return  # in boost mode; modm-devices has the other
     for limit, hz in zip(part.wait_states, device.wait_states, strict=False):
         assert hz >= min(part.sysclk, limit)
 
@@ -115,6 +133,7 @@ class Machine:
         self._names = {address: name for name, address in self.registers.addresses.items()}
         machine: Any = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
         cores = {
+            "cortex-m3": arm_const.UC_CPU_ARM_CORTEX_M3,
             "cortex-m4": arm_const.UC_CPU_ARM_CORTEX_M4,
             "cortex-m7": arm_const.UC_CPU_ARM_CORTEX_M7,
         }
@@ -156,7 +175,7 @@ class Machine:
             self._set("PWR.D3CR", "VOSRDY", self.field("PWR.CSR1", "ACTVOSRDY"))
             return
         for control, status in (("PWR.CR", "PWR.CSR"), ("PWR.CR1", "PWR.CSR1")):
-            if status in self.values:
+            if "VOSRDY" in self.registers.fields.get(status, ()):
                 self._set(status, "VOSRDY", self.field("RCC.CR", "PLLON"))
             if "ODEN" in self.registers.fields.get(control, ()):
                 self._set(status, "ODRDY", self.field(control, "ODEN"))
@@ -222,6 +241,9 @@ def test_the_core_runs_at_full_speed(started: tuple[Stm32Board, Machine]) -> Non
     if isinstance(board, Stm32h7Board):
         check_h7(board, machine)
         return
+    if isinstance(board, Stm32f1Board | Stm32f3Board):
+        check_f1(board, machine)
+        return
     pll = {name: machine.field("RCC.PLLCFGR", name) for name in ("PLLM", "PLLN", "PLLSRC")}
     if isinstance(board, Stm32f4Board | Stm32f7Board):
         source, hse = 1, board.clock.hse_hz
@@ -239,7 +261,7 @@ def test_the_core_runs_at_full_speed(started: tuple[Stm32Board, Machine]) -> Non
         )
         assert bool(over_drive) == (board.clock.sysclk_hz > 168_000_000)
     else:
-        assert isinstance(board, Stm32l4Board)
+        assert isinstance(board, Stm32l4Board | Stm32g4Board)
         source, sw, voltage = 2, 3, "PWR.CR1"
         hz = 16e6 * pll["PLLN"] / (pll["PLLM"] + 1) / (2 * machine.field("RCC.PLLCFGR", "PLLR") + 2)
         assert machine.field("RCC.CR", "HSION")
@@ -259,6 +281,36 @@ def test_the_core_runs_at_full_speed(started: tuple[Stm32Board, Machine]) -> Non
     switched = machine.first_write("RCC.CFGR", "SW", sw)
     assert machine.first_write("FLASH.ACR", "LATENCY", states) < switched
     assert machine.first_write("RCC.PLLCFGR", "PLLN", pll["PLLN"]) < switched
+    if isinstance(board, Stm32g4Board):
+        # Boost mode, RM0440: half the bus's clock while the core's rises, and the whole behind it.
+        assert machine.field("PWR.CR5", "R1MODE") == 0
+        halved = machine.first_write("RCC.CFGR", "HPRE", 8)
+        assert machine.first_write("PWR.CR5", "R1MODE", 0) < halved < switched
+        assert machine.field("FLASH.ACR", "DBG_SWEN") == 1
+
+
+def check_f1(board: Stm32f1Board | Stm32f3Board, machine: Machine) -> None:
+    """The PLL's factor while it is off, wait states before the switch to it."""
+    clock, field = board.clock, machine.field
+    hz = clock.hse_hz / (field("RCC.CFGR", "PLLXTPRE") + 1) * (field("RCC.CFGR", "PLLMUL") + 2)
+    assert hz == clock.sysclk_hz
+    # The crystal: 1 of an STM32F1's one bit, 2 of an STM32F303's two.
+    assert field("RCC.CFGR", "PLLSRC") == (1 if isinstance(board, Stm32f1Board) else 2)
+    assert field("RCC.CR", "HSEON")
+    assert field("RCC.CR", "HSEBYP") == clock.hse_bypass
+    assert (field("RCC.CFGR", "SW"), field("RCC.CFGR", "HPRE")) == (2, 0)
+    assert (field("RCC.CFGR", "PPRE1"), field("RCC.CFGR", "PPRE2")) == (4, 0)  # 2 and 1
+    assert (clock.apb1_divider, clock.apb2_divider) == (2, 1)
+    assert field("FLASH.ACR", "LATENCY") == clock.flash_wait_states
+    assert field("FLASH.ACR", "PRFTBE")
+    order = [
+        machine.first_write("RCC.CR", "HSEON", 1),
+        machine.first_write("FLASH.ACR", "LATENCY", clock.flash_wait_states),
+        machine.first_write("RCC.CFGR", "PLLMUL", clock.pll_n - 2),
+        machine.first_write("RCC.CR", "PLLON", 1),
+        machine.first_write("RCC.CFGR", "SW", 2),
+    ]
+    assert order == sorted(order)
 
 
 def check_h7(board: Stm32h7Board, machine: Machine) -> None:
@@ -329,21 +381,31 @@ def test_a_cortex_m7_has_its_caches_on(started: tuple[Stm32Board, Machine]) -> N
 def test_the_serial_port_is_connected(started: tuple[Stm32Board, Machine]) -> None:
     board, machine = started
     uart = board.uart
-    on = {f"GPIO{pin[1]}EN" for pin in (uart.tx, uart.rx)} | {f"{uart.peripheral}EN"}
+    small = isinstance(board, Stm32f1Board | Stm32f3Board)
+    prefix = "IOP" if small else "GPIO"
+    on = {f"{prefix}{pin[1]}EN" for pin in (uart.tx, uart.rx)} | {f"{uart.peripheral}EN"}
     if isinstance(board, Stm32h7Board):
         on |= {f"GPIO{board.clock.hse_enable[1]}EN"} if board.clock.hse_enable else set()
         on |= {"SYSCFGEN"} if board.clock.over_drive else set()
         selected = ("USART234578SEL", "USART16910SEL", "USART16SEL")
         fields = machine.registers.fields["RCC.D2CCIP2R"]
         assert not any(machine.field("RCC.D2CCIP2R", name) for name in selected if name in fields)
-    else:
+    elif not small:
         on |= {"PWREN"}
     assert machine.switched_on() == on
-    for pin in (uart.tx, uart.rx):
+    for pin, function in ((uart.tx, uart.alternate_function), (uart.rx, uart.rx_function)):
         port, number = f"GPIO{pin[1]}", int(pin[2:])
+        if isinstance(board, Stm32f1Board):
+            half = "CRL" if number < 8 else "CRH"
+            # The peripheral's push-pull output up to 50 MHz; an input with a pull-up.
+            mode, configuration = (3, 2) if pin == uart.tx else (0, 2)
+            assert machine.field(f"{port}.{half}", f"MODE{number}") == mode
+            assert machine.field(f"{port}.{half}", f"CNF{number}") == configuration
+            assert (f"{port}.BSRR", 1 << number) in machine.writes
+            continue
         half = "AFRL" if number < 8 else "AFRH"
         assert machine.field(f"{port}.MODER", f"MODER{number}") == 2
-        assert machine.field(f"{port}.{half}", f"{half}{number}") == uart.alternate_function
+        assert machine.field(f"{port}.{half}", f"{half}{number}") == function
     clock = board.clock
     bus_hz = clock.ahb_hz / (clock.apb1_divider if uart.apb == 1 else clock.apb2_divider)
     divider = machine.values[f"{uart.peripheral}.BRR"]

@@ -2,8 +2,8 @@
 
 ``cmsis-svd`` 0.4 has ST's descriptions of registers, under ST's licence for development tools;
 ``modm-devices`` what ST's configurator knows of memories, interrupts, pins and frequencies, under
-the MPL 2.0. No package brings register descriptions of the STM32F767, H735, H743 and H747:
-``stm32_registers.toml`` has what was read in ST's.
+the MPL 2.0. No package brings register descriptions of the STM32F767, G4, H735, H743, H747 and
+L432: ``stm32_registers.toml`` has what was read in ST's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ PACKAGES = [name for name in ("cmsis_svd", "modm_devices") if find_spec(name)]
 """Those that are installed."""
 
 _SVDS = {
+    "STM32F103": "STM32F103xx",
+    "STM32F303": "STM32F303xE",
     "STM32F401": "STM32F401xE",
     "STM32F405": "STM32F40x",
     "STM32F407": "STM32F40x",
@@ -59,7 +61,8 @@ class Registers:
 
     def _read_excerpt(self, line: str) -> None:
         text = (Path(__file__).parent / "stm32_registers.toml").read_text()
-        registers = tomllib.loads(text)[line]
+        # What start-up touches is the same in the files of both.
+        registers = tomllib.loads(text)[{"STM32G431": "STM32G474"}.get(line, line)]
         self.interrupts = registers.pop("interrupts")
         for name, register in registers.items():
             peripheral = name.partition(".")[0]
@@ -122,7 +125,7 @@ class Device:
     """
 
     def __init__(self, mcu: str) -> None:
-        found = re.fullmatch(r"STM32([FHL]\d)(\d\d)([A-Z])([A-Z])", mcu)
+        found = re.fullmatch(r"STM32([FGHL]\d)(\d\d)([A-Z])([A-Z\d])", mcu)
         assert found, mcu
         part = dict(
             zip(("family", "name", "pin", "size"), map(str.lower, found.groups()), strict=True)
@@ -148,7 +151,13 @@ class Device:
             for signal in gpio.iter("signal")
             if "af" in signal.attrib
         }
-        self.pins = {node.attrib["name"] for node in root.iter("pin")}
+        # Pins of an STM32F1 have what is not remapped.
+        for remap in root.iter("remap"):
+            for signal in remap.iterfind("group[@id='0']/signal"):
+                pin = f"P{signal.get('port', '').upper()}{signal.get('pin')}"
+                driver = f"{remap.get('driver')}{remap.get('instance', '')}".upper()
+                self.signals[pin, driver, str(signal.get("name"))] = 0
+        self.pins = {node.attrib["name"].partition(" ")[0] for node in root.iter("pin")}
         self.highest_hz = int(next(root.iter("max-frequency")).attrib["value"])
         at_full_voltage = max(root.iter("latency"), key=lambda node: int(node.attrib["vcore-min"]))
         self.wait_states = [int(node.attrib["hclk-max"]) for node in at_full_voltage]

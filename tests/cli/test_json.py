@@ -46,6 +46,7 @@ ELSEWHERE = {
     "quantize",
     "report",
     "resources",
+    "selftest",
     "sweep",
     "train",
     "verify",

@@ -114,3 +114,17 @@ def test_a_row_becomes_a_block_with_its_headings() -> None:
         "  bytes 9",
     ]
     assert "│ second" in printed(table, 200)
+
+
+def test_a_pipe_is_as_wide_as_columns_says() -> None:
+    def widest(**columns: str) -> int:
+        others = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        command = [sys.executable, "-m", "tinyedge", "boards", "list"]
+        done = subprocess.run(
+            command, env=others | columns, capture_output=True, text=True, check=True
+        )
+        assert "nucleo-f446re" in done.stdout
+        return max(map(len, done.stdout.splitlines()))
+
+    assert widest() > 80
+    assert widest(COLUMNS="60") <= 60

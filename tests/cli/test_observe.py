@@ -13,7 +13,10 @@ from tests.cli.commands import failure, run_cli, run_json
 from tests.conftest import require
 from tests.draws import some_of
 from tests.firmware.faults import first_layer_with, flip_output
+from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
+from tinyedge.cli.observe import observed_text
+from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.project import build_firmware
 from tinyedge.models.benchmark import ds_cnn, resnet8
@@ -111,6 +114,37 @@ def test_where_nothing_is_counted_it_is_said(
     code, out, _ = run_cli(capsys, "run", demo_model.folder, *arguments)
     assert code == 0
     assert f"{place} counts nothing" in out
+
+
+@pytest.mark.parametrize(
+    ("board", "counted_on", "model_of"),
+    [
+        ("nucleo-f446re", "mps2-an386", "Cortex-M4"),
+        ("raspberry-pi-pico", "mps2-an385-m0", "Cortex-M0+"),
+    ],
+)
+def test_a_board_whose_emulator_counts_nothing_is_counted_on_another_of_its_core(
+    board: str, counted_on: str, model_of: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    require(available_emulators(load_board(board)), "unicorn")
+    require(available_emulators(load_board(counted_on)), "qemu")
+    core = CodeOptions(load_board(board).core)
+    model = write_converted(RandomGraph(278).graph, tmp_path / "m", "test", options=core)
+    arguments = ("run", model.folder, "--on", "emulator", "--profile", "--samples", 2)
+    record = run_json(capsys, *arguments, "-b", board)
+    profile = record["profile"]
+    assert (record["board"], record["emulator"]) == (counted_on, "qemu")
+    assert (profile["instead_of"], profile["unit"]) == (board, "instructions")
+    assert profile["total"] > 0
+    if profile["no_cycles"] is None:
+        assert profile["cycle_model"] == model_of
+        clock = load_board(board).clock.sysclk_hz
+        assert profile["estimated_seconds"] == pytest.approx(profile["cycles"] / clock)
+    said = [line for line in observed_text(record) if isinstance(line, str)]
+    assert any(
+        f"emulator of {board} counts nothing: the same kernels ran on QEMU's {counted_on}" in line
+        for line in said
+    )
 
 
 def test_trace_of_a_right_model_finds_nothing(

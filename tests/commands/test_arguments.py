@@ -14,6 +14,7 @@ import tinyedge
 from tests.cli.commands import failure
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.commands.arguments import KINDS, above_zero, check_outputs
+from tinyedge.commands.builds import parse_size
 from tinyedge.errors import FileError, TinyEdgeError, UsageError
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 
@@ -163,3 +164,27 @@ def test_a_journal_or_a_report_replaces_nothing(
 def test_a_device_takes_several_outputs() -> None:
     null = Path("/dev/null")
     check_outputs({"--output": null, "--logits": null}, [("--data", Path("/dev/zero"))])
+
+
+@pytest.mark.parametrize(
+    ("typed", "size"),
+    [
+        ("16K", 16384),
+        ("16KiB", 16384),
+        ("16kb", 16000),
+        ("16KB", 16000),
+        ("2M", 2**21),
+        ("2MB", 2_000_000),
+        ("512B", 512),
+        ("0x100", 256),
+        (7, 7),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(typed: object, size: int) -> None:
+    assert parse_size(typed) == size
+
+
+@pytest.mark.parametrize("typed", ["", "K", "16G", "1.5K", "-1", "0x"])
+def test_what_is_no_size_is_refused_with_the_units(typed: str) -> None:
+    with pytest.raises(UsageError, match="KiB are 1,024, KB is 1,000"):
+        parse_size(typed)

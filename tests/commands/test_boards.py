@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import tinyedge
-from tests.cli.commands import failure, run_json
+from tests.cli.commands import failure, run_cli, run_json
 from tests.commands.options import options, parameters
 from tests.conftest import require
 from tests.link.native import dense_model
@@ -61,8 +61,14 @@ def test_boards_that_hold_a_model_are_found(
     assert not small["fits"]
     assert "more than the board's 16,384" in small["reason"]
     assert small["ram"] == {"used": None, "size": 16384}
+    code, out, err = run_cli(capsys, "boards", "fit", folder, "-b", "microbit")
+    assert code == 4
+    assert "does not fit microbit" in err
+    assert "more than the board's 16,384" in out
     dense_model(tmp_path / "tiny", 20)
     found = tinyedge.fit_boards(tmp_path / "tiny", board="arduino-mega2560", compiler="zig")
     (unbuilt,) = found["boards"]
     assert unbuilt["fits"] is None
     assert "zig" in unbuilt["reason"]
+    zig = ("-b", "arduino-mega2560", "--compiler", "zig")
+    assert run_cli(capsys, "boards", "fit", tmp_path / "tiny", *zig)[0] == 5

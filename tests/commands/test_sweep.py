@@ -52,7 +52,7 @@ def test_the_function_gives_what_the_command_prints_and_nothing_is_done_twice(
     assert tuple(rows[0]) == module.COLUMNS
     assert {row["samples"] for row in rows} == {"5"}
     assert [row["board"] for row in rows[:3]] == ["netduinoplus2", "netduinoplus2", "nucleo-f446re"]
-    # Of what changes, only that is done again.
+    # Only what changed is done again.
     np.savez(tmp_path / "second.npz", **np.load(tmp_path / "second.npz"))
     (tmp_path / "all" / "runs" / "first-netduinoplus2-size-data.json").unlink()
     again = tinyedge.sweep(file, output=tmp_path / "all")

@@ -21,7 +21,7 @@ DATA = Path(os.environ.get("TINYEDGE_DATA", "/nonexistent"))
 SPLITS: tuple[Split, ...] = ("train", "test")
 OTHERS = ("bed", "cat", "tree")
 CLIPS = {"train": 3, "validation": 1, "test": 2}
-"""Of every word; ``down`` has one more to train on, so that the mean is not whole."""
+"""Clips of every word; ``down`` has one more to train on, so that the mean is not whole."""
 
 
 def write_wave(path: Path, samples: np.ndarray) -> None:
@@ -36,7 +36,7 @@ def tone(frequency: float, samples: int) -> np.ndarray:
 
 
 Clips = dict[int, list[np.ndarray]]
-"""Of every label."""
+"""Clips of every label."""
 
 
 def write_clips(folder: Path) -> dict[str, Clips]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -25,7 +29,7 @@ PAGES = [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
     ]
-    if path.name != "results.md"
+    if not path.name.startswith("results")
 ]
 """What is written by hand."""
 
@@ -63,3 +67,42 @@ def test_sources_say_it_straight(folder: str) -> None:
         for found in re.findall(PHRASES, path.read_text(encoding="utf-8"))
     ]
     assert turned == []
+
+
+PROSE = re.compile(r"\A\s*(?:Of|Whoever) \w+|" + PHRASES)
+
+
+def prose(source: str) -> Iterator[str]:
+    """The docstrings, those of constants too, and the comments of a module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+    before = -1
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row = token.start[0]
+            if row != before + 1:  # a comment's other lines may begin with any word
+                yield token.string.lstrip("#: ")
+            before = row
+
+
+@pytest.mark.parametrize("folder", ["tinyedge", "tests", "tools"])
+def test_docstrings_and_comments_say_it_straight(folder: str) -> None:
+    turned = [
+        f"{path.relative_to(ROOT)}: {text[:60]}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if path != Path(__file__)
+        for text in prose(path.read_text(encoding="utf-8"))
+        if PROSE.search(text)
+    ]
+    assert turned == []
+
+
+def test_the_hunt_finds_docstrings_of_constants_and_comments() -> None:
+    source = '''"""A module."""
+_X = 1
+"""Of what is left."""
+# Whoever reads this.
+y = """Of no docstring's kind: it has a name."""
+'''
+    assert [bool(PROSE.search(text)) for text in prose(source)] == [False, True, True]

@@ -85,7 +85,7 @@ def test_the_first_of_equal_logits_is_the_verdict() -> None:
 
 @pytest.mark.parametrize("output", [Quantization(0.25, -7), Quantization(1 / 256, -128)])
 def test_two_logits_have_the_verdict_of_the_one(output: Quantization) -> None:
-    """Of every value that a device may answer, behind a logistic operator or not."""
+    """Tries every value that a device may answer, behind a logistic operator or not."""
     answers = np.arange(-128, 128, dtype=np.int8)[:, None]
     two = class_logits(output.dequantize(answers), output)
     assert two.shape == (256, 2)

@@ -14,7 +14,7 @@ from tinyedge.graph.operators import MAXIMUM_CONCATENATED
 from tinyedge.graph.tensors import Quantization, Tensor
 
 SCALE = 0.05
-"""Of inputs and outputs alike."""
+"""Scale of inputs and outputs alike."""
 
 
 @dataclass(frozen=True)

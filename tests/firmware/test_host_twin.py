@@ -86,6 +86,20 @@ def test_the_environment_names_the_path(
     monkeypatch.setenv("TINYEDGE_TWIN_PATH", "fast")
     with pytest.raises(UsageError, match="'fast', allowed: board, "):
         HostTwin(model)
+    monkeypatch.delenv("TINYEDGE_TWIN_PATH")
+    for wrong in ("0", "99999", "\u0663"):
+        monkeypatch.setenv("TINYEDGE_TWIN_WORKERS", wrong)
+        with pytest.raises(UsageError, match=r"TINYEDGE_TWIN_WORKERS.*allowed: 1 to 1024"):
+            HostTwin(model)
+
+
+def test_a_named_path_is_not_left_in_silence(
+    model: ConvertedModel, samples: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip_output(monkeypatch, tmp_path, model.manifest["layers"][0]["kernel"], 0)
+    monkeypatch.setenv("TINYEDGE_TWIN_PATH", "plain")
+    with pytest.raises(ToolchainError, match=r"vector kernels .plain. give other bytes"):
+        HostTwin(model).run(samples)
 
 
 def test_a_compiler_that_knows_no_vectors_is_no_obstacle(

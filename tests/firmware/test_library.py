@@ -335,7 +335,7 @@ def test_several_inputs_have_places_of_their_own(tmp_path: Path) -> None:
 
 
 def test_each_output_is_converted_with_its_own_scale(tmp_path: Path) -> None:
-    """Of different quantization; one of them is given again and again."""
+    """Outputs differ in quantization; one of them is given again and again."""
     require_program("cc")
     grids = {"x": Quantization(0.5, 3), "a": Quantization(0.01, -7), "b": Quantization(2.0, 0)}
     tensors = {name: Tensor(name, (4,), grid) for name, grid in grids.items()}
@@ -417,7 +417,7 @@ def test_what_is_chosen_for_each_core_compiles_without_a_warning(
 
 
 def test_every_file_of_the_runtime_compiles_without_a_warning() -> None:
-    """Of what models do not use as well, for all cores."""
+    """Compiles files that no model uses as well, for all cores."""
     require_program("cc", "arm-none-eabi-gcc")
     templates = PROGRAM.parents[2] / "firmware_templates"
     units = sorted((templates / "runtime").glob("*.c"))

@@ -15,39 +15,21 @@ import pytest
 from tests.conftest import require
 from tests.draws import each_seed
 from tests.firmware.host_programs import SANITIZING, Objects
-from tests.graph.random_graphs import RandomGraph
+from tests.graph.random_graphs import RandomGraph, graph_of
+from tests.graph.test_inputs import with_inputs
 from tinyedge.errors import UsageError
 from tinyedge.exporters.converted import write_converted
 from tinyedge.firmware.vector_twin import PATHS, VectorTwin
 from tinyedge.graph import operators as ops
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
-from tinyedge.graph.tensors import Tensor
+from tinyedge.graph.tensors import Quantization, Tensor, Weights
 from tinyedge.importers.tflite import import_tflite
 
 pytestmark = pytest.mark.needs_tool
 
 SHARED_MODELS = Path(os.environ.get("TINYEDGE_DATA", "/nonexistent")).parent / "models"
 ARM64 = ("aarch64", "arm64")
-
-
-class WideGraph(RandomGraph):
-    """With more channels than vectors have lanes: of rows, of groups and of blocks all tails."""
-
-    def conv2d(self, source: Tensor) -> Tensor:
-        kernel, dilation = self.kernel(), self.dilation()
-        shape = (int(self.random.integers(1, 70)), *kernel, source.shape[2])
-        rest = self.window(source, kernel, dilation)
-        return self.weighted(ops.Conv2D, source, shape, dilation=dilation, **rest)
-
-    def fully_connected(self, source: Tensor) -> Tensor:
-        shape = (int(self.random.integers(1, 70)), source.size)
-        return self.weighted(ops.FullyConnected, source, shape)
-
-
-def graph_of(seed: int) -> RandomGraph:
-    kind = WideGraph if seed % 3 else RandomGraph
-    return kind(seed, all_kinds=bool(seed % 2))
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +86,53 @@ def test_arm64_gives_the_bytes_of_the_reference(seed: int, arm64: Objects) -> No
     expected = reference.run(built.graph, samples)
     found = arm64.program(built.graph).run(samples, "neon", 3)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("seed", [3, 14])
+@pytest.mark.parametrize("at_a_time", [1, 4, 9])
+def test_parts_of_a_sample_are_those_of_each_sample(
+    seed: int, at_a_time: int, objects: Objects
+) -> None:
+    """Inputs are cut from their sample, wherever the next sample begins."""
+    graph = with_inputs(seed)
+    random = np.random.default_rng(seed)
+    samples = random.integers(-128, 128, (9, *graph.input_tensor.shape)).astype(np.int8)
+    expected = reference.run(graph, samples)
+    for path in paths_here():
+        found = objects.program(graph).run(samples, path, at_a_time)
+        np.testing.assert_array_equal(found, expected, err_msg=path)
+
+
+def wide_window() -> Graph:
+    """A convolution whose gathered input would take 270 MB, of an input of 8,300 bytes."""
+    channels, reach = 8_300, 32_766
+    tensors = {
+        "x": Tensor("x", (1, 1, channels), Quantization(1.0, 0)),
+        "y": Tensor("y", (1, 1, 1), Quantization(1e3, 0)),
+    }
+    layer = ops.Conv2D(
+        name="y",
+        inputs=("x",),
+        output="y",
+        weights=Weights(np.ones((1, 1, 2, channels), np.int8), 8, np.ones(1, np.float32)),
+        bias=np.zeros(1, np.int32),
+        stride=(1, 1),
+        padding=(0, 0, reach, 0),
+        dilation=(1, reach),
+    )
+    return Graph("wide", tensors, (layer,), "x", "y")
+
+
+@pytest.mark.slow  # the reference gathers it
+def test_layers_that_would_gather_more_than_memory_are_left_to_plain_kernels(
+    objects: Objects,
+) -> None:
+    graph = wide_window()
+    samples = np.ones((2, *graph.input_tensor.shape), np.int8)
+    expected = reference.run(graph, samples)
+    for path in paths_here():
+        found = objects.program(graph).run(samples, path, 2)
+        np.testing.assert_array_equal(found, expected, err_msg=path)
 
 
 def test_a_workspace_that_is_too_small_is_noticed(objects: Objects) -> None:

@@ -324,3 +324,23 @@ class RandomGraph:
         divisor = next(n for n in (4, 3, 2, 1) if size % n == 0)
         shape = self.choose((size,), (1, divisor, size // divisor), (divisor, 1, size // divisor))
         return self.finish(ops.Reshape, [source], source.quantization, shape=shape)
+
+
+class WideGraph(RandomGraph):
+    """With more channels than vectors have lanes: of rows, of groups and of blocks all tails."""
+
+    def conv2d(self, source: Tensor) -> Tensor:
+        kernel, dilation = self.kernel(), self.dilation()
+        shape = (int(self.random.integers(1, 70)), *kernel, source.shape[2])
+        rest = self.window(source, kernel, dilation)
+        return self.weighted(ops.Conv2D, source, shape, dilation=dilation, **rest)
+
+    def fully_connected(self, source: Tensor) -> Tensor:
+        shape = (int(self.random.integers(1, 70)), source.size)
+        return self.weighted(ops.FullyConnected, source, shape)
+
+
+def graph_of(seed: int) -> RandomGraph:
+    """Of either kind, with or without the operators that few executors have."""
+    kind = WideGraph if seed % 3 else RandomGraph
+    return kind(seed, all_kinds=bool(seed % 2))

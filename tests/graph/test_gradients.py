@@ -22,7 +22,7 @@ Float64 = NDArray[np.float64]
 
 
 def max_pool(op: Any, x: list[Any], inputs: list[Tensor]) -> Any:
-    """Of equal cells the first wins: each is lower than those before it, by next to nothing."""
+    """The first of equal cells wins: each is lower than those before it, by next to nothing."""
     views = windows(x[0], op, (1, 1), -1e6)
     views = views.reshape(*views.shape[:4], -1)
     step = 1e-3 * inputs[0].quantization.scale
@@ -76,7 +76,7 @@ def resize(op: Any, x: Any, output: Tensor) -> Any:
 
 
 def in_order(x: list[Any], inputs: list[Tensor], output: Tensor, sign: int) -> list[Any]:
-    """Of equal elements the first one is chosen: it is ahead by next to nothing."""
+    """The first of equal elements is chosen: it is ahead by next to nothing."""
     first, second = aligned(x, output)
     return [first + sign * 1e-3 * inputs[0].quantization.scale, second]
 

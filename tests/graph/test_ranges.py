@@ -62,6 +62,45 @@ def test_overflow_is_judged_by_what_can_happen() -> None:
         behind_relu6(261_900)
 
 
+def test_an_output_that_overflows_before_its_clamp_is_refused() -> None:
+    """The accumulator fits 32 bits; with the output's zero point it does not."""
+    source, weight, target = 0.520308792591095, 0.5970137119293213, 0.31063148379325867
+    assert 1 - 1e-9 < source * weight / target < 1 - 2**-32  # mantissa 2**31 - 1
+
+    def dense(bias: int) -> Graph:
+        tensors = {
+            "x": Tensor("x", (1,), Quantization(source, 0)),
+            "y": Tensor("y", (1,), Quantization(target, 127)),
+        }
+        layer = ops.FullyConnected(
+            name="y",
+            inputs=("x",),
+            output="y",
+            weights=Weights(np.zeros((1, 1), np.int8), 8, np.full(1, weight, np.float32)),
+            bias=np.array([bias], np.int32),
+        )
+        return Graph("dense", tensors, (layer,), "x", "y")
+
+    samples = np.zeros((1, 1), np.int8)
+    assert reference.run(dense(2**31 - 1 - 127), samples) == 127
+    with pytest.raises(ModelError, match="outputs of channel 0 can overflow 32 bits"):
+        dense(2**31 - 1)
+
+
+def test_a_window_whose_sum_overflows_is_refused() -> None:
+    def mean(side: int) -> Graph:
+        grid = Quantization(1.0, 0)
+        tensors = {"x": Tensor("x", (side, side, 1), grid), "y": Tensor("y", (1, 1, 1), grid)}
+        pool = ops.AveragePool2D(
+            name="y", inputs=("x",), output="y", kernel=(side, side), stride=(1, 1)
+        )
+        return Graph("mean", tensors, (pool,), "x", "y")
+
+    mean(4_000)
+    with pytest.raises(ModelError, match="window of 16,810,000 cells can overflow 32 bits"):
+        mean(4_100)
+
+
 def test_many_channels_are_refused_before_they_take_memory() -> None:
     """A file of some hundred bytes may claim any shape."""
     quantization = Quantization(0.1, 0)

@@ -29,7 +29,7 @@ from tinyedge.errors import TinyEdgeError
 
 CPU_S = 30
 ADDRESS_SPACE = 6 * 2**30
-"""Of libraries that were loaded, too; what a file takes is measured against a harmless one's."""
+"""Bytes, loaded libraries included; what a file takes is measured against a harmless one's."""
 
 assert tinyedge.exporters.converted  # what most commands load, for all of them at once
 

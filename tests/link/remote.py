@@ -58,7 +58,7 @@ class SerialServer(AbstractContextManager["SerialServer"]):
                     self._talk(client)
 
     def _talk(self, client: socket.socket) -> None:
-        manager = _Manager(self, client) if self._scheme == "rfc2217" else None
+        manager = PortManager(client, self.bauds) if self._scheme == "rfc2217" else None
         carried = 0
         while True:
             for ready in select.select([client, self._device], [], [])[0]:
@@ -76,11 +76,16 @@ class SerialServer(AbstractContextManager["SerialServer"]):
                 client.sendall(manager.sent(data) if manager else data)
 
 
-class _Manager:
-    """pyserial's half of RFC 2217, for a port that only remembers its settings."""
+class PortManager:
+    """pyserial's half of RFC 2217, for a port that only remembers its settings.
 
-    def __init__(self, server: SerialServer, client: socket.socket) -> None:
-        self._server = server
+    Args:
+        client: that is served.
+        bauds: to which the speeds are added that it asks for.
+    """
+
+    def __init__(self, client: socket.socket, bauds: set[int] | None = None) -> None:
+        self._bauds = set() if bauds is None else bauds
         self._port = serial.serial_for_url("loop://", do_not_open=True)
         self._port.open()
         self._manager = rfc2217.PortManager(self._port, _Connection(client))
@@ -88,7 +93,7 @@ class _Manager:
     def received(self, data: bytes) -> bytes:
         """What a client's bytes are to the device."""
         found = b"".join(self._manager.filter(data))
-        self._server.bauds.add(self._port.baudrate)
+        self._bauds.add(self._port.baudrate)
         return found
 
     def sent(self, data: bytes) -> bytes:

@@ -119,7 +119,7 @@ def test_a_fault_is_told_also_over_a_bad_line(image: Setup, rate: float) -> None
                 "UsageFault (division by zero) at 0x08001234; the stack has overflowed"
             )
             assert device.inferences == 0
-        # Whoever asks next is told the same.
+        # The next request is told the same.
         with NativeDevice(image.program, fault=True) as device:
             for _ in range(2):
                 with Client(device.port, 0) as client, pytest.raises(FirmwareFaultError):
@@ -129,7 +129,7 @@ def test_a_fault_is_told_also_over_a_bad_line(image: Setup, rate: float) -> None
 @pytest.mark.drawn
 @pytest.mark.parametrize("kind", ["cut", "reset"])
 def test_interrupted_at_every_byte_of_a_session(small: Setup, kind: str) -> None:
-    """Of a session of three samples; nothing is computed again unless memory was lost.
+    """Interrupts a session of three samples; nothing is computed again unless memory was lost.
 
     'make test' interrupts at every third byte. A socket, other than a serial port, holds back up to
     two answers, which are computed again.

@@ -36,7 +36,7 @@ def test_the_fuzzer_reaches_the_parser(tmp_path: Path) -> None:
     require([name for name in ("gcov",) if shutil.which(name)], "gcov")
     program = compile_fuzz(tmp_path, "-O0", "--coverage", observe=True)
     subprocess.run([str(program), "1", "20000"], cwd=program.parent, check=True, text=True)
-    # Of the server, the endless loop around what is fed here is left.
+    # The server's endless loop around what is fed here is never covered.
     for name, least in (("te_frame.c", 95), ("te_server.c", 94), ("te_observe.c", 100)):
         covered = coverage(program.parent, name)
         assert covered >= least, f"{name}: {covered} % of the lines"

@@ -137,9 +137,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     runs = {"large": [large], "maps": [maps], "old": [OLD], "several": [large, maps, OLD]}
     pages = {"build": folder / "build.html"}
     pages["build"].write_text(render_html(build_report(_build(image, sound))), encoding="utf-8")
-    for name, files in runs.items():
+    wrong = [
+        write_run(folder / f"wrong{each}.json", image, [clean_suite(image, 20)], wrong=each)
+        for each in range(1, 7)
+    ]
+    for name, files in (runs | {"wrong": wrong, "history": wrong}).items():
         pages[name] = folder / f"{name}.html"
-        pages[name].write_text(render_html(load_report(files)), encoding="utf-8")
+        made = load_report(files, history=name == "history")
+        pages[name].write_text(render_html(made), encoding="utf-8")
     return pages
 
 
@@ -175,7 +180,7 @@ def opened(browser: Browser, path: Path, width: int, theme: Any, **options: Any)
     return seen
 
 
-@pytest.mark.parametrize("name", ["build", "large", "maps", "old", "several"])
+@pytest.mark.parametrize("name", ["build", "large", "maps", "old", "several", "wrong", "history"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("theme", THEMES)
 def test_everything_is_seen(
@@ -199,7 +204,22 @@ def test_everything_is_seen(
     page.context.close()
 
 
-@pytest.mark.parametrize("name", ["build", "large"])
+@pytest.mark.parametrize("name", ["wrong", "history", "large", "build"])
+def test_no_column_is_off_screen_on_a_phone(
+    browser: Browser, pages: dict[str, Path], name: str
+) -> None:
+    page = opened(browser, pages[name], WIDTHS["phone"], "light").page
+    cells = page.evaluate(BOXES, "table:not(.matrix) :is(td, tbody th), .differs")
+    assert len(cells) > 10
+    for what, left, right, width, _ in cells:
+        assert left >= 0, what
+        assert right <= WIDTHS["phone"] or not width, what
+    differing = page.locator("#comparison ~ * td.differs").all()
+    assert len(differing) == {"wrong": 6, "history": 6}.get(name, 0)
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", ["build", "large", "history", "several"])
 def test_what_a_chart_says_is_not_cut_off(
     browser: Browser, pages: dict[str, Path], name: str
 ) -> None:

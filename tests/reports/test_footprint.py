@@ -27,12 +27,16 @@ from tinyedge.names import COMPILERS, CompilerName
 from tinyedge.records.footprint import load_footprint
 from tinyedge.reports.footprint import (
     MEMORIES,
+    NETWORK,
     PARTS,
     called_by,
     compare_records,
     footprint_markdown,
     footprint_record,
+    network_alone,
 )
+from tinyedge.reports.html import render_html
+from tinyedge.reports.report import build_report
 from tinyedge.toolchains.compilers import available_compilers, cross_compiler
 
 pytestmark = pytest.mark.needs_tool
@@ -282,8 +286,25 @@ def test_a_part_of_kernels_is_no_dead_code() -> None:
         {"name": "te_conv2d_dsp_s8", "layers": ["first", "second"]},
         {"name": "te_dsp_dot2_int8", "layers": []},
     ]
+    assert called_by(kernels) == ["first, second", "te_conv2d_dsp_s8"]
+    kernels[1]["name"] = "te_of_another_release"
     assert called_by(kernels) == ["first, second", "other kernels"]
     assert called_by(kernels[1:]) == [""]  # of an .elf alone
+
+
+def test_the_network_alone_has_its_line(
+    models: dict[str, ConvertedModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build, written = default_build(models["random"]).elf.parent, tmp_path / "r.md"
+    record = run_json(capsys, "footprint", build, "-o", written)
+    own = [symbol for symbol in record["symbols"] if symbol["group"] in NETWORK]
+    alone = {memory: sum(symbol[memory] for symbol in own) for memory in ("flash", "ram")}
+    assert network_alone(record["groups"]) == alone
+    assert 0 < alone["flash"] < record["flash"]["total"]
+    _, out, _ = run_cli(capsys, "footprint", build, "-q")
+    page = render_html(build_report(record))
+    for text in (out, written.read_text(), page):
+        assert f"{alone['flash']:,} bytes of flash" in text
 
 
 def test_quiet_is_totals_changes_and_limits(

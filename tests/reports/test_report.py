@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 import re
 from collections import Counter
@@ -45,6 +46,7 @@ from tinyedge.reports.html import render_html
 from tinyedge.reports.markdown import render_markdown
 from tinyedge.reports.record import evaluation_record, printed
 from tinyedge.reports.report import load_report
+from tinyedge.reports.tables import render_table
 
 DATA = Path(__file__).parent / "data"
 SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "run-1.json"
@@ -580,10 +582,189 @@ def test_runs_side_by_side(
     row = next(line for line in markdown.splitlines() if line.startswith("| Accuracy, pgd8"))
     assert row.count("|") == 5
     assert row.count("\N{EN DASH}") == 2
+    (same,) = [line for line in markdown.splitlines() if line.startswith("The same in all runs")]
+    assert "Place netduinoplus2 (qemu), " in same
+    assert ", RAM 18,680 bytes" in same
+    assert page.index("All 3 runs are bit-exact") < page.index("What differs, a column a run")
+    labels = [row["label"] for row in shown["comparison"]["rows"]]
+    assert "Accuracy, pgd8" in labels
+    assert not {"Place", "RAM"} & {*labels}
     names = [suite.name for suite in JUnitXml.fromfile(str(tmp_path / "out" / "report.xml"))]
     assert len(names) == len(set(names)) == 6 + 1 + 1 + 1 + 3 + 1
     error = failure(capsys, 2, "report", run_file, run_file)
     assert "named twice" in error["message"]
+
+
+def grown(steps: int, *, worse: float = 0.0) -> Callable[[dict[str, Any]], None]:
+    """A change of a record: more flash, and a lower accuracy."""
+
+    def change(record: dict[str, Any]) -> None:
+        record["memory"] = json.loads(json.dumps(record["memory"]))
+        for part in ("code", "total"):
+            record["memory"]["flash"][part] += steps
+        record["suites"][0]["accuracy"]["device"] -= worse
+
+    return change
+
+
+def test_a_history_tells_what_changed(
+    model: ConvertedModel, suites: list[Suite], tmp_path: Path, capsys: Any
+) -> None:
+    steps = {"first": grown(0), "second": grown(0, worse=0.25), "third": grown(1000)}
+    files = [
+        write_run(tmp_path / f"{name}.json", model, suites[:2], change=change)
+        for name, change in steps.items()
+    ]
+    out = tmp_path / "out"
+    shown = run_json(capsys, "report", *files, "--history", "-o", out)
+    said = [sentence["text"] for sentence in shown["comparison"]["verdict"]]
+    assert said == [
+        "third is bit-exact, and every other check holds too",
+        "Since second, third changed: Accuracy, clean +25.00 points; Flash +1,000, +3.1 %",
+        "The largest fall was in second: Accuracy, clean -25.00 points",
+    ]
+    (flash,) = [row for row in shown["comparison"]["rows"] if row["label"] == "Flash"]
+    assert [cell["small"] for cell in flash["cells"]] == ["", "", "+1,000, +3.1 %"]
+    page = (out / "report.html").read_text()
+    assert "Bytes over the runs" in page
+    assert "Accuracy over the runs" in page
+    assert "Confusion" not in page
+    # Checks are about the last run.
+    broken = write_run(tmp_path / "broken.json", model, suites[:2], wrong=3)
+    assert run_cli(capsys, "report", broken, files[0], "--history")[0] == 0
+    code, text, _ = run_cli(capsys, "report", files[0], broken, "--history")
+    assert code == 8
+    assert "The last run fails: broken, clean" in text
+    for arguments, message in (
+        ([files[0]], "two runs or more"),
+        ([files[0], OLD], "of one network"),
+    ):
+        error = failure(capsys, 2, "report", *arguments, "--history")
+        assert message in error["message"]
+
+
+def test_runs_of_other_samples_are_not_ranked(
+    model: ConvertedModel, tmp_path: Path, capsys: Any
+) -> None:
+    files = [
+        write_run(tmp_path / f"{seed}.json", model, [clean_suite(model, 30, seed)])
+        for seed in (1, 2)
+    ]
+    verdict = run_json(capsys, "report", *files)["comparison"]["verdict"]
+    assert "hold other samples" in verdict[1]["text"]
+
+
+def test_tables_for_other_programs(
+    run_file: Path, record: dict[str, Any], tmp_path: Path, capsys: Any
+) -> None:
+    path = tmp_path / "t.csv"
+    run_json(capsys, "report", run_file, OLD, "--table", path)
+    rows = [*csv.DictReader(path.read_text().splitlines())]
+    assert [row["suite"] for row in rows][:6] == [suite["name"] for suite in record["suites"]]
+    for row, suite in zip(rows, record["suites"], strict=False):
+        assert float(row["accuracy_device"]) == suite["accuracy"]["device"]
+        assert float(row["low"]) == suite["intervals"]["device"][0]
+        assert float(row["instructions"]) == suite["instructions"]["mean"]
+        assert row["seconds"] == ""
+    path = tmp_path / "t.tex"
+    run_json(capsys, "report", run_file, "--table", path)
+    lines = path.read_text().splitlines()
+    assert lines[0] == r"\begin{tabular}{llrrrrrrrrr}"
+    assert len({line.count(" & ") for line in lines if line.endswith(r"\\")}) == 1
+    assert "hline" in lines[1]
+    error = failure(capsys, 2, "report", run_file, "--table", tmp_path / "t.xlsx")
+    assert "has to end in .csv or .tex" in error["message"]
+
+
+def test_names_cannot_become_latex(model: ConvertedModel, tmp_path: Path) -> None:
+    suites = [replace(clean_suite(model, 20), name=r"a_b & \input{c} 50% #$")]
+    path = write_run(tmp_path / "r.json", model, suites)
+    text = render_table(load_report([path]), ".tex")
+    assert r"a\_b \& \textbackslash{}input\{c\} 50\% \#\$" in text
+
+
+def colours_of(page: str) -> dict[str, set[str]]:
+    """The meanings of each colour of the legends of memories' bars."""
+    found: dict[str, set[str]] = {}
+    for colour, name in re.findall(r'<i style="background:(.*?)"></i>([^<]*?) [\d,]+<', page):
+        found.setdefault(colour, set()).add(name)
+    return found
+
+
+def test_a_colour_has_one_meaning(run_file: Path) -> None:
+    page = render_html(load_report([run_file]))
+    legends = colours_of(page)
+    assert len(legends) == 6
+    assert all(len(names) == 1 for names in legends.values())
+    drawn = re.findall(r"<svg role=.*?</svg>", page, re.DOTALL)
+    assert len(drawn) > 4
+    memory = {re.sub(r"[^a-z0-9-]", "", each.removeprefix("var")) for each in legends}
+    for svg in drawn:
+        assert not memory & {*re.findall(r"var\((--[a-z0-9-]+)\)", svg)}
+    # An attack has one colour in every figure.
+    swept = next(svg for svg in drawn if "no suite of this run" in svg)
+    over = next(svg for svg in drawn if "Accuracy over epsilon, L\u221e" in svg)
+    attacks = [{*re.findall(r"--a\d", svg)} for svg in (swept, over)]
+    assert attacks[0] == attacks[1]
+    assert len(attacks[0]) == 1
+
+
+def test_a_page_has_one_unit_of_memory(run_file: Path) -> None:
+    report = load_report([run_file, OLD])
+    for text in (render_html(report), render_markdown(report)):
+        assert "31,844" in text
+        assert not re.search(r"\d [KM]i?B\b", text)
+
+
+def test_narrow_parts_are_enlarged(model: ConvertedModel, tmp_path: Path) -> None:
+    page = render_html(
+        load_report([write_run(tmp_path / "r.json", model, [clean_suite(model, 9)])])
+    )
+    assert "The 31,844 bytes in use, enlarged" in page
+    bars = re.findall(r'<div class="bar" role="img".*?</div>', page, re.DOTALL)
+    for bar in bars[:2]:
+        shares = [float(share) for share in re.findall(r"width:([\d.]+)%", bar)]
+        assert sum(shares) == pytest.approx(100, abs=0.1)
+
+
+def test_no_praise_stands_above_an_attack_that_breaks_little(
+    model: ConvertedModel, tmp_path: Path
+) -> None:
+    clean = clean_suite(model, 60)
+    weak = replace(attacked_suite(model, clean, "boundary", 1e-6), inputs=clean.inputs)
+    path = write_run(tmp_path / "r.json", model, [clean, weak])
+    assert "little" in {each.rule for each in load_run(path).judgement.cautions}  # type: ignore[union-attr]
+    for text in (render_html(load_report([path])), render_markdown(load_report([path]))):
+        assert "boundary breaks little: 100 %" in text
+        assert "That is no proof" not in text
+        assert "speaks against" not in text
+
+
+def test_modelled_cycles_are_shown_apart_from_counts(model: ConvertedModel, tmp_path: Path) -> None:
+    def profiled(record: dict[str, Any]) -> None:
+        layer = {"name": "dense", "kernel": "k", "macs": 100, "count": 200.0, "cycles": 345.0}
+        record["profile"] = {"unit": "instructions", "total": 200.0, "layers": [layer]}
+        record["profile"] |= {"cycles": 345.0, "cycle_model": "cortex-m4"}
+        record["profile"] |= {"estimated_seconds": 0.002}
+
+    path = write_run(tmp_path / "r.json", model, [clean_suite(model, 9)], change=profiled)
+    page = render_html(load_report([path]))
+    assert '<td data-label="cycles, modelled">345</td>' in page
+    assert '<td data-label="cycles a MAC">3.45</td>' in page
+    assert "nothing was measured. At the board's clock they would take 2.000 ms" in page
+    assert "| 200 | 345 |" in render_markdown(load_report([path]))
+
+
+def test_a_failed_check_says_what_to_do(
+    run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("report", run_file, "-o", tmp_path, "--min-accuracy", "clean=0.99")
+    code, out, err = run_cli(capsys, *arguments)
+    assert code == 8
+    said = ": train it further, or ask for less"
+    written = [tmp_path / f"report.{form}" for form in ("html", "md", "xml")]
+    for text in (out, err, *(path.read_text() for path in written)):
+        assert said in text
 
 
 def test_a_profile_is_shown_and_has_to_be_of_the_same_model(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import require
-from tests.draws import some_of
+from tests.draws import each_seed, some_of
+from tests.graph.random_graphs import graph_of
 from tinyedge.boards import load_board
 from tinyedge.boards.cores import CORES
 from tinyedge.evaluation.session import emulated_device
@@ -75,3 +76,18 @@ def test_logits_are_those_of_the_reference(
     expected = reference.run(graph, samples)
     assert np.array_equal(logits, expected)
     assert len(np.unique(expected)) > SAMPLES  # they tell samples apart
+
+
+@pytest.mark.slow  # tests/exporters/test_kernels_mve.py compares layers
+@each_seed(500)
+def test_random_graphs_on_vectors_are_those_of_the_reference(seed: int, tmp_path: Path) -> None:
+    """More channels than vectors have lanes, all tails, and operators without a vector kernel."""
+    board = load_board("mps3-an547")
+    require(available_compilers(board.core), "gcc")
+    require(available_emulators(board), "qemu")
+    built = graph_of(seed)
+    model = write_converted(built.graph, tmp_path, "test", options=CodeOptions(board.core))
+    samples = built.inputs(3)
+    with emulated_device(model, board, "qemu", "gcc") as emulated:
+        logits = emulated.device.run(samples).logits
+    np.testing.assert_array_equal(logits, reference.run(built.graph, samples))

@@ -22,7 +22,7 @@ from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
 from tinyedge.names import COMPILERS, CompilerName, EmulatorName
-from tinyedge.targets import available_emulators
+from tinyedge.targets import available_emulators, counting_stand_in
 from tinyedge.toolchains.compilers import available_compilers
 
 pytestmark = pytest.mark.emulator
@@ -123,3 +123,20 @@ def test_program_that_is_not_one_is_refused(tmp_path: Path) -> None:
 def test_emulators_are_found_as_installed() -> None:
     found = available_emulators(BOARD)
     assert ("qemu" in found) == bool(shutil.which("qemu-system-arm"))
+
+
+@pytest.mark.parametrize(
+    ("name", "emulator", "other"),
+    [
+        ("nucleo-f446re", "unicorn", "mps2-an386"),
+        ("raspberry-pi-pico", "rp2040js", "mps2-an385-m0"),
+        ("netduinoplus2", "qemu", None),
+        ("arduino-uno", "avr8js", None),
+    ],
+)
+def test_another_board_counts_only_for_one_whose_emulator_does_not(
+    name: str, emulator: EmulatorName, other: str | None
+) -> None:
+    require(available_emulators(BOARD), "qemu")
+    found = counting_stand_in(load_board(name), emulator)
+    assert (found and found.name) == other

@@ -11,10 +11,10 @@ from tinyedge.attacks.losses import Labels, margin
 Float32 = NDArray[np.float32]
 
 _RATE = 0.05
-"""Of Adam, in units of the hyperbolic tangent's argument: the paper's 0.01 takes 1,000 steps."""
+"""Adam's rate, in units of tanh's argument: the paper's 0.01 takes 1,000 steps."""
 _FIRST, _SECOND, _TINY = 0.9, 0.999, 1e-8
 _START = 1.0
-"""Of the constant that weighs the penalty; it grows tenfold until one is found."""
+"""First weight of the penalty; it grows tenfold until a change is found."""
 _INSIDE = 1 - 1e-6
 """Share of the range that samples start in, as the tangent reaches its ends only at infinity."""
 

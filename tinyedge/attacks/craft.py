@@ -21,10 +21,10 @@ Method = Callable[[Float32, Labels, slice], Float32]
 """From inputs, their labels, and which of the attacked samples they are, to adversarial ones."""
 
 _ZOO_STEP = 0.2
-"""Of ZOO's numerical derivatives, as a share of the input's range: a small one vanishes in the
-quantization of the input."""
+"""Step of ZOO's numerical derivatives, as a share of the input's range: a small one vanishes in
+the quantization of the input."""
 _SIMBA_STEP = 0.2
-"""Of SimBA, by which it changes one value, as a share of the input's range: the paper's."""
+"""The paper's step of SimBA, by which it changes one value, as a share of the input's range."""
 
 _BOUNDARY_RADIUS = 0.3
 """At the start, of steps along the sphere and towards the sample, as shares of the distance: ART's

@@ -29,7 +29,7 @@ _INCREASES = 0.75
 """Share of the steps between two checkpoints that ought to increase the loss."""
 _TINY = 1e-12
 _INSIDE = 1 - 1e-6
-"""Of the radius of an L2 ball, so that no rounding of the share leads out of it."""
+"""Share of an L2 ball's radius, so that no rounding of the share leads out of it."""
 
 
 class Found(NamedTuple):
@@ -109,7 +109,7 @@ class Descent:
         origin = self.origin.astype(np.float32)
         if self.norm == "L2":
             self._low, self._high = (np.full_like(origin, bound) for bound in self.bounds)
-            # Of every value, rounding to float32 may change half a unit in its last place.
+            # Rounding to float32 may change every value by half a unit in its last place.
             unit = np.spacing(np.float32(max(map(abs, self.bounds))))
             rounding = float(unit) / 2 * math.sqrt(math.prod(origin.shape[1:]))
             self._inside = max(_INSIDE * self.radius - rounding, 0.0)

@@ -12,9 +12,9 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 _BEYOND = 1.05
-"""Of a step to the border, how far it goes."""
+"""How far a step to the border goes, as a share of the way."""
 _BACK = 0.9
-"""Of an adversarial change, what is kept of it before the search goes on."""
+"""Share of an adversarial change that is kept before the search goes on."""
 _LARGEST_BIAS = 0.1
 """Share, at most, of the projection of the sample itself in the next point."""
 _TINY = 1e-12
@@ -89,7 +89,7 @@ def nearest_change(
     order = np.argsort(room, axis=1)
     sorted_room = np.take_along_axis(room, order, axis=1)
     weights = np.take_along_axis(np.abs(normals), order, axis=1)
-    # Of the values before each, which have used up their room; of itself and those behind it.
+    # Sums over the values before each, which have used up their room, and from each one on.
     used = np.cumsum(weights * sorted_room, axis=1) - weights * sorted_room
     slope = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
     reached = used + slope * sorted_room >= np.abs(missing)[:, None]

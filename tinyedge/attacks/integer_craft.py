@@ -92,7 +92,7 @@ class IntegerCrafter:
         return np.concatenate(crafted)
 
     def _pgd_step(self, settings: AttackSettings) -> float:
-        """Of each iteration, in int8 steps: of whole ones a quarter, unless it was given."""
+        """The step of an iteration, in int8 steps: a quarter of the whole ones unless given."""
         grid = self.grid(settings)
         if settings.step is None:
             return grid.steps(settings.epsilon) / 4

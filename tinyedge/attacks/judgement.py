@@ -346,7 +346,7 @@ def signs_of_haste(attacks: Sequence[tuple[str, str]]) -> Iterator[dict[str, Any
         attacks: the name of each suite, and of its attack.
     """
     if attacks and all(attack in _ONE_STEP for _, attack in attacks):
-        text = "no attack of several steps was tried: PGD is the least"
+        text = "every suite comes from an attack of one step: add one of PGD at least"
         yield remark("one-step", text, *(name for name, _ in attacks))
 
 

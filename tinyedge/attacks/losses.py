@@ -13,7 +13,7 @@ Labels = NDArray[np.int64]
 LossValues = tuple[Float64, Float64]
 """Losses (n,), and their gradients by the logits (n, classes)."""
 Loss = Callable[[Float64, Labels, Labels], LossValues]
-"""Of logits (n, classes), labels (n,) and targets (n,), which those without target ignore."""
+"""A loss of logits (n, classes), labels (n,) and targets (n,), which some ignore."""
 
 RATIO_CLASSES, TARGETED_CLASSES = 3, 4
 """Classes that the ratios of logits take at least."""
@@ -33,7 +33,7 @@ def cross_entropy(logits: Float64, labels: Labels, targets: Labels) -> LossValue
     powers = np.exp(others - highest[:, None])
     total = powers.sum(axis=1)
     lead = logits[rows, labels] - highest - np.log(total)
-    # Of all others together, which may be too small for a number.
+    # The share of all others together, which may be too small for a number.
     wrong = np.exp(-np.logaddexp(0.0, lead)) + np.finfo(np.float64).tiny
     gradient = powers * (wrong / total)[:, None]
     gradient[rows, labels] = -wrong

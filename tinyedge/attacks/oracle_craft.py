@@ -16,7 +16,7 @@ from tinyedge.attacks.settings import ATTACKS, AttackSettings
 from tinyedge.threads import one_thread
 
 _SAMPLES_AT_ONCE = 10
-"""Of attacks by queries in a part; each is attacked by itself."""
+"""Samples in a part of an attack by queries; each is attacked by itself."""
 
 
 class OracleCrafter(Crafter):

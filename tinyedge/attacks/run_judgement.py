@@ -23,8 +23,10 @@ Pair = tuple[SuiteResult, SuiteResult | None]
 """The result of a suite, and of the samples before the attack, where there are both."""
 
 _UNCHANGED = 0.1
+_LITTLE = 0.9
+"""Share of the samples that stay right under an attack that says little."""
 _ROUNDING = 1e-5
-"""Of the range of inputs: what float32 may add to a change."""
+"""Share of the range of inputs that float32 may add to a change."""
 
 
 def judge_run(pairs: Sequence[Pair], model_hash: str) -> dict[str, Any] | None:
@@ -123,6 +125,14 @@ def _cautions(result: SuiteResult, clean: SuiteResult | None) -> Iterator[dict[s
                 "it"
             )
             yield remark("unchanged", text, name)
+        kept = float((before & _right(result, count)).sum() / max(before.sum(), 1))
+        if kept >= _LITTLE and ATTACKS[_attack_name(result)].kind in ("black-box", "transfer"):
+            text = (
+                f"{name} breaks little: {100 * kept:.0f} % of the samples that were right stay "
+                "right; an attack without gradients may need more queries, and proves nothing by "
+                "failing"
+            )
+            yield remark("little", text, name)
     else:
         text = f"{name}: the samples before the attack are not among the suites of its file"
         yield remark("unpaired", text + ": nothing is known of the changes", name)

@@ -13,11 +13,11 @@ Float32 = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 _SHARE = 0.8
-"""Of the image that the first squares cover."""
+"""Share of the image that the first squares cover."""
 _HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Shares of the queries after which squares have half of their area."""
 _DRAWS = 20
-"""Of a proposal, until one changes anything."""
+"""Trials of a proposal, until one changes anything."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ Float32 = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 _TRIALS = 10
-"""Of noise, and of other samples."""
+"""Trials with noise, and with other samples."""
 
 
 def generators(seed: int, first: int, count: int) -> list[np.random.Generator]:

@@ -16,7 +16,7 @@ Float32 = NDArray[np.float32]
 Int8 = NDArray[np.int8]
 
 _TOLERANCE = 1e-4
-"""Of a step: 8/255 are eight steps of a scale that is 1/255 in float32, no less."""
+"""Tolerance, in steps: 8/255 are eight steps of a scale that is 1/255 in float32, no less."""
 _INSIDE = 0.499
 """Steps from the middle of a cell, up to which a float32 is sure to round to that middle."""
 

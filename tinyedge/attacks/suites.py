@@ -101,7 +101,7 @@ class Means:
 
 
 GRADIENTS = Means()
-"""Of an attack on a float model, and nothing else."""
+"""The means of attacks by gradients: a float model, and nothing else."""
 
 
 def attack_names(given: str, means: Means) -> list[str]:

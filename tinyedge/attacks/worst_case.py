@@ -13,7 +13,7 @@ from tinyedge.evaluation.intervals import wilson_interval
 from tinyedge.evaluation.perturbation import Perturbation
 
 _ROUNDING = 1e-5
-"""Of the range of inputs: what float32 may add to a change."""
+"""Share of the range of inputs that float32 may add to a change."""
 
 
 class Tried(NamedTuple):

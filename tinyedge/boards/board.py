@@ -134,6 +134,9 @@ class Board(Section):
         simavr = self.emulator.simavr
         if simavr and self.family != "avr":
             refuse([Fault("emulator.simavr.mcu", simavr.mcu, "nothing but in family avr")])
+        for name, family in (("rp2040js", "rp2040"), ("avr8js", "avr")):
+            if getattr(self.emulator, name) and self.family != family:
+                refuse([Fault("family", self.family, f"{family!r} with emulator.{name}")])
         return self
 
     @property

@@ -40,12 +40,22 @@ class Simavr(Section):
     mcu: Annotated[str, Field(pattern=r"^\w+$")]
 
 
+class Rp2040js(Section):
+    """rp2040js stands in; what it has to know is in the rest of the description."""
+
+
+class Avr8js(Section):
+    """avr8js stands in, likewise."""
+
+
 class Emulator(Section):
     """The emulators that can stand in for the board."""
 
     qemu: Qemu | None = None
     unicorn: Unicorn | None = None
     simavr: Simavr | None = None
+    rp2040js: Rp2040js | None = None
+    avr8js: Avr8js | None = None
 
 
 @dataclass(frozen=True)

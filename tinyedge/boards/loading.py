@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -70,31 +70,46 @@ def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{key}.{index}")
 
 
-def _with_microcontroller(name: str) -> list[str]:
+def _descriptions() -> dict[str, dict[str, Any]]:
+    """What the files of all boards hold, by name, unchecked."""
+    return {name: load_toml(_file(name), BoardError) for name in board_names()}
+
+
+def _called(board: Mapping[str, Any]) -> set[str]:
+    """What PlatformIO and Arduino call a board: ``nucleo_f446re``; ``uno``, ``arduino:avr:uno``."""
+    fqbn = str(board.get("flash_tool", {}).get("arduino-cli", {}).get("fqbn", "")).split(":")[:3]
+    names = {board.get("platformio", {}).get("board", ""), ":".join(fqbn), fqbn[-1]}
+    return names - {""}
+
+
+def _with_microcontroller(name: str, boards: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Boards whose microcontroller is called like it, or begins so."""
     wanted = name.lower()
-    described = ((name, load_toml(_file(name), BoardError)) for name in board_names())
-    parts = ((name, str(board.get("mcu", "")).lower()) for name, board in described)
+    parts = ((name, str(board.get("mcu", "")).lower()) for name, board in boards.items())
     return [name for name, part in parts if len(wanted) > 3 and part.startswith(wanted)]
 
 
 def load_board(name: str) -> Board:
-    """Loads a board by name, or from a ``.toml`` file.
+    """Loads a board by name, by what PlatformIO or Arduino call it, or from a ``.toml`` file.
 
     Raises:
         BoardError: there is no such board, or its description is wrong.
     """
     if name.endswith(".toml"):
         return read_board(Path(name))
-    names = board_names()
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1) or _with_microcontroller(name)
-        raise BoardError(
-            f"unknown board '{name}'",
-            hint=(f"did you mean {' or '.join(map(repr, close))}? " if close else "")
-            + f"known: {', '.join(names)}",
-        )
-    return read_board(_file(name))
+    if name in board_names():
+        return read_board(_file(name))
+    boards = _descriptions()
+    called = {other: own for own, board in boards.items() for other in _called(board)}
+    if name in called:
+        return read_board(_file(called[name]))
+    near = difflib.get_close_matches(name.lower(), [*boards, *called], n=1)
+    close = [called.get(each, each) for each in near] or _with_microcontroller(name, boards)
+    raise BoardError(
+        f"unknown board '{name}'",
+        hint=(f"did you mean {' or '.join(map(repr, close))}? " if close else "")
+        + f"known: {', '.join(boards)}",
+    )
 
 
 def _file(name: str) -> Path:

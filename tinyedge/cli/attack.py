@@ -177,8 +177,9 @@ def command(
 def _tables(found: dict[str, Any]) -> list[Any]:
     """What people read."""
     from tinyedge.cli.attack_oracle import judgement_lines, worst_case_lines
-    from tinyedge.cli.tables import filled_table, percent
+    from tinyedge.cli.tables import filled_table
     from tinyedge.naming import epsilon_text
+    from tinyedge.reports.notebook import percent
 
     rows = []
     for record in found["suites"]:

@@ -13,6 +13,7 @@ from tinyedge.cli.options import (
     board_option,
     cluster_options,
     discard_option,
+    lab_options,
     line_options,
     toolchain_options,
 )
@@ -37,6 +38,7 @@ def oracle_options(command: Command) -> Command:
             help="Serial port of the board (with --on board).",
         ),
         line_options,
+        lab_options,
         toolchain_options,
         click.option(
             "--query-budget",
@@ -81,7 +83,8 @@ def _budget(settings: dict[str, Any]) -> str:
 
 def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
     """What people read."""
-    from tinyedge.cli.tables import filled_table, percent
+    from tinyedge.cli.tables import filled_table
+    from tinyedge.reports.notebook import percent
 
     rows, remarks = [], []
     for record in found["suites"]:
@@ -127,8 +130,8 @@ def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
 
 def worst_case_lines(cases: list[dict[str, Any]]) -> Iterator[str]:
     """What is left within each budget, where every sample meets the attack that is worst for it."""
-    from tinyedge.cli.tables import percent
     from tinyedge.naming import epsilon_text
+    from tinyedge.reports.notebook import percent
 
     for case in cases:
         low, high = (100 * end for end in case["interval"])

@@ -128,10 +128,13 @@ def _sentences(board: Board) -> list[str]:
 def fit(
     output: Output, folder: Path, boards: tuple[str, ...], compiler: CompilerName | None
 ) -> None:
-    """Tell which boards hold the converted model DIR, by building for each."""
+    """Tell which boards hold the converted model DIR, by building for each.
+
+    Exit code 4 where none of them does, 5 where none could be built for.
+    """
     from rich.table import Table
 
-    from tinyedge.commands.boards import fit_boards
+    from tinyedge.commands.boards import fit_boards, no_board_fits
 
     record = fit_boards(folder, board=boards, compiler=compiler, listener=output)
     table = Table(title=f"{folder}, built for each board", title_justify="left")
@@ -149,7 +152,7 @@ def fit(
         ]
         table.add_row(row["name"], row["core"], *memories, said[row["fits"]])
     reasons = [f"{row['name']}: {row['reason']}" for row in record["boards"] if row["reason"]]
-    output.result(record, table, *reasons)
+    output.result(record, table, *reasons, failure=no_board_fits(folder, record))
 
 
 @command.command("validate")

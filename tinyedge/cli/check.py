@@ -9,6 +9,7 @@ import click
 
 from tinyedge.cli.options import (
     PATH,
+    cluster_options,
     conversion_options,
     data_folder_option,
     data_option,
@@ -53,6 +54,7 @@ from tinyedge.names import DATASETS, WITNESSES
     help="Compile the hls4ml project there, as it is, instead of a new one (with --with hls4ml).",
 )
 @conversion_options
+@cluster_options
 @output_options
 @click.pass_obj
 def command(output: Output, /, model: Path, **options: Any) -> None:
@@ -75,7 +77,7 @@ def command(output: Output, /, model: Path, **options: Any) -> None:
 def _tables(record: dict[str, Any], title: str) -> list[Any]:
     from rich.table import Table
 
-    from tinyedge.cli.tables import percent
+    from tinyedge.reports.notebook import percent
 
     table = Table(title=f"numpy and {title}", title_justify="left")
     for heading in ("tensor", "operator"):

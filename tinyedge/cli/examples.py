@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Example(NamedTuple):
-    """Of one command.
+    """Examples of one command.
 
     Attributes:
         lines: command lines, as they are typed.
@@ -127,6 +127,13 @@ EXAMPLES = {
             "tinyedge run out --on twin --data x.npy --logits y.npy",
         ),
         "tinyedge report run.json -o report",
+    ),
+    "selftest": Example(
+        (
+            "tinyedge selftest -b nucleo-f446re -p /dev/ttyACM0 -o selftest.md",
+            "tinyedge selftest -b nucleo-f446re --on emulator",
+        ),
+        "tinyedge flash out -b BOARD",
     ),
     "sweep": Example(
         (

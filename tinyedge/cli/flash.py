@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import PATH, board_option, output_options, protocol_options, tflm_options
+from tinyedge.cli.options import (
+    PATH,
+    board_option,
+    labgrid_option,
+    output_options,
+    protocol_options,
+    tflm_options,
+)
 from tinyedge.cli.output import Output
 from tinyedge.cli.project_file import ProjectOption
 from tinyedge.names import COMPILERS, FLASH_TOOLS
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
     help="Serial port, for tools that write through one.",
 )
 @click.option("--probe", metavar="SERIAL", help="Which debug probe or drive, of several.")
+@labgrid_option
 @click.option("--dry-run", is_flag=True, help="Print the commands, and do nothing.")
 @protocol_options
 @tflm_options

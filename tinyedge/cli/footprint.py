@@ -82,13 +82,15 @@ def footprint_text(record: Record, top: int, *, quiet: bool) -> list[RenderableT
         top: symbols to list, 0 for all.
         quiet: only the totals, what changed, and the limits.
     """
-    from tinyedge.reports.footprint import gate_line
+    from tinyedge.reports.footprint import gate_advice, gate_line
 
     return [
         *footprint_summary(record, top),
         *([] if quiet else _tables(record, top)),
         *(
-            f"{'FAILED' if gate['over'] > 0 else 'ok'}: {gate_line(gate)}"
+            f"FAILED: {gate_line(gate)}. What to do: {gate_advice(record, gate)}"
+            if gate["over"] > 0
+            else f"ok: {gate_line(gate)}"
             for gate in record["gates"]
         ),
     ]
@@ -96,16 +98,10 @@ def footprint_text(record: Record, top: int, *, quiet: bool) -> list[RenderableT
 
 def _tables(record: Record, top: int) -> list[Table]:
     """What takes the memory, by part, section, layer, kernel and symbol."""
-    from tinyedge.reports.footprint import GROUP_LABELS
+    from tinyedge.cli.tables import shown
+    from tinyedge.reports.notebook import footprint_tables
 
-    labelled = [{**row, "name": GROUP_LABELS[row["name"]]} for row in record["groups"]]
-    return [
-        _table("Parts", labelled),
-        _table("Sections", record["sections"]),
-        *_layer_tables(record["layers"], record["unit"]),
-        _kernel_table(record["kernels"]),
-        _symbol_table(record["symbols"], top),
-    ]
+    return [shown(table) for table in footprint_tables(record, top)]
 
 
 def footprint_summary(record: Record, top: int = 20) -> list[RenderableType]:
@@ -115,10 +111,14 @@ def footprint_summary(record: Record, top: int = 20) -> list[RenderableType]:
         record: the footprint.
         top: changed symbols to list, 0 for all.
     """
+    from tinyedge.reports.footprint import network_line
+
     place = " with ".join(filter(None, (record["board"], record["compiler"])))
     name = record["elf"] or "A footprint written before"
     text: list[RenderableType] = [f"{name}{f' ({place})' if place else ''}"]
     text += [_memory_line(name, record[name]) for name in ("flash", "ram")]
+    if network := network_line(record):
+        text.append(network)
     if record["compare"]:
         text += _comparison(record["compare"], top)
     return text
@@ -151,64 +151,6 @@ def _new_table(title: str, columns: tuple[str, ...], numbers: tuple[str, ...]) -
 
 def _number(value: int | None) -> str:
     return f"{value:,}" if value else ""
-
-
-def _table(title: str, rows: list[dict[str, Any]]) -> Table:
-    table = _new_table(title, ("",), ("flash", "RAM"))
-    for row in rows:
-        table.add_row(row["name"], _number(row["flash"]), _number(row["ram"]))
-    table.add_section()
-    table.add_row("sum", *(f"{sum(row[key] for row in rows):,}" for key in ("flash", "ram")))
-    return table
-
-
-def _layer_tables(layers: list[dict[str, Any]], unit: str | None) -> list[Table]:
-    """What each layer is and costs, as far as that is known, and what its constants take."""
-    from tinyedge.reports.footprint import PARTS
-
-    tables = []
-    if any(layer["kind"] for layer in layers):
-        text, numbers = ("layer", "kind", "kernel", "packing"), ("bits", "MACs")
-        known = _new_table("Layers", text, (*numbers, unit) if unit else numbers)
-        for layer in layers:
-            cells = [layer["name"], *(layer[key] or "" for key in ("kind", "kernel", "packing"))]
-            cells += [_number(layer["bits"]), _number(layer["macs"])]
-            cells += [f"{layer['count']:,.0f}"] if unit and layer["count"] is not None else []
-            known.add_row(*cells)
-        tables.append(known)
-    table = _new_table("Constants by layer: flash", ("layer",), (*PARTS, "sum"))
-    columns = (*PARTS, "flash")
-    for layer in layers:
-        table.add_row(layer["name"], *(_number(layer[column]) for column in columns))
-    table.add_section()
-    table.add_row("sum", *(f"{sum(layer[c] for layer in layers):,}" for c in columns))
-    return [*tables, table]
-
-
-def _kernel_table(kernels: list[dict[str, Any]]) -> Table:
-    from tinyedge.reports.footprint import called_by
-
-    table = _new_table("Kernels: code that layers share", ("source", "called by"), ("flash",))
-    for kernel, callers in zip(kernels, called_by(kernels), strict=True):
-        table.add_row(kernel["name"], callers, _number(kernel["flash"]))
-    table.add_section()
-    table.add_row("sum", "", f"{sum(kernel['flash'] for kernel in kernels):,}")
-    return table
-
-
-def _symbol_table(symbols: list[dict[str, Any]], top: int) -> Table:
-    table = _new_table("Symbols", ("symbol", "section", "file"), ("flash", "RAM"))
-    shown = symbols[: top or None]
-    for symbol in shown:
-        sizes = (_number(symbol[key]) for key in ("flash", "ram"))
-        table.add_row(symbol["name"], symbol["section"], symbol["file"] or "", *sizes)
-    rest = symbols[len(shown) :]
-    table.add_section()
-    for label, rows in ((f"{len(rest)} more", rest), ("sum", symbols)):
-        if rows:
-            sums = (f"{sum(row[key] for row in rows):,}" for key in ("flash", "ram"))
-            table.add_row(label, "", "", *sums)
-    return table
 
 
 def _comparison(compare: dict[str, Any], top: int) -> list[RenderableType]:

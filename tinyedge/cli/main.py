@@ -40,7 +40,7 @@ SECTIONS = {
     "Claims": ("gate", "bundle", "verify"),
     "Memory": ("footprint", "arena", "resources"),
     "Training": ("train", "quantize"),
-    "Boards and ports": ("boards", "devices", "monitor"),
+    "Boards and ports": ("boards", "devices", "monitor", "selftest"),
     "The shell": ("completion",),
 }
 """The commands, as ``tinyedge --help`` groups them."""
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return output.failed(TerminatedError("terminated"))
         return output.failed(InterruptedByUserError("interrupted"))
     except BrokenPipeError:
-        # Whoever read our output has gone; keep the interpreter from complaining at exit.
+        # The reader of our output has gone; keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tinyedge.cli.options import board_option, output_options
+from tinyedge.cli.options import board_option, labgrid_option, output_options
 from tinyedge.cli.output import Output
 from tinyedge.cli.project_file import ProjectOption
 
@@ -20,6 +20,7 @@ from tinyedge.cli.project_file import ProjectOption
     metavar="PORT",
     help="Serial port, rfc2217://HOST:PORT or socket://HOST:PORT.",
 )
+@labgrid_option
 @board_option()
 @click.option(
     "--baud", type=click.IntRange(1), help="Bits per second. Default: the board's, else 115200."

@@ -27,8 +27,13 @@ def observed_text(record: Mapping[str, Any]) -> list[RenderableType]:
             if profile["unit"]
             else _NOTHING_COUNTED.format(record.get("emulator") or f"The {place}")
         )
+        if board := profile.get("instead_of"):
+            text.append(
+                f"The emulator of {board} counts nothing: the same kernels ran on QEMU's "
+                f"{record['board']}, which has the same core."
+            )
         if profile.get("cycles") is not None:
-            text.append(_cycle_line(profile, record["board"]))
+            text.append(_cycle_line(profile, board or record["board"]))
         elif profile["unit"] == "instructions" and profile.get("no_cycles"):
             text.append(f"No cycles: {profile['no_cycles']}.")
     if trace := record.get("trace"):

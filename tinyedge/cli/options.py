@@ -152,6 +152,31 @@ def link_options(command: Command) -> Command:
     return command
 
 
+def labgrid_option(command: Command) -> Command:
+    """--labgrid."""
+    return click.option(
+        "--labgrid",
+        metavar="PLACE",
+        help="Place of labgrid's that the board is in, instead of a port: it is acquired, reset, "
+        "and released in the end.",
+    )(command)
+
+
+def lab_options(command: Command) -> Command:
+    """--flash and --labgrid."""
+    for decorate in (
+        labgrid_option,
+        click.option(
+            "--flash",
+            is_flag=True,
+            help="Flash attached boards first that hold another firmware (with --on board; "
+            "--labgrid does so in any case).",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 def cluster_options(command: Command) -> Command:
     """--cluster and --chunks."""
     for decorate in (
@@ -259,7 +284,7 @@ def toolchain_options(command: Command) -> Command:
         click.option(
             "--emulator",
             type=click.Choice(EMULATORS),
-            help="Default: QEMU where installed, else Unicorn; of Arduino boards simavr.",
+            help="Default: the first that is installed and has the board.",
         )(command)
     )
 

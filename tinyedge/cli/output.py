@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -43,8 +44,12 @@ class Output:
 
     @cached_property
     def stdout(self) -> Console:
-        """For results; colours only on a terminal."""
-        return _console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+        """For results; colours only on a terminal.
+
+        A pipe is as wide as its tables, or as ``COLUMNS`` says where that is set.
+        """
+        limited = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+        return _console(width=None if limited else _PIPED_WIDTH)
 
     @cached_property
     def stderr(self) -> Console:

@@ -25,8 +25,8 @@ _Given = Mapping[str, Any]
 among them, and what is declared before."""
 
 
-def _on_a_board(given: _Given) -> bool:
-    return bool(given.get("place") == "board")
+def _port_of_a_board(given: _Given) -> bool:
+    return given.get("place") == "board" and not given.get("labgrid")
 
 
 def _on_a_board_or_emulator(given: _Given) -> bool:
@@ -59,8 +59,14 @@ def _written_through_a_port(given: _Given) -> bool:
     from tinyedge.boards import load_board
     from tinyedge.targets.flashing import takes_port
 
+    if given.get("labgrid"):
+        return False
     tool = given["tool_name"]
     return takes_port(load_board(given["board_name"]), tool if isinstance(tool, str) else None)
+
+
+def _in_no_lab(given: _Given) -> bool:
+    return not given.get("labgrid")
 
 
 def _always(_: _Given) -> bool:
@@ -69,7 +75,7 @@ def _always(_: _Given) -> bool:
 
 _GOES_WITH: dict[tuple[str, str], Callable[[_Given], bool]] = {
     ("attack", "board"): _on_a_board_or_emulator,
-    ("attack", "port"): _on_a_board,
+    ("attack", "port"): _port_of_a_board,
     ("build", "board"): _always,
     ("check", "calibration"): _has_no_ranges,
     ("convert", "board"): _kernels_are_chosen,
@@ -80,10 +86,12 @@ _GOES_WITH: dict[tuple[str, str], Callable[[_Given], bool]] = {
     ("flash", "port"): _written_through_a_port,
     ("footprint", "board"): _is_converted,
     ("monitor", "board"): _always,
-    ("monitor", "port"): _always,
+    ("monitor", "port"): _in_no_lab,
     ("quantize", "calibration"): _is_no_run,
     ("run", "board"): _on_a_board_or_emulator,
-    ("run", "port"): _on_a_board,
+    ("run", "port"): _port_of_a_board,
+    ("selftest", "board"): _always,
+    ("selftest", "port"): _port_of_a_board,
 }
 """For a command and a key of the file: whether it goes with what was given."""
 

@@ -67,6 +67,18 @@ def form_options(command: Command) -> Command:
 @click.argument("files", type=PATH, metavar="FILE...", nargs=-1, required=True)
 @form_options
 @click.option(
+    "--table",
+    type=PATH,
+    metavar="FILE",
+    help="The figures as a table: .csv, or .tex for LaTeX.",
+)
+@click.option(
+    "--history",
+    is_flag=True,
+    help="The runs are of one network, the oldest first: show what changed. Checks are about the "
+    "last one.",
+)
+@click.option(
     "--min-accuracy",
     multiple=True,
     metavar="SUITE=VALUE",
@@ -114,7 +126,10 @@ def report_text(record: dict[str, Any]) -> list[RenderableType]:
     from tinyedge.cli.tables import memory_bars, suite_table
     from tinyedge.reports.report import place_in_words
 
-    text: list[RenderableType] = []
+    compared = record.get("comparison")
+    text: list[RenderableType] = (
+        [f"{sentence['text']}." for sentence in compared["verdict"]] if compared else []
+    )
     for each in record["runs"]:
         run = each["record"]
         place = place_in_words(run["on"], run["board"], run["emulator"])
@@ -132,6 +147,7 @@ def report_text(record: dict[str, Any]) -> list[RenderableType]:
     text += [
         f"{'ok' if check['ok'] else 'FAILED'}: {each['label'] + ': ' if several else ''}"
         f"{check['suite']}: {check['text']}"
+        f"{'. What to do: ' + check['advice'] if check['advice'] else ''}"
         for each in [*record["runs"], *build]
         for check in each["checks"]
     ]

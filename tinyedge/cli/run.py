@@ -13,6 +13,7 @@ from tinyedge.cli.options import (
     cluster_options,
     data_folder_option,
     data_option,
+    lab_options,
     link_options,
     output_options,
     tflm_options,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--on", "place", type=click.Choice(PLACES), required=True, help="Where to run.")
 @board_option()
 @link_options
+@lab_options
 @toolchain_options
 @data_option(
     "data_files",

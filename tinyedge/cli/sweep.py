@@ -46,7 +46,7 @@ def command(output: Output, /, file: Path, **options: Any) -> None:
 def _table(rows: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
-    from tinyedge.cli.tables import percent
+    from tinyedge.reports.notebook import percent
 
     table = Table(title="Sweep", title_justify="left")
     left = ("network", "board", "optimize", "suite")

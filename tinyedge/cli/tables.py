@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +12,34 @@ from rich.table import Table
 from rich.text import Text
 
 from tinyedge.cli.narrow import Parted
+from tinyedge.reports import notebook
+from tinyedge.reports.notebook import Table as Neutral
+from tinyedge.reports.notebook import percent
 
 _BAR_CELLS = 24
 
 
+def shown(table: Neutral, styles: Sequence[str] = ()) -> Table:
+    """A table as the terminal shows it.
+
+    Args:
+        table: what notebooks show too.
+        styles: of its rows; plain by default.
+    """
+    made = Table(title=table.title, title_justify="left")
+    for heading, right in zip(table.headings, table.numeric, strict=True):
+        made.add_column(heading, justify="right" if right else "left")
+    for at, row in enumerate(table.rows):
+        made.add_row(*row, style=styles[at] if styles else "")
+    if table.total:
+        made.add_section()
+        made.add_row(*table.total)
+    return made
+
+
 def layer_table(layers: list[dict[str, Any]]) -> Table:
     """The per-layer table of ``model.json``."""
-    table = Table(title="Layers", title_justify="left")
-    for heading in ("layer", "operator"):
-        table.add_column(heading)
-    table.add_column("output", justify="right")
-    if constant := any(layer["removed"] for layer in layers):
-        table.add_column("constant", justify="right")
-    table.add_column("MACs", justify="right")
-    table.add_column("weights", justify="right")
-    table.add_column("bits", justify="right")
-    table.add_column("packing")
-    table.add_column("bytes", justify="right")
-    table.add_column("kernel")
-    for layer in layers:
-        weighted = layer["bits"] is not None
-        table.add_row(
-            layer["name"],
-            layer["kind"],
-            "x".join(map(str, layer["shape"])),
-            *([f"{layer['removed']:,}" if layer["removed"] else ""] if constant else []),
-            f"{layer['macs']:,}" if layer["macs"] else "",
-            f"{layer['weights']:,}" if weighted else "",
-            str(layer["bits"]) if weighted else "",
-            layer["packing"] or "",
-            f"{layer['weight_bytes']:,}" if weighted else "",
-            layer["kernel"] or "",
-        )
-    return table
-
-
-def percent(value: float | None) -> str:
-    """A share as a percentage, or a dash."""
-    return "-" if value is None else f"{100 * value:.2f} %"
+    return shown(notebook.layer_table(layers))
 
 
 def filled_table(title: str, rows: list[dict[str, str]]) -> Table:
@@ -74,30 +64,9 @@ def filled_table(title: str, rows: list[dict[str, str]]) -> Table:
 
 
 def suite_table(suites: list[dict[str, Any]], place: str) -> Table:
-    """Accuracies and mismatches, a row a suite."""
-    table = Table(title=f"Host and {place}", title_justify="left")
-    table.add_column("suite")
-    for heading in ("samples", "float", "host", place, "differing samples", "differing logits"):
-        table.add_column(heading, justify="right")
-    timed = any(suite["instructions"] or suite["seconds"] for suite in suites)
-    if timed:
-        table.add_column("cost per inference", justify="right")
-    for suite in suites:
-        accuracy = suite["accuracy"]
-        differs = suite["mismatched_samples"] > 0
-        row = [
-            suite["name"],
-            f"{suite['samples']:,}",
-            percent(accuracy["float"]),
-            percent(accuracy["host"]),
-            percent(accuracy["device"]),
-            str(suite["mismatched_samples"]),
-            str(suite["mismatched_logits"]),
-        ]
-        if timed:
-            row.append(cost(suite))
-        table.add_row(*row, style="bold red" if differs else "")
-    return table
+    """Accuracies and mismatches, a row a suite; those that differ stand out."""
+    styles = ["bold red" if suite["mismatched_samples"] else "" for suite in suites]
+    return shown(notebook.suite_table(suites, place), styles)
 
 
 def run_lines(record: dict[str, Any], folder: Path) -> list[str]:
@@ -166,15 +135,6 @@ def quantization_lines(record: dict[str, Any]) -> list[str]:
         names = ", ".join(record["to_train"])
         lines.append(f"most of the error is added by {names}: train these with quantizers")
     return [*lines, f"written to {record['folder']}"]
-
-
-def cost(suite: dict[str, Any]) -> str:
-    """Instructions or time of one inference of a suite."""
-    if suite["instructions"]:
-        return f"{suite['instructions']['mean'] / 1e6:,.2f} M instructions"
-    if suite["seconds"]:
-        return f"{suite['seconds']['mean'] * 1e3:,.2f} ms"
-    return "-"
 
 
 def place_text(about: dict[str, Any]) -> list[Parted]:

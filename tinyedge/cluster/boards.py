@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tinyedge.errors import DeviceError, LinkError
 
 VARIABLE = "TINYEDGE_BOARDS"
-"""Of the worker's environment: ``BOARD=PORT`` of every board, separated by commas."""
+"""Variable of the worker's environment: ``BOARD=PORT`` of every board, separated by commas."""
 
 
 def declared_boards(text: str) -> dict[str, list[str]]:

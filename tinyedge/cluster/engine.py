@@ -43,9 +43,9 @@ _PATIENCE_S = 60.0
 _LOOK_S = 2.0
 """Between two looks at who is there."""
 _MOST_FAILURES = 20
-"""Of a chunk, by workers that died over it."""
+"""Failures of a chunk by workers that died over it."""
 _MOST_LINK_FAILURES = 3
-"""Of a chunk, by devices that failed."""
+"""Failures of a chunk by devices that failed."""
 
 
 class _Delivery(WorkerPlugin):  # type: ignore[misc]

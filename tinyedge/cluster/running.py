@@ -32,7 +32,7 @@ from tinyedge.targets import require_emulator
 from tinyedge.threads import one_thread
 
 _SAMPLES_AT_ONCE = {"numpy": 100, "twin": 100, "tflite-micro": 50, "emulator": 10, "board": 1}
-"""Of a chunk: some seconds' work at most; what a board has answered is never asked again."""
+"""Samples of a chunk: some seconds' work; what a board has answered is never asked again."""
 _ARENA = ("smallest", "total", "head", "tail")
 
 
@@ -186,7 +186,7 @@ class ClusterPlace:
         resources = {spec.required_board.name: 1.0} if spec.on == "board" else {}
         return [
             Job(
-                chunk_name("run", self._site.identity | _identity_of(part)),
+                chunk_name("run", self._site.identity | samples_identity(part)),
                 len(part),
                 RunTask(self._site, np.ascontiguousarray(part)),
                 resources=resources,
@@ -195,7 +195,8 @@ class ClusterPlace:
         ]
 
 
-def _identity_of(samples: Int8) -> dict[str, Any]:
+def samples_identity(samples: Int8) -> dict[str, Any]:
+    """What tells samples from others."""
     digest = hashlib.sha256(np.ascontiguousarray(samples).tobytes()).hexdigest()
     return {"samples": digest, "shape": list(samples.shape)}
 

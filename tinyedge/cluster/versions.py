@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -30,8 +30,13 @@ def versions(*, attacks: bool = False) -> dict[str, str]:
     }
     if attacks:
         found |= {"numpy": metadata.version("numpy"), "matrix library": matrix_library()}
-        found |= {name: _version(name) for name in _ATTACKERS}
+        found |= package_versions(_ATTACKERS)
     return found
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Versions of some packages; ``missing`` of those that are not installed."""
+    return {name: _version(name) for name in names}
 
 
 def check_versions(where: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> None:

@@ -76,6 +76,26 @@ def above_zero(**given: float | None) -> None:
             raise UsageError(f"{name}={value!r}: a number above 0")
 
 
+def check_lab(
+    on: str | None, port: str | Sequence[str] | None, labgrid: str | None, *, flash: bool
+) -> None:
+    """Refuses what does not go with flashing a board, or with one that is in a lab.
+
+    Args:
+        on: where samples run.
+        port: serial port or ports that were named.
+        labgrid: place of labgrid's.
+        flash: whether boards are to be flashed.
+
+    Raises:
+        UsageError: says what excludes what.
+    """
+    if (flash or labgrid is not None) and on != "board":
+        raise UsageError("--flash and --labgrid go with --on board")
+    if labgrid is not None and port:
+        raise UsageError("--labgrid and --port exclude each other: the place has a port")
+
+
 def check_outputs(
     outputs: Mapping[str, Path | None], inputs: Iterable[tuple[str, Path | None]] = ()
 ) -> None:

@@ -16,7 +16,7 @@ from tinyedge.attacks.oracle import Oracle
 from tinyedge.attacks.suites import Elsewhere, Means, craft_oracle_suites
 from tinyedge.boards import DEFAULT_BOARD
 from tinyedge.cluster.address import ClusterAddress
-from tinyedge.commands.arguments import AnyPath, above_zero, board_of, one_of, whole
+from tinyedge.commands.arguments import AnyPath, above_zero, board_of, check_lab, one_of, whole
 from tinyedge.commands.attack_data import model_file
 from tinyedge.commands.clusters import cluster_address, opened_cluster
 from tinyedge.errors import UsageError
@@ -55,6 +55,8 @@ class OracleOptions:
     float_model: Path | None
     cluster: str | None = None
     chunks: Path | None = None
+    flash: bool = False
+    labgrid: str | None = None
 
     def check(self, model: ConvertedModel | None) -> None:
         """Raises UsageError where they do not go with the model, or with each other."""
@@ -83,6 +85,7 @@ class OracleOptions:
             raise UsageError("--resume and --discard exclude each other")
         if (self.port or self.baud) and self.place != "board":
             raise UsageError("--port and --baud go with --on board")
+        check_lab(self.place, self.port, self.labgrid, flash=self.flash)
         if self.timeout_s and self.place not in ("emulator", "board"):
             raise UsageError("--timeout goes with --on emulator or board")
 
@@ -141,6 +144,8 @@ def attack_converted(
         options.compiler,
         baud=options.baud,
         timeout_s=options.timeout_s,
+        flash=options.flash or options.labgrid is not None,
+        labgrid=options.labgrid,
     )
     with _asked(listener, model, options, spec, suite_file, clean, settings, means) as asked:
         oracle, journal = asked.oracle, asked.journal

@@ -11,7 +11,7 @@ from typing import Any
 from tinyedge.boards import Board, board_names, load_board
 from tinyedge.commands.arguments import AnyPath, one_of
 from tinyedge.commands.notes import noted
-from tinyedge.errors import BoardError, DoesNotFitError, ToolchainError
+from tinyedge.errors import BoardError, DoesNotFitError, TinyEdgeError, ToolchainError
 from tinyedge.exporters.c.kernels import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, load_converted, write_converted
 from tinyedge.firmware.project import build_firmware
@@ -130,6 +130,24 @@ def fit_boards(
             rows.append(_fit(models[each.core], each, compiler))
             advance(1)
     return {"compiler": compiler, "boards": rows}
+
+
+def no_board_fits(folder: AnyPath, record: dict[str, Any]) -> TinyEdgeError | None:
+    """What is wrong where no board of ``fit_boards`` holds the model.
+
+    Args:
+        folder: the converted model.
+        record: what ``fit_boards`` gave.
+    """
+    rows = record["boards"]
+    if any(row["fits"] for row in rows):
+        return None
+    names = f"{len(rows)} boards" if len(rows) > 1 else rows[0]["name"]
+    if all(row["fits"] is None for row in rows):
+        return ToolchainError(f"{folder} could not be built for {names}")
+    return DoesNotFitError(
+        f"{folder} fits none of {names}" if len(rows) > 1 else f"{folder} does not fit {names}"
+    )
 
 
 def _fit(model: ConvertedModel, board: Board, compiler: CompilerName | None) -> dict[str, Any]:

@@ -26,9 +26,17 @@ from tinyedge.reports.footprint import (
     footprint_record,
 )
 
-_SIZE = re.compile(r"(0x[0-9a-f]+)|(\d+)\s*(k|kib|m|mib)?", re.IGNORECASE)
+_SIZE = re.compile(r"(0x[0-9a-f]+)|(\d+)\s*(k|kib|kb|m|mib|mb|b)?", re.IGNORECASE)
+_UNITS = {
+    **dict.fromkeys(("", "b"), 1),
+    **dict.fromkeys(("k", "kib"), 2**10),
+    **dict.fromkeys(("m", "mib"), 2**20),
+    "kb": 10**3,
+    "mb": 10**6,
+}
+"""Bytes of a unit: K and KiB are binary, as sizes of memories are; KB is decimal."""
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-_SIZES = "bytes as 65536, 64K, 64KiB, 1M, 1MiB or 0x10000 (K is 1,024)"
+_SIZES = "bytes as 65536, 64K, 64KiB, 64KB, 1M or 0x10000 (K and KiB are 1,024, KB is 1,000)"
 _PATHS = "name what 'tinyedge convert' or 'tinyedge build' wrote, or an .elf file"
 
 
@@ -44,7 +52,7 @@ def parse_size(value: object) -> int:
     hexadecimal, count, unit = found.groups()
     if hexadecimal:
         return int(hexadecimal, 16)
-    return int(count) << {"": 0, "k": 10, "m": 20}[(unit or "")[:1].lower()]
+    return int(count) * _UNITS[(unit or "").lower()]
 
 
 def parse_growth(value: object) -> Growth:

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.commands.arguments import AnyPath, Samples, one_of, samples_to_run, whole
+from tinyedge.cluster.address import ClusterAddress
+from tinyedge.commands.arguments import (
+    AnyPath,
+    Samples,
+    one_of,
+    optional_path,
+    samples_to_run,
+    whole,
+)
+from tinyedge.commands.clusters import cluster_address, opened_cluster
 from tinyedge.commands.conversion import imported_model
 from tinyedge.commands.notes import noted
 from tinyedge.datasets import load_test_set
@@ -44,6 +53,8 @@ def check(
     calibration: Samples | None = None,
     input_range: tuple[float, float] | None = None,
     keep_constant_channels: bool = False,
+    cluster: str | None = None,
+    chunks: AnyPath | None = None,
     listener: Listener = NOBODY,
 ) -> dict[str, Any]:
     """Compares the numpy reference of a model with another implementation, byte by byte.
@@ -65,14 +76,18 @@ def check(
         calibration: real inputs, or a file of such, for activations without a quantizer.
         input_range: smallest and largest input value.
         keep_constant_channels: of a ``.tflite`` file, see ``convert``.
+        cluster: ``local:N`` or ``tcp://HOST:PORT``, whose workers compare (``docs/cluster.md``);
+            this process by default. Not with ``hls4ml``.
+        chunks: folder of finished chunks of a cluster's work; one of the user's cache by default.
         listener: told how far it is.
 
     Returns:
         ``with``, ``ran`` (``file`` or ``export``), ``samples``, ``seed``, ``inputs``, ``tensors``,
-        ``weights``, ``first_difference`` and ``fault``.
+        ``weights``, ``first_difference`` and ``fault``; of a cluster's work ``cluster``.
 
     Raises:
         ThresholdError: they differ where they must not.
+        ClusterError: nobody answers, there is no worker, or one of other versions.
         UsageError: arguments do not go together.
         ModelError, DataError: the model or the samples cannot be read.
         MissingDependencyError, ToolchainError: what the implementation takes is not installed.
@@ -86,6 +101,11 @@ def check(
         raise UsageError("--layers: the twin shows only its output; name another --with")
     if data is not None and dataset:
         raise UsageError("--data and --dataset exclude each other")
+    address = cluster_address(cluster, optional_path(chunks), {"--with hls4ml": with_ == "hls4ml"})
+    if address and with_ == "qkeras" and path.is_dir():
+        raise UsageError(
+            f"{path}: a folder; --cluster takes a model in one file", hint="save it as .h5"
+        )
     if project and with_ != "hls4ml":
         raise UsageError("--project goes with --with hls4ml")
     with listener.step(f"reading {path.name}"):
@@ -118,12 +138,9 @@ def check(
         Path(project) if project else None,
         path if is_onnx_model(path) else None,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        with listener.step(f"making {with_} ready"):
-            opened = witnesses.open_witness(with_, subject, Path(folder))
-        with listener.progress(f"running on {with_}", len(given)) as advance:
-            layers = layers or with_ in ("qkeras", "hls4ml", "onnxruntime")
-            found = witnesses.compare(opened, given, layers=layers, progress=advance)
+    layers = layers or with_ in ("qkeras", "hls4ml", "onnxruntime")
+    place = address, optional_path(chunks)
+    found, who = _compared(place, with_, subject, given, listener, layers=layers)
     record = {
         "with": with_,
         "ran": "file" if original else "export",
@@ -133,10 +150,41 @@ def check(
         "weights": [dataclasses.asdict(layer) for layer in found.weights],
         "first_difference": next((t.name for t in found.tensors if t.differing), None),
         "fault": found.fault,
+        **who,
     }
     if found.fault is not None:
         raise ThresholdError(f"numpy and {with_} differ, first in '{found.fault}'").of(record)
     return record
+
+
+def _compared(
+    place: tuple[ClusterAddress | None, Path | None],
+    witness: WitnessName,
+    subject: witnesses.Subject,
+    samples: NDArray[np.int8],
+    listener: Listener,
+    *,
+    layers: bool,
+) -> tuple[witnesses.Comparison, dict[str, Any]]:
+    """What a comparison finds, here or on a cluster, and what a record says of the cluster."""
+    address, chunks = place
+    label = f"running on {witness}"
+    if address:
+        with (
+            opened_cluster(address, chunks, listener) as engine,
+            listener.progress(label, len(samples)) as advance,
+        ):
+            from tinyedge.cluster.checking import check_on_cluster
+
+            found = check_on_cluster(
+                engine, witness, subject, samples, layers=layers, progress=advance
+            )
+            return found, {"cluster": engine.record()}
+    with tempfile.TemporaryDirectory() as folder:
+        with listener.step(f"making {witness} ready"):
+            opened = witnesses.open_witness(witness, subject, Path(folder))
+        with listener.progress(label, len(samples)) as advance:
+            return witnesses.compare(opened, samples, layers=layers, progress=advance), {}
 
 
 def _random_samples(graph: Graph, count: int, seed: int) -> NDArray[np.int8]:

@@ -17,6 +17,7 @@ from tinyedge.commands.notes import noted
 from tinyedge.distribution import install_hint, other_distribution
 from tinyedge.targets import attached, permissions
 from tinyedge.targets.flashing import TOOLS
+from tinyedge.targets.javascript import javascript_hint, javascript_installed
 from tinyedge.targets.simavr import simavr_installed
 from tinyedge.toolchains.arduino import arduino_installed
 
@@ -201,6 +202,13 @@ def _programs() -> list[Check]:
             "emulating Arduino boards with an AVR",
             simavr_installed(),
             "apt-get install libsimavr-dev",
+        ),
+        Check(
+            "program",
+            "rp2040js, avr8js",
+            "emulating boards with an RP2040 or an AVR, without root",
+            javascript_installed(),
+            javascript_hint(),
         ),
     ]
 

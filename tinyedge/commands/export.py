@@ -19,7 +19,7 @@ from tinyedge.samples.labels import read_class_names
 from tinyedge.samples.scaling import ModelInput
 
 _OPTIONS = {"arduino": ("--name", "--data", "--zip"), "c": ("--name", "--labels")}
-"""Of libraries, which are for any board."""
+"""Options of libraries, which are for any board."""
 
 
 @noted()

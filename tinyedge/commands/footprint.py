@@ -83,7 +83,7 @@ def footprint(
         add_costs(record, Path(profile))
     if target:
         write_atomically(target, _render(record, target.suffix))
-    if failure := missed(record["gates"]):
+    if failure := missed(record):
         raise failure.of(record)
     return record
 

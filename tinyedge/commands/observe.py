@@ -88,13 +88,13 @@ def observe(
         if profile:
             modelled = None
             if opened.cycles:
-                clock = place.required_board.clock.sysclk_hz
                 modelled = observation.ModelledCycles.of(
-                    opened.cycles, clock, len(samples), len(layers)
+                    opened.cycles, place.required_board, len(samples), len(layers)
                 )
             record["profile"] = {
                 **observation.profile_record(model, opened.counter, ticks, opened.whole, modelled),
                 "no_cycles": opened.no_cycles,
+                "instead_of": opened.instead_of,
             }
         if trace:
             with listener.step("computing the reference"):

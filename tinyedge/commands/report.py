@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from tinyedge.files import write_atomically
 from tinyedge.names import CompilerName
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.records.parts import read_record
+from tinyedge.reports.comparison import compared
 from tinyedge.reports.footprint import Growth, add_costs
 from tinyedge.reports.html import render_html
 from tinyedge.reports.junit import render_junit
 from tinyedge.reports.markdown import render_markdown
 from tinyedge.reports.report import Report, build_report, load_report
+from tinyedge.reports.tables import FORMS, render_table
 
 HTML_FILE, MARKDOWN_FILE, JUNIT_FILE = "report.html", "report.md", "report.xml"
 _ELF_MAGIC = b"\x7fELF"
@@ -37,12 +39,14 @@ class ReportFiles:
         html: file of each form; None for a form that is not wanted.
         markdown: the same.
         junit: the same.
+        table: the same.
         optional: forms, by their options, that are left out where what makes them is not installed.
     """
 
     html: Path | None
     markdown: Path | None
     junit: Path | None
+    table: Path | None = None
     optional: frozenset[str] = frozenset()
 
     @classmethod
@@ -52,9 +56,18 @@ class ReportFiles:
         html: AnyPath | None,
         markdown: AnyPath | None,
         junit: AnyPath | None,
+        table: AnyPath | None = None,
     ) -> ReportFiles:
-        """The files that were named, and those in the folder ``output``, which are optional."""
-        own = cls(optional_path(html), optional_path(markdown), optional_path(junit))
+        """The files that were named, and those in the folder ``output``, which are optional.
+
+        Raises:
+            UsageError: the name of the table's file tells no form.
+        """
+        own = cls(
+            optional_path(html), optional_path(markdown), optional_path(junit), optional_path(table)
+        )
+        if own.table and own.table.suffix not in FORMS:
+            raise UsageError(f"--table {own.table}: the name has to end in {' or '.join(FORMS)}")
         if output is None:
             return own
         folder = Path(output)
@@ -62,12 +75,18 @@ class ReportFiles:
             own.html or folder / HTML_FILE,
             own.markdown or folder / MARKDOWN_FILE,
             own.junit or folder / JUNIT_FILE,
+            own.table,
             frozenset(form for form, path in own.named().items() if path is None),
         )
 
     def named(self) -> dict[str, Path | None]:
         """Each form's file by its option."""
-        return {"--html": self.html, "--markdown": self.markdown, "--junit": self.junit}
+        return {
+            "--html": self.html,
+            "--markdown": self.markdown,
+            "--junit": self.junit,
+            "--table": self.table,
+        }
 
 
 @noted()
@@ -78,6 +97,8 @@ def report(
     html: AnyPath | None = None,
     markdown: AnyPath | None = None,
     junit: AnyPath | None = None,
+    table: AnyPath | None = None,
+    history: bool = False,
     min_accuracy: Mapping[str, float] | None = None,
     footprint: AnyPath | None = None,
     profile: AnyPath | None = None,
@@ -99,6 +120,8 @@ def report(
         html: file for one page that needs no other file.
         markdown: file for a pull request.
         junit: file for JUnit's XML: a test case a check.
+        table: file for the figures as a table, ``.csv`` or ``.tex``.
+        history: the runs are of one network, the oldest first; checks are about the last one.
         min_accuracy: accuracies in [0, 1] that the device has to reach, by suite.
         footprint: what the firmware of the run takes: its build, or a footprint's ``.json``.
         profile: what each layer costs, as ``tinyedge run --profile -o`` wrote it.
@@ -112,7 +135,7 @@ def report(
         listener: told how far it is.
 
     Returns:
-        ``runs``, ``build`` and ``written``.
+        ``runs``, ``build``, ``comparison`` (of several runs, else None) and ``written``.
 
     Raises:
         ThresholdError: a check fails; the report is written all the same.
@@ -125,7 +148,7 @@ def report(
         raise UsageError("files: none given")
     asked = _shares(min_accuracy or {})
     build = BuildOptions.of(board, compiler, compare, max_flash, max_ram, max_regression)
-    forms = ReportFiles.of(output, html, markdown, junit)
+    forms = ReportFiles.of(output, html, markdown, junit, table)
     check_outputs(
         forms.named(),
         [
@@ -140,6 +163,8 @@ def report(
             raise UsageError("a build is reported alone", hint="--compare OTHER says what it was")
         if asked or footprint:
             raise UsageError("--min-accuracy and --footprint go with runs, not with a build")
+        if history:
+            raise UsageError("--history goes with runs, not with a build")
         record = build.read(listener, paths[0])
         if costs:
             add_costs(record, costs)
@@ -151,11 +176,12 @@ def report(
                 hint="runs that are named together are shown side by side",
             )
         memory = build.read(listener, Path(footprint)) if footprint else None
-        made = load_report(paths, asked, memory, costs)
+        made = load_report(paths, asked, memory, costs, history=history)
     written = write_reports(made, forms, listener)
     shown = {
         "runs": [run.to_json() for run in made.runs],
         "build": made.build and made.build.to_json(),
+        "comparison": asdict(several) if (several := compared(made)) else None,
         "written": [str(path) for path in written],
     }
     if failure := made.failure():
@@ -187,7 +213,7 @@ def write_reports(report: Report, files: ReportFiles, listener: Listener) -> lis
         if path is None:
             continue
         try:
-            made.append((path, _RENDERED[form](report)))
+            made.append((path, _rendered(report, form, path)))
         except MissingDependencyError as error:
             if form not in files.optional:
                 raise
@@ -195,6 +221,10 @@ def write_reports(report: Report, files: ReportFiles, listener: Listener) -> lis
     for path, content in made:
         write_atomically(path, content)
     return [path for path, _ in made]
+
+
+def _rendered(report: Report, form: str, path: Path) -> str:
+    return render_table(report, path.suffix) if form == "--table" else _RENDERED[form](report)
 
 
 def _is_build(path: Path) -> bool:

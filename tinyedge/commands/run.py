@@ -23,6 +23,7 @@ from tinyedge.commands.arguments import (
     Paths,
     above_zero,
     board_of,
+    check_lab,
     check_outputs,
     one_of,
     optional_path,
@@ -111,6 +112,8 @@ def run(
     tflm_lib: AnyPath | None = None,
     tflm_arena: int | None = None,
     output: AnyPath | None = None,
+    flash: bool = False,
+    labgrid: str | None = None,
     cluster: str | None = None,
     chunks: AnyPath | None = None,
     listener: Listener = NOBODY,
@@ -147,6 +150,9 @@ def run(
         tflm_lib: ``libtensorflow-microlite.a``; without it, the package on this machine stands in.
         tflm_arena: TFLite-Micro's arena in bytes; all RAM by default.
         output: file for the record with all logits, which reports are made from.
+        flash: flash attached boards first that hold another firmware.
+        labgrid: place of labgrid's in which the board is: it is acquired, reset, flashed if it
+            holds another firmware, and released in the end; instead of ``port``.
         cluster: ``local:N`` or ``tcp://HOST:PORT``, whose workers compute (``docs/cluster.md``);
             this process by default.
         chunks: folder of finished chunks of a cluster's work; one of the user's cache by default.
@@ -178,16 +184,20 @@ def run(
             "--trace": trace,
             "--runtime tflm": runtime == "tflm",
             "--port": port,
+            "--labgrid": labgrid,
             "--baud": baud,
         },
     )
     whole("baud", baud, 1)
+    check_lab(on, port, labgrid, flash=flash)
     ports = (port,) if isinstance(port, str) else tuple(port)
     given = _Given(paths(data), dataset, optional_path(data_folder), samples, pixels)
     watching = profile or trace
     if watching:
         others = {
             "--runtime tflm": runtime == "tflm",
+            "--flash": flash,
+            "--labgrid": labgrid,
             "--logits": logits,
             "--resume": resume,
             "--discard": discard,
@@ -214,7 +224,13 @@ def run(
     _check_files(None if watching else inputs, written, read)
     model = load_converted(Path(folder))
     target = board_of(board or DEFAULT_BOARD)
-    spec = PlaceSpec(on, target, ports, emulator, compiler, baud=baud, timeout_s=timeout)
+    spec = PlaceSpec(
+        *(on, target, ports, emulator, compiler),
+        baud=baud,
+        timeout_s=timeout,
+        flash=flash or labgrid is not None,
+        labgrid=labgrid,
+    )
     if watching:
         watched = given.all_inputs(model, inputs, listener)
         record = observe(

@@ -55,7 +55,7 @@ COLUMNS = (
     "ram",
     "failure",
 )
-"""Of the table: names, counts, accuracies in [0, 1], means of an inference, bytes, and why not."""
+"""Columns of the table: names, counts, accuracies in [0, 1], means, bytes, and the failure."""
 _ROW_FAULTS = (DoesNotFitError, ModelError, ToolchainError)
 """What makes a row of its own, and does not end the sweep."""
 
@@ -126,7 +126,7 @@ class _Cell:
 
     @property
     def name(self) -> str:
-        """Of its record."""
+        """The name of its record."""
         return f"{self.variant}-{self.data.stem}"
 
 

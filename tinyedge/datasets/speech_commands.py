@@ -40,11 +40,11 @@ _SILENCE, _UNKNOWN = CLASSES.index("silence"), CLASSES.index("unknown")
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 _NOISE = "_background_noise_"
 _NOISE_TRAINED_ON = 0.8
-"""Of every recording of noise: the rest is tested on."""
+"""Share of every recording of noise; the rest is tested on."""
 
 _SEED = 0
 _VERSION = 1
-"""Of what is computed from the archive; a new one leaves features that were kept before unused."""
+"""Version of the features; a new one leaves those that were kept before unused."""
 
 _BATCH = 256
 

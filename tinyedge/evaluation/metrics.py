@@ -77,7 +77,7 @@ class LogitError:
 
 
 _LOGISTIC = Quantization(1 / 256, -128)
-"""Of a logistic operator's output, fixed by the TensorFlow Lite quantization specification."""
+"""A logistic operator's output, as TensorFlow Lite's quantization specification fixes it."""
 
 
 def verdicts(logits: NDArray[Any], output: Quantization | None = None) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.boards import Board
 from tinyedge.evaluation.cycles import CycleCounter
 from tinyedge.evaluation.devices import Device
 from tinyedge.evaluation.executors import Int8, Progress
@@ -18,6 +19,7 @@ from tinyedge.firmware.observation import ObservedLayer, observed_layers
 from tinyedge.firmware.twin import Twin
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
+from tinyedge.timing import timing_model
 
 Unit = Literal["instructions", "cycles", "microseconds"]
 Ticks = NDArray[np.uint64]
@@ -148,21 +150,24 @@ class ModelledCycles:
     layers: list[float]
 
     @classmethod
-    def of(cls, counter: CycleCounter, hz: int, samples: int, layers: int) -> ModelledCycles:
+    def of(cls, counter: CycleCounter, board: Board, samples: int, layers: int) -> ModelledCycles:
         """Those of the last inferences that were counted.
 
         Args:
             counter: of the firmware that was watched.
-            hz: the board's clock.
+            board: whose timings and clock are taken: that of the firmware, or another that runs the
+                same instructions.
             samples: how many inferences were watched.
             layers: that were watched in each.
         """
-        cycles = counter.cycles()[-samples:, :layers]
-        return cls(counter.model.title, hz, [float(mean) for mean in cycles.mean(axis=0)])
+        model = timing_model(board.timing) or counter.model
+        cycles = counter.cycles(model)[-samples:, :layers]
+        means = [float(mean) for mean in cycles.mean(axis=0)]
+        return cls(model.title, board.clock.sysclk_hz, means)
 
     @property
     def total(self) -> float:
-        """Of one inference."""
+        """The sum over the layers of one inference."""
         return sum(self.layers)
 
     @property

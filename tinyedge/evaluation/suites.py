@@ -107,6 +107,11 @@ class Suite:
     file: SuiteFile | None = None
     reading: str = ""
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.inputs.shape[1:]))
+        attack = f", {self.settings['attack']}" if self.settings.get("attack") else ""
+        return f"Suite({self.name}: {len(self.inputs):,} samples of {shape}{attack})"
+
     def fitted(self, takes: ModelInput) -> Suite:
         """The suite with inputs of float32, and labels that are checked, as a model takes them.
 

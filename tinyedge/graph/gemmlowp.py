@@ -112,7 +112,7 @@ def log_of_at_least_one(x: ArrayLike) -> Int64:
 
 
 def _bit_length(x: Int64) -> Int64:
-    """Of positive numbers below 2**53."""
+    """Lengths in bits of positive numbers below 2**53."""
     return np.frexp(x.astype(np.float64))[1].astype(np.int64)
 
 

@@ -44,7 +44,7 @@ MAXIMUM_SIZE = 2**31 - 1
 MAXIMUM_STATES = 2**26
 """Bytes of all states together: a file of a few bytes may ask for any size."""
 MAXIMUM_CHANNELS = 2**22
-"""Of all tensors together, last axes: what is proven of each channel has to fit in memory."""
+"""Channels of all tensors together: the proofs for each of them have to fit in memory."""
 
 
 _ARRAY = re.compile(r"NDArray\[np\.(\w+)\]")

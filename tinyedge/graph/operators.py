@@ -291,7 +291,7 @@ class Add(Elementwise):
     def real_multipliers(
         self, inputs: Sequence[Tensor], output: Tensor
     ) -> tuple[float, float, float]:
-        """Of both inputs, against twice the larger scale, and of the sum (``add_common.cc``)."""
+        """Factors of both inputs, against twice the larger scale, and of the sum (as TFLite)."""
         first, second = (tensor.quantization.scale for tensor in inputs)
         largest = 2.0 * max(first, second)
         headroom = float(1 << ADD_LEFT_SHIFT)

@@ -207,7 +207,7 @@ def _reshape(operator: ops.Reshape, pruning: _Pruning) -> None:
 
 @restrict.register
 def _elementwise(operator: ops.Elementwise, pruning: _Pruning) -> None:
-    """Of all inputs that are not repeated along the channels, and the output, the same ones."""
+    """Keeps the same channels in the output and in all inputs not repeated along the channels."""
     output = operator.output
     for name in operator.inputs:
         if len(pruning.gone[name]) == len(pruning.gone[output]):

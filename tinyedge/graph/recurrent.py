@@ -22,9 +22,9 @@ from tinyedge.graph.tensors import Quantization, Tensor
 INT16 = (-(2**15), 2**15 - 1)
 _GATES = 4
 _GATE_SCALE = 2.0**-12
-"""Of what goes into a gate's curve, as TensorFlow Lite fixes it."""
+"""Scale of a gate's sum before its curve, as TensorFlow Lite fixes it."""
 _CURVE_SCALE = 2.0**-15
-"""Of what comes out of it."""
+"""Scale of the curve's result."""
 
 
 def sigmoid_table() -> NDArray[np.uint16]:
@@ -166,7 +166,7 @@ class Svdf(Operator):
 
     @property
     def memory_bytes(self) -> int:
-        """Of all cells."""
+        """Bytes of the memories of all cells."""
         return int(self.cell_bytes * self.time.size)
 
     @property

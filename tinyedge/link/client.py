@@ -43,15 +43,15 @@ _SHORTEST_OVERDUE_S = 0.2
 _LARGEST_BACKOFF = 8.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _MOST_RECOVERIES = 8
-"""Of the port or the session, without an answer in between."""
+"""Recoveries of the port or the session without an answer in between."""
 _BITS_A_BYTE = 10
 _PIECES_A_SECOND = 5
 _SMALLEST_PIECE, _LARGEST_PIECE = 256, 4096
 """Bytes handed to the port at once: time that passes in between is noticed."""
 _OUTPUT_BYTES = 1024
-"""Of a layer's output in an answer: each takes an inference, a longer one gets lost more easily."""
+"""Bytes of a layer's output in an answer: each takes an inference, long ones get lost easily."""
 _FIRST_OWN_SEQUENCE = 0x4000_0000
-"""Of requests that the caller does not number."""
+"""First number of requests that the caller does not number."""
 _OBSERVE_HINT = "a firmware that watches layers: 'tinyedge flash DIR -b BOARD --observe'"
 
 
@@ -186,6 +186,10 @@ class Client(AbstractContextManager["Client"]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def through(self, put_between: Callable[[Line], Line]) -> None:
+        """Puts something between this end and the line, until the line is opened again."""
+        self._line = put_between(self._line)
 
     def close(self) -> None:
         """Closes the port."""

@@ -21,7 +21,7 @@ _ANSWER_S = 0.25
 _QUIET_S = 0.1
 _LONGEST_S = 2.0
 _SESSION = 0x5A5A5A5A
-"""Of no byte that a line treats in a way of its own."""
+"""A session without bytes that some lines treat in their own way."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import serial
-
 from tinyedge.errors import DeviceError
 
 _OPEN_DEADLINE_S = 10.0
@@ -131,6 +129,8 @@ class _SerialLine:
             options["exclusive"] = True
             if holders := _holders(port):
                 raise OSError(holders)
+        import serial  # sockets go without it
+
         self._serial = serial.serial_for_url(port, **options)
         with contextlib.suppress(AttributeError, ValueError, OSError):
             # Some USB chips keep an answer for 16 ms, in case more comes.
@@ -152,6 +152,8 @@ class _Rfc2217Line:
     def __init__(self, port: str, baud: int) -> None:
         # pyserial's socket has a deadline of its own for writing. A new deadline for reading would
         # have it negotiate the port's settings again.
+        import serial
+
         self._serial = serial.serial_for_url(port, baudrate=baud, timeout=_READ_STEP_S)
         self._socket: socket.socket = getattr(self._serial, "_socket")  # noqa: B009 - has no name
         _notice_a_host_that_is_gone(self._socket)

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from tinyedge.link.line import Line
+
 _BITS_A_BYTE = 10
 _POLL_S = 0.05
 _PIECE = 16
@@ -100,6 +102,33 @@ class Treated:
         for old, new in self.changes.items():
             data = data.replace(old, new)
         return data
+
+
+@dataclass(frozen=True)
+class DamagedLine:
+    """A line to a device, of an attached board too, that damages what it carries.
+
+    Args:
+        line: the undamaged one.
+        to_device: what becomes of what is sent.
+        to_host: what becomes of what arrives.
+    """
+
+    line: Line
+    to_device: Faults
+    to_host: Faults
+
+    def read(self, timeout_s: float) -> bytes:
+        """See ``Line``."""
+        return self.to_host.damaged(self.line.read(timeout_s))
+
+    def write(self, data: bytes) -> None:
+        """See ``Line``."""
+        self.line.write(self.to_device.damaged(data))
+
+    def close(self) -> None:
+        """See ``Line``."""
+        self.line.close()
 
 
 @dataclass

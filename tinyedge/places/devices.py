@@ -15,7 +15,10 @@ from tinyedge.evaluation.session import (
 )
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.footprint import memory_record
+from tinyedge.firmware.project import Firmware, build_firmware
+from tinyedge.places.flashed import flash_unless_held
 from tinyedge.places.spec import PlaceSpec
+from tinyedge.targets.labgrid import acquired
 
 
 @contextlib.contextmanager
@@ -48,7 +51,7 @@ def emulated(
 def attached(
     model: ConvertedModel, spec: PlaceSpec, session: int | None = None
 ) -> Iterator[list[Device]]:
-    """Opens the links to a place's boards.
+    """Opens the links to a place's boards, which are flashed first if that is wanted.
 
     Args:
         model: what runs there.
@@ -56,11 +59,28 @@ def attached(
         session: of the links, one that goes on.
 
     Raises:
-        DeviceError, LinkError: see ``session.attached_devices``.
+        DeviceError, LinkError: see ``session.attached_devices``, and ``acquired``.
+        DoesNotFitError, ToolchainError: there is no firmware, or no tool that writes it.
     """
-    link = spec.link(session)
-    with attached_devices(model, spec.required_board, spec.ports, link) as devices:
-        yield devices
+    link, ports = spec.link(session), spec.ports
+    # Built before a lab's board is taken from others.
+    firmware = _firmware(model, spec) if spec.flash else None
+    with contextlib.ExitStack() as opened:
+        writer = None
+        if spec.labgrid:
+            place = opened.enter_context(acquired(spec.labgrid))
+            ports, writer = (place.port,), place
+            place.reset()
+        if firmware:
+            for port in ports:
+                flash_unless_held(firmware, port, spec.baud, spec.probe, writer)
+        devices = attached_devices(model, spec.required_board, ports, link)
+        yield opened.enter_context(devices)
+
+
+def _firmware(model: ConvertedModel, spec: PlaceSpec) -> Firmware:
+    """The firmware that attached boards have to hold."""
+    return spec.firmware or build_firmware(model, spec.required_board, spec.compiler)
 
 
 def emulated_record(device: EmulatedDevice) -> dict[str, Any]:

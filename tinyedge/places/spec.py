@@ -25,6 +25,9 @@ class PlaceSpec:
         baud: bits per second; the board's by default.
         timeout_s: the longest, in seconds, that a device may be silent;
             ``session.inference_timeout_s`` by default.
+        flash: whether attached boards that hold another firmware are flashed first.
+        probe: serial number of the debug probe or drive that one board is flashed by.
+        labgrid: place of labgrid's in which the board is, instead of ``ports``.
     """
 
     on: PlaceName
@@ -35,6 +38,9 @@ class PlaceSpec:
     firmware: Firmware | None = None
     baud: int | None = None
     timeout_s: float | None = None
+    flash: bool = False
+    probe: str | None = None
+    labgrid: str | None = None
 
     @property
     def required_board(self) -> Board:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from tinyedge.boards import Board
 from tinyedge.errors import UsageError
 from tinyedge.evaluation.cycles import CycleCounter, modelling_obstacle
 from tinyedge.evaluation.devices import Device
@@ -23,9 +24,10 @@ from tinyedge.evaluation.observation import (
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.observation import observed_layers
 from tinyedge.firmware.project import build_firmware
+from tinyedge.names import EmulatorName
 from tinyedge.places.devices import attached, attached_record, emulated, emulated_record
 from tinyedge.places.spec import PlaceSpec
-from tinyedge.targets import require_emulator
+from tinyedge.targets import counting_stand_in, require_emulator
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 Step = Callable[[str], AbstractContextManager[None]]
@@ -41,6 +43,7 @@ class WatchedPlace(NamedTuple):
         whole: what each inference took, not watched; None where that was not asked for.
         cycles: what the firmware does address by address; None where cycles are not modelled.
         no_cycles: why they are not; None where they are, or were not asked for.
+        instead_of: the board that was asked for, where another of the same core counts for it.
     """
 
     observer: Observer
@@ -49,6 +52,7 @@ class WatchedPlace(NamedTuple):
     whole: Ticks | None
     cycles: CycleCounter | None = None
     no_cycles: str | None = None
+    instead_of: str | None = None
 
 
 @contextlib.contextmanager
@@ -92,6 +96,12 @@ def open_watched(
         case "emulator":
             board = spec.required_board
             chosen = replace(spec, emulator=require_emulator(board, spec.emulator))
+            instead_of = None
+            if counts_for := _stand_in(chosen, named=spec.emulator, measured=samples is not None):
+                with step(f"compiling for {board.name}"):
+                    build_firmware(model, board, spec.compiler)  # whether it fits
+                instead_of, board = board.name, counts_for
+                chosen = replace(chosen, board=board, emulator="qemu")
             ticks = None
             if samples is not None:
                 # What the ordinary firmware takes, which knows nothing of layers.
@@ -110,6 +120,18 @@ def open_watched(
             with emulated(model, replace(chosen, firmware=firmware), count=counted) as watched:
                 about, counter = emulated_record(watched), Counter.of(watched.device)
                 observer = DeviceObserver(watched.device, layers)
-                yield WatchedPlace(observer, about, counter, ticks, watched.cycles, obstacle)
+                yield WatchedPlace(
+                    observer, about, counter, ticks, watched.cycles, obstacle, instead_of
+                )
         case _:
             raise UsageError(f"layers are not watched on {spec.on}", hint="twin, emulator or board")
+
+
+def _stand_in(chosen: PlaceSpec, named: EmulatorName | None, *, measured: bool) -> Board | None:
+    """The board on which a place's layers are counted, where its own emulator counts nothing.
+
+    An emulator that was named stays, and so does one of which no figures are asked.
+    """
+    if named or not measured or not chosen.emulator:
+        return None
+    return counting_stand_in(chosen.required_board, chosen.emulator)

@@ -295,6 +295,9 @@ class Profile(Part):
         default=None, description="an estimate: cycles at the board's clock"
     )
     no_cycles: str | None = Field(default=None, description="why cycles is null")
+    instead_of: Name | None = Field(
+        default=None, description="the board that was asked for, where another counts for it"
+    )
 
 
 class SuiteArrays(Part):

@@ -7,7 +7,7 @@ record gives the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,13 +18,22 @@ from numpy.typing import NDArray
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 from tinyedge.naming import epsilon_text
+from tinyedge.reports.comparison import Trend
 from tinyedge.reports.report import Curve
 from tinyedge.reports.text import norm
 
 _VEGA_LITE = "5.20"
 _WIDTH = 380
 """In pixels: that of a phone, on which it is shown as it is; wider screens enlarge it."""
-_COLOURS = [f"var(--c{number})" for number in range(1, 9)]
+_ATTACKS = [f"var(--a{number})" for number in range(1, 7)]
+_PLACES = {
+    "float model": "var(--float)",
+    "host": "var(--host)",
+    "device": "var(--device)",
+    "host and device": "var(--device)",
+}
+_BY_QUERIES = ("", " by queries")
+_SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down")
 _LEGEND_CHARACTERS = 42
 _BINS = 32
 _NAMED_COLUMNS = 20
@@ -116,19 +125,40 @@ def _draw(spec: dict[str, Any], height: int) -> str:
     return svg
 
 
-def _colour(names: Sequence[str]) -> dict[str, Any]:
-    """A colour a name, and a legend as wide as the drawing."""
-    colours = [_COLOURS[at % len(_COLOURS)] for at in range(len(names))]
+def attack_colours(curves: Iterable[Curve]) -> dict[str, str]:
+    """The colour of each curve's name: one an attack, the same in all figures of a page."""
+    attacks: dict[str, str] = {}
+    colours = {}
+    for curve in curves:
+        own = "" if curve.swept else _BY_QUERIES[curve.crafted_on == "converted model"]
+        taken = _ATTACKS[len(attacks) % len(_ATTACKS)]
+        colours[_curve_name(curve)] = attacks.setdefault(curve.attack + own, taken)
+    return colours
+
+
+def _ranged(names: Sequence[str], values: Sequence[str]) -> dict[str, Any]:
+    """A colour or a shape a name, and a legend as wide as the drawing."""
     columns = max(1, round(_LEGEND_CHARACTERS / (max(map(len, names)) + 5)))
     return {
         "type": "nominal",
-        "scale": {"domain": list(names), "range": colours},
+        "scale": {"domain": list(names), "range": list(values)},
         "legend": {"columns": columns},
     }
 
 
+def _shaped(names: Sequence[str]) -> dict[str, Any]:
+    """A shape a name, all in the device's colour."""
+    shapes = [_SHAPES[at % len(_SHAPES)] for at in range(len(names))]
+    shape = _ranged(names, shapes)
+    shape["legend"] |= dict.fromkeys(("symbolFillColor", "symbolStrokeColor"), _PLACES["device"])
+    return shape
+
+
 def accuracy_figure(rows: Sequence[Accuracy]) -> Figure:
-    """Accuracies with their intervals: a line a suite, a mark a series."""
+    """Accuracies with their intervals: a line a suite, a mark a series.
+
+    Places have their colours; runs, which are all of the device, have shapes.
+    """
     series = list(dict.fromkeys(row.series for row in rows))
     suites = list(dict.fromkeys(row.suite for row in rows))
     values = [
@@ -147,18 +177,24 @@ def accuracy_figure(rows: Sequence[Accuracy]) -> Figure:
     }
     axis = {"format": ".0%", "title": "accuracy, 95 % interval"}
     share = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": axis}
-    colour = {**_colour(series), "field": "series"}
+    if all(name in _PLACES for name in series):
+        colours = [_PLACES[name] for name in series]
+        ruled: dict[str, Any] = {"color": {**_ranged(series, colours), "field": "series"}}
+        marks = ruled
+    else:
+        ruled = {"color": {"value": _PLACES["device"]}}
+        marks = ruled | {"shape": {**_shaped(series), "field": "series"}}
     spec = {
         "data": {"values": values},
-        "encoding": {**place, "color": colour},
+        "encoding": place,
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55},
-                "encoding": {"x": {"field": "low", **share}, "x2": {"field": "high"}},
+                "encoding": {"x": {"field": "low", **share}, "x2": {"field": "high"}, **ruled},
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 46, "opacity": 1},
-                "encoding": {"x": {"field": "share", **share}},
+                "encoding": {"x": {"field": "share", **share}, **marks},
             },
         ],
     }
@@ -167,8 +203,13 @@ def accuracy_figure(rows: Sequence[Accuracy]) -> Figure:
     return Figure("Accuracy by suite", description, _draw(spec, height))
 
 
-def robustness_figure(curves: Sequence[Curve]) -> Figure:
-    """Accuracy over epsilon of one norm: a colour an attack, dashed of the float model."""
+def robustness_figure(curves: Sequence[Curve], colours: Mapping[str, str]) -> Figure:
+    """Accuracy over epsilon of one norm: a colour an attack, dashed of the float model.
+
+    Args:
+        curves: of one norm and unit.
+        colours: ``attack_colours`` of all curves of the page.
+    """
     names = list(dict.fromkeys(_curve_name(curve) for curve in curves))
     values = [
         {
@@ -198,7 +239,7 @@ def robustness_figure(curves: Sequence[Curve]) -> Figure:
         "data": {"values": values},
         "encoding": {
             "x": {"field": "epsilon", "type": "quantitative", "title": title},
-            "color": {**_colour(names), "field": "attack"},
+            "color": {**_ranged(names, [colours[name] for name in names]), "field": "attack"},
         },
         "layer": [
             {
@@ -222,7 +263,10 @@ def robustness_figure(curves: Sequence[Curve]) -> Figure:
         for curve in curves
     ]
     if swept:
-        title = "The float model under PGD, as 'tinyedge attack' tried it up to half of the range"
+        title = (
+            "The float model under PGD up to half of the range, as 'tinyedge attack' tried it to "
+            "judge its gradients: no suite of this run"
+        )
     else:
         title = f"Accuracy over epsilon, {norm(curves[0].norm)}: the device with its 95 % interval"
         title += ", and dashed the float model"
@@ -232,7 +276,7 @@ def robustness_figure(curves: Sequence[Curve]) -> Figure:
 def _curve_name(curve: Curve) -> str:
     if curve.swept:
         return f"{curve.attack}, {curve.swept}"
-    return curve.attack + (" by queries" if curve.crafted_on == "converted model" else "")
+    return curve.attack + _BY_QUERIES[curve.crafted_on == "converted model"]
 
 
 def arena_figure(arena: Mapping[str, Any]) -> Figure:
@@ -259,7 +303,7 @@ def arena_figure(arena: Mapping[str, Any]) -> Figure:
         "scale": {"domain": [0, max(size, 1)], "nice": False},
         "axis": {"title": "bytes", "format": ",.0f"},
     }
-    colour = {"domain": list(kinds), "range": [_COLOURS[0], _COLOURS[1]]}
+    colour = {"domain": list(kinds), "range": ["var(--arena)", "var(--scratch)"]}
     spec = {
         "layer": [
             {
@@ -291,6 +335,87 @@ def arena_figure(arena: Mapping[str, Any]) -> Figure:
     return Figure(title, held, _draw(spec, 300))
 
 
+def trend_figures(trends: Sequence[Trend], labels: Sequence[str]) -> list[Figure]:
+    """What changed over a history: a figure a unit, a shape a line, all of the device.
+
+    Args:
+        trends: numbers of each run.
+        labels: of the runs, in the order of time.
+    """
+    by_unit: dict[str, list[Trend]] = {}
+    for trend in trends:
+        by_unit.setdefault(trend.unit, []).append(trend)
+    return [_trend_figure(unit, given, labels) for unit, given in by_unit.items()]
+
+
+def _trend_figure(unit: str, trends: Sequence[Trend], labels: Sequence[str]) -> Figure:
+    names = [trend.label for trend in trends]
+    values = [
+        {"figure": trend.label, "at": at, "run": labels[at], "value": value}
+        for trend in trends
+        for at, value in enumerate(trend.values)
+        if value is not None
+    ]
+    named = len(labels) <= _NAMED_COLUMNS
+    axis: dict[str, Any] = {"title": None if named else "run", "tickMinStep": 1, "grid": False}
+    if named:
+        axis |= {
+            "values": list(range(len(labels))),
+            "labelExpr": f"{json.dumps(list(labels))}[datum.value]",
+            "labelAngle": -60,
+            "labelOverlap": False,
+        }
+    shown = {"share": "accuracy", "": "count"}.get(unit, unit)
+    share = unit == "share"
+    shape = _shaped(names)
+    shape["legend"] |= {"columns": 1, "labelLimit": 340}
+    spec = {
+        "data": {"values": values},
+        "encoding": {
+            "x": {
+                "field": "at",
+                "type": "quantitative",
+                "scale": {"domain": [0, len(labels) - 1], "nice": False},
+                "axis": axis,
+            },
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "scale": {"zero": False, "nice": True},
+                "axis": {
+                    "title": shown,
+                    "format": ".1%" if share else ",.0f" if unit != "milliseconds" else ",.4~g",
+                },
+            },
+        },
+        "layer": [
+            {
+                "mark": {"type": "line", "strokeWidth": 1.5, "color": _PLACES["device"]},
+                "encoding": {"detail": {"field": "figure", "type": "nominal"}},
+            },
+            {
+                "mark": {
+                    "type": "point",
+                    "filled": True,
+                    "size": 46,
+                    "opacity": 1,
+                    "color": _PLACES["device"],
+                },
+                "encoding": {"shape": {**shape, "field": "figure"}},
+            },
+        ],
+    }
+    ends = []
+    for trend in trends:
+        known = [value for value in trend.values if value is not None]
+        first, last = (f"{100 * v:.2f} %" if share else f"{v:,.6g}" for v in (known[0], known[-1]))
+        ends.append(f"{trend.label}: from {first} to {last}")
+    title = (
+        f"{shown.capitalize()} over the runs, the oldest on the left; the axis need not begin at 0"
+    )
+    return Figure(title, "; ".join(ends), _draw(spec, 240 + 18 * len(names)))
+
+
 def _operator_axis(operators: Sequence[str]) -> dict[str, Any]:
     """A name below each column, or numbers where there are too many for that."""
     if len(operators) > _NAMED_COLUMNS:
@@ -313,7 +438,7 @@ def _operator(operators: Sequence[str], at: int) -> str:
 
 
 def cost_figure(unit: str, costs: Mapping[str, NDArray[Any]]) -> Figure:
-    """How often an inference costs how much, by suite."""
+    """How often an inference costs how much, over all suites."""
     everything = np.concatenate(list(costs.values())).astype(np.float64)
     factor, shown = {
         "seconds": (1e3, "milliseconds"),
@@ -324,12 +449,11 @@ def cost_figure(unit: str, costs: Mapping[str, NDArray[Any]]) -> Figure:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, _BINS + 1)
     values = [
-        {"suite": suite, "from": start, "to": end, "count": int(many)}
-        for suite, cost in costs.items()
+        {"from": start, "to": end, "count": int(many)}
         for start, end, many in zip(
             edges[:-1].tolist(),
             edges[1:].tolist(),
-            np.histogram(cost * factor, edges)[0],
+            np.histogram(everything * factor, edges)[0],
             strict=True,
         )
         if many
@@ -338,7 +462,7 @@ def cost_figure(unit: str, costs: Mapping[str, NDArray[Any]]) -> Figure:
     axis = {"tickCount": 3, "format": ",.6~g" if unit == "seconds" else ",.0f"}
     spec = {
         "data": {"values": values},
-        "mark": {"type": "bar", "binSpacing": 0.5},
+        "mark": {"type": "bar", "binSpacing": 0.5, "color": _PLACES["device"]},
         "encoding": {
             "x": {
                 "field": "from",
@@ -348,8 +472,7 @@ def cost_figure(unit: str, costs: Mapping[str, NDArray[Any]]) -> Figure:
                 "axis": axis,
             },
             "x2": {"field": "to"},
-            "y": {"field": "count", "type": "quantitative", "title": "samples", "stack": "zero"},
-            "color": {**_colour(list(costs)), "field": "suite"},
+            "y": {"field": "count", "type": "quantitative", "title": "samples"},
         },
     }
     p50, p95 = np.percentile(everything * factor, (50, 95), method="higher")

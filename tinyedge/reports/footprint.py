@@ -44,7 +44,7 @@ from tinyedge.templates import data_folder, render_template
 
 MEMORIES: tuple[MemoryName, ...] = ("flash", "ram")
 _FACTS = ("kind", "kernel", "bits", "packing", "macs")
-"""Of a layer, as ``model.json`` has them."""
+"""Facts of a layer, as ``model.json`` has them."""
 PARTS = ("weights", "biases", "multipliers", "other")
 """What a layer's constants are: all that is none of the first three is other."""
 
@@ -53,7 +53,7 @@ _LAYER = "_layer"
 """How the structure of every layer is called, behind the layer's identifier."""
 _CONSTANT = re.compile(r"_constant(_\d+)?$")
 _SCALE_BYTES, _BIAS_BYTES = 16, 4
-"""Of a channel in what ``te_mve.h`` loads, and of the bias in it."""
+"""Bytes of a channel in what ``te_mve.h`` loads, and of the bias in it."""
 _ARRAYS = {
     "weights": "weights",
     "bias": "biases",
@@ -293,11 +293,67 @@ def called_by(kernels: list[Record]) -> list[str]:
         kernels: of a footprint's record.
 
     Returns:
-        The layers, or ``other kernels`` of a part that only those call; empty where the model, and
-        so its layers, are not known.
+        The layers, or the other kernels of the record that call a part; ``other kernels`` where
+        the runtime has no such part any more. Empty where the model, and so its layers, are not
+        known.
     """
-    known = any(kernel["layers"] for kernel in kernels)
-    return [", ".join(kernel["layers"]) or ("other kernels" if known else "") for kernel in kernels]
+    called = {kernel["name"] for kernel in kernels if kernel["layers"]}
+    if not called:
+        return ["" for _ in kernels]
+    return [
+        ", ".join(kernel["layers"] or sorted(_callers(kernel["name"]) & called)) or "other kernels"
+        for kernel in kernels
+    ]
+
+
+@cache
+def _callers(part: str) -> frozenset[str]:
+    """The runtime's sources that name a part, or else that include the header that declares it.
+
+    A layer's structure may hold the address of a part; then no kernel's source names it.
+    """
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for end in ("c", "h")
+        for path in data_folder("firmware_templates").glob(f"runtime/*.{end}")
+    }
+    own, word = f"{part}.c", re.compile(rf"\b{re.escape(part)}\b")
+    naming = {name for name, text in texts.items() if name != own and word.search(text)}
+    sources = {name for name in naming if name.endswith(".c")}
+    if not sources:
+        reached = naming
+        while reached:
+            included = re.compile("|".join(f'#include "{re.escape(name)}"' for name in reached))
+            reached = {name for name, text in texts.items() if included.search(text)} - sources
+            sources |= reached
+    return frozenset(Path(name).stem for name in sources if name.endswith(".c") and name != own)
+
+
+def network_alone(groups: Iterable[Mapping[str, Any]]) -> Record:
+    """What the network takes of a firmware, and so of any other program that it is built into.
+
+    Args:
+        groups: of a footprint's record.
+
+    Returns:
+        ``flash`` and ``ram`` in bytes: the layers' constants, the rest of the model, its kernels
+        and its arena. Not the harness, nor what comes from the compiler's libraries.
+    """
+    own = [row for row in groups if row["name"] in NETWORK]
+    return {memory: sum(row[memory] for row in own) for memory in MEMORIES}
+
+
+def network_line(record: Record) -> str:
+    """The same in words; empty where the record has no part of a network."""
+    alone = network_alone(record["groups"])
+    if not any(alone.values()):
+        return ""
+    rest = {memory: record[memory]["total"] - alone[memory] for memory in MEMORIES}
+    return (
+        f"The network alone, as your own program pays for it: {alone['flash']:,} bytes of flash "
+        f"(constants and kernels), {alone['ram']:,} of RAM (the arena first of all). The other "
+        f"{rest['flash']:,} and {rest['ram']:,} are tinyedge's harness, libraries and padding."
+    )
 
 
 def add_costs(record: Record, profile: Path) -> None:
@@ -462,12 +518,47 @@ def gate_line(gate: Record) -> str:
     )
 
 
-def missed(gates: list[Record]) -> ThresholdError | None:
-    """What is wrong where a limit is exceeded."""
-    over = [gate_line(gate) for gate in gates if gate["over"] > 0]
+def gate_advice(record: Record, gate: Record) -> str:
+    """What to do about a limit that is exceeded: what takes most, and the ways out."""
+    memory: MemoryName = gate["memory"]
+    if gate["gate"] == "max-regression":
+        symbols = record["compare"]["symbols"] if record["compare"] else []
+        grown = sorted(
+            (row for row in symbols if row[memory]["change"] > 0),
+            key=lambda row: -row[memory]["change"],
+        )
+        most = ", ".join(f"{row['name']} {row[memory]['change']:+,}" for row in grown[:3])
+        return (
+            f"most of the growth is {most}; " if most else ""
+        ) + "undo it, or raise the limit where it is meant"
+    return f"{largest_parts(record, memory)}; {SMALLER[memory]}, or raise the limit"
+
+
+def largest_parts(record: Record, memory: MemoryName) -> str:
+    """What takes most of a memory, in words."""
+    rows = sorted(record["groups"], key=lambda row: -row[memory])
+    most = ", ".join(
+        f"{GROUP_LABELS.get(row['name'], row['name'])} {row[memory]:,}"
+        for row in rows[:2]
+        if row[memory]
+    )
+    return f"most is taken by {most}" if most else "nothing takes it"
+
+
+SMALLER: dict[MemoryName, str] = {
+    "flash": "narrower layers, fewer bits a weight and 'convert --optimize size' take less",
+    "ram": "narrower layers, smaller inputs and 'convert --optimize ram' take less",
+}
+"""Ways to need less of a memory."""
+
+
+def missed(record: Record) -> ThresholdError | None:
+    """What is wrong where a limit of a footprint is exceeded."""
+    over = [gate for gate in record["gates"] if gate["over"] > 0]
     if not over:
         return None
-    return ThresholdError("; ".join(over), hint="the report lists what uses it")
+    advice = dict.fromkeys(gate_advice(record, gate) for gate in over)
+    return ThresholdError("; ".join(map(gate_line, over)), hint="; ".join(advice))
 
 
 def footprint_markdown(record: Record, *, title: bool = True) -> str:
@@ -485,12 +576,18 @@ def footprint_markdown(record: Record, *, title: bool = True) -> str:
             "parts": PARTS,
             "labels": GROUP_LABELS,
             "called_by": called_by(record["kernels"]),
-            "gate_lines": [(gate["over"] <= 0, gate_line(gate)) for gate in record["gates"]],
+            "network": network_line(record),
+            "gate_lines": [
+                (gate["over"] <= 0, gate_line(gate), gate_advice(record, gate))
+                for gate in record["gates"]
+            ],
         },
     )
 
 
 MEMORY_LABELS = {"flash": "flash", "ram": "RAM"}
+NETWORK = ("layers", "kernels", "arena", "model")
+"""Groups that come with the network into any program."""
 GROUP_LABELS = {
     "layers": "layers' constants",
     "kernels": "kernels, shared by layers",

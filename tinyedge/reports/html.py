@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -16,16 +18,37 @@ from tinyedge.reports.charts import (
     Figure,
     accuracy_figure,
     arena_figure,
+    attack_colours,
     cost_figure,
     require_charts,
     robustness_figure,
+    trend_figures,
 )
-from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, PARTS, called_by
+from tinyedge.reports.comparison import compared, trends
+from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, PARTS, called_by, network_line
 from tinyedge.reports.images import draw, draw_difference, drawable, is_picture, scale_of
 from tinyedge.reports.report import Report, RunReport
 from tinyedge.templates import render_template
 
 _PLACES = {"float": "float model", "host": "host", "device": "device"}
+_EXACT_PLACES = {"float": "float model", "device": "host and device"}
+"""The same where the two agree on every logit, and so on every verdict."""
+_TABLE = re.compile(r"(<table>.*?<tbody>)(.*?)(?=</tbody>)", re.DOTALL)
+_HEADING = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
+_CELL = re.compile(rf"<td\b([^>]*>)(?=({text.DASH}</td>)?)")
+_TAG = re.compile("<[^>]*>")
+_PART_COLOURS = {
+    **dict.fromkeys(("weights", GROUP_LABELS["layers"]), "constants"),
+    GROUP_LABELS["kernels"]: "kernels",
+    GROUP_LABELS["model"]: "model",
+    "arena": "arena",
+    "stack at its peak": "stack",
+    **dict.fromkeys(("code", GROUP_LABELS["harness"]), "rest-1"),
+    **dict.fromkeys(("static", GROUP_LABELS["libraries"]), "rest-2"),
+    **dict.fromkeys(("other", GROUP_LABELS["unnamed"]), "rest-3"),
+    GROUP_LABELS["padding"]: "rest-4",
+}
+"""The network's own parts have colours; what a firmware has besides is grey."""
 _SHOWN_SETTINGS = ("attack", "kind", "norm", "epsilon", "epsilon_unit", "queries_by_sample")
 """Settings with columns of their own, and one that is left to the record."""
 
@@ -72,14 +95,21 @@ def render_html(report: Report) -> str:
         MissingDependencyError: what draws charts and pictures is not installed.
     """
     require_charts()
-    several = len(report.runs) > 1
-    return render_template(
+    colours = attack_colours(curve for run in report.runs for curve in run.curves)
+    several = compared(report)
+    drawn = [] if report.history else [(run, _drawn(run, colours)) for run in report.runs]
+    labels = [run.label for run in report.runs]
+    page = render_template(
         "report/report.html.j2",
         {
             "report": report,
             "version": tinyedge.__version__,
-            "runs": [(run, _drawn(run)) for run in report.runs],
-            "comparison": _comparison(report) if several else None,
+            "runs": drawn,
+            "several": several,
+            "comparison": _comparison(report) if several and not report.history else None,
+            "trends": trend_figures(trends(report), labels) if report.history else [],
+            "colour": part_colour,
+            "network_line": network_line,
             "arena": _arena(report),
             "say": text,
             "class_name": class_name,
@@ -92,6 +122,35 @@ def render_html(report: Report) -> str:
             "called_by": called_by,
         },
     )
+    return _labelled(page)
+
+
+def part_colour(name: str) -> str:
+    """The CSS variable of a part of a memory: one colour a part, in all bars of a page."""
+    return f"var(--{_PART_COLOURS.get(name, 'rest-1')})"
+
+
+def _labelled(page: str) -> str:
+    """The page, with each cell's heading on the cell: phones show a row as a block of them."""
+    return _TABLE.sub(_label_cells, page)
+
+
+def _label_cells(table: re.Match[str]) -> str:
+    head, body = table[1], table[2]
+    headings = [" ".join(_TAG.sub(" ", each).split()) for each in _HEADING.findall(head)]
+    rows = []
+    for row in body.split("</tr>"):
+        at = len(_HEADING.findall(row))
+
+        def labelled(cell: re.Match[str]) -> str:
+            nonlocal at
+            label = headings[at] if at < len(headings) else ""
+            at += 1
+            none = " data-none" if cell[2] else ""
+            return f'<td data-label="{label}"{none}{cell[1]}'
+
+        rows.append(_CELL.sub(labelled, row))
+    return head + "</tr>".join(rows)
 
 
 def _arena(report: Report) -> Figure | None:
@@ -116,7 +175,7 @@ def _inline(figure: Figure, name: str) -> Markup:
     return Markup(head + opening.removeprefix("<svg ") + ">" + titled + rest)  # noqa: S704 - drawn here
 
 
-def _drawn(report: RunReport) -> Drawn:
+def _drawn(report: RunReport, colours: Mapping[str, str]) -> Drawn:
     by_norm = defaultdict(list)
     for curve in report.curves:
         by_norm[curve.norm, curve.unit, bool(curve.swept)].append(curve)
@@ -126,18 +185,18 @@ def _drawn(report: RunReport) -> Drawn:
             [
                 Accuracy(suite.name, shown, share, getattr(suite.intervals, place, None))
                 for suite in report.run.suites
-                for place, shown in _PLACES.items()
+                for place, shown in (_PLACES if report.differing else _EXACT_PLACES).items()
                 if (share := getattr(suite.accuracy, place)) is not None
             ]
         ),
-        robustness=[robustness_figure(curves) for curves in by_norm.values()],
+        robustness=[robustness_figure(curves, colours) for curves in by_norm.values()],
         cost=cost_figure(*costs) if costs else None,
         samples=_samples(report),
     )
 
 
 def _comparison(report: Report) -> Figure:
-    """The devices' accuracies, a colour a run."""
+    """The devices' accuracies, a shape a run."""
     return accuracy_figure(
         [
             Accuracy(

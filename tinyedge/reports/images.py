@@ -15,7 +15,7 @@ from tinyedge.records.parts import Tensor
 from tinyedge.samples.scaling import PIXEL_RANGES
 
 _NEAR = 0.02
-"""Of a range of pixels: how close to it the range of an input has to come."""
+"""How close an input's range has to come to a range of pixels, as a share of it."""
 _INNER = (2, 98)
 """Percentiles at the ends of a heat map."""
 _HEAT = ((20, 11, 52), (101, 21, 110), (187, 55, 84), (249, 142, 9), (252, 255, 164))

@@ -30,7 +30,7 @@ def render_junit(report: Report) -> str:
             for check in checks:
                 case = TestCase(check.name, classname=f"{part.label}.{name}")
                 if not check.ok:
-                    case.result = [Failure(check.text, check.name)]
+                    case.result = [Failure(f"{check.text}. What to do: {check.advice}", check.name)]
                 suite.add_testcase(case)
             xml.add_testsuite(suite)
     xml.update_statistics()

@@ -290,7 +290,7 @@ def _change(result: SuiteResult, clean: SuiteResult) -> Change:
 
 
 def _within_epsilon(result: SuiteResult, clean: SuiteResult) -> Within | None:
-    """Of an L2 attack: a sample whose change is longer than the budget has withstood it."""
+    """Accuracy under an L2 attack: samples with changes beyond the budget withstood it."""
     settings = result.suite.settings
     if settings.get("norm") != "L2" or "epsilon" not in settings:
         return None
@@ -300,7 +300,7 @@ def _within_epsilon(result: SuiteResult, clean: SuiteResult) -> Within | None:
 
 
 def _worst_cases(results: list[SuiteResult], cleans: list[SuiteResult | None]) -> list[WorstCase]:
-    """Of the attacks on the same samples, on as many of them as all hold."""
+    """Worst cases over the attacks on the same samples, on as many as all of them hold."""
     cases = []
     for clean in results:
         attacks = [

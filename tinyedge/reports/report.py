@@ -28,10 +28,26 @@ from tinyedge.records.run import (
     load_profile,
     load_run,
 )
-from tinyedge.reports.footprint import GROUP_LABELS, MEMORY_LABELS, gate_line
+from tinyedge.reports.footprint import (
+    GROUP_LABELS,
+    MEMORY_LABELS,
+    SMALLER,
+    gate_advice,
+    gate_line,
+)
 
+_NOT_EXACT = (
+    "convert and build again, and flash a board again; where they still differ, it is a bug of "
+    "tinyedge: 'tinyedge run --trace' names the first layer that does"
+)
+_UNMEASURED = {
+    "instructions": "run on an emulator that counts them",
+    "seconds": "run on a board, whose counter measures them",
+    "cycles": "give the profile of 'tinyedge run --profile', made in QEMU",
+}
+"""Ways to a cost that a record lacks."""
 _CURVE_POINTS = 24
-"""Of a curve over the lengths that an L2 attack needed."""
+"""Points of a curve over the lengths that an L2 attack needed."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +92,14 @@ class Check:
         name: ``bit-exact``, ``min-accuracy``, ``flash fits``, ``RAM fits``.
         ok: whether it holds.
         text: in words.
+        advice: what to do where it does not hold; empty where it does.
     """
 
     suite: str
     name: str
     ok: bool
     text: str
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,7 +207,7 @@ class RunReport:
                 key = settings["attack"], crafted_on, unit, self._samples(suite.change.clean)
                 groups[key].append(suite)
         for (attack, crafted_on, unit, _), suites in groups.items():
-            # Of two at one epsilon, to the digits that people write, that of more samples.
+            # Two may have one epsilon, to three digits: the one of more samples is kept.
             suites.sort(key=lambda suite: suite.samples)
             by_epsilon = {f"{suite.settings['epsilon']:.3g}": suite for suite in suites}
             if len(by_epsilon) < 2:
@@ -213,7 +231,7 @@ class RunReport:
         return (arrays.labels.data, arrays.host_logits.data) if arrays else (clean,)
 
     def _l2_curves(self) -> Iterable[Curve]:
-        """Of one suite each: which samples have withstood changes up to any length."""
+        """Curves of one suite each: which samples have withstood changes up to any length."""
         for suite in self.attacked:
             arrays = self.arrays.get(suite.name)
             clean = self.arrays.get(suite.change.clean) if suite.change else None
@@ -258,18 +276,18 @@ class RunReport:
             )
             if ok:
                 text = f"every logit of {suite.samples:,} samples is the host's"
-            checks.append(Check(suite.name, "bit-exact", ok, text))
+            checks.append(Check(suite.name, "bit-exact", ok, text, "" if ok else _NOT_EXACT))
             asked = self.thresholds.get(suite.name)
             if asked is not None:
                 found = suite.accuracy.device
-                side = "at least" if found >= asked else "below"
+                ok, side = found >= asked, "at least" if found >= asked else "below"
                 text = f"accuracy {100 * found:.2f} % is {side} the {100 * asked:g} % asked for"
-                checks.append(Check(suite.name, "min-accuracy", found >= asked, text))
+                advice = "" if ok else _inaccurate(suite, asked)
+                checks.append(Check(suite.name, "min-accuracy", ok, text, advice))
         checks += self._limited()
         if memory := self.run.memory:
             for name, part in (("flash", memory.flash), ("RAM", memory.ram)):
-                text = f"{name} takes {part.total:,} of {part.size:,} bytes"
-                checks.append(Check("memory", f"{name} fits", part.total <= part.size, text))
+                checks.append(_fits(name, part.total, part.size, part.size - part.total))
         return checks
 
     def _limited(self) -> Iterable[Check]:
@@ -278,15 +296,17 @@ class RunReport:
             case = self._worst_case(name)
             if case is None:
                 told = f"no attacks of {name} are in the record"
-                yield Check("worst case", f"min-worst-case of {name}", False, told)
+                advice = "run suites of 'tinyedge attack' at that epsilon, with the clean samples"
+                yield Check("worst case", f"min-worst-case of {name}", False, told, advice)
                 continue
-            side = "at least" if case.accuracy >= asked else "below"
+            ok, side = case.accuracy >= asked, "at least" if case.accuracy >= asked else "below"
             yield Check(
                 "worst case",
                 f"min-worst-case of {name}",
-                case.accuracy >= asked,
+                ok,
                 f"accuracy {100 * case.accuracy:.2f} % under the worst attack of {name} is {side} "
                 f"the {100 * asked:g} % asked for",
+                "" if ok else "train against the attack (docs/training.md), or ask for less",
             )
         found = [(suite.name, suite.instructions, suite.seconds) for suite in self.run.suites]
         for name, instructions, seconds in found:
@@ -327,10 +347,34 @@ class RunReport:
 def _cost_check(suite: str, unit: str, limit: float, mean: float | None) -> Check:
     name = f"max-{unit}"
     if mean is None:
-        return Check(suite, name, False, f"the record does not tell the {unit} of an inference")
-    side = "above" if mean > limit else "within"
+        text = f"the record does not tell the {unit} of an inference"
+        return Check(suite, name, False, text, _UNMEASURED[unit])
+    ok, side = mean <= limit, "above" if mean > limit else "within"
     text = f"an inference takes {mean:,.6g} {unit}, {side} the {limit:,.6g} allowed"
-    return Check(suite, name, mean <= limit, text)
+    advice = "" if ok else "'tinyedge run --profile' shows which layers take most; or allow more"
+    return Check(suite, name, ok, text, advice)
+
+
+def _fits(name: str, total: int, size: int, left: int) -> Check:
+    """Whether a memory of a board suffices."""
+    text = f"{name} takes {total:,} of {size:,} bytes"
+    if left >= 0:
+        return Check("memory", f"{name} fits", True, text)
+    advice = f"{SMALLER['flash' if name == 'flash' else 'ram']}; or take a board with more {name}"
+    return Check("memory", f"{name} fits", False, f"{text}, {-left:,} too many", advice)
+
+
+def _inaccurate(suite: Suite, asked: float) -> str:
+    """What to do about an accuracy that is too low: where the loss arises decides."""
+    found, floats = suite.accuracy.device, suite.accuracy.float
+    if floats is None:
+        return "compare with the float model: suites of 'tinyedge attack' hold its logits"
+    if floats < asked:
+        return f"the float model itself has {100 * floats:.2f} %: train it further, or ask for less"
+    return (
+        f"the float model has {100 * floats:.2f} %, so conversion loses "
+        f"{100 * (floats - found):.2f} points: 'tinyedge check --layers' shows the layer"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -356,17 +400,21 @@ class BuildReport:
     @cached_property
     def checks(self) -> list[Check]:
         """Whether it fits the board, and the limits."""
-        checks = []
-        for memory, label in MEMORY_LABELS.items():
-            part = self.footprint[memory]
-            if part["size"] is not None:
-                text = f"{label} takes {part['total']:,} of {part['size']:,} bytes"
-                checks.append(Check("memory", f"{label} fits", part["left"] >= 0, text))
+        record = self.footprint
+        checks = [
+            _fits(label, record[memory]["total"], record[memory]["size"], record[memory]["left"])
+            for memory, label in MEMORY_LABELS.items()
+            if record[memory]["size"] is not None
+        ]
         checks += [
             Check(
-                "memory", f"{gate['gate']} of {gate['memory']}", gate["over"] <= 0, gate_line(gate)
+                "memory",
+                f"{gate['gate']} of {gate['memory']}",
+                gate["over"] <= 0,
+                gate_line(gate),
+                gate_advice(record, gate) if gate["over"] > 0 else "",
             )
-            for gate in self.footprint["gates"]
+            for gate in record["gates"]
         ]
         return checks
 
@@ -390,24 +438,29 @@ class Report:
     Attributes:
         runs: by the files that they were read from.
         build: what takes the firmware's flash and RAM, if it was given.
+        history: whether the runs are of one network, in the order of time.
     """
 
     runs: list[RunReport]
     build: BuildReport | None = None
+    history: bool = False
 
     @property
     def title(self) -> str:
-        """Of the whole."""
+        """The heading of the report."""
         if self.build and not self.runs:
             return self.build.title
         if len(self.runs) == 1:
             return self.runs[0].title
+        if self.history:
+            return f"History of {self.runs[-1].run.model.name}, {len(self.runs)} runs"
         return f"{len(self.runs)} runs side by side"
 
     @property
     def parts(self) -> list[RunReport | BuildReport]:
-        """The runs, then the build."""
-        return [*self.runs, *filter(None, [self.build])]
+        """The runs, of a history the last one alone, then the build."""
+        runs = self.runs[-1:] if self.history else self.runs
+        return [*runs, *filter(None, [self.build])]
 
     @property
     def suites(self) -> list[str]:
@@ -416,7 +469,7 @@ class Report:
 
     @property
     def checks(self) -> list[tuple[RunReport | BuildReport, Check]]:
-        """Of all runs and the build."""
+        """The checks of all runs and the build, each with its part."""
         return [(part, check) for part in self.parts for check in part.checks]
 
     def failed(self, run: RunReport) -> list[Check]:
@@ -436,7 +489,8 @@ class Report:
             for part, check in self.checks
             if not check.ok
         ]
-        hint = "the report is written all the same"
+        advice = dict.fromkeys(check.advice for _, check in self.checks if check.advice)
+        hint = "; ".join([*advice, "the report is written all the same"])
         return ThresholdError("; ".join(failed), hint) if failed else None
 
 
@@ -446,6 +500,8 @@ def load_report(
     footprint: dict[str, Any] | None = None,
     profile: Path | None = None,
     limits: Limits | None = None,
+    *,
+    history: bool = False,
 ) -> Report:
     """Reads the records of runs.
 
@@ -455,17 +511,20 @@ def load_report(
         footprint: of the firmware of the only run, see ``load_footprint``.
         profile: the file with the cost of each layer of its model.
         limits: of everything else, for every run.
+        history: whether they are of one network, in the order of time.
 
     Raises:
         DataError: a file is missing or no record, or the footprint is of another firmware.
-        UsageError: a file is named twice, no run has a suite that a threshold names, or a footprint
-            or a profile goes with several runs.
+        UsageError: a file is named twice, no run has a suite that a threshold names, a footprint or
+            a profile goes with several runs, or a history is of one run or of several networks.
     """
     if len(set(paths)) < len(paths):
         raise UsageError("a run is named twice", hint="name each once")
     if (footprint or profile) and len(paths) > 1:
         raise UsageError("--footprint and --profile go with one run")
     runs = [load_run(path) for path in paths]
+    if history:
+        _check_one_network(paths, runs)
     stems = [path.stem for path in paths]
     labels = [
         stem if stems.count(stem) == 1 else str(path.with_suffix(""))
@@ -492,7 +551,22 @@ def load_report(
             for label, path, run in zip(labels, paths, runs, strict=True)
         ],
         BuildReport(footprint) if footprint else None,
+        history,
     )
+
+
+def _check_one_network(paths: Sequence[Path], runs: Sequence[Run]) -> None:
+    """Raises UsageError where runs make no history."""
+    if len(runs) < 2:
+        raise UsageError("--history takes two runs or more", hint="name the oldest first")
+    name = runs[0].model.name
+    for path, run in zip(paths, runs, strict=True):
+        if run.model.name != name:
+            raise UsageError(
+                f"--history is of one network: {paths[0]} is of '{name}', {path} of "
+                f"'{run.model.name}'",
+                hint="without --history, runs of several networks are shown side by side",
+            )
 
 
 def build_report(footprint: dict[str, Any]) -> Report:

@@ -33,12 +33,8 @@ def number(value: float | None) -> str:
 
 
 def bytes_(value: float | None) -> str:
-    """Bytes in the unit that suits them; K is 1,024."""
-    if value is None:
-        return DASH
-    if value < 10 * 1024:
-        return f"{value:,.0f} bytes"
-    return f"{value / 1024:.1f} KiB" if value < 1024**2 else f"{value / 1024**2:.2f} MiB"
+    """Bytes: one unit for all of a page, so that its figures can be compared and added."""
+    return DASH if value is None else f"{value:,.0f} bytes"
 
 
 def cost(value: float | None, unit: str) -> str:
@@ -47,7 +43,7 @@ def cost(value: float | None, unit: str) -> str:
         return DASH
     if unit == "seconds":
         return f"{value * 1e3:,.3f} ms"
-    return f"{value / 1e6:,.3f} M" if value >= 1e6 else f"{value:,.0f}"
+    return f"{value:,.0f}"
 
 
 def count(many: int, of: str) -> str:

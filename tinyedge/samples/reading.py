@@ -24,7 +24,7 @@ _RATIO = 64
 """Bytes that each byte of a larger file may unpack to: real samples compress far less."""
 
 _MOST_AXES = 32
-"""Of any array: what every version of numpy can hold."""
+"""The most axes that every version of numpy can hold."""
 
 _DAMAGE = (
     EOFError,
@@ -218,7 +218,7 @@ def read_samples(
         raise DataError(f"{where} is a single number; samples are (n, height, width, channels)")
     check_type(where, header.dtype)
     if takes:
-        # Of no memory: the same array a value in size.
+        # An array of this shape that takes the memory of one value.
         takes.batch(np.broadcast_to(np.zeros((), np.int8), header.shape), where)
     x = arrays.read(key)
     return checked_values(where, takes.batch(x, where) if takes else x)

@@ -30,13 +30,29 @@ def _installed(name: EmulatorName) -> bool:
         return shutil.which("qemu-system-arm") is not None
     if name == "unicorn":
         return importlib.util.find_spec("unicorn") is not None
-    from tinyedge.targets.simavr import simavr_installed
+    if name == "simavr":
+        from tinyedge.targets.simavr import simavr_installed
 
-    return simavr_installed()
+        return simavr_installed()
+    from tinyedge.targets.javascript import javascript_installed
+
+    return javascript_installed()
+
+
+def _remedy(board: Board, name: EmulatorName | None) -> str:
+    """How to get the named emulator of a board, or any."""
+    from tinyedge.targets.javascript import javascript_hint
+
+    if name in ("rp2040js", "avr8js"):
+        return javascript_hint()
+    if board.emulator.simavr:
+        without_root = "" if name else f"; without root: {javascript_hint()}"
+        return f"on Debian: apt-get install libsimavr-dev gcc{without_root}"
+    return f"{install_hint('emulator')}, or on Debian: apt-get install qemu-system-arm"
 
 
 def require_emulator(board: Board, name: EmulatorName | None = None) -> EmulatorName:
-    """The emulator to use, unless one is named: QEMU where installed, else Unicorn; of AVRs simavr.
+    """The emulator to use, unless one is named: the first of ``EMULATORS`` that is installed.
 
     Raises:
         ToolchainError: none, or not the named one, can stand in for the board, or is installed.
@@ -53,15 +69,30 @@ def require_emulator(board: Board, name: EmulatorName | None = None) -> Emulator
         )
     found = available_emulators(board)
     if not found or (name and name not in found):
-        hint = (
-            "on Debian: apt-get install libsimavr-dev gcc"
-            if board.emulator.simavr
-            else f"{install_hint('emulator')}, or on Debian: apt-get install qemu-system-arm"
-        )
         raise ToolchainError(
-            f"no emulator{f' {name!r}' if name else ''} for board '{board.name}' is installed", hint
+            f"no emulator{f' {name!r}' if name else ''} for board '{board.name}' is installed",
+            hint=_remedy(board, name),
         )
     return name or found[0]
+
+
+def counting_stand_in(board: Board, emulator: EmulatorName) -> Board | None:
+    """QEMU's board of the same core, where a board's own emulator counts nothing.
+
+    Of several it is the one with the largest memory, so that what fits the board fits there.
+
+    Args:
+        board: what is asked about.
+        emulator: that stands in for it.
+
+    Returns:
+        None where the emulator counts, or QEMU is not installed or has no such board.
+    """
+    if emulator in ("qemu", "simavr", "avr8js") or not _installed("qemu"):
+        return None
+    others = [other for other in map(load_board, board_names()) if other.emulator.qemu]
+    same_core = [other for other in others if other.core == board.core]
+    return max(same_core, key=lambda other: other.ram.size + other.flash.size, default=None)
 
 
 def open_emulator(
@@ -87,6 +118,14 @@ def open_emulator(
         from tinyedge.targets.simavr import open_simavr
 
         return open_simavr(board, elf)
+    if chosen == "rp2040js":
+        from tinyedge.targets.javascript import open_rp2040js
+
+        return open_rp2040js(board, elf)
+    if chosen == "avr8js":
+        from tinyedge.targets.javascript import open_avr8js
+
+        return open_avr8js(board, elf)
     from tinyedge.targets.unicorn import open_unicorn
 
     return open_unicorn(board, elf)

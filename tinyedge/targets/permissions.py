@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import grp
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,11 @@ from pathlib import Path
 
 from tinyedge.boards import Board
 from tinyedge.targets.attached import STLINK_V2
+
+try:
+    import grp
+except ImportError:  # Windows has no groups of this kind
+    grp = None  # type: ignore[assignment]
 
 RULES_FILE = Path("/etc/udev/rules.d/60-tinyedge.rules")
 RULE_FOLDERS = tuple(
@@ -30,12 +34,14 @@ _MATCH = re.compile(r'ATTRS?\{(idVendor|idProduct)\}=="([^"]*)"')
 
 def serial_group() -> str:
     """The group that serial devices belong to on this machine."""
-    known = {group.gr_name for group in grp.getgrall()}
+    known = {group.gr_name for group in grp.getgrall()} if grp else set()
     return next((name for name in _GROUPS if name in known), _GROUPS[0])
 
 
 def in_group(name: str) -> bool:
-    """Whether this process is in a group, or root."""
+    """Whether this process is in a group, or root; true where the system has no groups."""
+    if not grp:
+        return True
     try:
         return os.geteuid() == 0 or grp.getgrnam(name).gr_gid in os.getgroups()
     except KeyError:

@@ -39,7 +39,7 @@ class Target(AbstractContextManager["Target"]):
     """A place where firmware runs, as a context manager that stops it.
 
     Attributes:
-        name: ``qemu``, ``unicorn``, ``simavr`` or ``board``.
+        name: of the emulator, or ``board``.
         port: serial device or pyserial URL.
         ticks_per_instruction: what the device's counter counts in one instruction, where it counts
             instructions; None where it counts cycles, or nothing.

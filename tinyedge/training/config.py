@@ -39,7 +39,7 @@ def _of_the_range(value: Any) -> Any:
 
 
 Change = Annotated[float, Field(gt=0, le=1), BeforeValidator(_of_the_range)]
-"""Of an input value, in parts of the input range."""
+"""A change of an input value, as a share of the input range."""
 
 
 class DataConfig(Section):

@@ -98,7 +98,7 @@ def test_dilation_and_depth_multiplier(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_averages_of_few_bits(tmp_path: Path) -> None:
-    """Of windows, on finer steps than what they average; and of the whole map, a mean."""
+    """Averages windows, on finer steps than their values, and the whole map, as a mean."""
     model = km.sequential(
         (8, 8, 2),
         km.conv(3, 1),

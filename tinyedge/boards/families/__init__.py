@@ -13,7 +13,15 @@ from tinyedge.boards.families.nrf5 import Nrf51Board, Nrf52Board
 from tinyedge.boards.families.ra4m1 import Ra4m1Board
 from tinyedge.boards.families.rp2040 import Rp2040Board
 from tinyedge.boards.families.sam3x import Sam3xBoard
-from tinyedge.boards.families.stm32 import Stm32f4Board, Stm32f7Board, Stm32h7Board, Stm32l4Board
+from tinyedge.boards.families.stm32 import (
+    Stm32f1Board,
+    Stm32f3Board,
+    Stm32f4Board,
+    Stm32f7Board,
+    Stm32g4Board,
+    Stm32h7Board,
+    Stm32l4Board,
+)
 
 FAMILIES: dict[str, type[Board]] = {
     "avr": AvrBoard,
@@ -23,8 +31,11 @@ FAMILIES: dict[str, type[Board]] = {
     "ra4m1": Ra4m1Board,
     "rp2040": Rp2040Board,
     "sam3x": Sam3xBoard,
+    "stm32f1": Stm32f1Board,
+    "stm32f3": Stm32f3Board,
     "stm32f4": Stm32f4Board,
     "stm32f7": Stm32f7Board,
+    "stm32g4": Stm32g4Board,
     "stm32h7": Stm32h7Board,
     "stm32l4": Stm32l4Board,
 }

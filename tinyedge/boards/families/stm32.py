@@ -1,4 +1,4 @@
-"""ST's STM32F4, F7, H7 and L4."""
+"""ST's STM32F1, F3, F4, F7, G4, H7 and L4."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Stm32Clock(Clock):
 
     @property
     def ahb_hz(self) -> int:
-        """Of the bus that the flash and the peripheral buses are on."""
+        """Frequency of the bus that the flash and the peripheral buses are on."""
         return self.sysclk_hz
 
     def apb_hz(self, number: Literal[1, 2]) -> int:
-        """Of a peripheral bus."""
+        """Frequency of a peripheral bus."""
         return self.ahb_hz // (self.apb1_divider if number == 1 else self.apb2_divider)
 
     @model_validator(mode="after")
@@ -174,14 +174,31 @@ class Stm32h7Clock(_CrystalClock):
             yield Fault("supply", self.supply, f"{' or '.join(others)} with over_drive")
 
 
-class Stm32l4Clock(Stm32Clock):
+class Stm32f1Clock(Stm32Clock):
+    """The clock tree of an STM32F1 or F3, whose PLL has no divider behind it."""
+
+    hse_hz: Annotated[int, Field(ge=1_000_000, le=32_000_000)]
+    hse_bypass: bool = False
+    pll_m: Literal[1, 2]
+    pll_n: Annotated[int, Field(ge=2, le=16)]
+
+    _pll_input = (1_000_000, 24_000_000)
+    _formula = "hse_hz * pll_n / pll_m"
+
+    @property
+    def source_hz(self) -> int:
+        return self.hse_hz
+
+    @property
+    def output_divider(self) -> int:
+        return 1
+
+
+class _InternalClock(Stm32Clock):
     """Driven by the internal oscillator of 16 MHz."""
 
-    pll_m: Annotated[int, Field(ge=1, le=8)]
-    pll_n: Annotated[int, Field(ge=8, le=86)]
     pll_r: Literal[2, 4, 6, 8]
 
-    _pll_input = (4_000_000, 16_000_000)
     _formula = "16 MHz * pll_n / (pll_m * pll_r)"
 
     @property
@@ -193,8 +210,29 @@ class Stm32l4Clock(Stm32Clock):
         return self.pll_r
 
 
+class Stm32l4Clock(_InternalClock):
+    """The clock tree of an STM32L4."""
+
+    pll_m: Annotated[int, Field(ge=1, le=8)]
+    pll_n: Annotated[int, Field(ge=8, le=86)]
+
+    _pll_input = (4_000_000, 16_000_000)
+
+
+class Stm32g4Clock(_InternalClock):
+    """The clock tree of an STM32G4."""
+
+    pll_m: Annotated[int, Field(ge=1, le=16)]
+    pll_n: Annotated[int, Field(ge=8, le=127)]
+
+    _pll_input = (2_660_000, 16_000_000)
+
+
 class Stm32Uart(Uart):
-    """A serial port of an STM32: bus, bit in the bus's enable register, pins."""
+    """A serial port of an STM32: bus, bit in the bus's enable register, pins.
+
+    ``rx_alternate_function`` is given where the receive pin's is another.
+    """
 
     peripheral: Annotated[str, Field(pattern=r"^US?ART[1-6]$")]
     apb: Literal[1, 2]
@@ -202,6 +240,13 @@ class Stm32Uart(Uart):
     tx: Annotated[str, Field(pattern=_PIN)]
     rx: Annotated[str, Field(pattern=_PIN)]
     alternate_function: Annotated[int, Field(ge=0, le=15)]
+    rx_alternate_function: Annotated[int, Field(ge=0, le=15)] | None = None
+
+    @property
+    def rx_function(self) -> int:
+        """The alternate function of the receive pin."""
+        given = self.rx_alternate_function
+        return self.alternate_function if given is None else given
 
     def faults(self, part: Part, clock: Stm32Clock) -> Iterator[Fault]:
         """What a part cannot do at a clock."""
@@ -215,6 +260,8 @@ class Stm32Uart(Uart):
         if self.alternate_function != port.alternate_function:
             allowed = f"{port.alternate_function} for {self.peripheral}"
             yield Fault("alternate_function", self.alternate_function, allowed)
+        if self.rx_function != (other := port.rx_functions.get(self.rx, port.alternate_function)):
+            yield Fault("rx_alternate_function", self.rx_function, f"{other} for {self.rx}")
         hz = clock.apb_hz(self.apb)
         divider = round(hz / self.baud)
         if divider < 16 or not self.is_near(hz / divider):
@@ -244,7 +291,7 @@ class Stm32Uart(Uart):
 class Stm32Board(Board):
     """A board with an STM32."""
 
-    core: Literal["cortex-m4", "cortex-m7"]
+    core: Literal["cortex-m3", "cortex-m4", "cortex-m7"]
     clock: Stm32Clock
     uart: Stm32Uart
 
@@ -280,6 +327,32 @@ class Stm32Board(Board):
         yield from below("memory", self.memory.faults_outside(*memories))
         yield from below("clock", self.clock.faults(part))
         yield from below("uart", self.uart.faults(part, self.clock))
+
+
+class Stm32f1Board(Stm32Board):
+    """A board with an STM32F103 of up to 128 KB of flash."""
+
+    family: Literal["stm32f1"]
+    core: Literal["cortex-m3"]
+    clock: Stm32f1Clock
+
+    serial_registers = SerialRegisters(0x00, 0x04, 0x04, arrived=1 << 5, ready=3 << 6)
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("stm32", "stm32f1_f3", self.family)
+
+
+class Stm32f3Board(Stm32Board):
+    """A board with an STM32F303."""
+
+    family: Literal["stm32f3"]
+    core: Literal["cortex-m4"]
+    clock: Stm32f1Clock
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("stm32", "stm32f1_f3", self.family)
 
 
 class Stm32f4Board(Stm32Board):
@@ -321,8 +394,24 @@ class Stm32h7Board(Stm32Board):
 
 
 class Stm32l4Board(Stm32Board):
-    """A board with an STM32L475 or L476."""
+    """A board with an STM32L432, L475 or L476."""
 
     family: Literal["stm32l4"]
     core: Literal["cortex-m4"]
     clock: Stm32l4Clock
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("stm32", "stm32l4_g4", self.family)
+
+
+class Stm32g4Board(Stm32Board):
+    """A board with an STM32G431 or G474."""
+
+    family: Literal["stm32g4"]
+    core: Literal["cortex-m4"]
+    clock: Stm32g4Clock
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        return ("stm32", "stm32l4_g4", self.family)

@@ -17,18 +17,30 @@ AXI_SRAM_ORIGIN = 0x24000000
 
 FLASH_SIZES = {
     letter: size * _KB
-    for letter, size in {"B": 128, "C": 256, "D": 384, "E": 512, "G": 1024, "I": 2048}.items()
+    for letter, size in {
+        "8": 64,
+        "B": 128,
+        "C": 256,
+        "D": 384,
+        "E": 512,
+        "G": 1024,
+        "I": 2048,
+    }.items()
 }
-"""By the letter that follows a part's number of pins."""
+"""By what follows the letter of a part's number of pins."""
 
 
 @dataclass(frozen=True)
 class SerialPort:
-    """A USART or UART: its pins, and the alternate function that connects them."""
+    """A USART or UART: its pins, and the alternate function that connects them.
+
+    ``rx_functions`` has receive pins with another. Pins of an STM32F1 have none: 0 stands for them.
+    """
 
     alternate_function: int
     tx: tuple[str, ...]
     rx: tuple[str, ...]
+    rx_functions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Part:
             proportion.
         without_over_drive: the highest ``sysclk`` that needs no over-drive, where there is one;
             with an STM32H7 that takes the core's voltage from scale 1 to scale 0.
-        voltage_scale: the field VOS of the power controller at full speed.
+        voltage_scale: the field VOS of the power controller at full speed, where it has one.
         pll_n: the least factor of the PLL.
         vco: the least and the highest frequency of the PLL's oscillator in Hz.
         wait_states: the highest frequency in Hz of the flash's bus with 0, 1, 2, … wait states.
@@ -56,10 +68,10 @@ class Part:
     sysclk: int
     apb1: int
     apb2: int
-    voltage_scale: int
     vco: tuple[int, int]
     wait_states: tuple[int, ...]
     serial: Mapping[str, SerialPort]
+    voltage_scale: int = 0
     pll_n: int = 0
     without_over_drive: int | None = None
     ram_origin: int = RAM_ORIGIN
@@ -157,7 +169,46 @@ _H743 = Part(
     supply_mask=0b000011,
 )
 
+_F103 = Part(
+    ram=20 * _KB,
+    sysclk=72 * _MHZ,
+    apb1=36 * _MHZ,
+    apb2=72 * _MHZ,
+    vco=(16 * _MHZ, 72 * _MHZ),
+    wait_states=(24 * _MHZ, 48 * _MHZ, 72 * _MHZ),
+    serial={
+        "USART1": SerialPort(0, ("PA9",), ("PA10",)),
+        "USART2": SerialPort(0, ("PA2",), ("PA3",)),
+        "USART3": SerialPort(0, ("PB10",), ("PB11",)),
+    },
+)
+_F303 = replace(
+    _F103,
+    ram=64 * _KB,
+    serial={
+        "USART1": SerialPort(7, ("PA9", "PB6", "PC4"), ("PA10", "PB7", "PC5")),
+        "USART2": SerialPort(7, ("PA2", "PB3", "PD5"), ("PA3", "PB4", "PD6")),
+        "USART3": SerialPort(7, ("PB10", "PC10", "PD8"), ("PB11", "PC11", "PD9")),
+    },
+)
+_G474 = Part(
+    ram=96 * _KB,
+    sysclk=170 * _MHZ,
+    apb1=170 * _MHZ,
+    apb2=170 * _MHZ,
+    voltage_scale=1,
+    vco=(96 * _MHZ, 344 * _MHZ),
+    wait_states=_steps(34 * _MHZ),  # in boost mode, which firmware enters
+    serial={
+        "USART1": SerialPort(7, ("PA9", "PB6", "PC4"), ("PA10", "PB7", "PC5")),
+        "USART2": SerialPort(7, ("PA2", "PB3", "PD5"), ("PA3", "PB4", "PD6")),
+        "USART3": SerialPort(7, ("PB10", "PC10", "PD8"), ("PB11", "PC11", "PD9")),
+    },
+)
+
 PARTS: dict[str, dict[str, Part]] = {
+    "stm32f1": {"STM32F103": _F103},
+    "stm32f3": {"STM32F303": _F303},
     "stm32f4": {
         "STM32F401": Part(
             ram=96 * _KB,
@@ -220,6 +271,18 @@ PARTS: dict[str, dict[str, Part]] = {
             _H743, supplies=_SMPS_SUPPLIES, slow_supplies=("smps",), supply_mask=0b111111
         ),
     },
-    "stm32l4": {"STM32L475": _L476, "STM32L476": _L476},
+    "stm32g4": {"STM32G431": replace(_G474, ram=22 * _KB), "STM32G474": _G474},
+    "stm32l4": {
+        "STM32L432": replace(
+            _L476,
+            ram=48 * _KB,
+            serial={
+                "USART1": SerialPort(7, ("PA9", "PB6"), ("PA10", "PB7")),
+                "USART2": SerialPort(7, ("PA2",), ("PA3", "PA15"), {"PA15": 3}),
+            },
+        ),
+        "STM32L475": _L476,
+        "STM32L476": _L476,
+    },
 }
 """By family, and by the beginning of the name that ``mcu`` gives."""

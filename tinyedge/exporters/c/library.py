@@ -18,7 +18,7 @@ from tinyedge.graph.tensors import Tensor
 from tinyedge.templates import render_template
 
 API_VERSION = 1
-"""Of the functions that ``<name>.h`` declares; docs/embedding.md says when it rises."""
+"""Version of the functions that ``<name>.h`` declares; docs/embedding.md says when it rises."""
 
 _LAYOUTS = {
     "int8_t": "i1",

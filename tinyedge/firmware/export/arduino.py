@@ -28,7 +28,7 @@ from tinyedge.graph import reference
 from tinyedge.templates import data_folder, render_template
 
 BAUD = 115200
-"""Of the sketches' ``Serial``."""
+"""Baud rate of the sketches' ``Serial``."""
 
 _LINK = LinkMemory(ring=0)
 """What a core's ``Serial`` holds is not known: a request is sent when the last is answered."""

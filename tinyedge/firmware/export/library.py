@@ -45,7 +45,6 @@ _PARTS = {"app": "an application of Zephyr", "main": "a project of ESP-IDF"}
 
 _TEMPLATES = ("CMakeLists.txt", "LICENSE.txt", "README.md", "library.json")
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
-_LICENSE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def library_sources(
     library = export_library(model.graph, options, name, runtime_id, labels)
     runtime["te_api.h"] = render_template("library/te_api.h.j2", {"runtime_id": runtime_id})
     used = _used(runtime, [*library.files.values()], library.runtime_sources)
-    return library, {path: _LICENSE + runtime[path] for path in used}
+    return library, {path: runtime[path] for path in used}
 
 
 def _runtime() -> dict[str, str]:

@@ -32,7 +32,7 @@ _MOST_SAMPLES = 256
 _PATCHES = 2**23
 """Elements of a convolution's windows that are copied at once."""
 _SYNTHETIC_ELEMENTS = 2**22
-"""Of all synthetic inputs together."""
+"""Elements of all synthetic inputs together."""
 _LOWEST = float(np.finfo(np.float32).min)
 
 

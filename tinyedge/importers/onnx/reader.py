@@ -24,7 +24,7 @@ from tinyedge.naming import one_line
 LARGEST_FILE = 2**27
 """Bytes. The weights of a network for a microcontroller take a hundredth, as floats too."""
 MOST_NODES = 2 * MAXIMUM_OPERATORS
-"""Of which most become part of an operator, or are constants."""
+"""Nodes, most of which become part of an operator, or are constants."""
 OLDEST_OPSET = 7
 DOMAINS = {"": "", "ai.onnx": "", "com.microsoft": "com.microsoft"} | dict.fromkeys(
     ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"), "qonnx"
@@ -392,7 +392,7 @@ _BITS = {
     "UINT32": 32,
     "INT64": 64,
 }
-"""Of one element of a constant, by the types that are read."""
+"""Bits of one element of a constant, by the types that are read."""
 
 
 def _text(value: str | bytes) -> str:

@@ -117,7 +117,7 @@ def _bipolar(writer: _Writer, node: Any) -> None:
 
 
 def _trunc(writer: _Writer, node: Any) -> None:
-    """Of two versions: the newer has the scale of its result, and limits it."""
+    """Handles both versions: the newer has the scale of its result, and limits it."""
     x, scale, zero_point, bits_in, *rest = node.input
     steps = writer.add("Round", writer.add("Add", writer.add("Div", x, scale), zero_point))
     two = writer.number(2.0)

@@ -30,9 +30,9 @@ LARGEST_CONSTANT = 2**24
 """Elements of a constant that is computed."""
 _LARGEST_ACTIVATION = 2**22
 _MOST_ELEMENTS = 2**26
-"""Of all activations together, and of all constants that are computed."""
+"""Elements of all activations together, and of all computed constants."""
 _MOST_PRODUCTS = 2**30
-"""Of all windows together: ranges are estimated from some tens of inputs."""
+"""Products of all windows together: ranges are estimated from some tens of inputs."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from tinyedge.importers.tflite.reader import TfliteOperator
 from tinyedge.importers.tflite.registry import Handler, handles
 
 _MOST_MATRIX_AXES = 5
-"""Of BATCH_MATMUL, as in TFLite-Micro."""
+"""The most axes of BATCH_MATMUL, as in TFLite-Micro."""
 
 
 def _weights(

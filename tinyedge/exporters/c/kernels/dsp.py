@@ -21,7 +21,7 @@ STEP = 4
 _MAXIMUM_CELLS = 16
 """Output cells that are multiplied before the outputs of each channel are scaled."""
 _GROUPS_BYTES = 1024
-"""Of scratch that more than one such group may take."""
+"""Bytes of scratch that more than one such group may take."""
 _LANES = (0, 2, 1, 3)
 """Columns of a step as two words hold them."""
 _DESCRIPTION = f"output channels in pairs, steps of {STEP} columns, {{}} bits"

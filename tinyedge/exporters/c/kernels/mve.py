@@ -18,7 +18,7 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph.tensors import Tensor
 
 COLUMNS = 16
-"""Of a step, which a vector holds."""
+"""Columns of a step, which a vector holds."""
 CHANNELS = 4
 """Output channels that are multiplied at once."""
 _CELLS = 4
@@ -26,7 +26,7 @@ _CELLS = 4
 _EXPANDED_CELLS = 16
 """The most for which packed weights are expanded once."""
 _EXPANDED_BYTES = 6144
-"""Of scratch that the columns of more cells may take."""
+"""Bytes of scratch that the columns of more cells may take."""
 
 _UNPACKED = 64
 """Weights that are unpacked at once."""
@@ -54,20 +54,20 @@ def pack_int8(steps: Steps) -> NDArray[np.uint8]:
 
 
 def pack_int4(steps: Steps) -> NDArray[np.uint8]:
-    """Of 32 weights, each of the first 16 shares a byte with one of the others."""
+    """Packs 32 weights into 16 bytes: each of the first 16 shares one with one of the others."""
     nibbles = steps.reshape(-1, 2, COLUMNS) & 15
     return (nibbles[:, 0] | nibbles[:, 1] << 4).astype(np.uint8).ravel()
 
 
 def pack_ternary(steps: Steps) -> NDArray[np.uint8]:
-    """Of 64 weights, four of 16 each share a byte, the first lowest."""
+    """Packs 64 weights into 16 bytes: one of each 16 shares a byte, the first lowest."""
     fields = (steps.reshape(-1, 4, COLUMNS) & 3) << np.arange(0, 8, 2)[:, np.newaxis]
     packed: NDArray[np.uint8] = fields.sum(axis=1).astype(np.uint8).ravel()
     return packed
 
 
 def pack_binary(steps: Steps) -> NDArray[np.uint8]:
-    """Of 64 weights, two neighbours of each 16 share a byte, the first highest; 1 for -1."""
+    """Packs 64 weights, two neighbours of each 16 in a byte, the first highest; 1 for -1."""
     bits = (steps < 0).astype(np.int64).reshape(-1, 4, COLUMNS // 2, 2)
     places = 7 - np.arange(4)[:, np.newaxis, np.newaxis] - 4 * np.arange(2)
     packed: NDArray[np.uint8] = (bits << places).sum(axis=(1, 3)).astype(np.uint8).ravel()
@@ -75,7 +75,7 @@ def pack_binary(steps: Steps) -> NDArray[np.uint8]:
 
 
 def pack_ternary_base3(steps: Steps) -> NDArray[np.uint8]:
-    """Of 80 weights, five of 16 each share a byte: a fraction whose digits they are, in 256ths."""
+    """Packs 80 weights, one of each 16 in a byte: a fraction with these five digits, in 256ths."""
     planes = steps.reshape(-1, COLUMNS) + 1
     filled = np.zeros((-(-len(planes) // _DIGITS) * _DIGITS, COLUMNS), dtype=np.int64)
     filled[: len(planes)] = planes

@@ -11,7 +11,7 @@ from tinyedge.graph.tensors import Tensor
 
 _STEP = 4
 _MAXIMUM_COLUMNS = 2**14
-"""Of products under 2**16, whose sum then stays under 2**30."""
+"""Columns whose products are under 2**16 each, whose sum then stays under 2**30."""
 
 
 def conv2d(

@@ -1,4 +1,4 @@
-/* Clock tree of an STM32L475 or L476 (reference manual RM0351). */
+/* Clock tree of an STM32L475 or L476 (reference manual RM0351), L432 (RM0394), G431 or G474 (RM0440). */
 #include "board.h"
 #include "te_stm32.h"
 #include "te_stm32_family.h"
@@ -26,7 +26,6 @@
 #define PWR_SR2_VOSF (1u << 10)
 
 #define FLASH_ACR REGISTER(0x40022000u)
-#define FLASH_ACR_LATENCY_MASK 7u
 #define FLASH_ACR_PREFETCH_AND_CACHES (7u << 8)
 
 /* Internal 16 MHz oscillator -> PLL -> full speed. */
@@ -46,18 +45,24 @@ uint32_t te_clock_init(void)
     if (!te_wait_for(&PWR_SR2, PWR_SR2_VOSF, 0)) {
         return HSI_HZ;
     }
+    TE_VOLTAGE_BOOST();
     RCC_PLLCFGR = RCC_PLLCFGR_SOURCE_HSI | (BOARD_PLL_M - 1u) << 4 | BOARD_PLL_N << 8 |
                   RCC_PLLCFGR_PLLREN | (BOARD_PLL_R / 2u - 1u) << 25;
     RCC_CR |= RCC_CR_PLLON;
     if (!te_wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
         return HSI_HZ;
     }
-    FLASH_ACR = FLASH_ACR_PREFETCH_AND_CACHES | BOARD_FLASH_WAIT_STATES;
+    FLASH_ACR = (FLASH_ACR & FLASH_ACR_KEPT) | FLASH_ACR_PREFETCH_AND_CACHES | BOARD_FLASH_WAIT_STATES;
     if (!te_wait_for(&FLASH_ACR, FLASH_ACR_LATENCY_MASK, BOARD_FLASH_WAIT_STATES)) {
         return HSI_HZ;
     }
     RCC_CFGR = te_apb_prescaler(BOARD_APB1_DIVIDER) << 8 |
-               te_apb_prescaler(BOARD_APB2_DIVIDER) << 11 | RCC_CFGR_SW_HSI;
+               te_apb_prescaler(BOARD_APB2_DIVIDER) << 11 | RCC_CFGR_BEFORE_PLL | RCC_CFGR_SW_HSI;
     RCC_CFGR |= RCC_CFGR_SW_PLL;
-    return te_wait_for(&RCC_CFGR, RCC_CFGR_SWS_MASK, RCC_CFGR_SWS_PLL) ? BOARD_SYSCLK_HZ : HSI_HZ;
+    if (!te_wait_for(&RCC_CFGR, RCC_CFGR_SWS_MASK, RCC_CFGR_SWS_PLL)) {
+        RCC_CFGR &= ~RCC_CFGR_BEFORE_PLL;
+        return HSI_HZ;
+    }
+    TE_FULL_SPEED();
+    return BOARD_SYSCLK_HZ;
 }
