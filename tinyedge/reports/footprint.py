@@ -53,7 +53,7 @@ _LAYER = "_layer"
 """How the structure of every layer is called, behind the layer's identifier."""
 _CONSTANT = re.compile(r"_constant(_\d+)?$")
 _SCALE_BYTES, _BIAS_BYTES = 16, 4
-"""Bytes of ``te_scale`` in ``te_scale.h``, and of the bias in it."""
+"""Bytes of a channel in what ``te_mve.h`` loads, and of the bias in it."""
 _ARRAYS = {
     "weights": "weights",
     "bias": "biases",
