@@ -2,8 +2,6 @@
 /* A convolution with ternary or binary weights by tables of sums. */
 #include "te_conv2d_lut_s8.h"
 
-#include <stddef.h>
-
 #include "te_lut.h"
 #include "te_memory.h"
 #include "te_scale.h"
@@ -286,20 +284,13 @@ typedef struct {
     int32_t next_word;
 } te_lanes;
 
-/* Where finish_saturated reads; of another layout this does not compile. */
-#define TE_AT(type, member, at) te_##type##_##member = 1 / (offsetof(te_##type, member) == (at))
+/* Where finish_saturated reads, beside a te_scale; with another layout this does not compile. */
 enum {
-    TE_AT(scale, bias, 0),
-    TE_AT(scale, mantissa, 4),
-    TE_AT(scale, rounding, 8),
-    TE_AT(scale, step, 12),
-    TE_AT(scale, right, 14),
     TE_AT(lanes, low_end, 0),
     TE_AT(lanes, high_end, 4),
     TE_AT(lanes, next_lane, 8),
     TE_AT(lanes, next_word, 12)
 };
-#undef TE_AT
 
 /* What te_scaled_sum does, for the whole int8 range and a shift to the right. Here r6 and r7 hold the
  * halves of the mantissa, and r3 becomes the high product as in te_rounding_high_mul. More registers

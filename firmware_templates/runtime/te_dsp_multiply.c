@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Columns times rows of weights by a dot product, then scaling, with the DSP extension. */
 #include "te_conv2d_dsp_s8.h"
 
 #define MAXIMUM_CHANNELS 4 /* of one `dot` */

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Four rows by columns of int8, sums and scaling in one loop, with the DSP extension. */
 #include "te_conv2d_dsp_s8.h"
 
 #define CHANNELS 4

@@ -10,6 +10,8 @@
 #ifndef TE_SCALE_H
 #define TE_SCALE_H
 
+#include <stddef.h>
+
 #include "te_cpu.h"
 #include "te_runtime.h"
 
@@ -41,6 +43,17 @@ typedef struct {
     uint8_t right;
     int8_t away;   /* -1 where negative halves are rounded away from zero: right > 0; else 0 */
 } te_scale;
+
+/* Where assembly reads a member; with another layout this does not compile. */
+#define TE_AT(type, member, at)                                                                    \
+    te_at_##type##_##member = 1 / (offsetof(te_##type, member) == (at))
+enum {
+    TE_AT(scale, bias, 0),
+    TE_AT(scale, mantissa, 4),
+    TE_AT(scale, rounding, 8),
+    TE_AT(scale, step, 12),
+    TE_AT(scale, right, 14)
+};
 
 static inline int32_t te_scale_step(const te_scales *scales, int32_t channel)
 {
