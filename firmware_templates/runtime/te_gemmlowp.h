@@ -68,8 +68,9 @@ static inline int32_t te_one_over_one_plus(int32_t a)
     return te_shift_left(x, 1);
 }
 
-/* The exponential of a difference of a softmax's input, in Q0. */
-static inline int32_t te_exponential(const TE_FLASH te_softmax *layer, int32_t difference)
+/* The exponential of a difference of a softmax's input, in Q0: long code, which is there once. */
+static __attribute__((noinline, unused)) int32_t
+te_exponential(const TE_FLASH te_softmax *layer, int32_t difference)
 {
     if (difference < layer->smallest) {
         return 0;
