@@ -377,7 +377,7 @@ def attack(
         flash: flash the board first if it holds another firmware.
         labgrid: place of labgrid's in which the board is, instead of ``port``; it is flashed if it
             holds another firmware.
-        cluster: ``local:N`` or ``tcp://HOST:PORT``, whose workers craft on a converted model
+        cluster: ``local:N`` or ``tcp://HOST:PORT``, whose workers craft
             (``docs/cluster.md``); this process by default.
         chunks: folder of finished chunks of a cluster's work; one of the user's cache by default.
         listener: told how far it is; without one, what it would hear of becomes warnings.

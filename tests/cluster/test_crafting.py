@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,9 @@ import pytest
 
 from tests.attacks.test_oracle import linear_graph
 from tests.cli.commands import failure, run_json
+from tests.cluster.processes import ROOT
 from tests.conftest import require_packages
+from tinyedge import demo
 from tinyedge.exporters.converted import ConvertedModel, write_converted
 from tinyedge.graph import reference
 
@@ -57,9 +63,34 @@ def test_suites_are_the_same_bytes(
     }
 
 
-def test_a_float_model_is_refused(
-    model: ConvertedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_suites_of_a_float_model_are_the_same_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ("attack", tmp_path / "model.h5", "-o", tmp_path / "s.npz", "--cluster", "local:2")
-    told = failure(capsys, 2, *given, "--data", model.folder.parent / "data.npz")
-    assert told["message"] == "--cluster goes with a converted model"
+    """White-box attacks in batches, one by queries as a whole; each way in processes of its own."""
+
+    def command(name: str, *options: object) -> list[str]:
+        (tmp_path / name).mkdir()
+        budgets = ["--samples", 110, "--iterations", 2, "--square-queries", 3]
+        named = ["--attacks", "fgsm,pgd,square", "-o", tmp_path / name / "suites.npz"]
+        return [str(each) for each in ["attack", demo.MODEL, *named, *budgets, "--json", *options]]
+
+    def printed(*arguments: str) -> dict[str, Any]:
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        program = [sys.executable, "-m", "tinyedge", *arguments]
+        ended = subprocess.run(program, capture_output=True, check=False, env=environment)
+        assert ended.returncode == 0, ended.stderr
+        found: dict[str, Any] = json.loads(ended.stdout)
+        found.pop("file")
+        return found
+
+    ours = printed(*command("alone"))
+    on = ("--cluster", "local:2", "--chunks", tmp_path / "chunks")
+    theirs = printed(*command("shared", *on))
+    told = theirs.pop("cluster")
+    assert (tmp_path / "shared/suites.npz").read_bytes() == (
+        tmp_path / "alone/suites.npz"
+    ).read_bytes()
+    assert theirs == ours
+    assert told["chunks_computed"] == 2 + 2 + 1
+    given = ("attack", tmp_path, "-o", tmp_path / "s.npz", "--cluster", "local:2", "--resume")
+    assert failure(capsys, 2, *given)["message"] == "--resume does not go with --cluster"

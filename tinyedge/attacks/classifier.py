@@ -44,6 +44,7 @@ class FloatModel:
     """
 
     def __init__(self, path: Path) -> None:
+        _take_one_thread()
         model = logits_model(load_keras_model(path))
         self.shape: tuple[int, ...] = tuple(model.input_shape[1:])
         outputs = int(model.output_shape[-1])
@@ -72,6 +73,16 @@ class FloatModel:
     def outputs(self, inputs: Float32) -> Float32:
         """The logits as the model file gives them, float32 (n, outputs)."""
         return in_batches(self._exact, inputs)
+
+
+def _take_one_thread() -> None:
+    """Has TensorFlow compute with one thread, unless it has begun already in this process.
+
+    The order of float additions, and so an attack's bytes, would depend on the number of them.
+    """
+    with contextlib.suppress(RuntimeError):  # it has begun
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def in_batches(function: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[Any]:

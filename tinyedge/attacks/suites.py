@@ -43,6 +43,9 @@ class Assignment(NamedTuple):
 Elsewhere = Callable[[Sequence[Assignment]], Iterator[Piece]]
 """Has parts crafted somewhere else; gives them in their order."""
 
+Crafting = Callable[[Suite], Elsewhere]
+"""From the samples under attack, as the model takes them, to what crafts on them."""
+
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """From a label and a total to a context that gives a function to advance it."""
 
@@ -130,6 +133,7 @@ def craft_suites(
     progress: ProgressBar,
     means: Means = GRADIENTS,
     finished: FinishedSuites | None = None,
+    elsewhere: Crafting | None = None,
 ) -> list[Suite]:
     """The clean suite with the float model's logits, and the suites of the attacks.
 
@@ -143,6 +147,7 @@ def craft_suites(
         progress: opens a progress bar.
         means: what there is besides the model.
         finished: the suites that an interrupted attack has left; it gets the others as they come.
+        elsewhere: crafts, if that is not to be done here.
 
     Raises:
         ModelError: a model cannot be read.
@@ -158,7 +163,8 @@ def craft_suites(
     surrogate = _surrogate(means, model, settings)
     clean = _fitting(clean.first(attacked_samples), model, settings)
     crafter = FloatCrafter(model, settings, surrogate, _transferred(means, clean))
-    crafted = _crafted(crafter, clean, attacks, means, progress, finished)
+    there = elsewhere(clean) if elsewhere else None
+    crafted = _crafted(crafter, clean, attacks, means, progress, finished, there)
     quantization = Quantization.from_range(*settings.clip)
     return [
         dataclasses.replace(
@@ -176,7 +182,7 @@ def craft_oracle_suites(
     progress: ProgressBar,
     means: Means,
     float_model: Path | None = None,
-    elsewhere: Elsewhere | None = None,
+    elsewhere: Crafting | None = None,
 ) -> list[Suite]:
     """The clean suite, and the suites of attacks on a converted model.
 
@@ -210,7 +216,8 @@ def craft_oracle_suites(
     clean = _fitting(clean, oracle, settings)
     crafter = OracleCrafter(oracle, settings, surrogate, _transferred(means, clean))
     crafter.check(attacks)
-    crafted = _crafted(crafter, clean, attacks, means, progress, elsewhere=elsewhere)
+    there = elsewhere(clean) if elsewhere else None
+    crafted = _crafted(crafter, clean, attacks, means, progress, elsewhere=there)
     return [
         dataclasses.replace(
             suite,

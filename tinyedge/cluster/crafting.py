@@ -24,11 +24,14 @@ from tinyedge.cluster.jobs import Job, Task, chunk_name
 from tinyedge.cluster.material import Material
 from tinyedge.cluster.running import Site
 from tinyedge.cluster.versions import versions
+from tinyedge.errors import UsageError
 from tinyedge.evaluation.suites import Suite
 from tinyedge.importers.result import file_hash
 from tinyedge.threads import one_thread
 
 if TYPE_CHECKING:
+    from tinyedge.attacks.craft import Crafter
+    from tinyedge.attacks.float_craft import FloatCrafter
     from tinyedge.attacks.oracle_craft import OracleCrafter
 
 _SAMPLES, _LABELS, _START = "x.npy", "y.npy", "start.npy"
@@ -41,34 +44,33 @@ class Target:
     """What is attacked, as it travels to workers.
 
     Attributes:
-        site: where the model under attack runs.
+        attacked: where a converted model under attack runs; or names of the material with a float
+            model's file, and of the file.
         samples: name of the material with the samples under attack.
         surrogate: names of the material with the surrogate's file, and of the file.
         settings: of the attacks; those of an assignment differ in their epsilon.
         budget: queries that an attack has for a sample.
     """
 
-    site: Site
+    attacked: Site | tuple[str, str]
     samples: str
     surrogate: tuple[str, str] | None
     settings: AttackSettings
     budget: int | None
 
     @contextlib.contextmanager
-    def opened(self, bench: Bench) -> Iterator[OracleCrafter]:
+    def opened(self, bench: Bench) -> Iterator[FloatCrafter | OracleCrafter]:
         """Opens what is attacked on a worker."""
-        from tinyedge.attacks.classifier import FloatModel
-        from tinyedge.attacks.float_craft import FloatCrafter
         from tinyedge.attacks.oracle import Oracle
         from tinyedge.attacks.oracle_craft import OracleCrafter
 
-        folder = bench.material(self.samples)
-        start = folder / _START
-        surrogate = None
-        if self.surrogate:
-            material, name = self.surrogate
-            surrogate = FloatCrafter(FloatModel(bench.material(material) / name), self.settings)
-        with self.site.opened(bench) as (model, place):
+        start = bench.material(self.samples) / _START
+        transferred = _read_array(start) if start.is_file() else None
+        surrogate = self._float(bench, self.surrogate) if self.surrogate else None
+        if isinstance(self.attacked, tuple):
+            yield self._float(bench, self.attacked, surrogate, transferred)
+            return
+        with self.attacked.opened(bench) as (model, place):
             oracle = Oracle(
                 model.graph,
                 place.execute,
@@ -76,8 +78,21 @@ class Target:
                 self.settings.temperature,
                 self.budget,
             )
-            transferred = _read_array(start) if start.is_file() else None
             yield OracleCrafter(oracle, self.settings, surrogate, transferred)
+
+    def _float(
+        self,
+        bench: Bench,
+        file: tuple[str, str],
+        surrogate: Crafter | None = None,
+        transferred: NDArray[Any] | None = None,
+    ) -> FloatCrafter:
+        from tinyedge.attacks.classifier import FloatModel
+        from tinyedge.attacks.float_craft import FloatCrafter
+
+        material, name = file
+        model = FloatModel(bench.material(material) / name)
+        return FloatCrafter(model, self.settings, surrogate, transferred)
 
 
 @dataclass(frozen=True)
@@ -108,7 +123,7 @@ class ClusterCrafting:
 
     Args:
         engine: of the cluster.
-        site: where the model under attack runs.
+        attacked: where a converted model under attack runs, or the file of a float model.
         clean: the samples under attack.
         settings: of the attacks.
         means: what there is besides the model.
@@ -118,11 +133,11 @@ class ClusterCrafting:
     def __init__(
         self,
         engine: Engine,
-        site: Site,
+        attacked: Site | Path,
         clean: Suite,
         settings: AttackSettings,
         means: Means,
-        budget: int | None,
+        budget: int | None = None,
     ) -> None:
         self._engine = engine
         files = {_SAMPLES: _array_bytes(clean.inputs), _LABELS: _array_bytes(clean.labels)}
@@ -131,20 +146,37 @@ class ClusterCrafting:
             files[_START] = _array_bytes(start.inputs)
         samples = Material(files)
         engine.provide(samples)
-        surrogate = None
-        if means.surrogate:
-            material = Material.of([means.surrogate])
-            engine.provide(material)
-            surrogate = material.name, means.surrogate.name
-        self._target = Target(site, samples.name, surrogate, settings, budget)
+        surrogate = self._provided(means.surrogate) if means.surrogate else None
+        place: dict[str, Any]
+        if isinstance(attacked, Path):
+            model = self._provided(attacked)
+            place = {"float model": file_hash(attacked)}
+            self._target = Target(model, samples.name, surrogate, settings, budget)
+        else:
+            place = attacked.identity
+            self._target = Target(attacked, samples.name, surrogate, settings, budget)
         self._identity = {
-            "place": site.identity,
+            "place": place,
             "samples": samples_digest(clean),
             "start": start_identity(means.start),
             "surrogate": file_hash(means.surrogate) if means.surrogate else None,
             "budget": budget,
             "versions": versions(attacks=True),
         }
+
+    def _provided(self, file: Path) -> tuple[str, str]:
+        """Brings a model's file to all workers; gives the names of the material and the file.
+
+        Raises:
+            UsageError: it is a folder.
+        """
+        if file.is_dir():
+            raise UsageError(
+                f"{file}: a folder; --cluster takes a model in one file", hint="save it as .h5"
+            )
+        material = Material.of([file])
+        self._engine.provide(material)
+        return material.name, file.name
 
     def __call__(self, assignments: Sequence[Assignment]) -> Iterator[Piece]:
         """Gives the pieces in the order of the assignments."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tinyedge.attacks import AttackSettings
 from tinyedge.attacks.finished import FinishedSuites, identity, start_identity
 from tinyedge.attacks.judgement import judge
-from tinyedge.attacks.suites import Means, attack_names, craft_suites
+from tinyedge.attacks.suites import Crafting, Elsewhere, Means, attack_names, craft_suites
 from tinyedge.commands.arguments import check_outputs
 from tinyedge.commands.attack_data import clean_samples, model_file, start_suite
 from tinyedge.commands.attack_oracle import OracleOptions, attack_converted
+from tinyedge.commands.clusters import opened_cluster
 from tinyedge.errors import DataError, UsageError
 from tinyedge.evaluation.suites import Suite, holds_pixels, save_suites
 from tinyedge.exporters.converted import MANIFEST_FILE, load_converted
@@ -25,6 +26,9 @@ from tinyedge.importers.result import file_hash
 from tinyedge.names import GRADIENT_PLACES, DatasetName
 from tinyedge.progress import Listener
 from tinyedge.samples.scaling import ModelInput, wide_epsilon
+
+if TYPE_CHECKING:
+    from tinyedge.cluster.engine import Engine
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -147,18 +151,43 @@ def craft(
             return attack_converted(
                 listener, converted, options, clean, names, settings, means, suite_file
             )
-    with _finished(listener, options, suite_file, target, clean, settings, means) as finished:
+    with (
+        _finished(listener, options, suite_file, target, clean, settings, means) as finished,
+        _on_cluster(listener, options, target, settings, means) as (elsewhere, engine),
+    ):
         with _hint_at_data(named):
             suites = craft_suites(
-                target, clean, names, settings, count, listener.progress, means, finished
+                target, clean, names, settings, count, listener.progress, means, finished, elsewhere
             )
         record = None
         if suite_file:
             found = _judged_and_saved(listener, target, suites, settings, suite_file)
             record = {"file": str(suite_file), **found}
+            record |= {"cluster": engine.record()} if engine else {}
         if finished:
             finished.remove()
     return suites, record
+
+
+@contextlib.contextmanager
+def _on_cluster(
+    listener: Listener,
+    options: OracleOptions,
+    target: Path,
+    settings: AttackSettings,
+    means: Means,
+) -> Iterator[tuple[Crafting | None, Engine | None]]:
+    """What crafts on a float model's samples on a cluster, if one was named, and the cluster."""
+    if options.address is None:
+        yield None, None
+        return
+    with opened_cluster(options.address, options.chunks, listener) as engine:
+        from tinyedge.cluster.crafting import ClusterCrafting
+
+        def crafting(attacked: Suite) -> Elsewhere:
+            return ClusterCrafting(engine, target, attacked, settings, means)
+
+        yield crafting, engine
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from tinyedge.attacks.device import KEPT, opened
 from tinyedge.attacks.journal import QueryJournal
 from tinyedge.attacks.judgement import judge_oracle
 from tinyedge.attacks.oracle import Oracle
-from tinyedge.attacks.suites import Elsewhere, Means, craft_oracle_suites
+from tinyedge.attacks.suites import Crafting, Elsewhere, Means, craft_oracle_suites
 from tinyedge.boards import DEFAULT_BOARD
 from tinyedge.cluster.address import ClusterAddress
 from tinyedge.commands.arguments import AnyPath, above_zero, board_of, check_lab, one_of, whole
@@ -66,9 +66,10 @@ class OracleOptions:
         whole("query_budget", self.query_budget, 1)
         whole("baud", self.baud, 1)
         above_zero(timeout=self.timeout_s)
-        if self.address and model is None:
-            raise UsageError("--cluster goes with a converted model")
-        asking = dataclasses.replace(self, journal=None, resume=False, discard=False)
+        _ = self.address  # refuses what does not go with it
+        asking = dataclasses.replace(
+            self, journal=None, resume=False, discard=False, cluster=None, chunks=None
+        )
         if model is None and any(dataclasses.astuple(asking)):
             raise UsageError(
                 "--on and its options go with a converted model",
@@ -192,7 +193,7 @@ class _Asked(NamedTuple):
     oracle: Oracle
     journal: QueryJournal | None = None
     engine: Engine | None = None
-    elsewhere: Elsewhere | None = None
+    elsewhere: Crafting | None = None
 
 
 @contextlib.contextmanager
@@ -224,7 +225,10 @@ def _asked(
         about = {key: value for key, value in about_site(site).items() if key in KEPT}
         execute = ClusterPlace(engine, site, "judging")
         oracle = Oracle(model.graph, execute, *of, None, about, sent_at_once=len(clean.labels))
-        crafting = ClusterCrafting(engine, site, clean, settings, means, options.query_budget)
+
+        def crafting(attacked: Suite) -> Elsewhere:
+            return ClusterCrafting(engine, site, attacked, settings, means, options.query_budget)
+
         yield _Asked(oracle, None, engine, crafting)
 
 
