@@ -185,6 +185,7 @@ def run(
             "--runtime tflm": runtime == "tflm",
             "--port": port,
             "--labgrid": labgrid,
+            "--flash": flash,
             "--baud": baud,
         },
     )
