@@ -44,9 +44,9 @@ TITLES = {
     "stq-t50": "STQ, T = 50 (distilled)",
     "stq-t50-jacobian": "STQ, T = 50, Jacobian penalty",
     "stq-fgsm": "STQ, adversarially trained (FGSM-RS)",
-    "stq-fgsm-seed2": "the same, seed 2",
-    "stq-fgsm-seed3": "the same, seed 3",
-    "stq-fgsm-w05": "the same, width 0.5",
+    "stq-fgsm-seed2": "STQ, adversarially trained (FGSM-RS), seed 2",
+    "stq-fgsm-seed3": "STQ, adversarially trained (FGSM-RS), seed 3",
+    "stq-fgsm-w05": "STQ, adversarially trained (FGSM-RS), width 0.5",
     "stq-rgb": "STQ, T = 1, RGB",
     "stq-wide": "STQ, T = 1, wider",
     "mobilenet_v2-stq": "MobileNetV2, STQ",
@@ -555,7 +555,7 @@ def section(dataset: str, heading: str, runs: dict[str, Run]) -> list[str]:
         "",
         (
             f"L-infinity, epsilon {unit}. `tinyedge attack experiments/{dataset}/NAME --attacks all --samples 100 "
-            "--seed 0` gives the rows of 100 samples, `--attacks autoattack --samples 1000` those of 1,000."
+            "--seed 0` gives the rows of 100 samples, `--attacks autoattack --samples N` the others."
         ),
         "",
         *headlines(runs),
