@@ -29,7 +29,7 @@ from tinyedge.names import WitnessName
 from tinyedge.threads import one_thread
 
 _SAMPLES_AT_ONCE = 128
-"""Of a chunk: whole batches of the witnesses that compute with floats."""
+"""Samples of a chunk: whole batches of the witnesses that compute with floats."""
 _SUBJECT = "subject"
 _PACKAGES: dict[str, tuple[str, ...]] = {
     "qkeras": ("qkeras", "tensorflow", "tf-keras"),

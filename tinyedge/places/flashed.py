@@ -10,7 +10,7 @@ from tinyedge.targets.labgrid import Place
 
 
 def held_firmware(port: str, baud: int) -> str | None:
-    """The hash of the firmware that answers at a port; None where none of ours does.
+    """The hash of the firmware that answers at a port; None where no firmware of tinyedge does.
 
     Raises:
         DeviceError: the port does not open.

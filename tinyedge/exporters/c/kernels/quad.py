@@ -18,11 +18,11 @@ from tinyedge.graph import operators as ops
 from tinyedge.graph.tensors import Tensor
 
 COLUMNS = 8
-"""Of which a channel has a multiple; those of two channels share one word."""
+"""Elements of which a channel has a multiple; those of two channels share one word."""
 BLOCK = 15
 """Cells of a convolution that are computed together, or twice as many."""
 _BLOCK_BYTES = 4096
-"""Of scratch that twice as many may take."""
+"""Bytes of scratch that twice as many may take."""
 CHANNELS = 4
 """Output channels of a fully connected layer that are computed together."""
 _NAMES = {1: "binary_quad", 2: "ternary_quad"}
