@@ -62,6 +62,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _tables_have_no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readline, which pytest loads, tells all processes begun later that of some terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delenv("LINES", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _tensorflow_is_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     """Where TensorFlow's tests are left out, as by 'make quick', no other test loads it."""
     loaded = "tensorflow" in sys.modules

@@ -459,8 +459,8 @@ def test_difference_between_host_and_device_is_exit_8(
     def faulty(twin: Twin, model: ConvertedModel) -> None:
         source = model.folder / "model.c"
         right = source.read_text()
-        start = right.index("{", right.index("classifier_scale[10] = {") + 24)
-        source.write_text(right[:start] + "{200000" + right[right.index(",", start) :])
+        start = right.index("{", right.index("classifier_bias[10] =")) + 1
+        source.write_text(right[:start] + "200000" + right[right.index(",", start) :])
         built(twin, model)
         source.write_text(right)
 

@@ -143,8 +143,8 @@ def test_twin_names_the_layer_with_a_fault(
         ("te_conv2d_lut_s8", "output + y * layer", "output + (y ? y - 1 : y) * layer"),
         (
             "te_depthwise_conv2d_dual_s8",
-            "missing = left < count ? count - left : 0",
-            "missing = left <= count ? 1 : 0",
+            "weight_pair(code[1] * step, code[2] * step)",
+            "weight_pair(code[1] * step, code[0] * step)",
         ),
         (
             "te_add_s8",
