@@ -141,7 +141,8 @@ def timed(loop: Loop, program: str) -> Timed:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{loop.file}: {loop.function}: {done.stderr.strip().splitlines()[:1]}")
+        said = done.stderr.strip().splitlines() or ["no message"]
+        raise RuntimeError(f"{loop.file}: {loop.function}: {said[0]}")
     (region,) = json.loads(done.stdout)["CodeRegions"]
     cycles = region["SummaryView"]["TotalCycles"] / PASSES
     return Timed(loop.file, loop.function, len(loop.body) + 1, loop.products, cycles)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import vl_convert
 from run_experiments import in_order
@@ -405,23 +405,36 @@ def everything(dataset: str, heading: str) -> list[str]:
     return lines
 
 
-def worst(run: Run) -> tuple[float, int, bool] | None:
-    """The accuracy that all attacks within epsilon leave together.
+def strongest(run: Run) -> str | None:
+    """Which record of attacks tells most of a run; None where it was not attacked."""
+    return next((key for key in ("robust", "attacks") if run[key]), None)
 
-    Returns:
-        The share, the number of samples, and whether it is exact: of records that keep the verdicts
-        of single samples. Else the least that one attack left, which is an upper bound. None where
-        the run was not attacked.
+
+class Worst(NamedTuple):
+    """What all attacks within epsilon leave together.
+
+    Attributes:
+        share: the accuracy.
+        samples: how many were attacked.
+        exact: whether records keep the verdicts of single samples, or nothing is left. Else it is
+            the least that one attack left, which is an upper bound.
     """
-    record = run["robust"] or run["attacks"]
-    if record is None:
-        return None
-    key = "robust" if run["robust"] else "attacks"
+
+    share: float
+    samples: int
+    exact: bool
+
+
+def worst(run: Run) -> Worst:
+    """The worst case of a run that was attacked."""
+    key = strongest(run)
+    assert key
+    record = run[key]
     shares = [share for name in WITHIN_EPSILON if (share := left(run, name, key)) is not None]
     joint = [row["accuracy"] for row in record.get("worst_cases", []) if row["norm"] == "Linf"]
     alone = len(shares) == 1
     least = min([*shares, *joint])
-    return least, record["suites"][0]["samples"], bool(joint) or alone or not least
+    return Worst(least, record["suites"][0]["samples"], bool(joint) or alone or not least)
 
 
 def headlines(runs: dict[str, Run]) -> list[str]:
@@ -431,12 +444,11 @@ def headlines(runs: dict[str, Run]) -> list[str]:
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for name in HEADLINES:
-        found = worst(runs[name]) if name in runs else None
-        if not found:
+        run = runs.get(name)
+        key = run and strongest(run)
+        if not run or not key:
             continue
-        run = runs[name]
-        key = "robust" if run["robust"] else "attacks"
-        share, count, exact = found
+        share, count, exact = worst(run)
         verdict = "no sign" if run[key]["masking"]["believable"] else "**yes**"
         lines.append(
             f"| {title(name, run)} | {run['size']['stored_bytes'] / 1024:.1f} | "
@@ -488,15 +500,15 @@ def coloured(field: str, values: list[str]) -> dict[str, Any]:
 
 def pictures(dataset: str, heading: str, runs: dict[str, Run]) -> list[str]:
     """Clean against worst case, and PGD over epsilon; the lines that show them."""
-    shown = {title(name, runs[name]): runs[name] for name in HEADLINES if name in runs}
+    attacked = {name: run for name, run in runs.items() if strongest(run)}
+    shown = {title(name, attacked[name]): attacked[name] for name in HEADLINES if name in attacked}
     accuracy = {"type": "quantitative", "axis": {"format": ".0%"}, "scale": {"domain": [0, 1]}}
     bars = [
         {"network": network, "of": series, "accuracy": share}
         for network, run in shown.items()
-        if (found := worst(run))
         for series, share in (
-            ("clean", left(run, "clean", "robust" if run["robust"] else "attacks")),
-            ("worst case", found[0]),
+            ("clean", left(run, "clean", str(strongest(run)))),
+            ("worst case", worst(run).share),
         )
     ]
     draw(
@@ -516,7 +528,7 @@ def pictures(dataset: str, heading: str, runs: dict[str, Run]) -> list[str]:
     points = [
         {"network": network, "epsilon": point["epsilon"], "accuracy": point["accuracy"]}
         for network, run in shown.items()
-        for point in (run["robust"] or run["attacks"])["masking"]["pgd_sweep"]
+        for point in run[str(strongest(run))]["masking"]["pgd_sweep"]
     ]
     ends = [pick(point["epsilon"] for point in points) for pick in (min, max)]
     draw(
@@ -572,7 +584,7 @@ def conclusions(runs: dict[str, dict[str, Run]]) -> list[str]:
     )
 
     def kept(name: str) -> str:
-        found = [percent(worst(each[name])[0]) for each in (cifar, fashion)]  # type: ignore[index]
+        found = [percent(worst(each[name]).share) for each in (cifar, fashion)]
         return f"{found[0]} % and {found[1]} %"
 
     def cost(name: str) -> str:
@@ -585,8 +597,8 @@ def conclusions(runs: dict[str, dict[str, Run]]) -> list[str]:
     naive = percent(left(cifar["stq-t50"], "fgsm", "attacks-untempered"))
     aware = percent(left(cifar["stq-t50"], "fgsm"))
     robust = fashion["stq-fgsm"]
-    share, count, _ = worst(robust)  # type: ignore[misc]
-    loudest = max(worst(run)[0] for run in speech.values() if worst(run))  # type: ignore[index]
+    share, count, _ = worst(robust)
+    loudest = max(worst(run).share for run in speech.values() if strongest(run))
     sentences = [
         (
             "**Stochastic ternary weights alone make no network robust.** Within 8/255, all attacks together "
@@ -610,8 +622,8 @@ def conclusions(runs: dict[str, dict[str, Run]]) -> list[str]:
         ),
     ]
     wide = cifar.get("stq-fgsm-w05")
-    if wide and worst(wide):
-        share, count, _ = worst(wide)  # type: ignore[misc]
+    if wide and strongest(wide):
+        share, count, _ = worst(wide)
         sentences.append(
             f"On CIFAR-10 in grey, at width 0.5, it leaves {percent(share)} % of {count:,}, with "
             f"{percent(wide['test']['accuracy'], 2)} % clean."
@@ -631,7 +643,7 @@ def answers(runs: dict[str, dict[str, Run]]) -> list[str]:
         return f"{percent(run['test']['accuracy'], 2)} %"
 
     def robust(run: Run) -> str:
-        return f"{percent(worst(run)[0])} %"  # type: ignore[index]
+        return f"{percent(worst(run).share)} %"
 
     lines = []
     large = {
@@ -677,10 +689,10 @@ def answers(runs: dict[str, dict[str, Run]]) -> list[str]:
         "Are gradients masked? The judgement of `tinyedge attack` finds no sign of it in any row of this "
         "page."
         if all(
-            (run["robust"] or run["attacks"])["masking"]["believable"]
+            run[key]["masking"]["believable"]
             for each in runs.values()
             for run in each.values()
-            if run["attacks"] or run["robust"]
+            if (key := strongest(run))
         )
         else "Are gradients masked? The rows say where the judgement of `tinyedge attack` finds it."
     )

@@ -5,25 +5,7 @@
 
 #if defined(TE_DSP)
 
-/* Fourteen registers are in use, one more than a compiler gives to inline assembly: of two pixels,
- * r4 and r5 sum the low bytes of the first pair of channels, r6 and r7 those of the second one,
- * r8-r11 likewise the lanes. Four single loads take less time than two of two words. */
-#define TE_HALF(at)                                                                                \
-    "ldr r2, [r1, #" at "]\n"                                                                      \
-    "ldr r3, [r1, #" at " + 4]\n"                                                                  \
-    "ldr r12, [r0, #" at "]\n"                                                                     \
-    "ldr lr, [r0, #" at " + 4]\n"                                                                  \
-    "smlad r8, r12, r2, r8\n"                                                                      \
-    "smlad r9, lr, r2, r9\n"                                                                       \
-    "smlad r10, r12, r3, r10\n"                                                                    \
-    "smlad r11, lr, r3, r11\n"                                                                     \
-    "sxtb16 r2, r2\n"                                                                              \
-    "sxtb16 r3, r3\n"                                                                              \
-    "smlad r4, r12, r2, r4\n"                                                                      \
-    "smlad r5, lr, r2, r5\n"                                                                       \
-    "smlad r6, r12, r3, r6\n"                                                                      \
-    "smlad r7, lr, r3, r7\n"
-#define TE_STEP(at) TE_HALF(at) TE_HALF(at " + 8")
+#define TE_STEP(at) TE_DSP_TWO_BY_FOUR(at) TE_DSP_TWO_BY_FOUR(at " + 8")
 
 __attribute__((naked, noinline)) const uint8_t *
 te_dsp_dot2_int8(const uint32_t *columns __attribute__((unused)),

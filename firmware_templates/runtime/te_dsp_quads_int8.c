@@ -9,25 +9,7 @@
  * second pixel is written first, so that with `next` 0 only the first one stays. */
 #if defined(TE_DSP)
 
-/* Fourteen registers are in use, one more than a compiler gives to inline assembly: of two pixels,
- * r4 and r5 sum the low bytes of the first pair of channels, r6 and r7 those of the second one,
- * r8-r11 likewise the lanes. Four single loads take less time than two of two words. */
-#define TE_HALF(at)                                                                                \
-    "ldr r2, [r1, #" at "]\n"                                                                      \
-    "ldr r3, [r1, #" at " + 4]\n"                                                                  \
-    "ldr r12, [r0, #" at "]\n"                                                                     \
-    "ldr lr, [r0, #" at " + 4]\n"                                                                  \
-    "smlad r8, r12, r2, r8\n"                                                                      \
-    "smlad r9, lr, r2, r9\n"                                                                       \
-    "smlad r10, r12, r3, r10\n"                                                                    \
-    "smlad r11, lr, r3, r11\n"                                                                     \
-    "sxtb16 r2, r2\n"                                                                              \
-    "sxtb16 r3, r3\n"                                                                              \
-    "smlad r4, r12, r2, r4\n"                                                                      \
-    "smlad r5, lr, r2, r5\n"                                                                       \
-    "smlad r6, r12, r3, r6\n"                                                                      \
-    "smlad r7, lr, r3, r7\n"
-#define TE_STEP(at) ".irp half, 0, 8\n" TE_HALF(at " + \\half") ".endr\n"
+#define TE_STEP(at) ".irp half, 0, 8\n" TE_DSP_TWO_BY_FOUR(at " + \\half") ".endr\n"
 /* One output of te_scaled: r2 bias, r3 mantissa, r12 rounding, lr the shift. What rounds a negative
  * number away from zero is taken off by the sign of its factor: where that rounds to zero, `rounding`
  * is more than one and the shift drops the difference. */

@@ -69,7 +69,7 @@ TE_INLINE te_scale te_scale_unstepped(const te_scales *scales, int32_t zero_poin
     scale.bias = scales->bias[channel];
     scale.mantissa = scales->mantissa[at];
     scale.step = TE_SCALE_STEP;
-    /* Of a shift by none, half of 2^0 is not added: the last shift drops it. */
+    /* Where nothing is shifted, half of 2^0 is not added: the last shift drops it. */
     scale.rounding = (int32_t)((uint32_t)(2 * zero_point + 1) << scale.right) >> 1;
     scale.away = scale.right > 0 ? -1 : 0;
     return scale;

@@ -1,4 +1,4 @@
-/* Registers of the serial port, which all families but the STM32F4 have alike. */
+/* Registers of the serial port, which all families but the STM32F1 and STM32F4 have alike. */
 #ifndef TE_USART_H
 #define TE_USART_H
 

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "te_usart_first.h"
+
 #define HSI_HZ 8000000u
 
 #define RCC_GPIOENR REGISTER(0x40021018u) /* APB2 */
@@ -28,15 +30,6 @@ static inline void te_pin_init(uint32_t port, uint32_t pin, uint32_t mode)
 /* Pins have no alternate functions to choose from: what is not remapped is connected. */
 #define te_output_init(port, pin, function) te_pin_init(port, pin, GPIO_CR_OUTPUT)
 #define te_input_init(port, pin, function) te_pin_init(port, pin, GPIO_CR_INPUT)
-
-#define USART_CR1 REGISTER(BOARD_UART_BASE + 0x0cu)
-#define USART_CR1_UE (1u << 13)
-#define USART_BRR REGISTER(BOARD_UART_BASE + 0x08u)
-#define USART_STATUS REGISTER(BOARD_UART_BASE + 0x00u)
-#define USART_RECEIVED REGISTER(BOARD_UART_BASE + 0x04u)
-#define USART_SENT REGISTER(BOARD_UART_BASE + 0x04u)
-/* Reading status and data has cleared it. */
-#define USART_CLEAR_OVERRUN() ((void)0)
 
 /* The core itself wants nothing. */
 #define TE_CORE_INIT() ((void)0)

@@ -2,6 +2,8 @@
 #ifndef TE_STM32_FAMILY_H
 #define TE_STM32_FAMILY_H
 
+#include "te_usart_first.h"
+
 #define HSI_HZ 16000000u
 
 #define RCC_GPIOENR REGISTER(0x40023830u) /* AHB1 */
@@ -13,15 +15,6 @@
 #include "te_gpio.h"
 
 #define FLASH_ACR_ACCELERATORS (7u << 8) /* prefetch, caches for instructions and data */
-
-#define USART_CR1 REGISTER(BOARD_UART_BASE + 0x0cu)
-#define USART_CR1_UE (1u << 13)
-#define USART_BRR REGISTER(BOARD_UART_BASE + 0x08u)
-#define USART_STATUS REGISTER(BOARD_UART_BASE + 0x00u)
-#define USART_RECEIVED REGISTER(BOARD_UART_BASE + 0x04u)
-#define USART_SENT REGISTER(BOARD_UART_BASE + 0x04u)
-/* Reading status and data has cleared it. */
-#define USART_CLEAR_OVERRUN() ((void)0)
 
 /* The core itself wants nothing. */
 #define TE_CORE_INIT() ((void)0)

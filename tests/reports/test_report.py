@@ -683,6 +683,26 @@ def test_names_cannot_become_latex(model: ConvertedModel, tmp_path: Path) -> Non
     assert r"a\_b \& \textbackslash{}input\{c\} 50\% \#\$" in text
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+cmd|x", "-2", "@SUM(A1)"])
+def test_names_are_no_formulas_of_a_spreadsheet(
+    model: ConvertedModel, tmp_path: Path, name: str
+) -> None:
+    path = write_run(tmp_path / "r.json", model, [replace(clean_suite(model, 20), name=name)])
+    (row,) = csv.DictReader(render_table(load_report([path]), ".csv").splitlines())
+    assert row["suite"] == f"'{name}"
+
+
+def test_seconds_keep_their_decimals(run_file: Path, tmp_path: Path) -> None:
+    """An inference of a slow board takes more than a second."""
+    record = json.loads(run_file.read_text())
+    for suite in record["suites"]:
+        suite["instructions"] = None
+        suite["seconds"] = {"mean": 1.7342, "min": 1.7, "max": 1.8, "p50": 1.7, "p95": 1.8}
+    (tmp_path / "slow.json").write_text(json.dumps(record))
+    table = render_table(load_report([tmp_path / "slow.json"]), ".tex")
+    assert table.count("& 1.734 ") == len(record["suites"])
+
+
 def colours_of(page: str) -> dict[str, set[str]]:
     """The meanings of each colour of the legends of memories' bars."""
     found: dict[str, set[str]] = {}

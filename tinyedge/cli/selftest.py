@@ -50,10 +50,9 @@ def command(
 
     The report is meant to be attached to an issue.
     """
-    from rich.table import Table
-
+    from tinyedge.cli.tables import shown
     from tinyedge.commands.selftest import RATES, selftest
-    from tinyedge.reports.selftest import selftest_lines
+    from tinyedge.reports.selftest import selftest_lines, steps_table
 
     failure = None
     try:
@@ -64,7 +63,4 @@ def command(
         if error.record is None:
             raise
         record, failure = error.record, error
-    steps = Table("step", "result", "seconds", title=f"Self-test of {record['board']}")
-    for step in record["steps"]:
-        steps.add_row(step["step"], step["wrong"] or "passed", f"{step['seconds']:.2f}")
-    output.result(record, steps, *selftest_lines(record), failure=failure)
+    output.result(record, shown(steps_table(record)), *selftest_lines(record), failure=failure)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +34,7 @@ from tinyedge.progress import NOBODY, Listener
 from tinyedge.records.run import Run, load_run
 from tinyedge.reports.html import render_html
 from tinyedge.reports.report import load_report
+from tinyedge.reports.tables import csv_text
 from tinyedge.schema import Fault, Section, read_toml, refuse
 
 CSV_FILE = "sweep.csv"
@@ -181,7 +180,7 @@ def sweep(
                 rows += _rows(cell, load_run(record))
                 records.append(record)
             advance(1)
-    write_atomically(table, _csv(rows))
+    write_atomically(table, csv_text(COLUMNS, rows))
     written = [table]
     if page and records:
         write_atomically(page, render_html(load_report(records)))
@@ -303,11 +302,3 @@ def _rows(cell: _Cell, record: Run) -> Iterator[dict[str, Any]]:
 def _row(cell: _Cell, **found: Any) -> dict[str, Any]:
     named = {"network": cell.network, "board": cell.board, "optimize": cell.optimize}
     return dict.fromkeys(COLUMNS) | named | {"suite": cell.data.stem} | found
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -2,55 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from tinyedge.reports.notebook import Table, markdown
 
 
 def selftest_markdown(record: Mapping[str, Any]) -> str:
     """The report; ``record`` is what ``selftest`` gives."""
-    place = record["emulator"] or "the board itself"
-    versions = record["versions"]
-    parts = [
-        f"# Self-test of {record['board']}: {'passed' if record['passed'] else 'failed'}",
-        "\n".join(
-            _table(
-                ("", ""),
-                [
-                    ("Part", f"{record['mcu']}, {record['core']}, {record['clock_hz']:,} Hz"),
-                    ("Run on", place),
-                    ("Link", f"{record['baud']} baud"),
-                    ("Compiler", record["compiler"]),
-                    ("tinyedge", f"{versions['tinyedge']}, Python {versions['python']}"),
-                    ("System", versions["system"]),
-                    ("Date", record["date"]),
-                    ("Firmware", record["firmware"]),
-                ],
-            )
-        ),
-        "\n".join(
-            _table(
-                ("Step", "Result", "Seconds"),
-                [
-                    (step["step"], step["wrong"] or "passed", f"{step['seconds']:.2f}")
-                    for step in record["steps"]
-                ],
-            )
-        ),
-    ]
+    tables = [_board_table(record), steps_table(record)]
     if record["kernels"]:
-        unit = record["timing"]["unit"] if record["timing"] else "counts"
-        rows = [
-            (
-                row["layer"],
-                row["kernel"],
-                "differs" if row["differing_samples"] else "equal",
-                "-" if row["count"] is None else f"{row['count']:,.0f}",
-            )
-            for row in record["kernels"]
-        ]
-        parts.append("\n".join(_table(("Layer", "Kernel", "Bytes", unit), rows)))
-    parts += selftest_lines(record)
-    return "\n\n".join(parts) + "\n"
+        tables.append(_kernel_table(record))
+    title = f"# Self-test of {record['board']}: {'passed' if record['passed'] else 'failed'}"
+    return "\n\n".join((title, markdown(tables), *selftest_lines(record))) + "\n"
+
+
+def steps_table(record: Mapping[str, Any]) -> Table:
+    """What was tried, and what came of it."""
+    rows = [
+        (step["step"], step["wrong"] or "passed", f"{step['seconds']:.2f}")
+        for step in record["steps"]
+    ]
+    return Table("Steps", ("step", "result", "seconds"), rows)
+
+
+def _board_table(record: Mapping[str, Any]) -> Table:
+    versions = record["versions"]
+    rows = [
+        ("part", f"{record['mcu']}, {record['core']}, {record['clock_hz']:,} Hz"),
+        ("run on", record["emulator"] or "the board itself"),
+        ("link", f"{record['baud']} baud"),
+        ("compiler", record["compiler"]),
+        ("tinyedge", f"{versions['tinyedge']}, Python {versions['python']}"),
+        ("system", versions["system"]),
+        ("date", record["date"]),
+        ("firmware", record["firmware"]),
+    ]
+    return Table("Board", ("", ""), rows)
+
+
+def _kernel_table(record: Mapping[str, Any]) -> Table:
+    unit = record["timing"]["unit"] if record["timing"] else "counts"
+    rows = [
+        (
+            row["layer"],
+            row["kernel"],
+            "differs" if row["differing_samples"] else "equal",
+            "-" if row["count"] is None else f"{row['count']:,.0f}",
+        )
+        for row in record["kernels"]
+    ]
+    return Table("Kernels", ("layer", "kernel", "bytes", unit), rows)
 
 
 def selftest_lines(record: Mapping[str, Any]) -> list[str]:
@@ -67,11 +69,3 @@ def selftest_lines(record: Mapping[str, Any]) -> list[str]:
         time = f", {timing['ms']:.3f} ms" if timing["ms"] else ""
         said.append(f"An inference takes {timing['inference']:,.0f} {timing['unit']}{time}.")
     return said
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
-    def line(cells: Iterable[object]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
-
-    head = list(heads)
-    return [line(head), line("---" for _ in head), *map(line, rows)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tinyedge.errors import UsageError
@@ -27,6 +27,10 @@ _LATEX_COLUMNS = (
 )
 """Columns that fit a page."""
 _PLACES = ("float", "host", "device")
+_FORMULA = tuple("=+-@\t\r")
+"""Beginnings of a text that spreadsheets compute."""
+_WHOLE = 1000.0
+"""From here on figures stand without decimals."""
 _NUMBER = re.compile(r"-?[\d.]+(e-?\d+)?")
 
 
@@ -60,9 +64,9 @@ def _suite_row(suite: Suite) -> dict[str, Any]:
 def report_rows(report: Report) -> list[dict[str, Any]]:
     """The rows of a report's table.
 
-    Of runs a row a suite: ``run``, ``model``, ``place``, the keys of ``suite_rows``, and the bytes
-    of ``flash`` and ``ram`` that the firmware takes. Of a build alone a row a part, layer and
-    kernel: ``of``, ``name``, ``flash``, ``ram``; a layer's are its constants.
+    For runs, a row a suite: ``run``, ``model``, ``place``, the keys of ``suite_rows``, and the
+    bytes of ``flash`` and ``ram`` that the firmware takes. For a build alone, a row a part, layer
+    and kernel: ``of``, ``name``, ``flash``, ``ram``; a layer's are its constants.
     """
     if not report.runs:
         assert report.build
@@ -103,14 +107,23 @@ def render_table(report: Report, form: str) -> str:
     """
     rows = report_rows(report)
     if form == ".csv":
-        file = io.StringIO()
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return file.getvalue()
+        return csv_text(list(rows[0]), rows)
     if form == ".tex":
         return _latex(rows)
     raise UsageError(f"a table's name has to end in {' or '.join(FORMS)}, not in {form!r}")
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as CSV with a heading; a text that a spreadsheet would compute gets an apostrophe."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _inert(value) for key, value in row.items()} for row in rows)
+    return file.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _latex(rows: Sequence[dict[str, Any]]) -> str:
@@ -143,8 +156,10 @@ def _latex_cell(key: str, value: Any) -> str:
         return "--"
     if key.startswith("accuracy") or key in ("low", "high"):
         return f"{100 * value:.2f}\\,\\%"
+    if isinstance(value, float) and value < _WHOLE:
+        return f"{value:.4g}"
     if isinstance(value, int | float):
-        return f"{value:,.0f}".replace(",", r"\,") if value >= 1 or not value else f"{value:.4g}"
+        return f"{value:,.0f}".replace(",", r"\,")
     return "".join(_LATEX.get(character, character) for character in str(value))
 
 
