@@ -17,6 +17,8 @@ const SLICE = 20000;
 /* Seconds of the firmware's sleep before this machine sleeps too: longer than a byte takes. */
 const IDLE_S = 0.005;
 const NAP_S = 0.001;
+/* Bytes that wait for the firmware before the socket does. */
+const MOST_WAITING = 65536;
 
 const PT_LOAD = 1;
 
@@ -93,6 +95,9 @@ class Line {
             socket.on("data", (data) => {
                 this.received = Buffer.concat([this.received.subarray(this.at), data]);
                 this.at = 0;
+                if (this.received.length > MOST_WAITING) {
+                    socket.pause();
+                }
                 this.wake();
             });
             socket.on("error", () => {});
@@ -107,7 +112,11 @@ class Line {
     }
 
     next() {
-        return this.received[this.at++];
+        const byte = this.received[this.at++];
+        if (!this.waiting && this.socket?.isPaused()) {
+            this.socket.resume();
+        }
+        return byte;
     }
 
     flush() {

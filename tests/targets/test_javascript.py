@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from tinyedge.evaluation.executors import Run
 from tinyedge.evaluation.session import emulated_device
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.converted import ConvertedModel, write_converted
+from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
 from tinyedge.names import EmulatorName
 from tinyedge.targets import available_emulators, javascript, open_emulator, require_emulator
@@ -28,6 +32,7 @@ pytestmark = pytest.mark.emulator
 # Seeds whose graphs hold convolutions, depthwise convolutions and dense layers.
 RP2040 = [("raspberry-pi-pico", 278), ("arduino-nano-rp2040", 155)]
 AVR = [("arduino-mega2560", 24), ("arduino-mega2560", 3)]
+FLOOD = 64 * 2**20
 PLACES: dict[str, EmulatorName] = {
     "raspberry-pi-pico": "rp2040js",
     "arduino-nano-rp2040": "rp2040js",
@@ -84,6 +89,26 @@ def test_two_emulators_count_the_same_cycles_of_an_avr(tmp_path: Path) -> None:
         assert run.seconds is not None
         counted.append(np.median(run.seconds) * hz)
     assert counted[0] == pytest.approx(counted[1], abs=120)  # an interrupt of a timer
+
+
+def test_a_host_that_sends_without_end_has_to_wait(tmp_path: Path) -> None:
+    """What the firmware has not read yet does not pile up in the emulator."""
+    board = load_board("arduino-uno")
+    require(available_compilers(board.core), "gcc")
+    require(available_emulators(board), "avr8js")
+    options = CodeOptions("avr", "size")
+    graph = dense_model(tmp_path / "dense", 64).graph
+    model = write_converted(graph, tmp_path / "avr", "test", options=options)
+    firmware = build_firmware(model, board, "gcc")
+    sent = 0
+    with open_emulator(board, firmware.elf, "avr8js") as target:
+        address = urlsplit(target.port)
+        with socket.create_connection((address.hostname, address.port)) as host:
+            host.settimeout(1.0)
+            with contextlib.suppress(TimeoutError):
+                while sent < FLOOD:
+                    sent += host.send(bytes(65536))
+    assert sent < FLOOD  # the system's own buffers take some of it
 
 
 @pytest.mark.parametrize("name", PLACES)
