@@ -22,6 +22,7 @@ need cmake cmake
 need dfu-util dfu-util
 need ninja ninja-build
 need openocd openocd
+need /usr/sbin/ser2net ser2net
 need st-flash stlink-tools
 need g++ g++
 need chromium chromium

@@ -22,6 +22,7 @@ class SerialServer(AbstractContextManager["SerialServer"]):
         scheme: what it speaks to its clients.
         drops: how often it drops its client.
         after: bytes from the device, in which a connection is dropped.
+        at: TCP port; a free one by default.
 
     Attributes:
         port: for a client.
@@ -30,7 +31,12 @@ class SerialServer(AbstractContextManager["SerialServer"]):
     """
 
     def __init__(
-        self, device: str, scheme: Literal["socket", "rfc2217"], drops: int = 0, after: int = 500
+        self,
+        device: str,
+        scheme: Literal["socket", "rfc2217"],
+        drops: int = 0,
+        after: int = 500,
+        at: int = 0,
     ) -> None:
         self.dropped = 0
         self.bauds: set[int] = set()
@@ -40,7 +46,7 @@ class SerialServer(AbstractContextManager["SerialServer"]):
         address = urlsplit(device)
         assert address.port
         self._device = socket.create_connection((address.hostname, address.port))
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", at))
         self.port = f"{scheme}://127.0.0.1:{self._server.getsockname()[1]}"
         self._closing = False
         threading.Thread(target=self._serve, daemon=True).start()

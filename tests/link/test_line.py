@@ -12,6 +12,7 @@ import pytest
 
 from tests.link.native import NativeDevice, compile_native, dense_model, random_samples
 from tests.link.remote import SerialServer
+from tests.link.ser2net import Ser2net
 from tinyedge.errors import DeviceError, LinkError
 from tinyedge.evaluation.devices import Device, Fleet
 from tinyedge.graph import reference
@@ -50,6 +51,26 @@ def test_twenty_drops_change_nothing_and_no_sample_is_computed_twice(
         assert device.inferences == len(samples)
         if scheme == "rfc2217":
             assert BAUD in server.bauds
+    assert np.array_equal(logits, reference.run(model.graph, samples))
+
+
+@pytest.mark.needs_tool
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_ser2net_drops_twenty_times_and_nothing_changes(
+    scheme: Scheme, small: tuple[Any, Path], tmp_path: Path
+) -> None:
+    model, program = small
+    samples = random_samples(model, 300)
+    with (
+        NativeDevice(program) as device,
+        Ser2net(tmp_path, device.port, scheme, drops=20) as server,
+        Client(server.port, BAUD) as client,
+    ):
+        fleet = Fleet([Device(client, Target("board", client.port), model)])
+        logits = fleet(samples).logits
+        assert server.dropped == 20
+        assert client.statistics.reconnections == 20
+        assert device.inferences == len(samples)
     assert np.array_equal(logits, reference.run(model.graph, samples))
 
 
