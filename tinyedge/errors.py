@@ -150,6 +150,10 @@ class LinkError(TinyEdgeError):
     default_hint = "is the board powered, flashed by tinyedge, and on this port?"
 
 
+class OtherModelError(LinkError):
+    """A device that answers, and holds another model."""
+
+
 class ClusterError(TinyEdgeError):
     """A cluster that cannot be reached, has no workers, or workers of other versions."""
 

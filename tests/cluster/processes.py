@@ -16,8 +16,17 @@ import numpy as np
 
 from tinyedge.cluster.bench import Bench
 from tinyedge.cluster.jobs import Job, Task, chunk_name
+from tinyedge.progress import NOBODY
 
 ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number: int = free.getsockname()[1]
+        return number
 
 
 class Processes:
@@ -29,9 +38,7 @@ class Processes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self.address = f"tcp://127.0.0.1:{self._port}"
         self._scheduler: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -50,11 +57,11 @@ class Processes:
         while len(self._workers) < count:
             self._workers.append(self._worker(1))
 
-    def start_worker_with(self, board: str, ports: list[str]) -> None:
+    def start_worker_with(self, board: str, ports: list[str], **environment: str) -> None:
         """Starts a worker that declares boards."""
-        boards = ",".join(f"{board}={port}" for port in ports)
+        boards = {"TINYEDGE_BOARDS": ",".join(f"{board}={port}" for port in ports)}
         options = ("--resources", f"{board}={len(ports)}")
-        self._workers.append(self._worker(len(ports), *options, TINYEDGE_BOARDS=boards))
+        self._workers.append(self._worker(len(ports), *options, **(boards | environment)))
 
     def _worker(self, threads: int, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         where = [self.address, "--host", "127.0.0.1", "--no-dashboard", "--nthreads", str(threads)]
@@ -160,3 +167,20 @@ class Counting:
             self.done += 1
             if action := self.at.pop(self.done, None):
                 action()
+
+
+class Saying:
+    """A listener that keeps remarks.
+
+    Args:
+        said: gets them.
+    """
+
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+        self.step = NOBODY.step
+        self.progress = NOBODY.progress
+
+    def remark(self, *messages: str) -> None:
+        """Called by the engine."""
+        self.said += messages

@@ -94,5 +94,5 @@ def test_suites_of_a_float_model_are_the_same_bytes(
     assert told["chunks_computed"] == 2 + 2 + 1
     given = ("attack", tmp_path, "-o", tmp_path / "s.npz", "--cluster", "local:2", "--resume")
     assert failure(capsys, 2, *given)["message"] == "--resume does not go with --cluster"
-    flashing = ("run", tmp_path, "--on", "board", "--cluster", "local:2", "--flash")
-    assert failure(capsys, 2, *flashing)["message"] == "--flash does not go with --cluster"
+    ported = ("run", tmp_path, "--on", "board", "--cluster", "local:2", "-p", "/dev/ttyACM0")
+    assert failure(capsys, 2, *ported)["message"] == "--port does not go with --cluster"

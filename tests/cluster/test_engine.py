@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,13 @@ import pytest
 
 import tinyedge
 from tests.cli.commands import failure, run_json
-from tests.cluster.processes import ROOT, Counting, Processes, expected, slow_jobs
+from tests.cluster.processes import ROOT, Counting, Processes, Saying, expected, slow_jobs
 from tests.conftest import require_packages
 from tests.draws import each_seed
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.cluster import ClusterAddress
+from tinyedge.cluster.bench import materials_folder
+from tinyedge.cluster.material import Material
 from tinyedge.cluster.store import ChunkStore
 from tinyedge.cluster.versions import versions
 from tinyedge.errors import ClusterError
@@ -168,6 +171,46 @@ def test_a_task_that_fails_is_told(processes: Processes, tmp_path: Path) -> None
     job = dataclasses.replace(slow_jobs(1, 300)[0], task=FailingTask())
     with engine(processes, tmp_path) as opened, pytest.raises(ClusterError, match="on purpose"):
         list(opened.compute([job], "failing"))
+
+
+def test_a_disk_that_is_full_is_no_lost_scheduler(processes: Processes, tmp_path: Path) -> None:
+    from tests.cluster.failing import FailingTask
+
+    processes.start_workers(1)
+    job = dataclasses.replace(slow_jobs(1, 301)[0], task=FailingTask(full=True))
+    said: list[str] = []
+    with engine(processes, tmp_path) as opened:
+        opened._listener = Saying(said)
+        with pytest.raises(ClusterError, match=r"a worker fails: .*No space left on device"):
+            list(opened.compute([job], "failing"))
+    assert said == []
+
+
+def test_material_that_a_worker_has_lost_comes_again(processes: Processes, tmp_path: Path) -> None:
+    from tests.cluster.failing import ReadingTask
+
+    processes.start_workers(1)
+    material = Material({"text": b"what it says"})
+    job = dataclasses.replace(slow_jobs(1, 302)[0], task=ReadingTask(material.name))
+    with engine(processes, tmp_path) as opened:
+        opened.provide(material)
+        opened._client.run(_lose_materials)
+        assert list(opened.compute([job], "reading")) == [b"what it says"]
+        assert opened.failures >= 1
+        names = opened._client.run_on_scheduler(_plugins)
+        assert any(material.name in name for name in names)
+    # Nothing of it stays with the scheduler.
+    with engine(processes, tmp_path) as opened:
+        names = opened._client.run_on_scheduler(_plugins)
+        assert not any(material.name in name for name in names)
+
+
+def _lose_materials(dask_worker: Any) -> None:
+    shutil.rmtree(materials_folder(Path(dask_worker.local_directory)))
+
+
+def _plugins(dask_scheduler: Any) -> list[str]:
+    return list(dask_scheduler.worker_plugins)
 
 
 def test_what_does_not_go_with_a_cluster_is_refused(

@@ -92,6 +92,8 @@ class Oracle:
         journal: keeps the answers.
         about: where the executor runs, for reports.
         sent_at_once: samples that the executor is given before their answers go to the journal.
+        answers: logits by what tells inputs apart, that others of the same model have given; gets
+            those of this one.
 
     Attributes:
         graph: of the converted model.
@@ -114,6 +116,7 @@ class Oracle:
         journal: QueryJournal | None = None,
         about: dict[str, Any] | None = None,
         sent_at_once: int = _SENT_AT_ONCE,
+        answers: dict[bytes, bytes] | None = None,
     ) -> None:
         self.graph = graph
         self.execute = executor
@@ -131,7 +134,7 @@ class Oracle:
         self._sent_at_once = sent_at_once
         if journal:
             journal.check_logits(self._outputs)
-        self._answers: dict[bytes, bytes] = {}
+        self._answers: dict[bytes, bytes] = {} if answers is None else answers
         self._search: Search | None = None
 
     @contextlib.contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -14,6 +14,7 @@ from tinyedge.errors import ClusterError, TinyEdgeError
 
 _Opened = TypeVar("_Opened")
 _MATERIALS = "tinyedge-materials"
+_log = logging.getLogger(__name__)
 
 
 class MaterialMissingError(ClusterError):
@@ -25,10 +26,15 @@ class Bench:
 
     Args:
         folder: of the worker.
+
+    Attributes:
+        folder: of the worker.
+        remarks: what the user is to be told of the chunk that is computed, in a line each.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.remarks: list[str] = []
         self._materials = materials_folder(folder)
         self._open: dict[str, tuple[Any, ExitStack]] = {}
 
@@ -58,11 +64,13 @@ class Bench:
         return found
 
     def close(self) -> None:
-        """Closes what is open."""
+        """Closes what is open; what fails at that is in the worker's log, and spoils no chunk."""
         while self._open:
             _, (_, stack) = self._open.popitem()
-            with contextlib.suppress(OSError, TinyEdgeError):
+            try:
                 stack.close()
+            except (OSError, TinyEdgeError) as error:
+                _log.warning("closing what was open: %s", error)
 
 
 def materials_folder(folder: Path) -> Path:

@@ -7,92 +7,131 @@ import functools
 import os
 import threading
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from tinyedge.errors import DeviceError, LinkError
+from tinyedge.errors import DeviceError, LinkError, OtherModelError
 
 VARIABLE = "TINYEDGE_BOARDS"
-"""Variable of the worker's environment: ``BOARD=PORT`` of every board, separated by commas."""
+"""Variable of the worker's environment: ``BOARD=PORT`` or ``BOARD=PORT@PROBE`` of every board,
+separated by commas."""
 
 
-def declared_boards(text: str) -> dict[str, list[str]]:
-    """The ports of a worker's boards, by board.
+class DeclaredBoard(NamedTuple):
+    """A board of a worker.
+
+    Attributes:
+        port: serial port, as ``open_line`` takes it.
+        probe: serial number of the debug probe or drive that it is flashed by, where there are
+            several.
+    """
+
+    port: str
+    probe: str | None = None
+
+
+def declared_boards(text: str) -> dict[str, list[DeclaredBoard]]:
+    """A worker's boards by their names.
 
     Args:
         text: as ``TINYEDGE_BOARDS`` has it.
 
     Raises:
-        DeviceError: it is not ``BOARD=PORT``, separated by commas, or names a port twice.
+        DeviceError: it is not ``BOARD=PORT`` or ``BOARD=PORT@PROBE``, separated by commas, or names
+            a port or a probe twice.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[DeclaredBoard]] = {}
+    named: set[str] = set()
     for part in filter(None, (each.strip() for each in text.split(","))):
-        board, sign, port = part.partition("=")
-        if not (board and sign and port) or any(port in ports for ports in found.values()):
+        board, _, where = part.partition("=")
+        port, at, probe = where.partition("@")
+        each = {name for name in (port, probe) if name}
+        if not (board and port) or (at and not probe) or each & named:
             raise DeviceError(
-                f"{VARIABLE}: {part!r}, allowed: BOARD=PORT, each port once",
+                f"{VARIABLE}: {part!r}, allowed: BOARD=PORT or BOARD=PORT@PROBE, each port and "
+                "probe once",
                 hint=f"as {VARIABLE}=nucleo-f446re=/dev/ttyACM0,nucleo-f446re=/dev/ttyACM1",
             )
-        found.setdefault(board, []).append(port)
+        named |= each
+        found.setdefault(board, []).append(DeclaredBoard(port, probe or None))
     return found
 
 
 class BoardsGoneError(DeviceError):
-    """A worker has no board of a kind, or none any more."""
+    """A worker has no board of a kind, or none any more.
+
+    Attributes:
+        worker: its address.
+    """
+
+    worker = ""
 
 
 class BoardPool:
-    """The boards of this process; a board that has failed is not handed out again.
+    """The boards of this process; one that has failed is not handed out until ``try_again``.
 
     Args:
-        declared: ports by board.
+        declared: boards by name.
     """
 
-    def __init__(self, declared: dict[str, list[str]]) -> None:
-        self._free = {board: list(ports) for board, ports in declared.items()}
-        self._left = {board: len(ports) for board, ports in declared.items()}
-        self._last: dict[str, Exception] = {}
+    def __init__(self, declared: dict[str, list[DeclaredBoard]]) -> None:
+        self._free = {name: list(boards) for name, boards in declared.items()}
+        self._failed: dict[str, list[DeclaredBoard]] = {name: [] for name in declared}
+        self._count = {name: len(boards) for name, boards in declared.items()}
+        self._last: dict[str, DeviceError | LinkError] = {}
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def one(self, board: str) -> Iterator[str]:
-        """The port of a free board, once there is one; the board has failed where the body does.
+    def one(self, name: str) -> Iterator[DeclaredBoard]:
+        """A free board, once there is one.
+
+        It has failed where the body says that it does not answer, or that it or its port is not
+        there. One that answers and holds another model has not.
 
         Raises:
             BoardsGoneError: this worker has no such board, or all have failed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._free.get(board) or not self.left(board))
-            if not self.left(board):
-                raise self._gone(board)
-            port = self._free[board].pop()
+            self._changed.wait_for(lambda: self._free.get(name) or not self.left(name))
+            if not self.left(name):
+                raise self._gone(name)
+            board = self._free[name].pop()
+        back_to = self._free
         try:
-            yield port
+            yield board
+        except OtherModelError:
+            raise
         except (LinkError, DeviceError) as error:
+            back_to, self._last[name] = self._failed, error
+            raise
+        finally:
             with self._changed:
-                self._left[board] -= 1
-                self._last[board] = error
+                back_to[name].append(board)
                 self._changed.notify_all()
-            raise
-        except BaseException:
-            self._give_back(board, port)
-            raise
-        else:
-            self._give_back(board, port)
 
-    def left(self, board: str) -> int:
+    def left(self, name: str) -> int:
         """How many boards of a kind have not failed."""
-        return self._left.get(board, 0)
+        return self._count.get(name, 0) - len(self._failed.get(name, ()))
 
-    def _give_back(self, board: str, port: str) -> None:
+    def try_again(self) -> None:
+        """Hands out boards again that have failed: by now somebody may have seen to them."""
         with self._changed:
-            self._free[board].append(port)
+            for name, boards in self._failed.items():
+                self._free[name] += boards
+                boards.clear()
             self._changed.notify_all()
 
-    def _gone(self, board: str) -> BoardsGoneError:
-        if board in self._last:
-            return BoardsGoneError(f"all boards '{board}' of a worker fail: {self._last[board]}")
+    @contextlib.contextmanager
+    def all_free(self) -> Iterator[list[DeclaredBoard]]:
+        """The boards that nobody uses, kept from others meanwhile."""
+        with self._changed:
+            yield [board for boards in self._free.values() for board in boards]
+
+    def _gone(self, name: str) -> BoardsGoneError:
+        if last := self._last.get(name):
+            return BoardsGoneError(f"all boards '{name}' of a worker fail: {last}", last.hint)
         return BoardsGoneError(
-            f"a worker has no board '{board}'",
-            hint=f"start it with {VARIABLE}={board}=PORT and --resources {board}=1",
+            f"a worker has no board '{name}'",
+            hint=f"start it with {VARIABLE}={name}=PORT and --resources {name}=1",
         )
 
 

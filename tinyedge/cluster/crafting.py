@@ -7,6 +7,7 @@ import dataclasses
 import io
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,15 @@ class Target:
     budget: int | None
 
     @contextlib.contextmanager
-    def opened(self, bench: Bench) -> Iterator[FloatCrafter | OracleCrafter]:
-        """Opens what is attacked on a worker."""
+    def opened(
+        self, bench: Bench, answers: dict[bytes, bytes] | None = None
+    ) -> Iterator[FloatCrafter | OracleCrafter]:
+        """Opens what is attacked on a worker.
+
+        Args:
+            bench: of the worker's thread, or of one of its boards.
+            answers: see ``Oracle``.
+        """
         from tinyedge.attacks.oracle import Oracle
         from tinyedge.attacks.oracle_craft import OracleCrafter
 
@@ -77,6 +85,7 @@ class Target:
                 self.settings.clip,
                 self.settings.temperature,
                 self.budget,
+                answers=answers,
             )
             yield OracleCrafter(oracle, self.settings, surrogate, transferred)
 
@@ -108,10 +117,23 @@ class CraftTask(Task):
     assignment: Assignment
 
     def compute(self, bench: Bench) -> bytes:
+        attacked = self.target.attacked
+        if isinstance(attacked, tuple) or attacked.spec.on != "board":
+            return self._crafted(bench, self.target)
+        # What one board has answered, the next is not asked again.
+        answers = bench.opened(attacked.key, _no_answers)
+
+        def at_a_board(own: Bench, site: Site) -> bytes:
+            return self._crafted(own, dataclasses.replace(self.target, attacked=site), answers)
+
+        return attacked.have(bench, at_a_board)
+
+    def _crafted(
+        self, bench: Bench, target: Target, answers: dict[bytes, bytes] | None = None
+    ) -> bytes:
         with _alone, one_thread():
-            key = repr(self.target)
-            crafter = bench.opened(key, lambda: self.target.opened(bench))
-            folder = bench.material(self.target.samples)
+            crafter = bench.opened(repr(target), lambda: target.opened(bench, answers))
+            folder = bench.material(target.samples)
             inputs, labels = _read_array(folder / _SAMPLES), _read_array(folder / _LABELS)
             attack, settings, at = self.assignment
             variant = crafter.with_settings(settings)
@@ -148,12 +170,13 @@ class ClusterCrafting:
         engine.provide(samples)
         surrogate = self._provided(means.surrogate) if means.surrogate else None
         place: dict[str, Any]
+        self._resources: dict[str, float] = {}
         if isinstance(attacked, Path):
             model = self._provided(attacked)
             place = {"float model": file_hash(attacked)}
             self._target = Target(model, samples.name, surrogate, settings, budget)
         else:
-            place = attacked.identity
+            place, self._resources = attacked.identity, attacked.resources
             self._target = Target(attacked, samples.name, surrogate, settings, budget)
         self._identity = {
             "place": place,
@@ -186,10 +209,15 @@ class ClusterCrafting:
                 each.at.stop - each.at.start,
                 CraftTask(self._target, each),
                 attacks=True,
+                resources=self._resources,
             )
             for each in assignments
         ]
         return map(Piece.from_bytes, self._engine.compute(jobs, "crafting"))
+
+
+def _no_answers() -> AbstractContextManager[dict[bytes, bytes]]:
+    return contextlib.nullcontext({})
 
 
 def _array_bytes(array: NDArray[Any]) -> bytes:

@@ -9,21 +9,26 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 from tinyedge.cluster.address import ClusterAddress
-from tinyedge.cluster.bench import MaterialMissingError, materials_folder
-from tinyedge.cluster.boards import BoardsGoneError
+from tinyedge.cluster.bench import MaterialMissingError, bench_in, materials_folder
+from tinyedge.cluster.boards import BoardsGoneError, pool
 from tinyedge.cluster.jobs import Done, Job, work
 from tinyedge.cluster.material import Material
 from tinyedge.cluster.store import ChunkStore
 from tinyedge.cluster.versions import check_versions, versions
 from tinyedge.distribution import install_hint
-from tinyedge.errors import ClusterError, DeviceError, LinkError, MissingDependencyError
+from tinyedge.errors import (
+    ClusterError,
+    DeviceError,
+    LinkError,
+    MissingDependencyError,
+    OtherModelError,
+)
 from tinyedge.progress import Listener
 
 try:
@@ -40,6 +45,8 @@ except ImportError as error:
 
 _PATIENCE_S = 60.0
 """How long a scheduler may be away, or have no worker."""
+_PATIENCE_WITH_BOARDS_S = 10.0
+"""How long there may be no board after the last has failed: a worker may just be starting again."""
 _LOOK_S = 2.0
 """Between two looks at who is there."""
 _MOST_FAILURES = 20
@@ -51,10 +58,9 @@ _MOST_LINK_FAILURES = 3
 class _Delivery(WorkerPlugin):  # type: ignore[misc]
     """Brings a material to every worker, to those that come later too."""
 
-    idempotent = True
-
-    def __init__(self, material: Material) -> None:
-        self.name = f"tinyedge-{material.name}"
+    def __init__(self, material: Material, *, again: bool = False) -> None:
+        self.name = _plugin_name(material.name)
+        self.idempotent = not again
         self._material = material
 
     def setup(self, worker: Any) -> None:
@@ -108,6 +114,10 @@ class Engine(AbstractContextManager["Engine"]):
         self._store = store
         self._listener = listener
         self._materials: dict[str, Material] = {}
+        self._boards: set[str] = set()
+        self._said: set[str] = set()
+        self._gone: BoardsGoneError | None = None
+        self._without: set[str] = set()  # addresses of workers whose boards have failed
         self._open = ExitStack()
         self._client: Any = None
         self._connect_to = address.scheduler
@@ -129,6 +139,7 @@ class Engine(AbstractContextManager["Engine"]):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._leave()
         self._disconnect()
         self._open.close()
 
@@ -136,8 +147,14 @@ class Engine(AbstractContextManager["Engine"]):
         """Brings files to all workers, to those that come later too."""
         if material.name not in self._materials:
             self._materials[material.name] = material
-            with _noticing_loss(), contextlib.suppress(_LostError):
+            with _unless_lost():  # then they come with the next connection
                 self._client.register_plugin(_Delivery(material))
+
+    def use_boards(self, name: str) -> None:
+        """Has workers hand out all boards of a kind, those too that have failed others."""
+        with _unless_lost():
+            self._client.run(_try_boards_again)
+        self._boards.add(name)
 
     def compute(
         self, jobs: Sequence[Job], label: str, progress: Callable[[int], None] | None = None
@@ -273,11 +290,23 @@ class Engine(AbstractContextManager["Engine"]):
         for worker, theirs in told.items():
             check_versions(worker, versions(), theirs)
 
+    def _leave(self) -> None:
+        """Leaves nothing of this command's at a cluster that goes on without it."""
+        if self.address.workers or self._client is None or self._client.status != "running":
+            return
+        with _unless_lost():
+            if self._boards:
+                self._client.run(_let_go_of_boards)
+            for name in self._materials:
+                with contextlib.suppress(ValueError):  # another command has done so
+                    self._client.unregister_worker_plugin(_plugin_name(name))
+
     def _disconnect(self) -> None:
-        if self._client is not None:
-            with contextlib.suppress(Exception):
-                self._client.close(timeout=1)
-            self._client = None
+        """Closes the client; that a connection is broken already is no fault of closing it."""
+        client, self._client = self._client, None
+        if client is not None:
+            with _unless_lost():
+                client.close(timeout=1)
 
     def _arrivals(self, jobs: dict[str, Job]) -> Iterator[tuple[str, bytes]]:
         """Computes all jobs, through deaths of workers and scheduler; gives results as they come.
@@ -301,9 +330,15 @@ class Engine(AbstractContextManager["Engine"]):
         client = self._connected()
         arrived: SimpleQueue[Future] = SimpleQueue()
         futures: dict[str, Future] = {}
+        names: dict[str, str] = {}
+        only_at: dict[str, set[str]] = {}  # workers, of jobs that are not for all
 
         def submit(job: Job) -> None:
             attempt = failed[job.name]
+            if job.resources and self._without:
+                only_at[job.name] = self._look(client, job.resources)
+                if not only_at[job.name]:
+                    return  # until somebody offers it
             with _noticing_loss():
                 futures[job.name] = future = client.submit(
                     work_on_worker,
@@ -312,21 +347,29 @@ class Engine(AbstractContextManager["Engine"]):
                     key=f"tinyedge-{job.name}-{attempt}" if attempt else f"tinyedge-{job.name}",
                     pure=False,
                     resources=dict(job.resources) or None,
+                    workers=sorted(only_at.get(job.name, ())) or None,
                 )
+                names[future.key] = job.name
                 future.add_done_callback(arrived.put)
 
         for job in list(jobs.values()):
             submit(job)
-        names = {future.key: name for name, future in futures.items()}
         alone_since = time.monotonic()
         while jobs:
             try:
                 future = arrived.get(timeout=_LOOK_S)
             except Empty:
                 needed = next(iter(jobs.values())).resources
-                if self._look(client, needed):
+                if there := self._look(client, needed):
                     alone_since = time.monotonic()
-                elif time.monotonic() - alone_since > _PATIENCE_S:
+                    for name in [name for name, at in only_at.items() if not at & there]:
+                        failed[name] += 1
+                        submit(jobs[name])
+                    continue
+                alone = time.monotonic() - alone_since
+                if self._gone and alone > _PATIENCE_WITH_BOARDS_S:
+                    raise self._gone from None
+                if alone > _PATIENCE_S:
                     what = f" with a board {', '.join(needed)}" if needed else ""
                     raise ClusterError(
                         f"{self._connect_to}: no worker{what} in {_PATIENCE_S:.0f} s",
@@ -340,9 +383,9 @@ class Engine(AbstractContextManager["Engine"]):
             done = self._result(future, jobs[name], failed)
             if done is None:
                 submit(jobs[name])
-                names[futures[name].key] = name
                 continue
             self._count_in(done, jobs.pop(name), name)
+            only_at.pop(name, None)
             del futures[name]
             yield name, done.result
 
@@ -351,29 +394,23 @@ class Engine(AbstractContextManager["Engine"]):
         if future.status in ("cancelled", "lost"):
             raise _LostError
         with _noticing_loss():
-            try:
+            fault: BaseException | None = future.exception(timeout=_PATIENCE_S)
+            if fault is None:
                 done: Done = future.result(timeout=_PATIENCE_S)
-            except KilledWorker as error:
-                again, most = error, _MOST_FAILURES
-            except BoardsGoneError as error:
-                again, most = error, _MOST_FAILURES
-            except MaterialMissingError as error:
-                for material in self._materials.values():
-                    self._client.register_plugin(_Delivery(material))
-                again, most = error, _MOST_FAILURES
-            except (DeviceError, LinkError) as error:
-                again, most = error, _MOST_LINK_FAILURES
-            else:
                 return done
         failed[job.name] += 1
+        if failed[job.name] > _most_failures(fault):
+            raise _told(fault, failed[job.name]) from fault
         self.failures += 1
-        if failed[job.name] > most:
-            if isinstance(again, KilledWorker):
-                raise ClusterError(
-                    f"{failed[job.name]} workers died over the same chunk",
-                    hint="is there enough memory for a worker?",
-                ) from again
-            raise again
+        if isinstance(fault, MaterialMissingError):
+            with _noticing_loss():
+                for material in self._materials.values():
+                    self._client.register_plugin(_Delivery(material, again=True))
+        elif not isinstance(fault, KilledWorker):
+            self._say(str(fault))
+        if isinstance(fault, BoardsGoneError):
+            self._gone = fault
+            self._without.add(fault.worker)
         return None
 
     def _count_in(self, done: Done, job: Job, name: str) -> None:
@@ -382,13 +419,22 @@ class Engine(AbstractContextManager["Engine"]):
         tally.chunks += 1
         tally.samples += job.samples
         tally.seconds += done.seconds
+        for remark in done.remarks:
+            self._say(f"{done.worker}: {remark}")
 
-    def _look(self, client: Any, needed: Mapping[str, float]) -> bool:
-        """Whether there are workers with some resources; tells of those that have gone."""
+    def _say(self, remark: str) -> None:
+        """Tells the listener, of many chunks with the same fate once."""
+        if remark not in self._said:
+            self._said.add(remark)
+            self._listener.remark(remark)
+
+    def _look(self, client: Any, needed: Mapping[str, float]) -> set[str]:
+        """Workers that offer some resources; tells of those that have gone."""
         if client.status != "running":
             raise _LostError
         with _noticing_loss():
-            there = client.scheduler_info(n_workers=-1)["workers"]
+            # Not scheduler_info(), whose answer Dask replaces by a shorter one now and then.
+            there = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
         now = set(there)
         if gone := self._workers - now:
             self.failures += len(gone)
@@ -397,10 +443,12 @@ class Engine(AbstractContextManager["Engine"]):
                 "computed again"
             )
         self._workers = now
-        return any(
-            all(each.get("resources", {}).get(name, 0) >= count for name, count in needed.items())
-            for each in there.values()
-        )
+        return {
+            worker
+            for worker, each in there.items()
+            if all(each["resources"].get(name, 0) >= count for name, count in needed.items())
+            and not (needed and worker in self._without)
+        }
 
 
 def work_on_worker(job: Job, expected: Mapping[str, str]) -> Done:
@@ -408,10 +456,54 @@ def work_on_worker(job: Job, expected: Mapping[str, str]) -> Done:
     worker = distributed.get_worker()
     try:
         return work(job, expected, worker.local_directory)
-    except BoardsGoneError:
-        # What it offers no more, no other chunk is sent for.
-        worker.loop.add_callback(partial(worker.set_resources, **dict.fromkeys(job.resources, 0)))
+    except BoardsGoneError as error:
+        error.worker = worker.address
         raise
+
+
+def _try_boards_again() -> None:
+    """Runs on a worker."""
+    pool().try_again()
+
+
+def _let_go_of_boards(dask_worker: Any) -> None:
+    """Runs on a worker: others may open the ports of boards that no command uses."""
+    with pool().all_free() as boards:
+        for board in boards:
+            bench_in(Path(dask_worker.local_directory), board.port).close()
+
+
+def _plugin_name(material: str) -> str:
+    return f"tinyedge-{material}"
+
+
+def _most_failures(fault: BaseException) -> int:
+    """How often a chunk may fail in this way before the command does."""
+    if isinstance(fault, KilledWorker | BoardsGoneError | MaterialMissingError):
+        return _MOST_FAILURES
+    link = isinstance(fault, DeviceError | LinkError) and not isinstance(fault, OtherModelError)
+    return _MOST_LINK_FAILURES if link else 0
+
+
+def _told(fault: BaseException, times: int) -> BaseException:
+    """What ends the command, of what a worker has raised."""
+    if isinstance(fault, KilledWorker):
+        return ClusterError(
+            f"{times} workers died over the same chunk", hint="is there enough memory for a worker?"
+        )
+    if isinstance(fault, OSError):  # of its disk, its programs: not of a file of the user's
+        return ClusterError(
+            f"a worker fails: {fault}",
+            hint="mend that, and repeat the command: finished chunks are kept",
+        )
+    return fault
+
+
+@contextlib.contextmanager
+def _unless_lost() -> Iterator[None]:
+    """For what a lost connection makes needless."""
+    with contextlib.suppress(_LostError), _noticing_loss():
+        yield
 
 
 @contextlib.contextmanager

@@ -58,12 +58,14 @@ class Done:
         worker: process and machine.
         seconds: that it took.
         versions: of the worker.
+        remarks: what the user is to be told, in a line each.
     """
 
     result: bytes
     worker: str
     seconds: float
     versions: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
 
 
 def chunk_name(kind: str, identity: Mapping[str, Any]) -> str:
@@ -98,9 +100,11 @@ def work(job: Job, expected: Mapping[str, str], folder: str) -> Done:
     check_versions(this_worker(), expected, ours)
     start = time.monotonic()
     bench = bench_in(Path(folder), threading.get_ident())
+    bench.remarks.clear()
     try:
         result = job.task.compute(bench)
     except BaseException:
         bench.close()  # whatever is open may be what has failed
         raise
-    return Done(result, this_worker(), time.monotonic() - start, ours)
+    seconds = time.monotonic() - start
+    return Done(result, this_worker(), seconds, ours, tuple(bench.remarks))

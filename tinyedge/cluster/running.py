@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.cluster.bench import Bench, bench_in
-from tinyedge.cluster.boards import BoardsGoneError, pool
+from tinyedge.cluster.boards import BoardsGoneError, DeclaredBoard, pool
 from tinyedge.cluster.engine import Engine
-from tinyedge.cluster.jobs import Job, Task, chunk_name
+from tinyedge.cluster.jobs import Job, Task, chunk_name, this_worker
 from tinyedge.cluster.material import Material
 from tinyedge.cluster.versions import versions
-from tinyedge.errors import DataError, DeviceError, LinkError
+from tinyedge.errors import DataError, DeviceError, LinkError, OtherModelError
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.exporters.converted import ConvertedModel, load_converted
 from tinyedge.firmware.footprint import memory_record
@@ -57,6 +59,49 @@ class Site:
         """Tells it from other sites."""
         return chunk_name("site", {"material": self.model, **self.identity})
 
+    @property
+    def resources(self) -> dict[str, float]:
+        """What a worker has to offer, as Dask has it."""
+        return {self.spec.required_board.name: 1.0} if self.spec.on == "board" else {}
+
+    def have(self, bench: Bench, work: Callable[[Bench, Site], bytes]) -> bytes:
+        """Has something worked out here: of boards by a free one, and by the next where it fails.
+
+        Args:
+            bench: of the worker's thread.
+            work: gets the bench to open the place on, and the site: of boards that of one.
+
+        Raises:
+            BoardsGoneError: this worker has no such board, or all have failed.
+            OtherModelError: a board holds another model.
+        """
+        if self.spec.on != "board":
+            return work(bench, self)
+        boards, name = pool(), self.spec.required_board.name
+        while True:
+            try:
+                with boards.one(name) as board:
+                    return self._at(board, bench_in(bench.folder, board.port), work)
+            except BoardsGoneError:
+                raise
+            except OtherModelError as error:
+                raise OtherModelError(
+                    f"{this_worker()}, {error}", hint="--flash has workers write it first"
+                ) from error
+            except (DeviceError, LinkError) as error:
+                bench.remarks.append(f"a board '{name}' fails, and is left out: {error}")
+
+    def _at(
+        self, board: DeclaredBoard, bench: Bench, work: Callable[[Bench, Site], bytes]
+    ) -> bytes:
+        """Has something worked out by a board, which stays open for the next chunk."""
+        spec = replace(self.spec, ports=(board.port,), probe=board.probe)
+        try:
+            return work(bench, replace(self, spec=spec))
+        except BaseException:
+            bench.close()
+            raise
+
     def opened(self, bench: Bench) -> AbstractContextManager[AtWork]:
         """Opens the place on a worker."""
         return self._opened(bench)
@@ -64,13 +109,16 @@ class Site:
     @contextlib.contextmanager
     def _opened(self, bench: Bench) -> Iterator[AtWork]:
         model, spec = load_converted(bench.material(self.model)), self.spec
-        if self.firmware and spec.firmware:
-            folder = bench.material(self.firmware)
-            built = spec.firmware
-            here = replace(built, elf=folder / built.elf.name, image=folder / built.image.name)
-            spec = replace(spec, firmware=here)
-        with open_place(model, spec) as place:
-            yield AtWork(model, place)
+        with ExitStack() as opened:
+            if self.firmware and spec.firmware:
+                folder = bench.material(self.firmware)
+                if spec.flash:  # flashing tools write beside the image, and boards are several
+                    own = Path(opened.enter_context(TemporaryDirectory(prefix="tinyedge-flash-")))
+                    folder = Path(shutil.copytree(folder, own / "firmware"))
+                built = spec.firmware
+                here = replace(built, elf=folder / built.elf.name, image=folder / built.image.name)
+                spec = replace(spec, firmware=here)
+            yield AtWork(model, opened.enter_context(open_place(model, spec)))
 
 
 class AtWork(NamedTuple):
@@ -93,34 +141,15 @@ class RunTask(Task):
     samples: Int8
 
     def compute(self, bench: Bench) -> bytes:
-        if self.site.spec.on == "board":
-            return self._on_a_board(bench.folder)
+        return self.site.have(bench, self._run)
+
+    def _run(self, bench: Bench, site: Site) -> bytes:
         with one_thread():
-            at_work = bench.opened(self.site.key, lambda: self.site.opened(bench))
-            found = at_work.place.execute(self.samples)
-        return _packed(found, at_work.place.finish())
-
-    def _on_a_board(self, folder: Path) -> bytes:
-        """Has a free board of this worker compute; where one fails, the next."""
-        while True:
-            try:
-                with pool().one(self.site.spec.required_board.name) as port:
-                    return self._at(port, bench_in(folder, port))
-            except BoardsGoneError:
-                raise
-            except (DeviceError, LinkError):
-                continue  # the pool has taken it out
-
-    def _at(self, port: str, bench: Bench) -> bytes:
-        """Has the board at a port compute; it stays open for the next chunk."""
-        site = replace(self.site, spec=replace(self.site.spec, ports=(port,)))
-        try:
-            at_work = bench.opened(site.key, lambda: site.opened(bench))
-            found = at_work.place.execute(self.samples)
-        except BaseException:
-            bench.close()
-            raise
-        return _packed(found, {"firmware": at_work.place.about["firmware"]})
+            place = bench.opened(site.key, lambda: site.opened(bench)).place
+            found = place.execute(self.samples)
+        if site.spec.on == "board":
+            return _packed(found, {"firmware": place.about["firmware"]})
+        return _packed(found, place.finish())
 
 
 def _packed(found: Run, finished: dict[str, Any]) -> bytes:
@@ -173,7 +202,10 @@ class ClusterPlace:
                 self.arena = dict(zip(_ARENA, part["arena"].tolist(), strict=True))
 
         def joined(name: str) -> NDArray[Any] | None:
-            return np.concatenate([part[name] for part in parts]) if name in parts[0] else None
+            """What all have measured; a board without a counter among them leaves nothing."""
+            if not all(name in part for part in parts):
+                return None
+            return np.concatenate([part[name] for part in parts])
 
         logits = joined("logits")
         assert logits is not None
@@ -182,14 +214,12 @@ class ClusterPlace:
     def _jobs(self, samples: Int8) -> list[Job]:
         size = _SAMPLES_AT_ONCE[self._site.spec.on]
         parts = [samples[start : start + size] for start in range(0, len(samples), size)]
-        spec = self._site.spec
-        resources = {spec.required_board.name: 1.0} if spec.on == "board" else {}
         return [
             Job(
                 chunk_name("run", self._site.identity | samples_identity(part)),
                 len(part),
                 RunTask(self._site, np.ascontiguousarray(part)),
-                resources=resources,
+                resources=self._site.resources,
             )
             for part in parts
         ]
@@ -214,15 +244,20 @@ def site_of(engine: Engine, model: ConvertedModel, spec: PlaceSpec) -> Site:
         identity["code"] = material.name
     if spec.on == "twin":
         Twin(model)  # what does not compile here is not sent anywhere
-    if spec.on != "emulator":
+    if spec.on == "emulator":
+        emulator = require_emulator(spec.required_board, spec.emulator)
+        identity["emulator"] = emulator
+        spec = replace(spec, emulator=emulator)
+    if spec.on == "board":
+        identity["board"] = spec.required_board.model_dump(mode="json")
+        engine.use_boards(spec.required_board.name)
+    if spec.on != "emulator" and not spec.flash:
         return Site(material.name, spec, None, identity)
-    emulator = require_emulator(spec.required_board, spec.emulator)
     firmware = spec.firmware or build_firmware(model, spec.required_board, spec.compiler)
     files = Material.of([firmware.elf, firmware.image])
     engine.provide(files)
-    spec = replace(spec, emulator=emulator, firmware=firmware)
-    identity |= {"firmware": files.name, "emulator": emulator}
-    return Site(material.name, spec, files.name, identity)
+    identity["firmware"] = files.name
+    return Site(material.name, replace(spec, firmware=firmware), files.name, identity)
 
 
 @contextlib.contextmanager
@@ -274,9 +309,10 @@ def _finished(place: ClusterPlace, firmware: Firmware | None) -> dict[str, Any]:
         if len(place.firmwares) > 1:
             raise DataError(
                 f"boards hold different firmware: {', '.join(sorted(place.firmwares))}",
-                hint="flash all of them with the same",
+                hint="--flash has workers write the same to all; or, where they have held another "
+                "before, name a new folder with --chunks",
             )
-        return {"firmware": place.firmwares.pop()}
+        return {"firmware": next(iter(place.firmwares))}
     if firmware is None:
         return {}
     return {

@@ -104,7 +104,9 @@ class OracleOptions:
                 "--resume": self.resume,
                 "--discard": self.discard,
                 "--journal": self.journal,
-                "--on board": self.place == "board",
+                "--port": self.port,
+                "--labgrid": self.labgrid,
+                "--baud": self.baud,
             },
         )
 
@@ -222,7 +224,7 @@ def _asked(
         from tinyedge.cluster.running import ClusterPlace, about_site, site_of
 
         site = site_of(engine, model, spec)
-        about = {key: value for key, value in about_site(site).items() if key in KEPT}
+        about = {key: value for key, value in about_site(site).items() if key in KEPT and value}
         execute = ClusterPlace(engine, site, "judging")
         oracle = Oracle(model.graph, execute, *of, None, about, sent_at_once=len(clean.labels))
 

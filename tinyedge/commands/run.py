@@ -185,7 +185,6 @@ def run(
             "--runtime tflm": runtime == "tflm",
             "--port": port,
             "--labgrid": labgrid,
-            "--flash": flash,
             "--baud": baud,
         },
     )

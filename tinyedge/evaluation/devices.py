@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.errors import DataError, LinkError, TinyEdgeError
+from tinyedge.errors import DataError, LinkError, OtherModelError, TinyEdgeError
 from tinyedge.evaluation.executors import Int8, Progress, Run
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.graph.reference import as_sequences, leading_axes
@@ -43,10 +43,10 @@ class Device:
     _next: int = field(init=False, default=_FIRST_UNJOURNALLED)
 
     def __post_init__(self) -> None:
-        """Asks who is there; raises LinkError for another model."""
+        """Asks who is there; raises OtherModelError for another model."""
         self.hello = self.client.hello()
         if self.hello.model_hash != self.model.graph.hash:
-            raise LinkError(
+            raise OtherModelError(
                 f"{self.client.port}: the device holds model {self.hello.model_hash[:12]}, "
                 f"not {self.model.graph.hash[:12]}",
                 hint="build and flash this model first",

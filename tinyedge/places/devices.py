@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tinyedge.errors import DeviceError
 from tinyedge.evaluation.devices import Device
 from tinyedge.evaluation.session import (
     EmulatedDevice,
@@ -74,8 +75,15 @@ def attached(
         if firmware:
             for port in ports:
                 flash_unless_held(firmware, port, spec.baud, spec.probe, writer)
-        devices = attached_devices(model, spec.required_board, ports, link)
-        yield opened.enter_context(devices)
+        devices = opened.enter_context(attached_devices(model, spec.required_board, ports, link))
+        for device in devices:
+            if firmware and device.hello.firmware_hash != firmware.hash:
+                raise DeviceError(
+                    f"{device.client.port}: holds firmware {device.hello.firmware_hash[:12]} after "
+                    f"{firmware.hash[:12]} was written",
+                    hint="is this the port of the board that was flashed?",
+                )
+        yield devices
 
 
 def _firmware(model: ConvertedModel, spec: PlaceSpec) -> Firmware:

@@ -137,7 +137,9 @@ def _check_probe(named: str | None) -> None:
         raise DeviceError(f"no debug probe {named} is attached", hint=f"attached: {listed}")
     if not named and len(found) > 1:
         raise DeviceError(
-            f"{len(found)} debug probes are attached", hint=f"--probe SERIAL says which: {listed}"
+            f"{len(found)} debug probes are attached",
+            hint="--probe SERIAL says which; a worker's TINYEDGE_BOARDS does by BOARD=PORT@SERIAL: "
+            f"{listed}",
         )
 
 
