@@ -13,7 +13,7 @@ import time
 import tty
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from tests.conftest import require
@@ -111,7 +111,8 @@ class Ser2net(AbstractContextManager["Ser2net"]):
         """Between the terminal and the device."""
         carried = 0
         while not self._closing:
-            for ready in select.select([self._device, self._master], [], [], 0.1)[0]:
+            ends: list[Any] = [self._device, self._master]
+            for ready in select.select(ends, [], [], 0.1)[0]:
                 if ready is not self._device:
                     self._device.sendall(os.read(self._master, 4096))
                     continue
