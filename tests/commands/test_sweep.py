@@ -12,7 +12,8 @@ from tests.cli.commands import failure, run_json
 from tests.commands.records import as_printed
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.commands import sweep as module
-from tinyedge.errors import DoesNotFitError
+from tinyedge.errors import ConfigError, DoesNotFitError, ToolchainError
+from tinyedge.templates import data_folder
 
 SWEEP = """
 boards = ["netduinoplus2", "nucleo-f446re"]
@@ -92,6 +93,28 @@ def test_a_network_that_does_not_fit_is_a_row(
     monkeypatch.setattr(module, "run", run)
     rows = tinyedge.sweep(file, output=tmp_path / "all")["rows"]
     assert [row["failure"] for row in rows] == [None] * 4 + ["too large"] * 4
+
+
+def test_a_tool_that_is_missing_is_no_row(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: Any, **__: Any) -> Any:
+        raise ToolchainError("no emulator")
+
+    monkeypatch.setattr(module, "run", run)
+    with pytest.raises(ToolchainError, match="no emulator"):
+        tinyedge.sweep(file, output=tmp_path / "all")
+
+
+def test_two_runs_of_one_name_are_refused(file: Path, tmp_path: Path) -> None:
+    board = (data_folder("boards") / "netduinoplus2.toml").read_text(encoding="utf-8")
+    (tmp_path / "netduinoplus2.toml").write_text(board, encoding="utf-8")
+    boards = '["netduinoplus2", "netduinoplus2.toml"]'
+    text = SWEEP.replace('["netduinoplus2", "nucleo-f446re"]', boards)
+    file.write_text(text, encoding="utf-8")
+    told = "two runs would be called 'first-netduinoplus2-speed-data'"
+    with pytest.raises(ConfigError, match=told):
+        tinyedge.sweep(file, output=tmp_path / "all")
 
 
 @pytest.mark.parametrize(

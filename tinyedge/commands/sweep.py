@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,6 @@ from tinyedge.errors import (
     ModelError,
     ThresholdError,
     TinyEdgeError,
-    ToolchainError,
 )
 from tinyedge.files import json_text, read_json, write_atomically
 from tinyedge.importers.result import file_hash
@@ -55,8 +55,8 @@ COLUMNS = (
     "failure",
 )
 """Columns of the table: names, counts, accuracies in [0, 1], means, bytes, and the failure."""
-_ROW_FAULTS = (DoesNotFitError, ModelError, ToolchainError)
-"""What makes a row of its own, and does not end the sweep."""
+_ROW_FAULTS = (DoesNotFitError, ModelError)
+"""What makes a row of its own, and does not end the sweep: a tool that is missing does."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,40}$")]
 
@@ -157,6 +157,7 @@ def sweep(
     Raises:
         ThresholdError: host and device differ anywhere; ``record`` is the result.
         ConfigError: the file is missing or wrong.
+        ToolchainError: a compiler or an emulator is missing, or fails.
         TinyEdgeError: see ``convert`` and ``run``; a network that cannot be converted for a board,
             or does not fit it, is a row that says so.
     """
@@ -166,6 +167,12 @@ def sweep(
     table, page = folder / CSV_FILE, optional_path(html)
     check_outputs({"--output's table": table, "--html": page}, [("the sweep", path)])
     cells = list(_cells(path, config))
+    counts = Counter(cell.name for cell in cells)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise ConfigError(
+            f"{path}: two runs would be called {twice[0]!r}: of networks, boards and suites",
+            hint="give a network another name, or a file",
+        )
     rows: list[dict[str, Any]] = []
     records: list[Path] = []
     computed = kept = 0
