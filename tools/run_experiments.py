@@ -3,6 +3,7 @@
 
     python tools/run_experiments.py                           # everything
     python tools/run_experiments.py cifar10/float cifar10/stq # float first: others transfer from it
+    python tools/run_experiments.py --cluster local:4         # workers attack
 
 Every ``experiments/DATASET/NAME.toml`` becomes a run in ``experiments/DATASET/NAME``: ``model.h5``,
 ``run.json``, and ``attacks.json``, what ``tinyedge attack --json`` printed; of those trained
@@ -20,6 +21,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 from tinyedge.files import write_atomically
@@ -46,14 +48,18 @@ def tinyedge(*arguments: object) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def attack(folder: Path, name: str, *options: object, samples: int = SAMPLES) -> None:
+def attack(
+    folder: Path, name: str, *options: object, samples: int = SAMPLES, cluster: str | None = None
+) -> None:
     """Attacks a run, unless that is done."""
     target = folder / name
     if target.is_file():
         return
     suites = folder / "suites.npz"
     common = ("--samples", samples, "--seed", SEED, "-o", suites, "--json")
-    found = json.loads(tinyedge("attack", folder.relative_to(ROOT), *common, *options))
+    on = ("--cluster", cluster) if cluster else ()
+    found = json.loads(tinyedge("attack", folder.relative_to(ROOT), *common, *options, *on))
+    found.pop("cluster", None)  # who has computed is none of the result
     suites.unlink()
     write_atomically(target, json.dumps(found, indent=1) + "\n")
 
@@ -79,8 +85,8 @@ def in_order(names: list[str]) -> list[str]:
     return list(ordered)
 
 
-def run(name: str) -> None:
-    """Trains, or quantizes, and attacks one network."""
+def run(name: str, cluster: str | None) -> None:
+    """Trains, or quantizes, and attacks one network, on a cluster if one is named."""
     folder = EXPERIMENTS / name
     relative, surrogate = folder.relative_to(ROOT), folder.with_name("float")
     if not (folder / "run.json").is_file():
@@ -91,7 +97,8 @@ def run(name: str) -> None:
             tinyedge("train", f"{relative}.toml", "-o", relative, "--resume")
     config = json.loads((folder / "run.json").read_text())["config"]
     transferred = config["data"]["channels"] == "grey" and folder != surrogate
-    attack(
+    attacked = partial(attack, cluster=cluster)
+    attacked(
         folder,
         "attacks.json",
         "--attacks",
@@ -99,21 +106,24 @@ def run(name: str) -> None:
         *(("--surrogate", surrogate.relative_to(ROOT)) if transferred else ()),
     )
     if config.get("adversarial"):
-        attack(folder, "robust.json", "--attacks", ",".join(ROBUST_ATTACKS), samples=ROBUST_SAMPLES)
+        options = ("--attacks", ",".join(ROBUST_ATTACKS))
+        attacked(folder, "robust.json", *options, samples=ROBUST_SAMPLES)
     if name in LARGE:
         options = ("--attacks", "fgsm", "--epsilon", LARGE_EPSILON)
-        attack(folder, "fgsm-0.3.json", *options, samples=ROBUST_SAMPLES)
+        attacked(folder, "fgsm-0.3.json", *options, samples=ROBUST_SAMPLES)
     if config["model"]["temperature"] != 1:
         # As an attacker sees it who takes the softmax at temperature 1 for what was trained.
         options = ("--attacks", "fgsm,pgd", "--temperature", 1)
-        attack(folder, "attacks-untempered.json", *options)
+        attacked(folder, "attacks-untempered.json", *options)
 
 
 def main() -> None:
     """Runs what is named, or everything; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="DATASET/NAME")
-    names = parser.parse_args().names
+    parser.add_argument("--cluster", metavar="ADDRESS", help="whose workers attack")
+    given = parser.parse_args()
+    names = given.names
     if not names:
         found = sorted(
             str(path.relative_to(EXPERIMENTS).with_suffix(""))
@@ -123,7 +133,7 @@ def main() -> None:
         controls = [name.replace("/float", f"/{each}") for name in floats for each in CONTROLS]
         names = list(dict.fromkeys([*floats, *found, *controls]))
     for name in in_order(names):
-        run(name)
+        run(name, given.cluster)
 
 
 if __name__ == "__main__":

@@ -143,7 +143,11 @@ EXAMPLES = {
         "docs/cluster.md, for the keys of sweep.toml",
     ),
     "train": Example(
-        ("tinyedge train run.toml -o run", "tinyedge train run.toml -o run --resume"),
+        (
+            "tinyedge train run.toml -o run",
+            "tinyedge train run.toml -o run --resume",
+            "tinyedge train grid.toml --grid -o grid",
+        ),
         "tinyedge convert run/model.h5 -o out --calibration run/calibration.npz",
     ),
     "verify": Example(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyedge.cli.options import PATH, data_folder_option, output_options
+from tinyedge.cli.options import PATH, cluster_options, data_folder_option, output_options
 from tinyedge.cli.output import Output
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @click.command("train")
@@ -18,18 +21,50 @@ from tinyedge.cli.output import Output
 @click.option(
     "--cross-validate", is_flag=True, help="Train once for each fold, and test on that fold."
 )
+@click.option(
+    "--grid",
+    is_flag=True,
+    help="A list in CONFIG.toml stands for each of its values: train with every one and every "
+    "other, each into a folder of its own.",
+)
 @data_folder_option
+@cluster_options
 @output_options
 @click.pass_obj
 def command(output: Output, /, config_file: Path, **options: Any) -> None:
     """Train a network, quantization-aware, as CONFIG.toml says.
 
-    A run that was stopped or killed goes on with --resume, to the same weights.
+    A run that was stopped or killed goes on with --resume, to the same weights. With --grid the
+    same command does so, and --cluster has workers train at the same time.
     """
     from tinyedge.commands.train import train
 
     record = train(config_file, **options, listener=output)
+    if "grid" in record:
+        counts = f"{record['trained']} trainings, and {record['kept']} that were there"
+        output.result(
+            record, _grid_table(record["grid"]), counts, f"written to {record['written']}"
+        )
+        return
     output.result(record, "\n".join(_lines(record)))
+
+
+def _grid_table(rows: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    from tinyedge.reports.notebook import percent
+
+    table = Table(title="Grid", title_justify="left")
+    for heading in rows[0]["settings"]:
+        table.add_column(heading)
+    table.add_column("accuracy", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for row in rows:
+        low, high = (100 * end for end in row["interval"] or (0, 0))
+        interval = row["failure"] or f"{low:.1f} to {high:.1f}"
+        settings = map(str, row["settings"].values())
+        table.add_row(*settings, percent(row["accuracy"]), interval)
+    return table
 
 
 def _lines(record: dict[str, Any]) -> list[str]:

@@ -25,13 +25,17 @@ def start_emulator(command: Sequence[str], stderr: int) -> subprocess.Popen[str]
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
-        preexec_fn=_end_with_parent if _LIBC else None,  # noqa: PLW1509 - one system call
+        preexec_fn=END_WITH_PARENT,  # noqa: PLW1509 - one system call
     )
 
 
 def _end_with_parent() -> None:
     assert _LIBC
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+END_WITH_PARENT = _end_with_parent if _LIBC else None
+"""``preexec_fn`` of a process that on Linux ends with the thread that has started it."""
 
 
 @dataclass

@@ -1,0 +1,85 @@
+"""A training in a process of its own: what was computed before in this one changes nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tinyedge.errors import (
+    BugError,
+    ConfigError,
+    DataError,
+    DivergedError,
+    FileError,
+    MissingDependencyError,
+    ModelError,
+    TinyEdgeError,
+    ToolchainError,
+    UsageError,
+)
+from tinyedge.targets.target import END_WITH_PARENT
+from tinyedge.training.config import RunConfig, write_config
+
+_ERRORS: dict[str, type[TinyEdgeError]] = {
+    error.code: error
+    for error in (
+        *(ConfigError, DataError, DivergedError, FileError),
+        *(MissingDependencyError, ModelError, ToolchainError, UsageError),
+    )
+}
+
+
+def train_apart(
+    config: RunConfig,
+    folder: Path,
+    data_folder: Path | None = None,
+    *,
+    where: Path | None = None,
+) -> None:
+    """Trains as ``tinyedge train CONFIG.toml -o FOLDER --resume`` does, which it runs.
+
+    On Linux the training ends with the thread that waits for it; its checkpoint stays.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        data_folder: where the data set's files lie; ``$TINYEDGE_DATA`` by default.
+        where: the folder that paths in the configuration are relative to; the current one by
+            default.
+
+    Raises:
+        TinyEdgeError: what the training raises, see ``training.run.train``.
+    """
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    given = folder.parent / f".{folder.name}.toml"
+    given.write_text(write_config(config), encoding="utf-8")
+    command = [sys.executable, "-m", "tinyedge", "train", str(given), "-o", str(folder)]
+    if data_folder:
+        command += ["--data-folder", str(data_folder.absolute())]
+    try:
+        ended = subprocess.run(
+            [*command, "--resume", "--json"],
+            check=False,
+            cwd=where,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=END_WITH_PARENT,
+        )
+    finally:
+        given.unlink(missing_ok=True)
+    if ended.returncode:
+        raise _error(ended)
+
+
+def _error(ended: subprocess.CompletedProcess[str]) -> TinyEdgeError:
+    """What a training says that has failed."""
+    try:
+        told = json.loads(ended.stdout)["error"]
+        return _ERRORS.get(told["code"], BugError)(told["message"], told["hint"])
+    except (KeyError, TypeError, ValueError):
+        return BugError(f"a training has ended with {ended.returncode}, and without a word")
