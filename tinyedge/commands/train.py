@@ -189,7 +189,7 @@ def _grid_row(point: GridPoint, folder: Path, failure: str | None) -> dict[str, 
 
 
 def _remarks(record: dict[str, Any], folder: Path) -> list[str]:
-    """What is worth knowing of how a training went."""
+    """Lists remarks on how a training went."""
     kept = record.get("adversarial") or {}
     if kept.get("stopped_after") is None:
         return []
