@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.commands import failure, run_json
 from tests.conftest import require_packages
 from tests.training.test_grid import written
-from tinyedge.training.config import write_config
+from tinyedge.cluster.bench import Bench
+from tinyedge.cluster.jobs import Job
+from tinyedge.errors import DivergedError, FileError
+from tinyedge.training.config import RunConfig, write_config
 from tinyedge.training.grid import read_grid
 
 require_packages("distributed")
-pytestmark = pytest.mark.keras
+
+from tinyedge.cluster import training as module  # noqa: E402 - needs Dask
 
 SAME = ("run.toml", "model.h5", "calibration.npz")
 
@@ -25,6 +31,7 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return written(tmp_path, '"float"', "[0, 7]")
 
 
+@pytest.mark.keras
 @pytest.mark.slow
 def test_each_training_is_that_of_its_own_command(
     grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -51,19 +58,49 @@ def test_each_training_is_that_of_its_own_command(
 
 
 def test_a_training_that_diverges_is_a_row(
-    grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = written(tmp_path, '"float"', "[0]").read_text()
-    settings = '\noptimizer = "sgd"\nlearning_rate = 100\nweight_decay = 100\n'
-    grid.write_text(text + settings)
-    on = ("--cluster", "local:1", "--chunks", tmp_path / "chunks")
-    record = run_json(capsys, "train", grid, "--grid", "-o", tmp_path / "grid", *on)
-    (row,) = record["grid"]
-    assert row["accuracy"] is None
-    assert "not finite" in row["failure"] or "is nan" in row["failure"]
+    def diverging(*_: object, **__: object) -> None:
+        raise DivergedError("loss is nan")
+
+    monkeypatch.setattr("tinyedge.commands.train.train_apart", diverging)
+    record = run_json(capsys, "train", grid, "--grid", "-o", tmp_path / "grid")
+    assert [(row["accuracy"], row["failure"]) for row in record["grid"]] == [
+        (None, "loss is nan")
+    ] * 2
     with (tmp_path / "grid" / "grid.csv").open() as table:
-        assert next(csv.DictReader(table))["failure"] == row["failure"]
-    assert record["cluster"]["chunks_computed"] == 1
+        assert [row["failure"] for row in csv.DictReader(table)] == ["loss is nan"] * 2
+
+
+def test_workers_tell_of_divergence_and_wait_for_the_same_training(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One diverges; the other is under way, as a command that was killed has left it."""
+    asked: list[int] = []
+
+    def trained(config: RunConfig, folder: Path, **_: object) -> None:
+        asked.append(config.training.seed)
+        if config.training.seed == 0:
+            raise DivergedError("loss is nan")
+        if asked.count(7) == 1:
+            raise FileError(f"{folder}: another training writes to this folder")
+        folder.mkdir(parents=True)
+        for name in (*SAME, "run.json"):
+            (folder / name).write_text(name)
+
+    class Here:
+        def compute(self, jobs: list[Job], _: str) -> Iterator[bytes]:
+            return (job.task.compute(Bench(tmp_path)) for job in jobs)
+
+    monkeypatch.setattr(module, "train_apart", trained)
+    monkeypatch.setattr(module, "_BUSY_S", 0.0)
+    runs = [(point.config, tmp_path / point.name) for point in read_grid(grid)]
+    engine: Any = Here()
+    assert list(module.train_on_cluster(engine, runs)) == ["loss is nan", None]
+    assert asked == [0, 7, 7]
+    assert not (tmp_path / "seed=0").exists()
+    for name in SAME:
+        assert (tmp_path / "seed=7" / name).read_text() == name
 
 
 def test_what_does_not_go_together_is_refused(

@@ -77,7 +77,7 @@ def train_apart(
 
 
 def _error(ended: subprocess.CompletedProcess[str]) -> TinyEdgeError:
-    """What a training says that has failed."""
+    """The error that a training has told of."""
     try:
         told = json.loads(ended.stdout)["error"]
         return _ERRORS.get(told["code"], BugError)(told["message"], told["hint"])
