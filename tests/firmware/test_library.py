@@ -238,16 +238,18 @@ def test_on_a_bare_processor(
 
 
 @pytest.mark.parametrize(
-    ("name", "machine", "core", "memory"),
+    ("name", "machine", "core", "memory", "most"),
     [
-        ("kws", "mps2-an385", "cortex-m0", "4M"),  # a Cortex-M3 runs its code
-        ("kws", "mps2-an386", "cortex-m4", "4M"),
-        ("vww", "mps3-an547", "cortex-m55", "512K"),
+        ("kws", "mps2-an385", "cortex-m0", "4M", 8),  # a Cortex-M3 runs its code
+        ("kws", "mps2-an386", "cortex-m4", "4M", 8),
+        ("vww", "mps2-an386", "cortex-m4", "4M", 64),  # the deepest path is not one it takes
+        ("vww", "mps3-an547", "cortex-m55", "512K", 8),
     ],
 )
 def test_the_counted_stack_holds_on_a_painted_one(
-    name: str, machine: str, core: CortexMName, memory: str, tmp_path: Path
+    name: str, machine: str, core: CortexMName, memory: str, most: int, tmp_path: Path
 ) -> None:
+    """An inference takes no more, and leaves at most so many bytes of it."""
     require_program("arm-none-eabi-gcc", "qemu-system-arm")
     options = CodeOptions(core, "fastest")
     model = write_converted(GRAPHS[name].graph, tmp_path / "model", "test", options=options)
@@ -267,8 +269,7 @@ def test_the_counted_stack_holds_on_a_painted_one(
         ["timeout", "60", *qemu, *semihosting, "-kernel", str(tmp_path / "program.elf")],
         check=False,
     )
-    # All of it is needed, but for eight bytes of memcpy's: its own frame is smaller here.
-    assert 1 <= ended.returncode <= 1 + 8 // 4
+    assert 1 <= ended.returncode <= 1 + most // 4
 
 
 def test_streams_keep_states_of_their_own(tmp_path: Path) -> None:
