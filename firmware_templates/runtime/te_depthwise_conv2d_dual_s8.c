@@ -131,7 +131,7 @@ TE_INLINE void make_block(const te_dual *dual, int32_t x, int32_t count, const t
         const te_scale fixed = te_scale_unstepped(&layer->scale, zero_point, channel);
         if (kind == TE_SCALE_RELU) {
             put_sums(&fixed, TE_SCALE_RELU, &sums, count, output, next);
-        } else if (two && kind == TE_SCALE_PLAIN) {
+        } else if (kind == TE_SCALE_PLAIN) {
             put_sums(&fixed, TE_SCALE_PLAIN, &sums, count, output, next);
         } else {
             const int32_t all[4] = {sums.a, sums.b, sums.c, sums.d};

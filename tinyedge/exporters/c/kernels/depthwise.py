@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.exporters.c.kernels import layers
+from tinyedge.exporters.c.kernels import cells, layers
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
+from tinyedge.exporters.c.kernels.turned import along_a_row
 from tinyedge.exporters.c.packing import densest, fastest
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN
@@ -45,7 +46,8 @@ def depthwise_conv2d(
     identifier: str,
     options: CodeOptions,
 ) -> Kernel | None:
-    """The kernel for a depthwise convolution, or None where only the plain one applies."""
+    """The kernel for a depthwise convolution, or None where another one applies."""
+    operator, source, output = along_a_row(operator, source, output)
     codes = operator.weights.codes.astype(np.int64)
     channels, height, width = codes.shape
     if channels != source.shape[2] or operator.dilation != (1, 1):
@@ -71,7 +73,7 @@ def depthwise_conv2d(
         words = (half - 1) * stride + width
         scratch += BLOCK * min(channels, GROUP) + channels * (2 * height - 1) * width
         scratch += height * width
-    elif _fits_word(codes * step):
+    elif _fits_word(codes * step) and not cells.preferred(operator, output, options):
         function = f"te_depthwise_conv2d_{'six' if sixes else 'dual'}_s8"
         files = ("te_depthwise_dual.c",)
         words, row = _dual_words(columns, stride, width)
