@@ -505,7 +505,7 @@ class Model:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What ``tinyedge convert --json`` prints, without ``version`` and ``status``."""
+        """The record printed by ``tinyedge convert --json``, without ``version`` and ``status``."""
         return conversion_record(self.converted, self.agreement)
 
     @property
@@ -515,7 +515,7 @@ class Model:
 
     @property
     def notes(self) -> list[str]:
-        """What is worth knowing of the import."""
+        """Remarks on the import that are worth knowing."""
         return list(self.converted.manifest["notes"])
 
     @_noted
@@ -640,7 +640,7 @@ class Firmware:
 
     @property
     def board(self) -> Board:
-        """What it is for."""
+        """The board that the firmware is for."""
         return self.built.board
 
     @property
@@ -665,7 +665,7 @@ class Firmware:
 
     @cached_property
     def footprint(self) -> Footprint:
-        """What takes flash and RAM, by layer and symbol."""
+        """The use of flash and RAM, by layer and symbol."""
         return Footprint(firmware_footprint(self.model.converted, self.built))
 
     @_noted
@@ -730,7 +730,7 @@ class Firmware:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What takes a board's flash and RAM.
+    """The use of a board's flash and RAM.
 
     Attributes:
         record: what ``tinyedge footprint --json`` prints, without ``status``.
@@ -760,7 +760,7 @@ class Footprint:
 
 @dataclass(frozen=True, eq=False)
 class SuiteResult:
-    """What became of one suite on a device.
+    """The outcome of one suite on a device.
 
     Attributes:
         name: of the suite.
@@ -788,7 +788,7 @@ class SuiteResult:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What came of a run; ``Firmware.run`` and ``Model.run`` give it.
+    """The outcome of a run; ``Firmware.run`` and ``Model.run`` give it.
 
     Attributes:
         record: what ``tinyedge run --json`` prints, without ``status``.

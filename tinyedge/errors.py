@@ -59,7 +59,7 @@ class FileError(TinyEdgeError):
 
     @classmethod
     def of(cls, error: OSError) -> FileError:
-        """What the system says, behind the file that it says it of."""
+        """Gives the system's message, behind the name of the file that it is about."""
         where = f"{error.filename}: " if error.filename else ""
         return cls(f"{where}{error.strerror or error}")
 

@@ -83,7 +83,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def _resolved(path: Path) -> Path:
-    """What links lead to; raises OSError where they lead in a circle."""
+    """Follows links; raises OSError where they lead in a circle."""
     try:
         return path.resolve()
     except RuntimeError as error:
@@ -111,7 +111,7 @@ def json_text(content: object, indent: int | None = None) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Reads a JSON file.
 
     Raises:
         ValueError: it is no JSON, nested too deeply, or a number in it is NaN or infinite.

@@ -86,7 +86,7 @@ AdversarialMethod = Literal["fgsm", "pgd", "trades"]
 
 Objective = Literal["speed", "size", "ram", "fastest"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-"""What kernels are chosen for."""
+"""The objectives that kernels are chosen for."""
 
 Arithmetic = Literal["exact", "plain"]
 ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
@@ -103,4 +103,4 @@ CortexMName = Literal[
 ]
 CoreName = Literal[CortexMName, "avr"]
 CORE_NAMES: tuple[CoreName, ...] = get_args(CoreName)
-"""What kernels are made for."""
+"""The cores that kernels are made for."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Listener(Protocol):
-    """What long work speaks to while it goes on."""
+    """The listener that long work reports to while it goes on."""
 
     def remark(self, *messages: str) -> None:
         """Hears what is worth knowing, in a line each."""

@@ -206,7 +206,7 @@ def _stands(path: Path, file: BinaryIO) -> bool:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[str], int]:
-    """What a file says, and how many of its bytes are whole lines; no line is held twice."""
+    """Reads a file, and how many of its bytes are whole lines; no line is held twice."""
     header: dict[str, Any] | None = None
     records: list[str] = []
     good = 0

@@ -37,7 +37,7 @@ class Section(BaseModel):
 
 
 class Fault(NamedTuple):
-    """What a validator finds wrong.
+    """A fault that a validator finds.
 
     Attributes:
         key: below what is validated, with dots; empty for itself.
@@ -78,7 +78,7 @@ def read_toml(path: Path, record: type[Record], error: type[TinyEdgeError]) -> R
 
 
 def load_toml(path: Path, error: type[TinyEdgeError]) -> dict[str, Any]:
-    """What a TOML file holds; raises as ``read_toml``."""
+    """Reads a TOML file; raises as ``read_toml``."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError as deep:
@@ -156,7 +156,7 @@ def _section(schema: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str,
 
 
 def _allowed(schema: Mapping[str, Any], node: Mapping[str, Any]) -> str:
-    """What may stand at a node, in words; empty where the schema does not say."""
+    """Describes the values allowed at a node; empty where the schema does not say."""
     if "properties" in node:
         return f"a section with {', '.join(node['properties'])}"
     if options := [option for option in node.get("anyOf", ()) if option.get("type") != "null"]:

@@ -53,7 +53,7 @@ def one_thread() -> Iterator[None]:
 
 
 def matrix_library() -> str:
-    """What computes numpy's matrix products, and for which processor it has chosen its code."""
+    """Names numpy's library of matrix products, and the processor it has chosen its code for."""
     library = _openblas()
     if library is None:
         return "unknown"

@@ -107,7 +107,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, int, str]:
-        """What tells rows apart."""
+        """The key that tells rows apart."""
         return self.name, self.core, self.weight_bits, self.optimize
 
 

@@ -55,7 +55,7 @@ def seconds_a_sample(
 
 
 def row(label: str, baud: int, compute_s: float, sample_s: float, again: int) -> dict[str, Any]:
-    """What is printed of a measurement."""
+    """Formats the row of a measurement."""
     return {
         "device": label,
         "compute_ms": round(1e3 * compute_s, 2),

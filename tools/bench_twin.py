@@ -41,7 +41,7 @@ _BY_THE_BOARDS_C = 12
 
 
 def seconds(clock: Callable[[], float], compute: Callable[[], object]) -> float:
-    """What a computation takes."""
+    """Measures the time of a computation."""
     start = clock()
     compute()
     return clock() - start

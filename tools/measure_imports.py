@@ -76,7 +76,7 @@ def inputs_of(graph: Graph, samples: int) -> Int8:
 
 
 def interpreted(graph: Graph, content: bytes, inputs: Int8) -> Int8 | str:
-    """What TFLite-Micro gives, computed in a process of its own; a text where there is nothing."""
+    """Gives TFLite-Micro's output, computed in a process of its own; a text where it gives none."""
     with tempfile.NamedTemporaryFile(suffix=".npy") as file:
         child = os.fork()
         if not child:
@@ -97,7 +97,7 @@ def interpreted(graph: Graph, content: bytes, inputs: Int8) -> Int8 | str:
 
 
 def computed(place: str, model: ConvertedModel, inputs: Int8) -> Int8 | str:
-    """What a place gives; a text where it cannot."""
+    """Gives a place's output; a text where it cannot compute."""
     if place == "numpy":
         return reference.run(model.graph, inputs)
     if place == "tflite-micro":
@@ -116,7 +116,7 @@ def computed(place: str, model: ConvertedModel, inputs: Int8) -> Int8 | str:
 def measured(
     path: Path, places: list[str], samples: int, emulated: int
 ) -> Iterator[dict[str, Any]]:
-    """What became of a model, and then of each place."""
+    """Gives the outcome of a model's import, and then of each place."""
     begun = time.monotonic()
     try:
         graph = import_model(path).graph

@@ -54,7 +54,7 @@ def samples_of(model: ConvertedModel, count: int, seed: int) -> np.ndarray:
 
 
 def judged(journal: Path, expected: np.ndarray) -> dict[str, int]:
-    """What the lines of a journal say against the reference's logits."""
+    """Judges the lines of a journal by the reference's logits."""
     lines = journal.read_text().splitlines()[1:] if journal.exists() else []
     records = [json.loads(line[9:]) for line in lines]
     logits = [np.frombuffer(bytes.fromhex(record["logits"]), np.int8) for record in records]

@@ -121,7 +121,7 @@ The Cortex-M0's code runs on QEMU's Cortex-M3, which executes it unchanged, one 
   Cortex-M4 than one of several words, and scales them without storing their sums.
 - **Two columns in one word** (`te_depthwise_conv2d_pair_s8`): one multiplication by a weight serves
   both. `te_depthwise_conv2d_dual_s8`, for larger sums, multiplies by two weights at once; it makes six outputs of a row
-  and scales them in one piece of assembly, and takes over rows of so many, or of one less.
+  and scales them in one piece of assembly. `te_depthwise_conv2d_six_s8` does nothing else, for rows of so many, or of one less.
 - **Bytes without sign** (`te_conv2d_patch_s8`; 8 bits, no DSP extension): each input is loaded once for two
   channels, on a Cortex-M3 for four or six.
 - **16 products in one instruction** (`te_conv2d_mve_s8`, `te_fully_connected_mve_s8`; Helium, weights of any bits):

@@ -187,7 +187,7 @@ def sweep_table(runs: dict[str, Run]) -> list[str]:
 
 
 def findings(runs: dict[str, Run]) -> list[str]:
-    """What the masking check found, and lengths of smallest changes."""
+    """Gives the findings of the masking check, and lengths of smallest changes."""
     lines = []
     for name, run in runs.items():
         if run["attacks"] and (found := run["attacks"]["masking"]["findings"]):
@@ -315,7 +315,7 @@ def untempered(runs: dict[str, Run]) -> list[str]:
 
 
 def schemes_of_binary(runs: dict[str, Run]) -> list[str]:
-    """What drawing binary weights anew in every step costs, where both were trained."""
+    """Gives the cost of drawing binary weights anew in every step, where both were trained."""
     if not {"binary", "binary-sampling", "stq"} <= set(runs):
         return []
     share, drawn, stq = (
@@ -411,7 +411,7 @@ def strongest(run: Run) -> str | None:
 
 
 class Worst(NamedTuple):
-    """What all attacks within epsilon leave together.
+    """The accuracy that all attacks within epsilon leave together.
 
     Attributes:
         share: the accuracy.
@@ -578,7 +578,7 @@ def section(dataset: str, heading: str, runs: dict[str, Run]) -> list[str]:
 
 
 def conclusions(runs: dict[str, dict[str, Run]]) -> list[str]:
-    """What the records say in one paragraph."""
+    """Sums up the records in one paragraph."""
     cifar, fashion, speech = (
         runs[each] for each in ("cifar10", "fashion_mnist", "speech_commands")
     )

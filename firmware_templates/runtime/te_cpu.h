@@ -110,6 +110,18 @@ static inline int32_t te_high_mul_add(int32_t sum, uint32_t a, int32_t b)
 #endif
 }
 
+/* The same with the high halves of both. */
+static inline int32_t te_highs_mul_add(int32_t sum, uint32_t a, uint32_t b)
+{
+#if defined(TE_DSP)
+    int32_t result;
+    __asm__("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return (int32_t)((uint32_t)sum + (uint32_t)(((int32_t)a >> 16) * ((int32_t)b >> 16)));
+#endif
+}
+
 /* Four bytes as they lie in memory, at any address: one load or store, where memcpy would stay a
  * call under -fno-builtin. */
 static inline uint32_t te_load_word(const void *bytes)
@@ -151,6 +163,30 @@ static inline uint32_t te_odd_bytes(uint32_t word)
     return result;
 #else
     return te_even_bytes(word >> 8);
+#endif
+}
+
+/* Lanes + the bytes 0 and 2, or 1 and 3, of a word as signed numbers. */
+static inline uint32_t te_even_bytes_on(uint32_t lanes, uint32_t word)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(lanes), "r"(word));
+    return result;
+#else
+    const uint32_t bytes = te_even_bytes(word);
+    return ((lanes + bytes) & 0xffffu) | ((lanes & 0xffff0000u) + (bytes & 0xffff0000u));
+#endif
+}
+
+static inline uint32_t te_odd_bytes_on(uint32_t lanes, uint32_t word)
+{
+#if defined(TE_DSP)
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(lanes), "r"(word));
+    return result;
+#else
+    return te_even_bytes_on(lanes, word >> 8);
 #endif
 }
 

@@ -66,8 +66,8 @@ static inline const int8_t *te_ring_cell(const te_ring *ring, const int8_t *line
 
 /* Reads the rows that the windows of output row y need and that are not there yet. Word i holds the
  * columns i * step and i * step + distance, counted from the padding's first. */
-static TE_NOINLINE void te_ring_load(te_ring *ring, const int8_t *input, int32_t y, int32_t step,
-                                int32_t distance)
+static __attribute__((noinline, unused)) void
+te_ring_load(te_ring *ring, const int8_t *input, int32_t y, int32_t step, int32_t distance)
 {
     const te_depthwise_ring *layer = ring->layer;
     const int32_t first = y * layer->window.stride_height;

@@ -37,4 +37,9 @@ void te_depthwise_conv2d_pair_s8(const te_depthwise_ring *layer, const int8_t *i
 void te_depthwise_conv2d_dual_s8(const te_depthwise_ring *layer, const int8_t *input,
                                  int8_t *output, int8_t *scratch);
 
+/* The same for a width of 3, a stride of 1, and rows of 6 n or 6 n - 1 outputs. On a core with DSP
+ * instructions the height is 3, and an output's range begins at its zero point -128. */
+void te_depthwise_conv2d_six_s8(const te_depthwise_ring *layer, const int8_t *input, int8_t *output,
+                                int8_t *scratch);
+
 #endif

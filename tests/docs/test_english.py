@@ -31,7 +31,7 @@ PAGES = [
     ]
     if not path.name.startswith("results")
 ]
-"""What is written by hand."""
+"""The pages that are written by hand."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -70,6 +70,12 @@ def test_sources_say_it_straight(folder: str) -> None:
 
 
 PROSE = re.compile(r"\A\s*(?:Of|Whoever) \w+|" + PHRASES)
+WHAT = re.compile(r"\A\s*(?:What|Whatever|Whichever)\b")
+UNREVISED = tuple(
+    ROOT / "tinyedge" / part
+    for part in ("cluster", "exporters", "firmware", "importers/onnx", "importers/qkeras")
+)
+"""Packages whose docstrings may still open with "What"."""
 
 
 def prose(source: str) -> Iterator[str]:
@@ -98,11 +104,28 @@ def test_docstrings_and_comments_say_it_straight(folder: str) -> None:
     assert turned == []
 
 
+@pytest.mark.parametrize("folder", ["tinyedge", "tools"])
+def test_docstrings_and_comments_open_with_their_subject(folder: str) -> None:
+    turned = [
+        f"{path.relative_to(ROOT)}: {text[:60]}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if not any(path.is_relative_to(each) for each in UNREVISED)
+        for text in prose(path.read_text(encoding="utf-8"))
+        if WHAT.search(text)
+    ]
+    assert turned == []
+
+
 def test_the_hunt_finds_docstrings_of_constants_and_comments() -> None:
     source = '''"""A module."""
 _X = 1
 """Of what is left."""
 # Whoever reads this.
+
+# Whatever is read.
+_Z = 1
+"""What is left."""
 y = """Of no docstring's kind: it has a name."""
 '''
-    assert [bool(PROSE.search(text)) for text in prose(source)] == [False, True, True]
+    assert [bool(PROSE.search(text)) for text in prose(source)] == [False, True, False, True, False]
+    assert [bool(WHAT.search(text)) for text in prose(source)] == [False, False, True, False, True]

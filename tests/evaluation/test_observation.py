@@ -142,9 +142,9 @@ def test_twin_names_the_layer_with_a_fault(
     [
         ("te_conv2d_lut_s8", "output + y * layer", "output + (y ? y - 1 : y) * layer"),
         (
-            "te_depthwise_conv2d_dual_s8",
-            "weight_pair(code[1] * step, code[2] * step)",
-            "weight_pair(code[1] * step, code[0] * step)",
+            "te_depthwise_conv2d_six_s8",
+            "te_dual_load(&dual, input, y)",
+            "te_dual_load(&dual, input, 0)",
         ),
         (
             "te_add_s8",

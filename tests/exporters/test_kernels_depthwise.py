@@ -28,6 +28,9 @@ pytestmark = pytest.mark.emulator
 
 PAIR = "te_depthwise_conv2d_pair_s8"
 DUAL = "te_depthwise_conv2d_dual_s8"
+SIX = "te_depthwise_conv2d_six_s8"
+CELLS = "te_depthwise_conv2d_cells_s8"
+PLAIN = "te_depthwise_conv2d_s8"
 
 
 def depthwise(
@@ -41,6 +44,7 @@ def depthwise(
     clamp: ops.Pair = ops.FULL_RANGE,
     largest_step: int = 1,
     seed: int = 0,
+    dilation: ops.Pair = (1, 1),
 ) -> Graph:
     """One layer whose outputs spread over the int8 range; all weights `codes`, if given."""
     random = np.random.default_rng(seed)
@@ -58,7 +62,7 @@ def depthwise(
     spread = np.sqrt(np.prod(kernel)) * max(np.abs(weights).mean(), 0.5) * 100 * largest_step
     bias = random.normal(0, spread / 2, shape[2]).astype(np.int32)
     if padding is None:
-        padding = ops.same_padding(shape[:2], kernel, stride)
+        padding = ops.same_padding(shape[:2], kernel, stride, dilation)
     operator = ops.DepthwiseConv2D(
         name="layer",
         inputs=("in",),
@@ -67,6 +71,7 @@ def depthwise(
         bias=bias,
         stride=stride,
         padding=padding,
+        dilation=dilation,
         clamp=clamp,
     )
     source = Tensor("in", shape, Quantization(0.05, zero_points[0]))
@@ -101,8 +106,12 @@ def random_case(seed: int) -> dict[str, Any]:
     kernel = choose((3, 3), (3, 3), (3, 3), (1, 1), (5, 5), (1, 3), (3, 1), (2, 4), (4, 3), (2, 3))
     shape = tuple(int(n) for n in random.integers(1, (9, 24, 21)))
     stride = choose((1, 1), (1, 1), (2, 2), (1, 2), (2, 1), (3, 3))
-    wide = (kernel[0] - 1, kernel[0] - 1, kernel[1] - 1, kernel[1] - 1)
-    fits = kernel[0] <= shape[0] and kernel[1] <= shape[1]
+    dilation = choose((1, 1), (1, 1), (1, 1), (2, 2), (1, 3), (2, 1))
+    if random.integers(6) == 0:  # over time
+        kernel, shape, stride = (int(random.integers(1, 8)), 1), (24, 1, shape[2]), (stride[0], 1)
+    reach = tuple((k - 1) * d for k, d in zip(kernel, dilation, strict=True))
+    wide = (reach[0], reach[0], reach[1], reach[1])
+    fits = reach[0] < shape[0] and reach[1] < shape[1]
     bits = choose(1, 2, 2, 4, 8)
     return {
         "shape": shape,
@@ -114,6 +123,7 @@ def random_case(seed: int) -> dict[str, Any]:
         "clamp": choose(ops.FULL_RANGE, ops.FULL_RANGE, (-100, 90)),
         "largest_step": 1 if bits == 8 else choose(1, 1, 15 if bits == 4 else 127),
         "seed": seed,
+        "dilation": dilation,
     }
 
 
@@ -163,15 +173,64 @@ def test_rows_of_any_number_of_blocks_are_bit_exact(
     assert graph.tensors["out"].shape[1] == columns
     model = converted(graph, tmp_path)
     sixes = window == (3, 1) and columns in (5, 6)
-    assert kernel_of(model) == (PAIR if bits == 2 and not sixes else DUAL)
+    few = columns == 1 or (columns <= 3 and stride > 1)
+    assert kernel_of(model) == (SIX if sixes else PAIR if bits == 2 else CELLS if few else DUAL)
     values = samples(graph)
     assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
 
 
 def test_rows_of_six_outputs_take_pairs_where_bytes_count(tmp_path: Path) -> None:
     graph = depthwise((6, 5, 8))
-    assert kernel_of(converted(graph, tmp_path / "speed", "speed")) == DUAL
+    assert kernel_of(converted(graph, tmp_path / "speed", "speed")) == SIX
     assert kernel_of(converted(graph, tmp_path / "size", "size")) == PAIR
+
+
+@pytest.mark.parametrize(
+    "case",
+    some_of(
+        [
+            ((9, 9, 6), (3, 3), {"dilation": (2, 2), "bits": 8}),
+            ((9, 9, 5), (3, 2), {"dilation": (3, 1), "bits": 2, "zero_points": (-5, 3)}),
+            ((4, 4, 4), (3, 3), {"dilation": (2, 2), "padding": (9, 0, 0, 9), "bits": 4}),
+            ((12, 1, 9), (12, 1), {"padding": (0, 0, 0, 0), "bits": 8, "zero_points": (7, -9)}),
+            ((6, 6, 25), (3, 3), {"stride": (2, 2), "bits": 8}),
+            ((7, 7, 8), (3, 3), {"dilation": (2, 2), "bits": 4, "largest_step": 15}),
+            ((7, 7, 8), (3, 3), {"dilation": (2, 2), "bits": 1, "clamp": (-100, 90)}),
+        ]
+    ),
+)
+def test_windows_of_any_shape_are_clean_under_sanitizers(
+    case: tuple[tuple[int, int, int], ops.Pair, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Windows at the edge, beside the input, and channels that are no multiple of four."""
+    shape, kernel, options = case
+    graph = depthwise(shape, kernel, **options)
+    model = converted(graph, tmp_path / "model", "speed")
+    assert kernel_of(model) == CELLS
+    values = samples(graph)
+    expected = reference.run(graph, values)
+    assert np.array_equal(run_sanitized(model, values, tmp_path / "program"), expected)
+
+
+def test_layers_along_one_column_are_computed_along_a_row(tmp_path: Path) -> None:
+    """The ring then holds one row, and all outputs may lie over the inputs."""
+    graph = depthwise((28, 1, 16), (5, 1), padding=(0, 0, 0, 0), bits=8)
+    fast, small = (converted(graph, tmp_path / name, name) for name in ("fastest", "ram"))
+    assert (kernel_of(fast), kernel_of(small)) == (DUAL, CELLS)
+    values = samples(graph)
+    for model in (fast, small):
+        assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
+    assert small.arena_bytes == (28 + 24) * 16
+
+
+def test_three_channels_or_a_core_without_dsp_leave_dilations_to_the_plain_kernel(
+    tmp_path: Path,
+) -> None:
+    graph = depthwise((9, 9, 3), dilation=(2, 2))
+    assert kernel_of(converted(graph, tmp_path / "three")) == PLAIN
+    graph = depthwise((9, 9, 4), dilation=(2, 2))
+    options = CodeOptions(core="cortex-m3")
+    assert kernel_of(write_converted(graph, tmp_path / "m3", "test", options=options)) == PLAIN
 
 
 SHORT_ROWS = [
@@ -236,6 +295,9 @@ ON_A_BOARD: list[dict[str, Any]] = [
     {"shape": (5, 12, 7), "bits": 8},
     {"shape": (4, 11, 3), "bits": 4, "zero_points": (-5, -128)},
     {"shape": (6, 6, 4), "bits": 8, "clamp": (-100, 90)},
+    {"shape": (9, 8, 7), "bits": 8, "dilation": (2, 2), "zero_points": (-5, 4)},
+    {"shape": (20, 1, 9), "bits": 8, "kernel": (20, 1), "padding": (0, 0, 0, 0)},
+    {"shape": (20, 1, 8), "bits": 8, "kernel": (4, 1), "zero_points": (-128, 3)},
 ]
 
 

@@ -135,7 +135,7 @@ def _over_channels(layer: Any) -> bool:
 
 
 def _normalization(layer: Any) -> Callable[..., Any]:
-    """What a batch normalization computes with the statistics of its training."""
+    """Computes a batch normalization with the statistics of its training."""
     with tf.init_scope():
         variance, mean = (
             value.numpy().astype(np.float64) for value in (layer.moving_variance, layer.moving_mean)

@@ -164,7 +164,7 @@ class Crafter(ABC):
 
     @abstractmethod
     def details(self, attack: str, crafted: Piece) -> dict[str, Any]:
-        """What there is to say of an attack, of which this came."""
+        """Describes the attack that crafted a piece."""
 
     @abstractmethod
     def _part_size(self, attack: str) -> int | None:

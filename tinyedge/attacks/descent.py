@@ -33,7 +33,7 @@ _INSIDE = 1 - 1e-6
 
 
 class Found(NamedTuple):
-    """What a model says of samples.
+    """A model's answer to samples.
 
     Attributes:
         margins: by how much each verdict is right, float32 (n,), see ``margins``.
@@ -56,7 +56,7 @@ class Differentiable(Protocol):
     classes: int
 
     def scores(self, samples: Samples) -> Float32:
-        """What ranks the classes of samples, float32 (n, classes): logits before any softmax."""
+        """Gives values that rank the classes, float32 (n, classes): logits before any softmax."""
 
     def margins(self, samples: Samples, labels: Labels) -> Float32:
         """By how much the verdict on each sample is right, float32 (n,)."""
@@ -64,7 +64,7 @@ class Differentiable(Protocol):
     def step(
         self, samples: Samples, labels: Labels, loss: Loss, targets: Labels | None = None
     ) -> Found:
-        """What the model says of samples (n, *shape), and where a loss leads."""
+        """Gives the model's answer to samples (n, *shape), and the direction of a loss."""
 
 
 @dataclass

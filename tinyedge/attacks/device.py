@@ -11,7 +11,7 @@ from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.places import PlaceSpec, open_place
 
 KEPT = ("on", "board", "emulator", "compiler")
-"""What the suites of an attack say of the place that was asked."""
+"""The facts of the place that the suites of an attack keep."""
 
 
 @contextlib.contextmanager

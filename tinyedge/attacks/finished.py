@@ -25,7 +25,7 @@ _FORMAT = "tinyedge finished suites 1"
 def identity(
     model_hash: str, attacked: Suite, settings: AttackSettings, others: dict[str, str | None]
 ) -> dict[str, str | None]:
-    """What finished suites are bound to, by its name in messages.
+    """Gives the facts that finished suites are bound to, by their names in messages.
 
     Args:
         model_hash: of the model's file.

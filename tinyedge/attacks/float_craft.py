@@ -129,7 +129,7 @@ class FloatCrafter(Crafter):
         )
         for member in self._members(attack).values():
             member(descent)
-            # What was compiled for attacks may disagree by a rounding.
+            # Code that was compiled for attacks may disagree by a rounding.
             logits = self.model.logits(descent.best) / np.float32(settings.temperature)
             descent.lead = margins(logits, y)
         found: Float32 = descent.best

@@ -63,7 +63,7 @@ class DifferentiableFloat:
     def step(
         self, samples: Float32, labels: Labels, loss: Loss, targets: Labels | None = None
     ) -> Found:
-        """What the model says of samples (n, *shape), and where a loss leads.
+        """Gives the model's answer to samples (n, *shape), and the direction of a loss.
 
         A gradient that is not finite leads nowhere; ``gradients`` shows it.
         """

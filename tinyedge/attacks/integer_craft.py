@@ -37,7 +37,7 @@ class IntegerCrafter:
         return StepGrid(self._oracle.quantization, settings.clip)
 
     def details(self, attack: str, settings: AttackSettings) -> dict[str, Any]:
-        """What a report has to say of an attack, besides what ``settings`` describe."""
+        """Gives a report's details of an attack, besides those that ``settings`` describe."""
         described: dict[str, Any] = {
             "oracle": self._oracle.about,
             "gradient_of": "logits of the integer graph, rounding passed straight through",
@@ -99,6 +99,6 @@ class IntegerCrafter:
         return settings.step / grid.quantization.scale
 
     def _members(self, attack: str, settings: AttackSettings) -> dict[str, Member]:
-        """What an attack runs one after another, by its name in reports."""
+        """Gives the members that an attack runs one after another, by its name in reports."""
         step = self._pgd_step(settings)
         return members(attack, settings, self._oracle.classes, step, whole_steps=True)

@@ -43,7 +43,7 @@ class IntegerModel:
         return self._class_logits(self._execute(samples).logits)
 
     def scores(self, samples: Int8) -> Float32:
-        """What ranks the classes: of a last Softmax, which ties what is unlikely, its input."""
+        """Gives values that rank the classes: a last Softmax ties unlikely ones, so its input."""
         if self._last == self._graph.output:
             return self.logits(samples)
         quantization = self._graph.tensors[self._last].quantization
@@ -60,7 +60,7 @@ class IntegerModel:
     def step(
         self, samples: Int8, labels: Labels, loss: Loss, targets: Labels | None = None
     ) -> Found:
-        """What the model says of int8 samples (n, *shape), and where a loss leads."""
+        """Gives the model's answer to int8 samples (n, *shape), and the direction of a loss."""
         losses = np.empty(len(samples))
         aimed = labels if targets is None else targets
 

@@ -1,4 +1,4 @@
-"""What crafted suites show about a model, and whether the figures can be trusted."""
+"""Conclusions from crafted suites about a model, and whether the figures can be trusted."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _measure(
     found: NDArray[np.int64],
     clean_right: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """What a suite shows of a model.
+    """Measures the effect of a suite on a model.
 
     Args:
         suite: the samples.
@@ -255,7 +255,7 @@ def _masking(model: Any, suites: Sequence[Suite], settings: AttackSettings) -> d
 
 
 class Attacked(NamedTuple):
-    """What an attack has left.
+    """The outcome of an attack.
 
     Attributes:
         name: of the suite.
@@ -329,7 +329,7 @@ def _signs_at_one_epsilon(
 
 
 def signs_of_weakness(name: str, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What a suite's settings alone say against its attack; see ``remark``."""
+    """Lists objections to an attack that the suite's settings alone raise; see ``remark``."""
     step, many, epsilon = (settings.get(key) for key in ("step", "iterations", "epsilon"))
     if step and many == 1:
         text = f"{name} is too weak: it takes 1 step, and PGD lives on many"
@@ -340,7 +340,7 @@ def signs_of_weakness(name: str, settings: Mapping[str, Any]) -> Iterator[dict[s
 
 
 def signs_of_haste(attacks: Sequence[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    """What is said against attacks that all take one step; see ``remark``.
+    """Lists objections to attacks that all take one step; see ``remark``.
 
     Args:
         attacks: the name of each suite, and of its attack.
@@ -351,7 +351,7 @@ def signs_of_haste(attacks: Sequence[tuple[str, str]]) -> Iterator[dict[str, Any
 
 
 def signs_of_few(name: str, right: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
-    """What is said against a figure of few samples; see ``remark``."""
+    """Lists objections to a figure of few samples; see ``remark``."""
     low, high = wilson_interval(float(right.mean()), len(right))
     if high - low > _WIDE:
         text = f"{name}: {len(right)} samples are few: the interval is {100 * (high - low):.0f}"
@@ -374,7 +374,7 @@ def _clearly_stronger(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bo
 
 
 def _gradients(model: Any, clean: Suite, settings: AttackSettings) -> tuple[float, float]:
-    """What is wrong with the gradients of the loss at clean samples.
+    """Lists faults of the gradients of the loss at clean samples.
 
     Returns:
         The share of right samples at which it is 0 in every value; the share of all samples at

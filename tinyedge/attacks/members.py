@@ -1,4 +1,4 @@
-"""What attacks by gradients run one after another, on float models and integer graphs alike."""
+"""The members that attacks by gradients run in turn, on float models and integer graphs alike."""
 
 from __future__ import annotations
 

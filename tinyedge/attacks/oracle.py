@@ -36,7 +36,7 @@ class BudgetReachedError(Exception):
 
 @dataclass
 class Search:
-    """What an attack on one sample has come to.
+    """The state of an attack on one sample.
 
     Attributes:
         origin: the clean sample, float32.

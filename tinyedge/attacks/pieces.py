@@ -1,4 +1,4 @@
-"""What becomes of a part of the samples under attack: the unit in which attacks are computed."""
+"""The state of a part of the samples under attack: the unit in which attacks are computed."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ class Piece:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Piece:
-        """What ``to_bytes`` gave."""
+        """Restores the object that ``to_bytes`` wrote."""
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return cls(*(arrays[name] for name in ("inputs", "asked", "sent", "exhausted")))

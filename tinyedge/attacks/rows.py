@@ -1,4 +1,4 @@
-"""What ``tinyedge attack`` keeps of each sample, and the paired test of two records by it."""
+"""The rows that ``tinyedge attack`` keeps of samples, and the paired test of two records."""
 
 from __future__ import annotations
 

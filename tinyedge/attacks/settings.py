@@ -181,7 +181,7 @@ class AttackSettings:
         return half if self.epsilon_l2 is None else self.epsilon_l2
 
     def describe(self, name: str, values: int) -> dict[str, Any]:
-        """What a report has to say of an attack on inputs of so many values."""
+        """Describes an attack on inputs of so many values, for a report."""
         attack = ATTACKS[name]
         linf = attack.norm == "Linf"
         described: dict[str, Any] = {

@@ -52,7 +52,7 @@ ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]
 
 @dataclasses.dataclass(frozen=True)
 class Means:
-    """What attacks have to work with.
+    """The means that attacks have to work with.
 
     Attributes:
         gradients: whether those of the model under attack can be computed.
@@ -67,7 +67,7 @@ class Means:
     start: Suite | None = None
 
     def lack(self, attack: str) -> UsageError | None:
-        """What an attack needs and there is not."""
+        """Names a means that an attack needs and that is missing."""
         kind = ATTACKS[attack].kind
         if kind == "white-box" and not self.gradients:
             return UsageError(

@@ -37,7 +37,7 @@ class Tried(NamedTuple):
 def worst_cases(
     clean: NDArray[np.bool_], tried: Sequence[Tried], span: float
 ) -> list[dict[str, Any]]:
-    """What is left where every sample meets the attack that is worst for it.
+    """Gives the accuracies left where every sample meets the attack that is worst for it.
 
     Any suite counts whose change of the sample is within the budget, whatever it was made for: of a
     smaller epsilon, or of another norm.

@@ -1,4 +1,4 @@
-"""What every board has; what differs by family is in ``families/``."""
+"""The properties of every board; those that differ by family are in ``families/``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Memory(Section):
             yield Fault("ram.size", ram.size, "a multiple of 8 behind the origin, for the stack")
 
     def faults_outside(self, flash: Region, ram: Region) -> Iterator[Fault]:
-        """What lies outside a part's memories."""
+        """Lists the memories that lie outside a part's."""
         for key, region, part in (("flash", self.flash, flash), ("ram", self.ram, ram)):
             if not part.origin <= region.origin < part.end:
                 allowed = f"from {part.origin} to {part.end - 1} (0x{part.origin:08x} on)"
@@ -161,7 +161,7 @@ class Board(Section):
 
     @property
     def instruction_set(self) -> Core:
-        """What the core's compilers call it, and which instructions it has."""
+        """The core's name for compilers, and the instructions it has."""
         return CORES[self.core]
 
     @property

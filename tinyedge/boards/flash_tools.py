@@ -1,4 +1,4 @@
-"""What the tools that write a board's flash have to know of it: a section each of its TOML file."""
+"""The facts that flashing tools need of a board: one section of its TOML file for each tool."""
 
 from __future__ import annotations
 

@@ -71,12 +71,12 @@ def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _descriptions() -> dict[str, dict[str, Any]]:
-    """What the files of all boards hold, by name, unchecked."""
+    """Reads the files of all boards, by name, unchecked."""
     return {name: load_toml(_file(name), BoardError) for name in board_names()}
 
 
 def _called(board: Mapping[str, Any]) -> set[str]:
-    """What PlatformIO and Arduino call a board: ``nucleo_f446re``; ``uno``, ``arduino:avr:uno``."""
+    """Gives PlatformIO's and Arduino's names of a board: ``uno``, ``arduino:avr:uno``."""
     fqbn = str(board.get("flash_tool", {}).get("arduino-cli", {}).get("fqbn", "")).split(":")[:3]
     names = {board.get("platformio", {}).get("board", ""), ":".join(fqbn), fqbn[-1]}
     return names - {""}

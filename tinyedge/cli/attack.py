@@ -175,7 +175,7 @@ def command(
 
 
 def _tables(found: dict[str, Any]) -> list[Any]:
-    """What people read."""
+    """Formats the tables that people read."""
     from tinyedge.cli.attack_oracle import judgement_lines, worst_case_lines
     from tinyedge.cli.tables import filled_table
     from tinyedge.naming import epsilon_text

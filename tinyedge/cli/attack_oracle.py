@@ -82,7 +82,7 @@ def _budget(settings: dict[str, Any]) -> str:
 
 
 def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
-    """What people read."""
+    """Formats the text that people read."""
     from tinyedge.cli.tables import filled_table
     from tinyedge.reports.notebook import percent
 
@@ -129,7 +129,7 @@ def oracle_text(found: dict[str, Any], place: str) -> list[Any]:
 
 
 def worst_case_lines(cases: list[dict[str, Any]]) -> Iterator[str]:
-    """What is left within each budget, where every sample meets the attack that is worst for it."""
+    """Formats the accuracy left within each budget, where every sample meets its worst attack."""
     from tinyedge.naming import epsilon_text
     from tinyedge.reports.notebook import percent
 

@@ -73,7 +73,7 @@ def show(output: Output, name: str) -> None:
 
 
 def _sentences(board: Board) -> list[str]:
-    """What a user wants to know of a board before building for it."""
+    """Lists the facts that a user wants to know of a board before building for it."""
     from tinyedge.targets import available_emulators
 
     memories = [

@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def hls4ml_options(command: Command) -> Command:
-    """What goes with --to hls4ml; None where not given."""
+    """Collects the options that go with --to hls4ml; None where not given."""
     for decorate in (
         click.option(
             "--clock-period",

@@ -71,7 +71,7 @@ def command(
     from tinyedge.targets.emulators import require_emulator
 
     board = load_board(board_name or DEFAULT_BOARD)
-    # What is missing is better found now than after a minute of work.
+    # A missing program is better found now than after a minute of work.
     firmware_compiler(board, compiler)
     require_emulator(board, emulator)
 

@@ -62,7 +62,7 @@ def _indented(text: str) -> RenderableType:
 
 
 def _missing(checks: list[dict[str, Any]]) -> list[RenderableType]:
-    """What is missing, by the command that gets it: each of them is named once."""
+    """Lists missing programs by the command that gets them: each command is named once."""
     from rich.text import Text
 
     remedies: dict[str, list[dict[str, Any]]] = {}

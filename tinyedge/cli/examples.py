@@ -1,4 +1,4 @@
-"""What ``--help`` shows below the options: an example or two, and the next step."""
+"""The text that ``--help`` shows below the options: an example or two, and the next step."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def command(
 
 
 def footprint_text(record: Record, top: int, *, quiet: bool) -> list[RenderableType]:
-    """What people read on a terminal.
+    """Formats the text that people read on a terminal.
 
     Args:
         record: the footprint.
@@ -97,7 +97,7 @@ def footprint_text(record: Record, top: int, *, quiet: bool) -> list[RenderableT
 
 
 def _tables(record: Record, top: int) -> list[Table]:
-    """What takes the memory, by part, section, layer, kernel and symbol."""
+    """Formats the use of memory, by part, section, layer, kernel and symbol."""
     from tinyedge.cli.tables import shown
     from tinyedge.reports.notebook import footprint_tables
 
@@ -154,7 +154,7 @@ def _number(value: int | None) -> str:
 
 
 def _comparison(compare: dict[str, Any], top: int) -> list[RenderableType]:
-    """What changed, as tables."""
+    """Formats the changes, as tables."""
     from tinyedge.reports.footprint import GROUP_LABELS
 
     before = compare["with"]

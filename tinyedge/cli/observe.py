@@ -15,7 +15,7 @@ _NOTHING_COUNTED = (
 
 
 def observed_text(record: Mapping[str, Any]) -> list[RenderableType]:
-    """What people read of the record of a run that was watched."""
+    """Formats the record of a watched run as the text that people read."""
     from tinyedge.cli.tables import place_text, profile_table, trace_table
 
     place = record["on"]
@@ -42,7 +42,7 @@ def observed_text(record: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _cycle_line(profile: dict[str, Any], board: str) -> str:
-    """What the modelled cycles say, and what they do not."""
+    """Says what the modelled cycles include, and what they leave out."""
     seconds = profile["estimated_seconds"]
     return (
         f"Cycles are modelled, not measured: the timings of a {profile['cycle_model']}, no wait "
@@ -51,7 +51,7 @@ def _cycle_line(profile: dict[str, Any], board: str) -> str:
 
 
 def _profile_line(profile: dict[str, Any], place: str) -> str:
-    """What measuring costs."""
+    """Gives the cost of measuring."""
     whole, overhead, unit = profile["whole"], profile["overhead"], profile["unit"]
     firmware = "The ordinary firmware" if place == "emulator" else "The same firmware, not watched,"
     time = f" ({1e3 * whole / profile['hz']:,.2f} ms)" if profile["hz"] else ""

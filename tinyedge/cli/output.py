@@ -1,4 +1,4 @@
-"""What commands print: results on stdout, progress and remarks on stderr."""
+"""The output of commands: results on stdout, progress and remarks on stderr."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def judged(
 
 
 def _envelope(failure: TinyEdgeError | None) -> dict[str, Any]:
-    """What every JSON object begins with."""
+    """Gives the keys that every JSON object begins with."""
     if failure is None:
         return {"version": JSON_VERSION, "status": "ok"}
     error = {

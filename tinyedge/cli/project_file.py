@@ -119,7 +119,7 @@ class ProjectOption(click.Option):
 
 @lru_cache
 def _read(path: Path) -> dict[str, Any]:
-    """What the file says.
+    """Reads the file.
 
     Raises:
         UsageError: an unknown key, or a value of another kind.

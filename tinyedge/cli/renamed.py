@@ -12,5 +12,5 @@ RENAMED = {
 
 
 def new_name(command: str | None, option: str) -> str | None:
-    """What an option that a command does not have is called now; None where it never was one."""
+    """Gives today's name of an option that a command lacks; None where it never was one."""
     return RENAMED.get(command or "", {}).get(option)

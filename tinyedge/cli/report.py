@@ -121,7 +121,7 @@ def command(
 
 
 def report_text(record: dict[str, Any]) -> list[RenderableType]:
-    """What people read on a terminal."""
+    """Formats the text that people read on a terminal."""
     from tinyedge.cli.footprint import footprint_summary
     from tinyedge.cli.tables import memory_bars, suite_table
     from tinyedge.reports.report import place_in_words

@@ -169,7 +169,7 @@ def _logits_line(path: Path) -> str:
 
 
 def _more_text(record: dict[str, Any]) -> list[RenderableType]:
-    """What is said of outputs that are values and no classes."""
+    """Formats the text on outputs that are values and no classes."""
     return [
         f"outputs against {them}: RMSE {record[key]['rmse']:.4g}, MAE {record[key]['mae']:.4g}, "
         f"largest error {record[key]['largest']:.4g}"

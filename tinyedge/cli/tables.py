@@ -70,7 +70,7 @@ def suite_table(suites: list[dict[str, Any]], place: str) -> Table:
 
 
 def run_lines(record: dict[str, Any], folder: Path) -> list[str]:
-    """What a trained network came to."""
+    """Formats the outcome of a network's training."""
     test, jacobian = record["test"], record["jacobian"]
     low, high = (100 * end for end in test["interval"])
     kept = record.get("adversarial")
@@ -119,7 +119,7 @@ def quantization_table(record: dict[str, Any]) -> Table:
 
 
 def quantization_lines(record: dict[str, Any]) -> list[str]:
-    """What a float model that was quantized came to."""
+    """Formats the outcome of a float model's quantization."""
     found = record["accuracy"]
     lines = []
     if found["before"] is not None:
@@ -200,7 +200,7 @@ def side_by_side_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def profile_table(profile: dict[str, Any], samples: int) -> Table:
-    """What each layer costs, and their sum."""
+    """Formats the cost of each layer, and their sum."""
     unit = profile["unit"] or "count"
     table = Table(
         title=f"Layers on the device, {samples} samples", title_justify="left", show_footer=True

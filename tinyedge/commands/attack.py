@@ -34,7 +34,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class Subject(NamedTuple):
-    """What is attacked, and from where.
+    """The model under attack, and where it comes from.
 
     Attributes:
         model: a QKeras model, the folder of a training's run, or that of a converted model.
@@ -177,7 +177,7 @@ def _on_cluster(
     settings: AttackSettings,
     means: Means,
 ) -> Iterator[tuple[Crafting | None, Engine | None]]:
-    """What crafts on a float model's samples on a cluster, if one was named, and the cluster."""
+    """Gives the named cluster, if any, and its crafter of a float model's samples."""
     if options.address is None:
         yield None, None
         return

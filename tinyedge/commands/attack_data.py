@@ -1,4 +1,4 @@
-"""What ``tinyedge attack`` attacks: models, and labelled samples."""
+"""The input of ``tinyedge attack``: models, and labelled samples."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def attack_converted(
 
 
 class _Asked(NamedTuple):
-    """What an attack asks.
+    """The model that an attack queries.
 
     Attributes:
         oracle: the model under attack.

@@ -133,7 +133,7 @@ def fit_boards(
 
 
 def no_board_fits(folder: AnyPath, record: dict[str, Any]) -> TinyEdgeError | None:
-    """What is wrong where no board of ``fit_boards`` holds the model.
+    """Says why no board of ``fit_boards`` holds the model.
 
     Args:
         folder: the converted model.

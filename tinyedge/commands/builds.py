@@ -73,7 +73,7 @@ def parse_growth(value: object) -> Growth:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What builds are read, compared and limited by; all None where it was not given.
+    """The settings by which builds are read, compared and limited; all None where not given.
 
     Attributes:
         board: to build a converted model for, or that an ELF was built for.

@@ -53,7 +53,7 @@ class _File(Part):
 
 
 class _Manifest(Part):
-    """What ``bundle.json`` holds."""
+    """The contents of ``bundle.json``."""
 
     version: Literal[1] = 1
     model: Name

@@ -166,7 +166,7 @@ def _compared(
     *,
     layers: bool,
 ) -> tuple[witnesses.Comparison, dict[str, Any]]:
-    """What a comparison finds, here or on a cluster, and what a record says of the cluster."""
+    """Compares, here or on a cluster; gives the findings, and the cluster's part of the record."""
     address, chunks = place
     label = f"running on {witness}"
     if address:

@@ -1,4 +1,4 @@
-"""What commands that import a model share."""
+"""The common parts of commands that import a model."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def imported_model(
 
 
 def code_options(core: CoreName | None, board: AnyPath | None, optimize: Objective) -> CodeOptions:
-    """What C code is made for.
+    """Gives the options that C code is made for.
 
     Raises:
         UsageError: an unknown ``core`` or ``optimize``, or both ``core`` and ``board``.
@@ -126,6 +126,6 @@ def convert_file(
 
 
 def conversion_record(converted: ConvertedModel, agreement: Agreement | None) -> dict[str, Any]:
-    """What ``tinyedge convert --json`` prints, without ``version`` and ``status``."""
+    """The record printed by ``tinyedge convert --json``, without ``version`` and ``status``."""
     record = {"folder": str(converted.folder), "model": converted.manifest}
     return record | ({"agreement": asdict(agreement)} if agreement else {})

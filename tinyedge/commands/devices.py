@@ -1,4 +1,4 @@
-"""What is attached to this machine."""
+"""The devices that are attached to this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed on this machine, and what is missing."""
+"""The programs that are installed on this machine, and those that are missing."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _packages() -> list[Check]:
 
 
 def _version_of(program: str) -> str | None:
-    """What a program says of itself, where it can be had in a moment."""
+    """Gives the version that a program reports, where it can be had in a moment."""
     if not shutil.which(program):
         return None
     try:

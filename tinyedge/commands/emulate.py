@@ -22,7 +22,7 @@ from tinyedge.targets import open_emulator, require_emulator
 from tinyedge.targets.terminal import bridge, connect, open_terminal
 
 _GREETINGS = {"tinyedge": b"", "mlperf": b"m-ready\r\n"}
-"""What a firmware sends by itself when it listens."""
+"""The bytes that a firmware sends by itself when it listens."""
 
 
 class Emulation(AbstractContextManager["Emulation"]):

@@ -24,7 +24,7 @@ _LEAST_ARENA = 16
 
 @dataclass(frozen=True)
 class Runtime:
-    """What computes the model.
+    """The runtime that computes the model.
 
     Attributes:
         name: ``tinyedge`` or ``tflm``.
@@ -40,7 +40,7 @@ class Runtime:
 
     @classmethod
     def of(cls, name: str, includes: Paths, library: AnyPath | None, arena: int | None) -> Runtime:
-        """What the arguments ``runtime`` and ``tflm_...`` of a function say."""
+        """Makes a runtime from a function's arguments ``runtime`` and ``tflm_...``."""
         return cls(name, paths(includes), optional_path(library), arena)
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What the firmware speaks.
+    """The protocol that the firmware speaks.
 
     Attributes:
         name: ``tinyedge`` or ``mlperf``.
@@ -110,7 +110,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Program:
-    """What a firmware is to be.
+    """The settings of a firmware to build.
 
     Attributes:
         board: that it is for.

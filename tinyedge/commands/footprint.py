@@ -1,4 +1,4 @@
-"""What takes flash and RAM, and what grew."""
+"""The use of flash and RAM, and its growth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a serial port sends."""
+"""The bytes that a serial port sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every function does around its work: it checks arguments, and its errors carry a note.
+"""The frame of every function: it checks arguments, and its errors carry a note.
 
 The note is the hint in the words of Python: what tracebacks and notebooks show.
 """

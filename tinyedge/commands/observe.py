@@ -1,4 +1,4 @@
-"""What ``run`` does with ``profile`` and ``trace``: watching each layer."""
+"""The part of ``run`` behind ``profile`` and ``trace``: watching each layer."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def observe(
 
 
 def layer_difference(record: Mapping[str, Any]) -> ThresholdError | None:
-    """What is wrong if a layer differs, by the record of ``observe``."""
+    """Describes the first layer that differs, by the record of ``observe``."""
     first = record.get("trace", {}).get("first_difference")
     return ThresholdError(observation.difference_message(first)) if first else None
 

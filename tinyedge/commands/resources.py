@@ -1,4 +1,4 @@
-"""What an hls4ml project takes on an FPGA."""
+"""The resources that an hls4ml project takes on an FPGA."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _flash_port(board: Board, tool: FlashToolName | None, port: str) -> str | No
 
 
 class _Steps:
-    """What was tried, and what came of it."""
+    """The steps that were tried, and their outcomes."""
 
     def __init__(self, listener: Listener) -> None:
         self.done: list[dict[str, Any]] = []

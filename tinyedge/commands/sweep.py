@@ -56,7 +56,7 @@ COLUMNS = (
 )
 """Columns of the table: names, counts, accuracies in [0, 1], means, bytes, and the failure."""
 _ROW_FAULTS = (DoesNotFitError, ModelError, ToolchainError)
-"""What makes a row of its own, and does not end the sweep."""
+"""The errors that make a row of their own, and do not end the sweep."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,40}$")]
 
@@ -120,7 +120,7 @@ class _Cell:
 
     @property
     def variant(self) -> str:
-        """What is converted for it."""
+        """The variant that is converted for the row."""
         return f"{self.network}-{Path(self.board).stem}-{self.optimize}"
 
     @property

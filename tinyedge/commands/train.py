@@ -74,7 +74,7 @@ def train(
 
 
 def _remarks(record: dict[str, Any], folder: Path) -> list[str]:
-    """What is worth knowing of how a training went."""
+    """Lists remarks on how a training went."""
     kept = record.get("adversarial") or {}
     if kept.get("stopped_after") is None:
         return []

@@ -14,7 +14,7 @@ from tinyedge.names import Channels, DatasetName, Features
 
 Split = Literal["train", "test"]
 SPLITS: dict[Split, str] = {"train": "training set", "test": "test set"}
-"""What a split is called in ``LabelledSamples.source``."""
+"""The name of a split in ``LabelledSamples.source``."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What data sets of images share."""
+"""The common parts of data sets of images."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SuiteResult:
-    """What became of one suite.
+    """The outcome of one suite.
 
     Attributes:
         suite: the samples.

@@ -23,7 +23,7 @@ _FILE = "counts"
 
 @dataclass(frozen=True)
 class CycleCounter:
-    """What a firmware does in QEMU, inference by inference.
+    """The counter of a firmware's work in QEMU, inference by inference.
 
     Attributes:
         code: of the firmware.
@@ -36,7 +36,7 @@ class CycleCounter:
     counter: Counter
 
     def layers(self) -> list[list[Mapping[int, Counts]]]:
-        """What was counted of each inference that has ended, layer by layer.
+        """Gives the counts of each inference that has ended, layer by layer.
 
         A firmware whose layers are not watched has one entry an inference.
         """

@@ -165,7 +165,7 @@ class Fleet:
         return self._result(result, leading_axes(self._devices[0].model.graph, samples))
 
     def record(self) -> dict[str, Any]:
-        """What a report says of the links."""
+        """Gives a report's record of the links."""
         return {
             "from_journal": self._from_journal,
             "devices": [

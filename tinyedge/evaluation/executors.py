@@ -1,4 +1,4 @@
-"""What everything that can run a model gives; ``places`` opens it."""
+"""The interface of everything that can run a model; ``places`` opens it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What came of running samples.
+    """The outcome of running samples.
 
     Attributes:
         logits: int8 (n, *output shape); of sequences (n, frames, *output shape).

@@ -105,7 +105,7 @@ def inference_ticks(device: Device, samples: Int8, progress: Progress) -> Ticks:
 
 @dataclass(frozen=True)
 class Counter:
-    """What a device's ticks are.
+    """The meaning of a device's ticks.
 
     Attributes:
         unit: what they are shown in.
@@ -277,7 +277,7 @@ class Difference:
 
 
 def difference_message(first: Mapping[str, Any]) -> str:
-    """What is wrong, in a sentence, by ``trace.first_difference``."""
+    """Describes a difference in a sentence, by ``trace.first_difference``."""
     where = f"layer '{first['layer']}' ({first['operator']}, {first['kernel']})"
     if first["index"] is None:
         return (

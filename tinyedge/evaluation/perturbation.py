@@ -1,4 +1,4 @@
-"""What an attack changed in samples, and what came of it: lengths, successes, the budget."""
+"""The changes that an attack made to samples, and their effect: lengths, successes, the budget."""
 
 from __future__ import annotations
 

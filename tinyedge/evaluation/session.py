@@ -25,7 +25,7 @@ _SLOWEST_MACS_PER_S = 1e6
 
 @dataclass(frozen=True)
 class LinkOptions:
-    """What a user may say of a link.
+    """The options of a link that a user may set.
 
     Attributes:
         timeout_s: the longest that a device may be silent; ``inference_timeout_s`` by default.

@@ -1,4 +1,4 @@
-"""What the JSON of a graph's file may hold: strict kinds and limits, before anything is made of it.
+"""The allowed JSON of a graph's file: strict kinds and limits, before anything is made of it.
 
 The file may come from a stranger, and its numbers and names go into C.
 """
@@ -181,4 +181,4 @@ _KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "Shape": (f"up to {MAXIMUM_AXES} integers", _list_of(_is_int, 1, MAXIMUM_AXES)),
     "Weights": ("a section with bits, an integer", _is_weights),
 }
-"""What is allowed, in words, and the test of it: by the annotation of an operator's attribute."""
+"""The allowed values in words, and the test of them: by an operator attribute's annotation."""

@@ -52,7 +52,7 @@ _ARRAY = re.compile(r"NDArray\[np\.(\w+)\]")
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What a tensor keeps from one inference to the next: a stream's frames run in order.
+    """The value kept from one inference to the next: a stream's frames run in order.
 
     Attributes:
         next: name of the tensor, written by an operator, that becomes its value.

@@ -86,7 +86,7 @@ def _aligned(size: int) -> int:
 
 
 class Demand:
-    """What the arena takes while an operator runs, by what its kernel needs.
+    """The arena's demand while an operator runs, by its kernel's needs.
 
     Args:
         graph: the graph.
@@ -208,7 +208,7 @@ def _activations(graph: Graph, views: Views) -> tuple[dict[str, str], list[Buffe
             alive[operator.output] = [index, index]
     for name, index in assignments(graph).items():
         span = alive[owner[graph.states[name].next]]
-        # What the last reader of the state writes may not lie over the next value, its input.
+        # The write of the state's last reader may not lie over the next value, its input.
         span[1] = max(span[1], index + (index != span[0]))
     alive[owner[graph.output]][1] = len(graph.operators)
     return owner, [

@@ -719,7 +719,7 @@ class Resize(Operator):
         return (*self.size, inputs[0][2])
 
     def cells(self, count: int, wanted: int) -> NDArray[np.int64]:
-        """What each of the wanted cells of an axis is made of.
+        """Gives the sources of each of the wanted cells of an axis.
 
         Args:
             count: cells of the input.

@@ -45,7 +45,7 @@ def without_constant_channels(graph: Graph) -> tuple[Graph, tuple[int, ...]]:
 
 
 def removed_channels(graph: Graph) -> list[int]:
-    """What the graph's source says of the channels that each operator's output has lost."""
+    """Gives the channels each operator's output has lost, as the graph's source records them."""
     counts = str(graph.source.get(CONSTANT_CHANNELS, "")).split()
     if len(counts) != len(graph.operators) or not all(
         count.isascii() and count.isdigit() and len(count) < 10 for count in counts

@@ -59,7 +59,7 @@ class Range:
         return Range(np.minimum(self.low, value), np.maximum(self.high, value))
 
     def clipped(self, limits: ops.Pair) -> Range:
-        """What a clamp leaves."""
+        """Gives the range that a clamp leaves."""
         return Range(np.clip(self.low, *limits), np.clip(self.high, *limits))
 
 

@@ -107,7 +107,7 @@ class Lstm(Operator):
 
     @property
     def tanh(self) -> Pair:
-        """What a cell is multiplied by, and then shifted to the right by, before its tanh."""
+        """The multiplier of a cell, and the right shift that follows, before its tanh."""
         left = 12 + self.cell_power
         return (3 << left, 0) if left >= 0 else (3, -left)
 

@@ -57,7 +57,7 @@ def run(
     """
     sequences = as_sequences(graph, samples)
     frames = sequences.shape[1]
-    # What is tapped comes in the order of the samples.
+    # Tapped values come in the order of the samples.
     chunk = 1 if tap and frames > 1 else samples_at_once(graph)
     result = np.empty((*sequences.shape[:2], *graph.output_tensor.shape), dtype=np.int8)
     for start in range(0, len(sequences), chunk):
@@ -107,7 +107,7 @@ def check_samples(graph: Graph, samples: Int8) -> None:
 
 
 def leading_axes(graph: Graph, samples: Int8) -> tuple[int, ...]:
-    """What comes before the input's shape: (n,), or (n, frames)."""
+    """Gives the axes before the input's shape: (n,), or (n, frames)."""
     return samples.shape[: samples.ndim - len(graph.input_tensor.shape)]
 
 
@@ -147,7 +147,7 @@ def compute(
 
 
 def clamped(operator: ops.Operator, values: Int64 | Int8) -> Int8:
-    """What ``unclamped`` gives, within the operator's fused activation and int8."""
+    """Clamps the result of ``unclamped`` to the operator's fused activation and int8."""
     if values.dtype == np.int8:
         return values  # type: ignore[return-value]
     clamp = operator.clamp if isinstance(operator, ops.Clamped) else ops.FULL_RANGE
@@ -483,7 +483,7 @@ def split_results(graph: Graph, logits: Int8) -> list[Int8]:
 
 
 def as_int32(values: Int8) -> NDArray[np.int32]:
-    """What the bytes of int32 results, (…, 4), stand for."""
+    """Decodes the bytes of int32 results, (…, 4)."""
     words: NDArray[np.int32] = np.ascontiguousarray(values).view("<i4")[..., 0].astype(np.int32)
     return words
 
@@ -559,7 +559,7 @@ def _behind(begin: int, size: int, stride: int) -> int | None:
 
 
 def slices(operator: ops.Slice) -> tuple[slice, ...]:
-    """What a Slice takes of a batch."""
+    """Gives the slices that a Slice takes of a batch."""
     return (
         slice(None),
         *(

@@ -1,4 +1,4 @@
-"""What flows through an integer graph: quantized activations and small integer weights."""
+"""The tensors of an integer graph: quantized activations and small integer weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every importer gives."""
+"""The result that every importer gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be imported from where: one table, made from what the importers have registered."""
+"""The table of what can be imported from where, made from what the importers have registered."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _OTHER = "other"
 
 
 def rows() -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
-    """What can be imported, with its names in each of ``FORMATS``.
+    """Lists the operators that can be imported, with their names in each of ``FORMATS``.
 
     What the importers have, and no row names, stands in a last one. TensorFlow is loaded.
     """

@@ -1,4 +1,4 @@
-"""What a Keras file holds, checked before Keras opens it; without importing TensorFlow.
+"""The contents of a Keras file, checked before Keras opens it; without importing TensorFlow.
 
 A model file comes from anywhere. Loading one builds every class that its configuration names, and
 Keras imports modules, unmarshals bytecode, follows links to other files and allocates whatever
@@ -52,14 +52,14 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What reading a damaged file through ``zipfile``, ``json`` and ``h5py`` can raise."""
+"""The exceptions that ``zipfile``, ``json`` and ``h5py`` can raise on a damaged file."""
 
 Format = Literal["hdf5", "archive", "savedmodel"]
 
 
 @dataclass(frozen=True)
 class KerasContents:
-    """What a Keras file holds.
+    """The contents of a Keras file.
 
     Attributes:
         format: by content: HDF5 (``.h5``), the zip archive of ``.keras``, a SavedModel folder.

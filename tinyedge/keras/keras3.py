@@ -47,7 +47,7 @@ _OPERATIONS: Mapping[str, tuple[str, int]] = {
     "Relu6": ("ReLU", 1),
     "Subtract": ("Subtract", 2),
 }
-"""What functions of ``keras.ops`` become, and how many values they take."""
+"""The replacements of functions of ``keras.ops``, and how many values they take."""
 _ONLY_OPERATIONS = ("Relu", "Relu6")
 """Those that no layer is called as: a ``.h5`` file does not tell modules."""
 _ONLY_IN_TRAINING = re.compile(

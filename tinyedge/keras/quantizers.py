@@ -1,4 +1,4 @@
-"""What QKeras' quantizers mean in integers."""
+"""The integer meaning of QKeras' quantizers."""
 
 from __future__ import annotations
 

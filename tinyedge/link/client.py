@@ -71,7 +71,7 @@ class _SilentError(LinkError):
 
 @dataclass
 class _Heard:
-    """What has come since the last answer: frames that were damaged, or not ours."""
+    """The damaged or foreign frames that have come since the last answer."""
 
     damaged: int = 0
     foreign: int = 0
@@ -87,7 +87,7 @@ class _SessionLostError(Exception):
 
 @dataclass
 class LinkStatistics:
-    """What happened on a link.
+    """The statistics of a link.
 
     Attributes:
         requests: that were sent for the first time.

@@ -1,4 +1,4 @@
-"""What a line does to single bytes: frames with and without them are sent, and what comes back.
+"""The effect of a line on single bytes, from the answers to frames with and without them.
 
 The device refuses a message type that it does not know with a short ERROR, in which the request's
 number stands again. So a number of the host's choice passes the line in both directions.
@@ -26,7 +26,7 @@ _SESSION = 0x5A5A5A5A
 
 @dataclass(frozen=True)
 class Treatment:
-    """What a line does to some bytes.
+    """A line's treatment of some bytes.
 
     Attributes:
         told: what it does, as the end of a message.

@@ -106,7 +106,7 @@ class Fault:
 
     @property
     def address(self) -> int | None:
-        """What was to be accessed, where the core knows it."""
+        """The address that was to be accessed, where the core knows it."""
         if self.cfsr >> _BFAR_VALID & 1:
             return self.bfar
         return self.mmfar if self.cfsr >> _MMFAR_VALID & 1 else None

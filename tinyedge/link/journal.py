@@ -28,7 +28,7 @@ _Word = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class _Session(Section):
-    """What the first line has to say, besides the run's identity."""
+    """The contents of the first line, besides the run's identity."""
 
     session: Annotated[int, Field(ge=1, lt=2**32)]
 

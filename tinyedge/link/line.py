@@ -27,7 +27,7 @@ class Line(Protocol):
     """Bytes to and from a device. A connection that breaks raises ``OSError``."""
 
     def read(self, timeout_s: float) -> bytes:
-        """Whatever has arrived, waiting so long for the first byte; empty if none came."""
+        """Reads all that has arrived, waiting so long for the first byte; empty if none came."""
 
     def write(self, data: bytes) -> None:
         """Sends all of it."""

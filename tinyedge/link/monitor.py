@@ -1,4 +1,4 @@
-"""What a device sends, as people read it: text, bytes, or the link's frames."""
+"""The output of a device, as people read it: text, bytes, or the link's frames."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Format(Protocol):
     """Makes text of bytes as they come."""
 
     def feed(self, received: bytes) -> str:
-        """What these bytes add; may be empty, where they complete nothing."""
+        """Gives the text that these bytes add; may be empty, where they complete nothing."""
 
     def end(self) -> str:
-        """What is left when no more come."""
+        """Gives the text that is left when no more bytes come."""
 
 
 class TextFormat:

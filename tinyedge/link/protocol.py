@@ -1,4 +1,4 @@
-"""What the messages of the link hold; the device half is ``te_server.c``."""
+"""The contents of the link's messages; the device half is ``te_server.c``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ ERRORS = {
     7: "it is not at this frame of the sequence",
     16: "no such layer",
 }
-"""What the device refuses a request for."""
+"""The reasons for which the device refuses a request."""
 
 ERROR_UNKNOWN_TYPE = 1
 ERROR_NO_SESSION = 3
@@ -234,7 +234,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class Layers:
-    """What became of each layer in one inference.
+    """The outcome of each layer in one inference.
 
     Attributes:
         input_crc: CRC-32 of the input it was computed from.
@@ -286,7 +286,7 @@ class Output:
 
     @classmethod
     def request(cls, layer: int, offset: int, count: int) -> bytes:
-        """What stands before the input in a request for so many bytes at most."""
+        """Gives the bytes before the input in a request for so many bytes at most."""
         return cls._REQUEST.pack(layer, offset, count)
 
     @classmethod

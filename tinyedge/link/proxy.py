@@ -54,7 +54,7 @@ class Faults:
         self._lost = 0
 
     def damaged(self, data: bytes) -> bytes:
-        """What comes out at the other end."""
+        """Gives the bytes that come out at the other end."""
         result, at = bytearray(), 0
         for hit in np.flatnonzero(self._random.random(len(data)) < self.rate):
             result += self._kept(data[at:hit])
@@ -98,7 +98,7 @@ class Treated:
     changes: dict[bytes, bytes]
 
     def damaged(self, data: bytes) -> bytes:
-        """What comes out at the other end."""
+        """Gives the bytes that come out at the other end."""
         for old, new in self.changes.items():
             data = data.replace(old, new)
         return data
@@ -164,7 +164,7 @@ class _Direction:
             self._queue.append((self._free_at, piece))
 
     def take(self) -> bytes:
-        """What is due to come out by now."""
+        """Takes the bytes that are due to come out by now."""
         now, due = time.monotonic(), bytearray()
         while self._queue and self._queue[0][0] <= now:
             due += self._queue.popleft()[1]

@@ -13,7 +13,7 @@ from tinyedge.link.protocol import Message
 
 _FEWEST_ATTEMPTS = 24
 _MOST_ATTEMPTS = 100
-"""What takes more is of no use on such a line: it would be sent for hours."""
+"""The limit of attempts; a line that takes more is of no use: it would send for hours."""
 _TOLERATED_FAULTS = 1e-3
 """Faults a byte at which a request shall all but surely come through."""
 _GIVEN_UP = 1e-10
@@ -107,7 +107,7 @@ class Window:
 
     @property
     def oldest(self) -> Request | None:
-        """What the device, as far as one knows, answers next."""
+        """The request that the device, as far as one knows, answers next."""
         return next(iter(self._flying.values()), None)
 
     def next_to_send(self) -> Request | None:

@@ -13,7 +13,7 @@ from tinyedge.keras.environment import qkeras, tf_keras
 from tinyedge.names import Precision
 
 Role = Literal["edge", "inner"]
-"""What ``stq`` makes of a kernel: ``edge`` keeps 8 bits, ``inner`` is ternary."""
+"""The form that ``stq`` gives a kernel: ``edge`` keeps 8 bits, ``inner`` is ternary."""
 
 TERNARY = "stochastic_ternary(alpha='auto')"
 BINARY = "stochastic_binary(alpha='auto')"

@@ -1,4 +1,4 @@
-"""What a user may say of the place where a model is to run."""
+"""The options of the place where a model is to run."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def open_watched(
                 chosen = replace(chosen, board=board, emulator="qemu")
             ticks = None
             if samples is not None:
-                # What the ordinary firmware takes, which knows nothing of layers.
+                # The ticks of the ordinary firmware, which knows nothing of layers, are the base.
                 with emulated(model, chosen) as ordinary:
                     ticks = whole(ordinary.device)
             with step(f"compiling for {board.name}, to be watched"):

@@ -22,7 +22,7 @@ from tinyedge.naming import one_line
 from tinyedge.quantization.float_model import Float32, FloatModel, import_quantized
 
 _QUANTIZED_VALUE = re.compile(r"_(Dequantize|Quantize)Linear_Output$")
-"""What the quantized file adds to the name of a value."""
+"""The suffix that the quantized file adds to the name of a value."""
 
 
 class OnnxFloats(FloatModel):

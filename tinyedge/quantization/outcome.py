@@ -1,4 +1,4 @@
-"""What became of a float model that was quantized: accuracy, and the error of each layer."""
+"""The outcome of a float model's quantization: accuracy, and the error of each layer."""
 
 from __future__ import annotations
 

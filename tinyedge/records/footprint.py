@@ -1,4 +1,4 @@
-"""What a file with a footprint holds: version 1, whose keys ``docs/cli.md`` names.
+"""The format of a file with a footprint: version 1, whose keys ``docs/cli.md`` names.
 
 Keys are added within a version, never changed: a record of an earlier release lacks some.
 """
@@ -18,7 +18,7 @@ MemoryName = Literal["flash", "ram"]
 
 
 class Row(Part):
-    """What something takes."""
+    """The use of memory by one thing."""
 
     name: Name
     flash: Count
@@ -26,7 +26,7 @@ class Row(Part):
 
 
 class Symbol(Part):
-    """What a symbol takes, or what has no name in a section."""
+    """The use of memory by a symbol, or by the nameless bytes of a section."""
 
     name: Name
     section: Name
@@ -39,13 +39,13 @@ class Symbol(Part):
 
 
 class Kernel(Row):
-    """What a kernel takes, and the layers that call it."""
+    """The use of memory by a kernel, and the layers that call it."""
 
     layers: Rows[Name]
 
 
 class Layer(Part):
-    """What the constants of a layer take."""
+    """The use of memory by the constants of a layer."""
 
     name: Name
     operator: Name | None = None
@@ -63,7 +63,7 @@ class Layer(Part):
 
 
 class Extent(Part):
-    """What a memory holds; the size and what is left where the board is known."""
+    """The use of one memory; its size and the bytes left where the board is known."""
 
     total: Count
     gaps: int = 0
@@ -97,7 +97,7 @@ class ArenaPlan(Part):
 
 
 class Growth(Part):
-    """What something took before and after."""
+    """The use of memory before and after."""
 
     before: Count
     after: Count
@@ -125,7 +125,7 @@ class ChangedSymbol(Part):
 
 
 class Baseline(Part):
-    """What a footprint was compared with."""
+    """The build that a footprint was compared with."""
 
     board: Name | None = None
     compiler: Name | None = None
@@ -134,7 +134,7 @@ class Baseline(Part):
 
 
 class Comparison(Part):
-    """What changed."""
+    """The changes since a baseline."""
 
     with_: Baseline | None = Field(default=None, alias="with")
     flash: Growth

@@ -44,7 +44,7 @@ LONGEST_NAME = 4_096
 LARGEST_INTEGER = 2**63 - 1
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What no text holds; line breaks and tabs are left to it."""
+"""The characters that no text holds; line breaks and tabs are left to it."""
 _CONTROL_OR_BREAK = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 
@@ -64,7 +64,7 @@ Name = Annotated[
 ]
 """A text of one line."""
 Settings = dict[str, Any]
-"""What somebody else describes, within the limits of every record."""
+"""Settings that somebody else describes, within the limits of every record."""
 Item = TypeVar("Item")
 Rows = Annotated[list[Item], Field(max_length=MOST_VALUES, fail_fast=True)]
 """A list; of a million wrong rows the first is told."""
@@ -149,7 +149,7 @@ class Ram(Part):
 
 
 class Memory(Part):
-    """What the firmware takes."""
+    """The use of memory by the firmware."""
 
     flash: Flash
     ram: Ram
@@ -253,7 +253,7 @@ def _short(text: str) -> str:
 
 
 def as_model(content: Mapping[str, Any], path: Path | str, kind: type[Kind], hint: str) -> Kind:
-    """What a record's file holds, as its model.
+    """Reads a record's file as its model.
 
     Raises:
         DataError: it is none of that kind; the message names the file and every fault.

@@ -1,4 +1,4 @@
-"""What a file with the record of a run holds: version 1, published in ``docs/schema/run-1.json``.
+"""The format of a run's record: version 1, published in ``docs/schema/run-1.json``.
 
 Every form of report is made from it alone. Keys are added within a version, never changed: a record
 of an earlier release lacks keys, one of a later release may have more.
@@ -141,11 +141,11 @@ _SETTINGS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "norm": (str, "a text"),
     "epsilon": ((int, float), "a number"),
 }
-"""What reports compute with."""
+"""The settings that reports compute with."""
 
 
 def settings_faults(settings: Settings) -> Iterator[Fault]:
-    """What is wrong with the settings of a suite."""
+    """Lists the faults of the settings of a suite."""
     for key, (kind, allowed) in _SETTINGS.items():
         value = settings.get(key, kind)
         if key in settings and (isinstance(value, bool) or not isinstance(value, kind)):
@@ -153,7 +153,7 @@ def settings_faults(settings: Settings) -> Iterator[Fault]:
 
 
 class Suite(Part):
-    """What became of one suite."""
+    """The outcome of one suite."""
 
     name: Name
     samples: PositiveInt
@@ -186,7 +186,7 @@ class SweepPoint(Part):
 
 
 class Masking(Part):
-    """What ``tinyedge attack`` found of a float model when it crafted a file of suites."""
+    """The findings of ``tinyedge attack`` on a float model when it crafted a file of suites."""
 
     file: Name
     believable: bool
@@ -226,7 +226,7 @@ class WorstCase(Part):
 
 
 class LinkDevice(Part):
-    """What happened on the link to one device."""
+    """The events on the link to one device."""
 
     port: Name
     boot_id: int | str | None = None
@@ -243,7 +243,7 @@ class LinkDevice(Part):
 
 
 class Link(Part):
-    """What happened on the links."""
+    """The events on the links."""
 
     from_journal: Count
     devices: Rows[LinkDevice]
@@ -271,7 +271,7 @@ class Cluster(Part):
 
 
 class ProfileLayer(Part):
-    """What a layer costs in one inference."""
+    """The cost of a layer in one inference."""
 
     name: Name
     kernel: Name | None = None
@@ -281,7 +281,7 @@ class ProfileLayer(Part):
 
 
 class Profile(Part):
-    """What one inference costs, by layer; null where nothing is counted."""
+    """The cost of one inference, by layer; null where nothing is counted."""
 
     unit: Name | None
     total: NonNegativeFloat | None
@@ -301,7 +301,7 @@ class Profile(Part):
 
 
 class SuiteArrays(Part):
-    """What the figures of a suite were computed from."""
+    """The arrays that the figures of a suite were computed from."""
 
     suite: Name
     labels: Array

@@ -1,4 +1,4 @@
-"""What ``run.json`` in the folder of a training holds: version 1."""
+"""The format of ``run.json`` in the folder of a training: version 1."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TrainedOn(Part):
 
 
 class Tested(TrainedOn):
-    """What the network came to on samples that it was not trained on."""
+    """The network's results on samples that it was not trained on."""
 
     accuracy: Share
     interval: Interval
@@ -69,7 +69,7 @@ class TrainedEpoch(Part):
 
 
 class Adversarial(Part):
-    """What adversarial training kept, judged on training samples that were held out."""
+    """The weights that adversarial training kept, judged on held-out training samples."""
 
     held_out: PositiveInt = Field(description="samples")
     epsilon: NonNegativeFloat = Field(description="largest change of an input value")

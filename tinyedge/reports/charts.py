@@ -336,7 +336,7 @@ def arena_figure(arena: Mapping[str, Any]) -> Figure:
 
 
 def trend_figures(trends: Sequence[Trend], labels: Sequence[str]) -> list[Figure]:
-    """What changed over a history: a figure a unit, a shape a line, all of the device.
+    """Draws the changes over a history: a figure a unit, a shape a line, all of the device.
 
     Args:
         trends: numbers of each run.
@@ -433,7 +433,7 @@ def _operator_axis(operators: Sequence[str]) -> dict[str, Any]:
 
 
 def _operator(operators: Sequence[str], at: int) -> str:
-    """What runs at a moment; the output is alive behind the last one."""
+    """Gives the operator that runs at a moment; the output is alive behind the last one."""
     return operators[at] if at < len(operators) else "the end"
 
 

@@ -134,7 +134,7 @@ class _Figure:
 
 
 def compared(report: Report) -> Comparison | None:
-    """What a report says of its runs together; None where there are not several."""
+    """Compares a report's runs; None where there are not several."""
     if len(report.runs) < 2:
         return None
     return _history(report) if report.history else _side_by_side(report)
@@ -149,7 +149,7 @@ def _side_by_side(report: Report) -> Comparison:
 
 
 def _history(report: Report) -> Comparison:
-    """What became of one network: the verdict is about the last run.
+    """Gives the history of one network: the verdict is about the last run.
 
     Small texts are the changes since the run before.
     """
@@ -310,7 +310,7 @@ def _accuracies(
 
 
 def _latest(report: Report) -> Iterator[Sentence]:
-    """What changed in the last run, since the one before and since the first."""
+    """Gives the changes in the last run, since the one before and since the first."""
     before, last = report.runs[-2:]
     changed = [
         f"{figure.label} {how}"

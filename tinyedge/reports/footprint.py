@@ -1,4 +1,4 @@
-"""What takes a board's flash and RAM: by symbol, by layer, by part; and what grew."""
+"""The use of a board's flash and RAM: by symbol, by layer, by part; and its growth."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MEMORIES: tuple[MemoryName, ...] = ("flash", "ram")
 _FACTS = ("kind", "kernel", "bits", "packing", "macs")
 """Facts of a layer, as ``model.json`` has them."""
 PARTS = ("weights", "biases", "multipliers", "other")
-"""What a layer's constants are: all that is none of the first three is other."""
+"""The kinds of a layer's constants: all that is none of the first three is other."""
 
 _MODEL_FILES = ("model.c", "model.cc", "model_data.c")
 _LAYER = "_layer"
@@ -62,7 +62,7 @@ _ARRAYS = {
     "step": "multipliers",
 }
 _CLONE = re.compile(r"\.(isra|constprop|part|cold|\d+)\b")
-"""What compilers append to a name, numbers that change with every build among it."""
+"""The suffixes that compilers append to names, some with numbers that change with every build."""
 
 Record = dict[str, Any]
 
@@ -122,7 +122,7 @@ def firmware_footprint(model: ConvertedModel, firmware: Firmware) -> Record:
 
 
 def _layer_facts(model: Mapping[str, Any] | None) -> dict[str, Record]:
-    """What is known of each layer but its bytes, by its C identifier."""
+    """Gives the facts of each layer but its bytes, by its C identifier."""
     layers = {layer["name"]: layer for layer in model["layers"]} if model else {}
     return {
         name: {"operator": operator, **{key: layers[operator][key] for key in _FACTS}}
@@ -330,7 +330,7 @@ def _callers(part: str) -> frozenset[str]:
 
 
 def network_alone(groups: Iterable[Mapping[str, Any]]) -> Record:
-    """What the network takes of a firmware, and so of any other program that it is built into.
+    """Gives the network's part of a firmware, and so of any other program that it is built into.
 
     Args:
         groups: of a footprint's record.
@@ -380,7 +380,7 @@ def add_costs(record: Record, profile: Path) -> None:
 
 
 def compare_records(before: Record, after: Record) -> Record:
-    """What changed between two footprints; its keys are in ``docs/cli.md``.
+    """Compares two footprints; the keys are in ``docs/cli.md``.
 
     Symbols count as the same where name and file are, without what compilers append to names; what
     has no name is compared by section. The changes of symbols, as those of groups, add up to those
@@ -519,7 +519,7 @@ def gate_line(gate: Record) -> str:
 
 
 def gate_advice(record: Record, gate: Record) -> str:
-    """What to do about a limit that is exceeded: what takes most, and the ways out."""
+    """Advises on a limit that is exceeded: the largest parts, and the ways out."""
     memory: MemoryName = gate["memory"]
     if gate["gate"] == "max-regression":
         symbols = record["compare"]["symbols"] if record["compare"] else []
@@ -535,7 +535,7 @@ def gate_advice(record: Record, gate: Record) -> str:
 
 
 def largest_parts(record: Record, memory: MemoryName) -> str:
-    """What takes most of a memory, in words."""
+    """Names the largest parts of a memory, in words."""
     rows = sorted(record["groups"], key=lambda row: -row[memory])
     most = ", ".join(
         f"{GROUP_LABELS.get(row['name'], row['name'])} {row[memory]:,}"
@@ -553,7 +553,7 @@ SMALLER: dict[MemoryName, str] = {
 
 
 def missed(record: Record) -> ThresholdError | None:
-    """What is wrong where a limit of a footprint is exceeded."""
+    """Describes the limits of a footprint that are exceeded."""
     over = [gate for gate in record["gates"] if gate["over"] > 0]
     if not over:
         return None
@@ -614,7 +614,7 @@ class _Memory(Part):
 
 
 class _Run(Part):
-    """What is needed of the record of a run."""
+    """The part of a run's record that is needed."""
 
     board: Name
     memory: _Memory

@@ -213,7 +213,7 @@ def _comparison(report: Report) -> Figure:
 
 
 def _samples(report: RunReport) -> dict[str, list[Sample]]:
-    """What there is to show, by suite."""
+    """Gives the samples to show, by suite."""
     run, shown = report.run, defaultdict(list)
     suites = {suite.name: suite for suite in run.suites}
     tensor = run.model.input

@@ -63,7 +63,7 @@ def scale_of(sample: NDArray[np.int8]) -> tuple[float, float]:
 def draw_difference(
     before: NDArray[np.int8], after: NDArray[np.int8], tensor: Tensor
 ) -> tuple[str, int]:
-    """What an attack changed, amplified; and how many times.
+    """Draws the change that an attack made, amplified; gives the factor too.
 
     Blue is less, red more; of three channels, grey is the same.
     """

@@ -170,7 +170,7 @@ def crafted_table(suites: Iterable[Suite]) -> Table:
 
 
 def footprint_tables(record: dict[str, Any], top: int = 20) -> list[Table]:
-    """What takes the memory, by part, section, layer, kernel and symbol.
+    """Gives the use of memory, by part, section, layer, kernel and symbol.
 
     Args:
         record: a footprint.
@@ -195,7 +195,7 @@ def _sizes(title: str, rows: list[dict[str, Any]]) -> Table:
 
 
 def _constants(layers: list[dict[str, Any]], unit: str | None) -> list[Table]:
-    """What each layer is and costs, as far as that is known, and what its constants take."""
+    """Gives each layer's kind and cost, as far as known, and the size of its constants."""
     tables = []
     if any(layer["kind"] for layer in layers):
         headings = ("layer", "kind", "kernel", "packing", "bits", "MACs")

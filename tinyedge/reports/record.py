@@ -58,7 +58,7 @@ _FILE_ONLY = ("arrays", "pictures")
 
 
 def model_record(model: ConvertedModel) -> dict[str, Any]:
-    """What a report says of the model."""
+    """Gives a report's record of the model."""
     return dumped(_model(model))
 
 
@@ -381,7 +381,7 @@ def _pictures(result: SuiteResult, clean: SuiteResult) -> list[Picture]:
 
 
 def difference(record: Run, place: str) -> ThresholdError | None:
-    """What is wrong if host and device differ on any sample of any suite."""
+    """Describes the difference if host and device differ on any sample of any suite."""
     differing = sum(suite.mismatched_samples for suite in record.suites)
     if not differing:
         return None

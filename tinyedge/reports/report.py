@@ -1,4 +1,4 @@
-"""What a report shows of one or several runs, worked out from their records alone."""
+"""The contents of a report of one or several runs, worked out from their records alone."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a gate asks of a run, besides accuracies by suite.
+    """The demands of a gate on a run, besides accuracies by suite.
 
     Attributes:
         worst_case: accuracies in [0, 1] of the device where every sample meets its worst attack,
@@ -129,7 +129,7 @@ def place_in_words(on: str | None, board: str | None, emulator: str | None) -> s
 
 @dataclass(frozen=True, eq=False)
 class RunReport:
-    """What a report shows of one run.
+    """The contents of a report of one run.
 
     Attributes:
         label: tells the runs of a report apart.
@@ -177,7 +177,7 @@ class RunReport:
 
     @cached_property
     def arrays(self) -> dict[str, SuiteArrays]:
-        """What the figures were computed from, by suite."""
+        """The arrays that the figures were computed from, by suite."""
         return {arrays.suite: arrays for arrays in self.run.arrays}
 
     def costs(self) -> tuple[str, dict[str, NDArray[Any]]] | None:
@@ -226,7 +226,7 @@ class RunReport:
                     yield Curve(attack, crafted_on, of, "Linf", unit, points)
 
     def _samples(self, clean: str) -> tuple[str, ...]:
-        """What tells the samples of a clean suite from others': curves do not mix two files'."""
+        """Identifies the samples of a clean suite: curves do not mix two files'."""
         arrays = self.arrays.get(clean)
         return (arrays.labels.data, arrays.host_logits.data) if arrays else (clean,)
 
@@ -266,7 +266,7 @@ class RunReport:
 
     @cached_property
     def checks(self) -> list[Check]:
-        """What has to hold, suite by suite."""
+        """Gives the checks that have to hold, suite by suite."""
         checks = []
         for suite in self.run.suites:
             ok = suite.mismatched_logits == 0
@@ -291,7 +291,7 @@ class RunReport:
         return checks
 
     def _limited(self) -> Iterable[Check]:
-        """What ``limits`` asks for; what a record does not tell is missed."""
+        """Gives the checks that ``limits`` demands; a value that a record lacks is missed."""
         for name, asked in self.limits.worst_case.items():
             case = self._worst_case(name)
             if case is None:
@@ -365,7 +365,7 @@ def _fits(name: str, total: int, size: int, left: int) -> Check:
 
 
 def _inaccurate(suite: Suite, asked: float) -> str:
-    """What to do about an accuracy that is too low: where the loss arises decides."""
+    """Advises on an accuracy that is too low: where the loss arises decides."""
     found, floats = suite.accuracy.device, suite.accuracy.float
     if floats is None:
         return "compare with the float model: suites of 'tinyedge attack' hold its logits"
@@ -379,7 +379,7 @@ def _inaccurate(suite: Suite, asked: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class BuildReport:
-    """What a report shows of a firmware's memory.
+    """The contents of a report of a firmware's memory.
 
     Attributes:
         footprint: the record, see ``load_footprint``.
@@ -473,7 +473,7 @@ class Report:
         return [(part, check) for part in self.parts for check in part.checks]
 
     def failed(self, run: RunReport) -> list[Check]:
-        """What does not hold of a run, or of the build."""
+        """Lists the checks that do not hold of a run, or of the build."""
         checks = [*run.checks, *(self.build.checks if self.build else [])]
         return [check for check in checks if not check.ok]
 
@@ -482,7 +482,7 @@ class Report:
         return next((suite for suite in run.run.suites if suite.name == name), None)
 
     def failure(self) -> ThresholdError | None:
-        """What is wrong where a check fails."""
+        """Describes the failure where a check fails."""
         several = len(self.runs) > 1
         failed = [
             f"{part.label + ': ' if several else ''}{check.suite}: {check.text}"

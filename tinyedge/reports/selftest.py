@@ -18,7 +18,7 @@ def selftest_markdown(record: Mapping[str, Any]) -> str:
 
 
 def steps_table(record: Mapping[str, Any]) -> Table:
-    """What was tried, and what came of it."""
+    """Formats the steps that were tried, and their outcomes."""
     rows = [
         (step["step"], step["wrong"] or "passed", f"{step['seconds']:.2f}")
         for step in record["steps"]
@@ -56,7 +56,7 @@ def _kernel_table(record: Mapping[str, Any]) -> Table:
 
 
 def selftest_lines(record: Mapping[str, Any]) -> list[str]:
-    """What the record says of round trips, faults and timing, a sentence each."""
+    """Formats the record of round trips, faults and timing, a sentence each."""
     said = []
     if ping := record["round_trip_ms"]:
         said.append(f"A round trip takes {ping['median']} ms ({ping['least']} to {ping['most']}).")

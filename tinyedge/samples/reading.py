@@ -41,11 +41,11 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What numpy and zipfile raise on damaged files."""
+"""The exceptions that numpy and zipfile raise on damaged files."""
 
 
 class Header(NamedTuple):
-    """What a file says of an array before its data.
+    """The facts that a file gives of an array before its data.
 
     Attributes:
         shape: of the array.

@@ -21,7 +21,7 @@ Float32 = NDArray[np.float32]
 Range = tuple[float, float]
 
 PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))
-"""What the values 0 and 255 of a pixel commonly stand for."""
+"""The pairs of values that 0 and 255 of a pixel commonly stand for."""
 CLIPPED = 0.01
 """Share of clipped values from which on the user is warned."""
 
@@ -125,7 +125,7 @@ class ModelInput:
 
     @property
     def pixel_range(self) -> Range:
-        """What 0 and 255 of a pixel stand for."""
+        """Gives the values that 0 and 255 of a pixel stand for."""
         if self.pixels:
             return self.pixels
         return pixel_range(self.quantization) if self.quantization else PIXEL_RANGES[0]
@@ -310,7 +310,7 @@ def check_type(where: Path | str, dtype: np.dtype[Any]) -> None:
 
 
 def _table(takes: ModelInput) -> Float32:
-    """What each byte stands for."""
+    """Gives the value that each byte stands for."""
     if takes.bytes_are_input:
         assert takes.quantization
         return takes.quantization.dequantize(np.arange(-128, 128))
@@ -318,7 +318,7 @@ def _table(takes: ModelInput) -> Float32:
 
 
 def _likely(x: NDArray[Any], pixels: Range) -> str:
-    """What floats of another common range have to be multiplied by, as the end of a sentence."""
+    """Gives the factor for floats of another common range, as the end of a sentence."""
     low, high = float(x.min()), float(x.max())
     if not -0.5 <= low <= high <= 255.5 or high <= 2.0 or pixels[1] > 2.0:
         return ""

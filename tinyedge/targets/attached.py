@@ -1,4 +1,4 @@
-"""What is attached to this machine: serial ports, debug probes, and drives that take firmware."""
+"""The devices attached to this machine: serial ports, debug probes, drives that take firmware."""
 
 from __future__ import annotations
 

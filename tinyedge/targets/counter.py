@@ -24,7 +24,7 @@ _TRIAL_S = 20.0
 
 @dataclass(frozen=True)
 class Counter:
-    """What is counted.
+    """The part of a program that is counted.
 
     Attributes:
         out: the file that counts are written to; see ``timing.read_segments``.
@@ -36,7 +36,7 @@ class Counter:
 
     @property
     def arguments(self) -> list[str]:
-        """What QEMU is given.
+        """Gives QEMU's arguments.
 
         Raises:
             ToolchainError: the plugin cannot be compiled.

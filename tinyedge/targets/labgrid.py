@@ -34,7 +34,7 @@ _RESET_OUTPUT = "reset"
 _RESET_S = 0.5
 _SCHEMES = {"raw": "socket", "rfc2217": "rfc2217"}
 _NOT_THERE = "no compatible resource"
-"""What labgrid says of a place that has nothing to do something with."""
+"""The message of labgrid on a place that has no resource for a request."""
 
 
 def labgrid_client() -> str:
@@ -194,7 +194,7 @@ def _let_go(keeper: subprocess.Popen[str]) -> str:
 
 
 def _told(name: str, line: str) -> dict[str, Any]:
-    """What the keeper says; raises DeviceError if that is what has failed."""
+    """Reads the keeper's message; raises DeviceError if the keeper has failed."""
     found: dict[str, Any] = json.loads(line) if line else {"error": "labgrid's client has ended"}
     if error := found.get("error"):
         hint = f"{_PROGRAM} -p {name} show; LG_COORDINATOR=HOST:PORT names the coordinator"

@@ -29,14 +29,14 @@ class _RefusedError(Exception):
 
 
 def environment(place: str) -> str:
-    """What labgrid calls an environment: a place, and the driver of its serial port, as YAML."""
+    """Gives a labgrid environment: a place, and the driver of its serial port, as YAML."""
     drivers: list[dict[str, dict[str, str]]] = [{"SerialDriver": {}}]
     target = {"resources": [{"RemotePlace": {"name": place}}], "drivers": drivers}
     return json.dumps({"targets": {"board": target}})
 
 
 def last_words(stderr: str) -> str:
-    """What labgrid has complained of, in one line."""
+    """Gives labgrid's last complaint, in one line."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     told = [line for line in lines if line.startswith(("labgrid-client:", "Server error"))]
     return (told or lines or ["no message"])[-1].removeprefix("labgrid-client: ")
@@ -60,7 +60,7 @@ def _call(client: str, place: str, *arguments: str) -> None:
 
 @contextlib.contextmanager
 def _exported(client: str, place: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """What labgrid exports of the place; tunnels that it opens last as long as the body."""
+    """Gives labgrid's exports of the place; tunnels that it opens last as long as the body."""
     config, found = folder / "environment.yaml", folder / "exported.json"
     config.write_text(environment(place), encoding="utf-8")
     command = [client, "-c", str(config), "-p", place, "export", "--format", "json", str(found)]

@@ -1,4 +1,4 @@
-"""What every target looks like from outside."""
+"""The interface of every target."""
 
 from __future__ import annotations
 

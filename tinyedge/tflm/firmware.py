@@ -138,7 +138,7 @@ def build_tflm_firmware(
 
 
 def resolver_methods(model: Path) -> list[str]:
-    """What a ``MicroMutableOpResolver`` needs for a file: ``Conv2D``, ``Softmax``, …, sorted."""
+    """Lists the methods a ``MicroMutableOpResolver`` needs for a file: ``Conv2D``, …, sorted."""
     return sorted({_method(operator.name) for operator in read_tflite(model).operators})
 
 
@@ -185,7 +185,7 @@ def _compiler(core: str, tflm: TflmLibrary) -> Compiler:
 
 
 def _inspect(*command: str) -> str:
-    """What a tool says of the library."""
+    """Gives a tool's output on the library."""
     try:
         result = subprocess.run(
             command, capture_output=True, text=True, timeout=60, check=True, errors="replace"

@@ -39,7 +39,7 @@ def shifted(values: NDArray[Any], kind: type[np.int8 | np.uint8]) -> NDArray[Any
 
 
 def _as_int8(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
-    """What an end of a file gives, as the int8 values of the graph's tensor."""
+    """Converts the values at an end of a file to the int8 values of the graph's tensor."""
     if values.dtype == np.int32:
         return int32_bytes(values)
     if values.dtype == np.float32:

@@ -1,4 +1,4 @@
-"""What the counting plugin of QEMU writes (``firmware_templates/qemu/te_count.c``)."""
+"""The output of the counting plugin of QEMU (``firmware_templates/qemu/te_count.c``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROW_WORDS = 4
 
 
 class Counts(NamedTuple):
-    """What was counted at one address.
+    """The counts at one address.
 
     Attributes:
         executed: how often the instruction ran, or was passed over by its condition.
@@ -28,7 +28,7 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """What ran between two marks.
+    """The code that ran between two marks.
 
     Attributes:
         begin: the mark that began it, an address.

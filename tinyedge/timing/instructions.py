@@ -19,7 +19,7 @@ _LONGEST = 4
 
 
 class Kind(Enum):
-    """What an instruction does, by what it costs."""
+    """The kind of an instruction, by its cost."""
 
     PLAIN = auto()
     """Arithmetic, logic, moves, shifts, packed halfwords, and whatever is not named below."""

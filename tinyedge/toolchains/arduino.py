@@ -25,7 +25,7 @@ _HINT = (
     f"with Arduino's board manager, or name its folder in {CORE_VARIABLE}"
 )
 _IDE_VERSION = 10819
-"""What sketches see as ``ARDUINO``."""
+"""The version that sketches see as ``ARDUINO``."""
 
 _SIZE = ("-Os", "-ffunction-sections", "-fdata-sections", "-g0")
 # avr-libc lays DECIMAL_DIG out for a C dialect that Arduino's core does not choose.

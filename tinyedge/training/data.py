@@ -17,7 +17,7 @@ _FOLD_SEED = 0
 
 @dataclass(frozen=True)
 class TrainAndTest:
-    """What a run is trained and tested on; no sample is in both."""
+    """The samples that a run is trained and tested on; no sample is in both."""
 
     train: LabelledSamples
     test: LabelledSamples

@@ -116,7 +116,7 @@ class Selection:
         return bool(epochs) and overfitted(epochs, len(self.samples.y))
 
     def summary(self, epochs: Sequence[dict[str, Any]]) -> Adversarial:
-        """What the training kept."""
+        """Describes the weights that the training kept."""
         best, count = best_epoch(epochs), len(self.samples.y)
         robust = epochs[best]["robust_accuracy"]
         return Adversarial(

@@ -1,4 +1,4 @@
-"""What a quantized kernel is during a training step: sampled, or partly still in full precision.
+"""The quantized kernels of a training step: sampled, or partly still in full precision.
 
 QKeras' layers quantize their kernels in each call. For the length of a training step that call is
 replaced; outside it, and in the file that is saved, the layers keep QKeras' own quantizers.
@@ -27,7 +27,7 @@ _EPSILON = 1e-7
 
 
 class TrainingKernel(Protocol):
-    """What a step computes with, from a kernel: differentiable, straight through."""
+    """A kernel as a step computes with it: differentiable, straight through."""
 
     def __call__(self, quantizer: Any, kernel: Any, axis: int, seed: Any) -> Any:
         """Gives the kernel of one step.

@@ -17,7 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
-    """What others read of a record; it holds more."""
+    """The part of a record that others read; it holds more."""
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 

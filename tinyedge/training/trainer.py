@@ -37,7 +37,7 @@ _EVALUATION_BATCH = 250
 
 @dataclass
 class Epoch:
-    """What one epoch came to: training loss and accuracy, and of the penalty what it was.
+    """The results of one epoch: training loss and accuracy, and the penalty's value.
 
     Of adversarial training both are of what the network is trained on, and ``epsilon`` is that of
     the last step.

@@ -39,7 +39,7 @@ POINTER_REACH = 65536
 """Bytes of flash that pointers of 16 bits reach: constants lie there."""
 
 _BAUD_ERROR = 0.022
-"""What two serial ports of this kind bear; 115200 from 16 MHz is 2.1 % off."""
+"""The error that two serial ports of this kind bear; 115200 from 16 MHz is 2.1 % off."""
 
 
 def baud_error(clock_hz: int, baud: int) -> float:
@@ -96,7 +96,7 @@ class AvrBoard(Board):
 
     @property
     def part(self) -> Part:
-        """What its microcontroller has."""
+        """The properties of the board's microcontroller."""
         return PARTS[self.mcu]
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What families of one part have in common: all that it can do is known."""
+"""The common base of families of one part: all their abilities are known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class OnePartUart(Uart):
     """The serial port of a family of one part."""
 
     def faults(self, clock: Clock) -> Iterator[Fault]:
-        """What it cannot do, at a clock."""
+        """Lists the demands that the part cannot meet, at a clock."""
         raise NotImplementedError
 
 

@@ -62,7 +62,7 @@ class Ra4m1Uart(OnePartUart):
 
     @property
     def port(self) -> Sci:
-        """What is known of it."""
+        """The known facts of the port."""
         return self._ports[self.peripheral]
 
     @property

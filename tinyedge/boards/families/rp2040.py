@@ -49,7 +49,7 @@ class Rp2040Uart(OnePartUart):
     rx: Annotated[str, Field(pattern=_PIN)]
 
     def faults(self, clock: Clock) -> Iterator[Fault]:
-        """What it cannot do, at a clock."""
+        """Lists the demands that the part cannot meet, at a clock."""
         if self.irq != 20 + self.number:
             yield Fault("irq", self.irq, f"{20 + self.number} for UART{self.number}")
         # From GPIO0 on: TX, RX, CTS, RTS of the ports 0, 1, 1, 0, and so on.

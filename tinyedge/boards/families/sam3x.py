@@ -56,7 +56,7 @@ class Sam3xUart(OnePartUart):
     rx: Literal["PA8"]
 
     def faults(self, clock: Clock) -> Iterator[Fault]:
-        """What it cannot do at a clock."""
+        """Lists the demands that the part cannot meet, at a clock."""
         steps = clock.sysclk_hz / 16
         if not self.is_near(steps / (round(steps / self.baud) or 1)):
             yield Fault("baud", self.baud, f"{steps:.0f} Hz by a whole number, within 2 %")

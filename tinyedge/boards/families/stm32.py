@@ -29,12 +29,12 @@ class Stm32Clock(Clock):
 
     @property
     def source_hz(self) -> int:
-        """What the PLL multiplies."""
+        """The frequency that the PLL multiplies."""
         raise NotImplementedError
 
     @property
     def output_divider(self) -> int:
-        """What divides the frequency of the PLL's oscillator."""
+        """The divider of the frequency of the PLL's oscillator."""
         raise NotImplementedError
 
     def highest(self, part: Part) -> int:
@@ -65,7 +65,7 @@ class Stm32Clock(Clock):
             yield Fault("sysclk_hz", self.sysclk_hz, f"{given:.0f}, which is {self._formula}")
 
     def faults(self, part: Part) -> Iterator[Fault]:
-        """What a part cannot do."""
+        """Lists the demands that a part cannot meet."""
         hz = self.sysclk_hz
         if hz > self.highest(part):
             yield Fault("sysclk_hz", hz, f"up to {self.highest(part)}")
@@ -249,7 +249,7 @@ class Stm32Uart(Uart):
         return self.alternate_function if given is None else given
 
     def faults(self, part: Part, clock: Stm32Clock) -> Iterator[Fault]:
-        """What a part cannot do at a clock."""
+        """Lists the demands that a part cannot meet, at a clock."""
         port = part.serial.get(self.peripheral)
         if port is None:
             yield Fault("peripheral", self.peripheral, " or ".join(part.serial))
@@ -303,7 +303,7 @@ class Stm32Board(Board):
 
     @property
     def part(self) -> Part:
-        """What its line of parts can do."""
+        """The limits of the line of parts that the board's belongs to."""
         return PARTS[self.family][self.mcu[:9]]
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What STM32 parts can do: limits that a board's description has to keep.
+"""The limits of STM32 parts, which a board's description has to keep.
 
 From their data sheets, at 2.7 V and above; ``tests/boards/test_vendor_data.py`` compares with ST's.
 """

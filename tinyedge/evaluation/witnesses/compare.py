@@ -69,7 +69,7 @@ class WeightComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """The findings of a comparison.
 
     Attributes:
         tensors: in the order they are computed; the output is the last.
@@ -173,7 +173,7 @@ def _difference(expected: Int8, found: Int8) -> dict[str, Any]:
 
 
 def _told(graph: Graph, seen: dict[str, Seen]) -> dict[str, Seen]:
-    """What the witness does not show, but tells: the same values as it shows, on finer steps.
+    """Gives values that the witness implies but does not show: those it shows, on finer steps.
 
     The importer puts such steps before an average of few bits; no layer of the model has them.
     """

@@ -1,4 +1,4 @@
-"""What a witness is."""
+"""The interface of a witness."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ON_GRID = 1e-3
 
 @dataclass(frozen=True)
 class Subject:
-    """What a witness is to compute.
+    """The model that a witness is to compute.
 
     Attributes:
         graph: the integer graph.

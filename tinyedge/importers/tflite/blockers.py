@@ -14,7 +14,7 @@ SECTION = "docs/models.md#tensorflow-lite-models"
 """Where the operators that can be imported are listed."""
 _MOST_TOLD = 20
 _OWN = re.compile(r"'[^']*'|\d+")
-"""What differs between two faults of one kind: names and numbers."""
+"""The parts that differ between two faults of one kind: names and numbers."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What operators of several families share."""
+"""The common parts of operators of several families."""
 
 from __future__ import annotations
 

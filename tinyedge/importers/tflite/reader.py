@@ -32,7 +32,7 @@ _MOST_SUBGRAPHS = 16
 _MOST_SHARING = 16
 """How often the bytes of a file may be read as constants, or names; tensors may share a buffer."""
 _NPU_OPERATORS = ("ethos-u", "edgetpu", "vela", "neutron", "tidl")
-"""What the names of custom operators begin with that compilers for NPUs leave, in small letters."""
+"""The prefixes, in lower case, of the names of custom operators that compilers for NPUs leave."""
 
 TENSOR_TYPES: dict[int, str] = {
     value: name for name, value in vars(tflite.TensorType).items() if isinstance(value, int)
@@ -52,7 +52,7 @@ _DAMAGE = (
     ZeroDivisionError,
     struct.error,
 )
-"""What reading a damaged file through the schema's package can raise."""
+"""The exceptions that reading a damaged file through the schema's package can raise."""
 _DTYPES = {
     "INT8": np.int8,
     "UINT8": np.uint8,

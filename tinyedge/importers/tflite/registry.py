@@ -1,4 +1,4 @@
-"""What turns each operator of a ``.tflite`` file into the graph's, by the operator's name."""
+"""The handlers that turn operators of a ``.tflite`` file into the graph's, by operator name."""
 
 from __future__ import annotations
 

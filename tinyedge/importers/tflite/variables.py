@@ -21,7 +21,7 @@ from tinyedge.importers.tflite.options import options_of
 from tinyedge.importers.tflite.reader import TfliteOperator, TfliteTensor
 
 VARIABLE_OPERATORS = ("CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
-"""What deals with variables."""
+"""The operators that deal with variables."""
 
 _Key = tuple[bytes, bytes]
 """Container and name of a variable."""
@@ -86,7 +86,7 @@ class Variables:
         return self._copied(name) if self._root(name) in self._states.values() else name
 
     def _root(self, name: str) -> str:
-        """What a tensor is a reshaped view of."""
+        """Gives the tensor that another is a reshaped view of."""
         writers = {each.output: each for each in self.builder.operators}
         while isinstance(writers.get(name), ops.Reshape):
             name = writers[name].inputs[0]

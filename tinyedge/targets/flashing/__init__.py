@@ -108,7 +108,7 @@ def plan(
     port: str | None = None,
     probe: str | None = None,
 ) -> Plan:
-    """What has to be run to write an image to a board.
+    """Plans the commands that write an image to a board.
 
     Args:
         board: the board.

@@ -78,7 +78,7 @@ class Drive(Tool):
 
 
 def _refused(tool: DriveTool, report: Path) -> DeviceError:
-    """What a probe reports on its drive."""
+    """Gives the error that a probe reports on its drive."""
     said = " ".join(report.read_text(encoding="utf-8", errors="replace").split())
     return DeviceError(
         f"{tool.label}: the board was not written: {said}",

@@ -1,4 +1,4 @@
-"""What every tool that writes a board's flash looks like from outside."""
+"""The interface of every tool that writes a board's flash."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MISMATCH_HINT = "flash it again; if it stays so, its flash is protected or worn"
 
 @dataclass(frozen=True)
 class Failure:
-    """What a tool says when it fails, and what to do.
+    """A tool's message when it fails, and the advice.
 
     Attributes:
         sign: a regular expression for its output.
@@ -46,7 +46,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Job:
-    """What is written, and where.
+    """The image to write, and where.
 
     Attributes:
         board: the board.
@@ -112,7 +112,7 @@ class Tool(ABC):
 
     @abstractmethod
     def commands(self, job: Job) -> list[list[str]]:
-        """What has to be run, one after the other.
+        """Gives the commands to run, one after the other.
 
         Raises:
             DeviceError: what it needs is not attached, or not named.
@@ -126,7 +126,7 @@ class Tool(ABC):
         return []
 
     def prepare(self, job: Job) -> Job:
-        """What has to happen before the commands; gives the job as it is then."""
+        """Does the work that comes before the commands; gives the job as it is then."""
         return job
 
     def settle(self, job: Job) -> None:  # noqa: B027 - most tools have nothing to wait for

@@ -1,7 +1,8 @@
 """Depthwise convolution over a ring of input rows.
 
 ``te_depthwise_conv2d_pair_s8`` has two columns share a word and the product with a weight, where
-the proof below keeps their sums apart; ``te_depthwise_conv2d_dual_s8`` sums in 32 bits.
+the proof below keeps their sums apart; ``te_depthwise_conv2d_dual_s8`` sums in 32 bits, and so does
+``te_depthwise_conv2d_six_s8``, in less code, for rows that it makes six outputs at a time.
 
 Both hold inputs as ``x + 128``, which is never negative; what that adds to a sum is taken off the
 bias.
@@ -12,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyedge.exporters.c.kernels import layers
+from tinyedge.exporters.c.kernels import cells, layers
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
+from tinyedge.exporters.c.kernels.turned import along_a_row
 from tinyedge.exporters.c.packing import densest, fastest
 from tinyedge.graph import operators as ops
 from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN
@@ -44,7 +46,8 @@ def depthwise_conv2d(
     identifier: str,
     options: CodeOptions,
 ) -> Kernel | None:
-    """The kernel for a depthwise convolution, or None where only the plain one applies."""
+    """The kernel for a depthwise convolution, or None where another one applies."""
+    operator, source, output = along_a_row(operator, source, output)
     codes = operator.weights.codes.astype(np.int64)
     channels, height, width = codes.shape
     if channels != source.shape[2] or operator.dilation != (1, 1):
@@ -59,8 +62,10 @@ def depthwise_conv2d(
     columns, stride = output.shape[1], operator.stride[1]
     half, stepped = -(-columns // 2), False
     scratch = -(-channels // WORD) * WORD
-    fits = _fits_half(codes)
-    if fits and not (_sixes(operator, output, scale, options) and _fits_word(codes * step)):
+    fits, files = _fits_half(codes), ()
+    sixes = options.features.dsp and _sixes(operator, output, scale)
+    faster = sixes and options.optimize in ("speed", "fastest") and _fits_word(codes * step)
+    if fits and not faster:
         function = "te_depthwise_conv2d_pair_s8"
         stepped = bool(np.abs(codes * step).max() <= INT8_MAX) and _fits_half(codes * step)
         start = HALF * (np.ones(channels, dtype=np.int64) if stepped else step.ravel())
@@ -68,8 +73,9 @@ def depthwise_conv2d(
         words = (half - 1) * stride + width
         scratch += BLOCK * min(channels, GROUP) + channels * (2 * height - 1) * width
         scratch += height * width
-    elif _fits_word(codes * step):
-        function = "te_depthwise_conv2d_dual_s8"
+    elif _fits_word(codes * step) and not cells.preferred(operator, output, options):
+        function = f"te_depthwise_conv2d_{'six' if sixes else 'dual'}_s8"
+        files = ("te_depthwise_dual.c",)
         words, row = _dual_words(columns, stride, width)
         scratch += channels * (2 * height - 1) * row * WORD + height * width
     else:
@@ -104,7 +110,7 @@ def depthwise_conv2d(
         scratch,
         (layers.row_lead(operator, height, source.shape, output.shape),),
         "te_depthwise_conv2d_ring.h",
-        (f"{packing.unpack}.c",),
+        (f"{packing.unpack}.c", *files),
     )
 
 
@@ -113,18 +119,14 @@ def _fits_word(weights: NDArray[np.int64]) -> bool:
     return int(np.abs(weights).max()) <= layers.INT16_MAX
 
 
-def _sixes(
-    operator: ops.DepthwiseConv2D, output: Tensor, scale: layers.Scale, options: CodeOptions
-) -> bool:
-    """Whether the dual kernel makes rows of six outputs at once alone, faster than in pairs.
+def _sixes(operator: ops.DepthwiseConv2D, output: Tensor, scale: layers.Scale) -> bool:
+    """Whether every output of a row is one of six that are made at once.
 
-    For a channel's six outputs it takes 116 modelled cycles of a Cortex-M4, the other kernel 137,
-    and more scratch.
+    For a channel's six outputs that takes 116 modelled cycles of a Cortex-M4; pairs take 137, and
+    less scratch.
     """
     return (
-        options.features.dsp
-        and options.optimize in ("speed", "fastest")
-        and operator.weights.codes.shape[1:] == (3, 3)
+        operator.weights.codes.shape[1:] == (3, 3)
         and operator.stride[1] == 1
         and -(-output.shape[1] // 2) % 3 == 0
         and scale.apart

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from tinyedge.exporters.c.kernels import (
+    cells,
     depthwise,
     dsp,
     lut,
@@ -27,7 +28,11 @@ _CANDIDATES: dict[type[ops.Operator], tuple[Callable[..., Kernel | None], ...]] 
         dsp.fully_connected,
         patch.fully_connected,
     ),
-    ops.DepthwiseConv2D: (mve.depthwise_conv2d, depthwise.depthwise_conv2d),
+    ops.DepthwiseConv2D: (
+        mve.depthwise_conv2d,
+        depthwise.depthwise_conv2d,
+        cells.depthwise_conv2d,
+    ),
 }
 """Fast kernels, the fastest first; what none computes is left to the plain ones."""
 
