@@ -61,7 +61,7 @@ def pair(value: Any) -> Pair:
 
 
 def window_padding(layer: Any, shape: tuple[int, ...], kernel: Pair, dilation: Pair) -> Padding:
-    """What a layer's windows take in around its input, in rows and columns."""
+    """Rows and columns around a layer's input that its windows take in."""
     if layer.padding == "same":
         return same_padding((shape[0], shape[1]), kernel, pair(layer.strides), dilation)
     return (0, 0, 0, 0)
@@ -81,7 +81,7 @@ def row_padding(
 def out_size(
     shape: tuple[int, ...], kernel: Pair, stride: Pair, dilation: Pair, pad: Padding
 ) -> Pair:
-    """Rows and columns of what windows give."""
+    """Rows and columns of the values that windows give."""
     sizes = [
         (shape[axis] + pad[2 * axis] + pad[2 * axis + 1] - (kernel[axis] - 1) * dilation[axis] - 1)
         // stride[axis]

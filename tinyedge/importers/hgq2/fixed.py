@@ -34,7 +34,7 @@ _ORDERS = {
 }
 """A quantizer's weights in the file, by its type and whether it wraps; trainable ones first."""
 _MOST_BITS = 64
-"""Of a fraction or an integer part; a bias of zero has one of 47."""
+"""Most bits of a fraction or an integer part; a bias of zero has a fraction of 47."""
 _EXACT = 2.0**52
 
 

@@ -36,7 +36,7 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
-"""What settings or weights that do not fit a layer can raise."""
+"""Errors that settings or weights raise which do not fit a layer."""
 _MOST_PRODUCTS = 2**30
 _STEPS = 256
 
