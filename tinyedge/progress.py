@@ -1,4 +1,4 @@
-"""Who is told how far long work has come: the command line, or nobody."""
+"""The progress of long work, reported to the command line or to nobody."""
 
 from __future__ import annotations
 

@@ -11,12 +11,14 @@ from tests.cli.commands import failure
 from tests.conftest import require
 from tests.firmware.faults import flip_output
 from tinyedge.boards import board_names, load_board
+from tinyedge.cli.main import main
 from tinyedge.commands import selftest as command
 from tinyedge.commands.selftest import selftest
 from tinyedge.errors import DeviceError, ThresholdError, UsageError
 from tinyedge.graph.operators import Weighted
 from tinyedge.models.selftest import selftest_network
 from tinyedge.targets import available_emulators, flashing
+from tinyedge.templates import data_folder
 
 BOARD = "netduinoplus2"
 
@@ -99,3 +101,98 @@ def test_what_does_not_go_together_is_refused(capsys: pytest.CaptureFixture[str]
     with pytest.raises(UsageError, match="--emulator goes with --on emulator"):
         selftest(board=BOARD, emulator="qemu", port="/dev/ttyACM0")
     assert failure(capsys, 6, "selftest", "-b", BOARD)["code"] == "device"
+
+
+BENCH = """[[board]]
+board = "arduino-uno"
+on = "emulator"
+emulator = "qemu"
+
+[[board]]
+board = "mine.toml"
+on = "emulator"
+emulator = "qemu"
+"""
+
+
+@pytest.mark.emulator
+def test_one_command_tries_all_boards_of_a_bench(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first cannot begin, the other's description lies beside the file."""
+    require(available_emulators(load_board(BOARD)), "qemu")
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    text = (data_folder("boards") / f"{BOARD}.toml").read_text()
+    (lab / "mine.toml").write_text(text.replace(f'"{BOARD}"', '"mine"', 1))
+    (lab / "bench.toml").write_text(BENCH)
+    (tmp_path / "tinyedge.toml").write_text('board = "nucleo-f446re"\nport = "/dev/ttyACM0"\n')
+    monkeypatch.chdir(tmp_path)
+    command = ("selftest", "--bench", "lab/bench.toml", "--baud", 9600, "-o", "bench.md", "--json")
+    assert main([str(part) for part in command]) == 8
+    said = json.loads(capsys.readouterr().out)
+    first, second = said["boards"]
+    assert (first["board"], first["passed"], second["board"]) == ("arduino-uno", False, "mine")
+    assert "qemu" in first["error"]
+    assert "steps" not in first
+    assert second["passed"]
+    assert second["rates"] == [{"baud": 9600, "passed": True}]
+    assert not said["passed"]
+    assert said["error"]["message"] == f"1 of 2 boards failed; arduino-uno: {first['error']}"
+    report = Path("bench.md").read_text()
+    assert report.startswith("# Self-test of a bench: failed\n")
+    assert first["error"] in report
+    assert "\n## Self-test of mine: passed\n" in report
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "board is missing, allowed: a list of at least 1"),
+        ("board = []", "board is [], allowed: a list of at least 1"),
+        ('[[board]]\nboard = "nucleo-f446re"', "board.0.port is None, allowed: the serial port"),
+        (
+            '[[board]]\nboard = "nucleo-f446re"\non = "emulator"\nport = "COM3"\nprobe = "1"',
+            "board.0.port is 'COM3', allowed: nothing with on = 'emulator'; board.0.probe is '1'",
+        ),
+        (
+            '[[board]]\nboard = "nucleo-f446re"\nport = "COM3"\nemulator = "qemu"',
+            "board.0.emulator is 'qemu', allowed: nothing with on = 'board'",
+        ),
+        (
+            2 * '[[board]]\nboard = "nucleo-f446re"\nport = "COM3"\n',
+            "board.1.port is 'COM3', allowed: another port than board.0's",
+        ),
+        (
+            '[[board]]\nboard = "nucleo-f446re"\nports = "COM3"',
+            "board.0.ports: unknown key (did you mean 'port'?)",
+        ),
+        ('[[board]]\nboard = "nucleo-f44"\non = "emulator"', "board.0.board: "),
+        ('[[board]]\nboard = "no.toml"\non = "emulator"', "board.0.board: "),
+        ('[[board]]\nboard = "x"\non = "paper"', "board.0.on is 'paper', allowed: 'emulator' or"),
+        ("board = 3", "board is 3, allowed: a list"),
+        ("[[board", "cannot be read as TOML"),
+    ],
+)
+def test_a_wrong_bench_is_refused_before_the_first_board(
+    text: str, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bench.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        selftest(bench=path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert told in str(caught.value)
+
+
+def test_a_bench_says_what_options_say_else(tmp_path: Path) -> None:
+    path = tmp_path / "bench.toml"
+    with pytest.raises(UsageError, match="cannot be read as TOML"):
+        selftest(bench=path)
+    path.write_text(BENCH)
+    with pytest.raises(UsageError, match="--board does not go with --bench"):
+        selftest(bench=path, board=BOARD)
+    with pytest.raises(UsageError, match="--on does not go with --bench"):
+        selftest(bench=path, on="emulator")
+    with pytest.raises(UsageError, match="a board is missing"):
+        selftest()

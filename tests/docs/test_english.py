@@ -70,12 +70,12 @@ def test_sources_say_it_straight(folder: str) -> None:
 
 
 PROSE = re.compile(r"\A\s*(?:Of|Whoever) \w+|" + PHRASES)
-WHAT = re.compile(r"\A\s*(?:What|Whatever|Whichever)\b")
+WHAT = re.compile(r"\A\s*(?:What|Whatever|Whichever|Who|Whose)\b")
 UNREVISED = tuple(
     ROOT / "tinyedge" / part
     for part in ("cluster", "exporters", "firmware", "importers/onnx", "importers/qkeras")
 )
-"""Packages whose docstrings may still open with "What"."""
+"""Packages whose docstrings may still open with "What" or "Who"."""
 
 
 def prose(source: str) -> Iterator[str]:

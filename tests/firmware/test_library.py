@@ -36,6 +36,8 @@ from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.names import CortexMName
+from tinyedge.toolchains.compilers import arm_gcc
+from tinyedge.toolchains.stack import FLAGS
 
 pytestmark = pytest.mark.needs_tool
 
@@ -233,6 +235,41 @@ def test_on_a_bare_processor(
     semihosting = ["-semihosting-config", "enable=on,target=native"]
     qemu = ["qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none"]
     run("timeout", 60, *qemu, *semihosting, "-kernel", tmp_path / "program.elf")
+
+
+@pytest.mark.parametrize(
+    ("name", "machine", "core", "memory", "most"),
+    [
+        ("kws", "mps2-an385", "cortex-m0", "4M", 8),  # a Cortex-M3 runs its code
+        ("kws", "mps2-an386", "cortex-m4", "4M", 8),
+        ("vww", "mps2-an386", "cortex-m4", "4M", 64),  # the deepest path is not one it takes
+        ("vww", "mps3-an547", "cortex-m55", "512K", 8),
+    ],
+)
+def test_the_counted_stack_holds_on_a_painted_one(
+    name: str, machine: str, core: CortexMName, memory: str, most: int, tmp_path: Path
+) -> None:
+    """An inference takes no more, and leaves at most so many bytes of it."""
+    require_program("arm-none-eabi-gcc", "qemu-system-arm")
+    options = CodeOptions(core, "fastest")
+    model = write_converted(GRAPHS[name].graph, tmp_path / "model", "test", options=options)
+    folder = tmp_path / "kws"
+    export_c_library(model, folder, "kws", "test", stack=True)
+    script = (PROGRAM / "bare.ld").read_text().replace("4M", memory)
+    (tmp_path / "bare.ld").write_text(script)
+    compiler = arm_gcc(core)
+    command = [*compiler.command, "-std=c99", *FLAGS, "-ffreestanding", "-fno-builtin"]
+    command += [f"-I{each}" for each in (PROGRAM, folder, folder / "runtime")]
+    parts = [PROGRAM / "bare.c", PROGRAM / "stack.c", folder / "kws.c"]
+    link = ["-nostdlib", "-T", tmp_path / "bare.ld", "-lgcc", "-o", tmp_path / "program.elf"]
+    run(*command, *parts, *(folder / "runtime").glob("*.c"), *link)
+    semihosting = ["-semihosting-config", "enable=on,target=native"]
+    qemu = ["qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none"]
+    ended = subprocess.run(
+        ["timeout", "60", *qemu, *semihosting, "-kernel", str(tmp_path / "program.elf")],
+        check=False,
+    )
+    assert 1 <= ended.returncode <= 1 + most // 4
 
 
 def test_streams_keep_states_of_their_own(tmp_path: Path) -> None:
@@ -721,6 +758,32 @@ def test_the_command_says_what_it_wrote(
     labels.write_text("one\n")
     fault = failure(capsys, 2, *command, "--labels", labels)
     assert f"the model has {count} outputs" in fault["message"]
+
+
+def test_the_stack_is_counted_where_it_is_asked_for(
+    exported: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    require_program("arm-none-eabi-gcc")
+    command = ("export", exported.folder / "vww-model", "--format", "c", "-o", tmp_path / "vww")
+    run_json(capsys, *command, "--name", "vww", "--stack")
+    header = (tmp_path / "vww" / "vww.h").read_text()
+    (size,) = re.findall(r"^#define VWW_STACK_SIZE (\d+)u$", header, re.MULTILINE)
+    readme = (tmp_path / "vww" / "README.md").read_text()
+    assert f"-O2) | {size} |" in readme
+    assert "--stack" in readme
+    without = (exported.folder / "vww" / "vww.h").read_text()
+    assert "STACK" not in without
+    kept = re.sub(r"/\* The stack that any.*?_STACK_SIZE \d+u\n\n", "", header, flags=re.DOTALL)
+    assert kept == without
+
+
+def test_the_stack_of_an_avr_is_not_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_converted(GRAPHS["vww"].graph, tmp_path / "m", "test", options=CodeOptions("avr"))
+    command = ("export", tmp_path / "m", "--format", "c", "-o", tmp_path / "e", "--stack")
+    assert "--stack is for a Cortex-M" in failure(capsys, 2, *command)["message"]
+    assert not (tmp_path / "e").exists()
 
 
 def test_only_used_files_are_exported(exported: Exported) -> None:

@@ -166,7 +166,7 @@ class Board(Section):
 
     @property
     def timing(self) -> str:
-        """Whose timings its core has; a Cortex-M0+ runs what is made for a Cortex-M0."""
+        """The core whose timings it has; a Cortex-M0+ runs what is made for a Cortex-M0."""
         return self.core
 
     @property

@@ -132,6 +132,7 @@ EXAMPLES = {
         (
             "tinyedge selftest -b nucleo-f446re -p /dev/ttyACM0 -o selftest.md",
             "tinyedge selftest -b nucleo-f446re --on emulator",
+            "tinyedge selftest --bench bench.toml -o bench.md",
         ),
         "tinyedge flash out -b BOARD",
     ),

@@ -26,6 +26,11 @@ from tinyedge.names import EXPORT_FORMATS
 @click.option(
     "--labels", type=PATH, help="File with the names of the classes, one a line, for 'c'."
 )
+@click.option(
+    "--stack",
+    is_flag=True,
+    help="Count the stack that a C library takes, with arm-none-eabi-gcc, for its header.",
+)
 @data_option(
     "data",
     "Samples (.npy or .npz), of which an Arduino library's example classifies the first. Default: "

@@ -65,6 +65,14 @@ def _written_through_a_port(given: _Given) -> bool:
     return takes_port(load_board(given["board_name"]), tool if isinstance(tool, str) else None)
 
 
+def _of_no_bench(given: _Given) -> bool:
+    return not given.get("bench")
+
+
+def _port_of_the_one_board(given: _Given) -> bool:
+    return _of_no_bench(given) and _port_of_a_board(given)
+
+
 def _in_no_lab(given: _Given) -> bool:
     return not given.get("labgrid")
 
@@ -90,8 +98,8 @@ _GOES_WITH: dict[tuple[str, str], Callable[[_Given], bool]] = {
     ("quantize", "calibration"): _is_no_run,
     ("run", "board"): _on_a_board_or_emulator,
     ("run", "port"): _port_of_a_board,
-    ("selftest", "board"): _always,
-    ("selftest", "port"): _port_of_a_board,
+    ("selftest", "board"): _of_no_bench,
+    ("selftest", "port"): _port_of_the_one_board,
 }
 """For a command and a key of the file: whether it goes with what was given."""
 

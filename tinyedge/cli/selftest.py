@@ -14,7 +14,13 @@ from tinyedge.names import DEVICES, FLASH_TOOLS, DevicePlace
 
 
 @click.command("selftest")
-@board_option(required=True)
+@click.option(
+    "--bench",
+    type=PATH,
+    metavar="FILE",
+    help="Try all boards that a TOML file lists, in the place of one.",
+)
+@board_option()
 @click.option(
     "--on",
     "place",
@@ -44,7 +50,12 @@ from tinyedge.names import DEVICES, FLASH_TOOLS, DevicePlace
 @output_options
 @click.pass_obj
 def command(
-    output: Output, /, board_name: str, place: DevicePlace, rates: tuple[int, ...], **others: Any
+    output: Output,
+    /,
+    board_name: str | None,
+    place: DevicePlace,
+    rates: tuple[int, ...],
+    **others: Any,
 ) -> None:
     """Flash a small network, and try a board's kernels, link, recovery from faults and timing.
 
@@ -52,7 +63,7 @@ def command(
     """
     from tinyedge.cli.tables import shown
     from tinyedge.commands.selftest import RATES, selftest
-    from tinyedge.reports.selftest import selftest_lines, steps_table
+    from tinyedge.reports.selftest import bench_table, selftest_lines, steps_table
 
     failure = None
     try:
@@ -63,4 +74,9 @@ def command(
         if error.record is None:
             raise
         record, failure = error.record, error
-    output.result(record, shown(steps_table(record)), *selftest_lines(record), failure=failure)
+    told = (
+        [shown(bench_table(record))]
+        if "boards" in record
+        else [shown(steps_table(record)), *selftest_lines(record)]
+    )
+    output.result(record, *told, failure=failure)

@@ -18,7 +18,7 @@ from tinyedge.names import EXPORT_FORMATS, ExportFormat, ProjectFormat
 from tinyedge.samples.labels import read_class_names
 from tinyedge.samples.scaling import ModelInput
 
-_OPTIONS = {"arduino": ("--name", "--data", "--zip"), "c": ("--name", "--labels")}
+_OPTIONS = {"arduino": ("--name", "--data", "--zip"), "c": ("--name", "--labels", "--stack")}
 """Options of libraries, which are for any board."""
 
 
@@ -33,6 +33,7 @@ def export(
     labels: AnyPath | None = None,
     data: Samples | None = None,
     zip: bool = False,  # noqa: A002 - the option's name
+    stack: bool = False,
 ) -> dict[str, Any]:
     """Writes a converted model as a library, or as a project of another build system.
 
@@ -46,6 +47,8 @@ def export(
         data: samples (n, *input shape), or a file of such, of which an Arduino library's example
             classifies the first; noise by default.
         zip: whether an Arduino library is also written as ``FOLDER.zip``.
+        stack: whether a C library's header tells the stack that it takes, in bytes, counted by
+            ``arm-none-eabi-gcc``.
 
     Returns:
         ``format``, ``folder`` and ``files``; of ``c`` ``name``, of ``arduino`` it and ``zip``,
@@ -54,16 +57,18 @@ def export(
     Raises:
         UsageError: arguments do not go together, or ``output`` holds other files.
         ModelError, BoardError, DataError: model, board, samples or labels cannot be read.
+        ToolchainError: the stack cannot be counted.
     """
     one_of("format", format, EXPORT_FORMATS)
     target = Path(output)
     options = {"--name": name, "--labels": labels, "--data": data, "--zip": zip or None}
+    options["--stack"] = stack or None
     _check_options(format, board, {key for key, value in options.items() if value is not None})
     model = load_converted(Path(folder))
     if format == "arduino":
         record = _library(model, target, name, data, archive=zip)
     elif format == "c":
-        record = _c_library(model, target, name, Path(labels) if labels else None)
+        record = _c_library(model, target, name, Path(labels) if labels else None, stack=stack)
     else:
         assert board
         record = _project(model, board, format, target)
@@ -102,13 +107,19 @@ def _library(
 
 
 def _c_library(
-    model: ConvertedModel, target: Path, name: str | None, labels: Path | None
+    model: ConvertedModel,
+    target: Path,
+    name: str | None,
+    labels: Path | None,
+    *,
+    stack: bool,
 ) -> dict[str, Any]:
     """Writes a C library; gives its record."""
     given = ["--format", "c", *(["--name", name] if name else []), "-o", str(target)]
+    given += ["--stack"] if stack else []
     asked = shlex.join(["tinyedge", "export", str(model.folder), *given])
     names = read_class_names(labels) if labels else ()
-    library = export_c_library(model, target, name, asked, names)
+    library = export_c_library(model, target, name, asked, names, stack=stack)
     return {"name": library.name, "files": list(library.files)}
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from os import fspath
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 
 import tinyedge
 from tinyedge.boards import Board
+from tinyedge.boards.bench_file import BenchBoard, read_bench
 from tinyedge.commands.arguments import AnyPath, board_of, check_outputs, one_of, optional_path
 from tinyedge.commands.notes import noted
 from tinyedge.errors import DeviceError, ThresholdError, TinyEdgeError, UsageError
@@ -46,7 +48,7 @@ from tinyedge.names import (
     FlashToolName,
 )
 from tinyedge.progress import NOBODY, Listener
-from tinyedge.reports.selftest import selftest_markdown
+from tinyedge.reports.selftest import failure_of, selftest_markdown
 from tinyedge.targets import flashing, require_emulator
 from tinyedge.targets.attached import describe_ports
 
@@ -130,7 +132,8 @@ class _Steps:
 @noted()
 def selftest(
     *,
-    board: AnyPath,
+    board: AnyPath | None = None,
+    bench: AnyPath | None = None,
     on: DevicePlace = "board",
     port: str | None = None,
     emulator: EmulatorName | None = None,
@@ -145,6 +148,8 @@ def selftest(
 
     Args:
         board: its name, or the path of a ``.toml`` file.
+        bench: a file that lists the boards of a lab in the place of one board: ``docs/boards.md``.
+            All are tried, one after the other, whatever becomes of those before.
         on: ``board``, which is flashed, or ``emulator``.
         port: serial port of the attached board.
         emulator: the first that is installed and has the board by default.
@@ -160,12 +165,14 @@ def selftest(
         ``passed``; ``board``, ``mcu``, ``core``, ``clock_hz``, ``on``, ``emulator``, ``compiler``,
         ``versions``, ``date`` (UTC); ``steps`` with ``step``, ``passed``, ``seconds`` and what is
         ``wrong``; ``round_trip_ms``; ``kernels``, a layer each; ``timing``; ``faults``; ``rates``.
+        With ``bench``: ``passed``, and ``boards``, such a record each, where it has ``error`` and
+        neither steps nor what follows from them if the test could not begin.
 
     Raises:
         BoardError: the board is unknown.
         DeviceError: no port was named.
         DoesNotFitError: the board's flash or RAM is too small for the network.
-        ThresholdError: a step failed; ``record`` is the result.
+        ThresholdError: a step failed, or a board of the bench; ``record`` is the result.
         ToolchainError: a compiler, an emulator or a tool is missing.
         UsageError: arguments that do not go together.
     """
@@ -173,9 +180,42 @@ def selftest(
     one_of("emulator", emulator, EMULATORS)
     one_of("compiler", compiler, COMPILERS)
     one_of("tool", tool, FLASH_TOOLS)
-    target, report = board_of(board), optional_path(output)
+    report = optional_path(output)
     check_outputs({"--output": report})
-    if on == "emulator":
+    if bench is not None:
+        chosen: dict[str, object] = {
+            "--board": board,
+            "--port": port,
+            "--tool": tool,
+            "--probe": probe,
+            "--emulator": emulator,
+            "--compiler": compiler,
+            "--on": None if on == "board" else on,
+        }
+        if given := [name for name, value in chosen.items() if value is not None]:
+            raise UsageError(f"{given[0]} does not go with --bench: the file says it")
+        listed = read_bench(Path(fspath(bench)))
+        return _reported(_bench_record(listed, tuple(rates), listener), report)
+    if board is None:
+        raise UsageError("a board is missing", hint="-b BOARD, or --bench FILE for several")
+    of_board = BenchBoard.model_construct(
+        board=str(board),
+        on=on,
+        port=port,
+        tool=tool,
+        probe=probe,
+        emulator=emulator,
+        compiler=compiler,
+    )
+    return _reported(_board_record(of_board, board_of(board), tuple(rates), listener), report)
+
+
+def _board_record(
+    given: BenchBoard, target: Board, rates: tuple[int, ...], listener: Listener
+) -> dict[str, Any]:
+    """Tries one board; gives its record."""
+    port, tool, probe, emulator = given.port, given.tool, given.probe, given.emulator
+    if given.on == "emulator":
         if port or tool or probe:
             raise UsageError("--port, --tool and --probe go with an attached board")
         emulator = require_emulator(target, emulator)
@@ -197,24 +237,43 @@ def selftest(
             "tinyedge selftest",
             options=CodeOptions(target.core, "size" if small else "speed"),
         )
-        bench = _Bench(
-            target, model, on, port, tool, probe, emulator, compiler, Path(folder) / "builds"
-        )
+        builds = Path(folder) / "builds"
+        bench = _Bench(target, model, given.on, port, tool, probe, emulator, given.compiler, builds)
         with listener.step(f"compiling for {target.name}"):
             firmware = bench.build(target)
-        record = _tested(bench, firmware, tuple(rates), listener)
+        return _tested(bench, firmware, rates, listener)
+
+
+def _bench_record(
+    listed: Sequence[tuple[BenchBoard, Board]], rates: tuple[int, ...], listener: Listener
+) -> dict[str, Any]:
+    """Tries the boards of a bench one after the other."""
+    records: list[dict[str, Any]] = []
+    for given, target in listed:
+        try:
+            with listener.step(target.name):
+                records.append(_board_record(given, target, rates, listener))
+        except TinyEdgeError as error:
+            records.append(
+                {"passed": False, "board": target.name, "on": given.on, "error": str(error)}
+            )
+    return {"passed": all(record["passed"] for record in records), "boards": records}
+
+
+def _reported(record: dict[str, Any], report: Path | None) -> dict[str, Any]:
+    """Writes the report, and raises what has failed."""
     if report:
         markdown = report.suffix.lower() == ".md"
         write_atomically(report, selftest_markdown(record) if markdown else json_text(record, 2))
-    failed = [step for step in record["steps"] if not step["passed"]]
-    if failed:
-        first = failed[0]
-        raise ThresholdError(
-            f"{target.name}: {len(failed)} of {len(record['steps'])} steps failed; "
-            f"{first['step']}: {first['wrong']}",
-            hint="attach the report to an issue (-o FILE.md)",
-        ).of(record)
-    return record
+    if record["passed"]:
+        return record
+    if "boards" in record:
+        records = record["boards"]
+        failed = [each for each in records if not each["passed"]]
+        told = f"{len(failed)} of {len(records)} boards failed; {failure_of(failed[0])}"
+    else:
+        told = failure_of(record)
+    raise ThresholdError(told, hint="attach the report to an issue (-o FILE.md)").of(record)
 
 
 def _tested(

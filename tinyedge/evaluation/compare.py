@@ -19,7 +19,7 @@ from tinyedge.samples.scaling import ModelInput
 
 Place = Literal["float", "host", "device"]
 PLACES: tuple[Place, ...] = get_args(Place)
-"""Who computes logits: the float model, the integer graph on this machine, what is under test."""
+"""The sources of logits: the float model, the integer graph on this machine, what is under test."""
 
 
 class Executor(Protocol):

@@ -82,7 +82,7 @@ def _check(what: str, value: int, least: int, most: int) -> None:
 
 @dataclass(frozen=True)
 class Hello:
-    """Who answers.
+    """The description that a device gives of itself.
 
     Attributes:
         protocol: version of the protocol.

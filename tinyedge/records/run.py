@@ -260,7 +260,7 @@ class Worker(Part):
 
 
 class Cluster(Part):
-    """Who has computed a distributed run, and how long: no other key depends on it."""
+    """The workers of a distributed run and their times: no other key depends on them."""
 
     address: Name
     seconds: NonNegativeFloat

@@ -287,7 +287,7 @@ def _kernels(symbols: list[Symbol], facts: Mapping[str, Record]) -> list[Kernel]
 
 
 def called_by(kernels: list[Record]) -> list[str]:
-    """Who calls each of the runtime's sources, in words.
+    """Names the callers of each of the runtime's sources, in words.
 
     Args:
         kernels: of a footprint's record.

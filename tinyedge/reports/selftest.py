@@ -9,12 +9,41 @@ from tinyedge.reports.notebook import Table, markdown
 
 
 def selftest_markdown(record: Mapping[str, Any]) -> str:
-    """The report; ``record`` is what ``selftest`` gives."""
+    """The report; ``record`` is what ``selftest`` gives, of one board or of a bench."""
+    if "boards" in record:
+        word = "passed" if record["passed"] else "failed"
+        parts = [f"# Self-test of a bench: {word}\n\n{markdown([bench_table(record)])}\n"]
+        parts += [f"#{selftest_markdown(each)}" for each in record["boards"] if "steps" in each]
+        return "\n".join(parts)
     tables = [_board_table(record), steps_table(record)]
     if record["kernels"]:
         tables.append(_kernel_table(record))
     title = f"# Self-test of {record['board']}: {'passed' if record['passed'] else 'failed'}"
     return "\n\n".join((title, markdown(tables), *selftest_lines(record))) + "\n"
+
+
+def failure_of(record: Mapping[str, Any]) -> str:
+    """What has failed of one board."""
+    if "error" in record:
+        return f"{record['board']}: {record['error']}"
+    failed = [step for step in record["steps"] if not step["passed"]]
+    return (
+        f"{record['board']}: {len(failed)} of {len(record['steps'])} steps failed; "
+        f"{failed[0]['step']}: {failed[0]['wrong']}"
+    )
+
+
+def bench_table(record: Mapping[str, Any]) -> Table:
+    """The boards of a bench, and what came of each."""
+    rows = [
+        (
+            each["board"],
+            "the board itself" if each["on"] == "board" else each.get("emulator") or "emulator",
+            "passed" if each["passed"] else failure_of(each).partition(": ")[2],
+        )
+        for each in record["boards"]
+    ]
+    return Table("Boards", ("board", "run on", "result"), rows)
 
 
 def steps_table(record: Mapping[str, Any]) -> Table:

@@ -78,7 +78,7 @@ class Drive:
 
     @property
     def takes_firmware(self) -> str:
-        """Whose drive it is, where the files on it tell; else empty."""
+        """The owner of the drive, where the files on it tell; else empty."""
         here = self.mount_point
         found = (kind for name, kind in _DRIVE_FILES.items() if here and (here / name).is_file())
         return next(found, "")

@@ -197,8 +197,16 @@ def compile_shared_library(
     )
 
 
-def run_compiler(name: str, command: Sequence[str], arguments: Sequence[str]) -> None:
+def run_compiler(
+    name: str, command: Sequence[str], arguments: Sequence[str], folder: Path | None = None
+) -> None:
     """Runs a compiler or another tool of its toolchain.
+
+    Args:
+        name: what errors call it.
+        command: the program with the flags that choose its target.
+        arguments: all other ones.
+        folder: that it runs in; this process's by default.
 
     Raises:
         DoesNotFitError: a memory of the board overflowed; the message says by how much.
@@ -211,6 +219,7 @@ def run_compiler(name: str, command: Sequence[str], arguments: Sequence[str]) ->
             text=True,
             timeout=_TIMEOUT_S,
             check=False,
+            cwd=folder,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolchainError(f"{command[0]} could not run: {error}") from error

@@ -134,6 +134,7 @@ def export_library(
         "verified": list(in_flash),
         "verified_in_ram": list(in_ram),
         "crc": crc,
+        "stack": None,  # whoever has counted it renders the header again
         "constant_bytes": sum(map(len, verified)),
         "weight_bytes": exported.weight_bytes,
         "macs": sum(layer.macs for layer in exported.layers),

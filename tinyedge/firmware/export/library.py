@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tinyedge
+from tinyedge.boards.cores import CORES
 from tinyedge.errors import UsageError
 from tinyedge.exporters.c import CodeOptions
 from tinyedge.exporters.c.export import c_identifiers
@@ -16,6 +18,8 @@ from tinyedge.exporters.c.library import CLibrary, export_library
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.firmware.export.folder import with_manifest, write_folder
 from tinyedge.templates import data_folder, render_template
+from tinyedge.toolchains.compilers import arm_gcc
+from tinyedge.toolchains.stack import FLAGS, LIBRARY_STACK, count_stack
 
 LONGEST_NAME = 63
 NAME_HINT = "--name NAME gives the library another"
@@ -66,6 +70,8 @@ def export_c_library(
     name: str | None,
     command: str,
     labels: tuple[str, ...] = (),
+    *,
+    stack: bool = False,
 ) -> Library:
     """Writes the library's folder, all of it or nothing.
 
@@ -75,10 +81,13 @@ def export_c_library(
         name: of functions, macros and files; that of the model by default.
         command: the command line that asks for it.
         labels: names of the classes; none where they are not known.
+        stack: whether the stack is counted, for the core that the model was converted for.
 
     Raises:
-        UsageError: the name is none of a library, or means something else in C or CMake; or there
-            are labels for several outputs, or more or fewer of them than classes.
+        UsageError: the name is none of a library, or means something else in C or CMake; there are
+            labels for several outputs, or more or fewer of them than classes; or ``stack`` goes
+            with a model for an AVR.
+        ToolchainError: see ``count_stack``.
         FileError: the folder holds something of the user's; see ``write_folder``.
         OSError: something cannot be written.
     """
@@ -86,7 +95,7 @@ def export_c_library(
     check_library_name(chosen)
     if labels:
         _check_labels(model, labels)
-    files = library_files(model, chosen, command, labels)
+    files = library_files(model, chosen, command, labels, stack=stack)
     facts = {"format": "c", "name": chosen, "model": model.graph.name, "command": command}
     written = with_manifest(files, facts)
     write_folder(folder, written)
@@ -143,12 +152,23 @@ def check_c_name(
 
 
 def library_files(
-    model: ConvertedModel, name: str, command: str, labels: tuple[str, ...] = ()
+    model: ConvertedModel,
+    name: str,
+    command: str,
+    labels: tuple[str, ...] = (),
+    *,
+    stack: bool = False,
 ) -> dict[str, str]:
     """The library's files by their path in it; see ``export_c_library``."""
     library, runtime = library_sources(model, name, labels)
+    code = library.files
+    counted = _counted(model, name, {**code, **runtime}) if stack else {}
+    if counted:
+        header = render_template("library/model.h.j2", {**library.context, **counted})
+        code = code | {f"{name}.h": header}
     context = {
         **library.context,
+        **counted,
         "title": model.graph.name,
         "hash": model.graph.hash,
         "command": command,
@@ -156,8 +176,20 @@ def library_files(
         "sources": [path for path in runtime if path.endswith(".c")],
     }
     files = {path: render_template(f"library/{path}.j2", context) for path in _TEMPLATES}
-    files |= library.files
+    files |= code
     return files | {f"runtime/{path}": text for path, text in runtime.items()}
+
+
+def _counted(model: ConvertedModel, name: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """What templates say of the stack, counted for the core that the model was converted for."""
+    core = str(model.manifest["core"])
+    if CORES[core].flash_apart:
+        raise UsageError(f"--stack is for a Cortex-M; {model.folder} was converted for {core}")
+    return {
+        "stack": count_stack(arm_gcc(core), core, files, f"{name}.c"),
+        "stack_flags": " ".join(FLAGS),
+        "library_stack": LIBRARY_STACK,
+    }
 
 
 def library_sources(

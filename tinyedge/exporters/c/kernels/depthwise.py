@@ -62,7 +62,8 @@ def depthwise_conv2d(
     columns, stride = output.shape[1], operator.stride[1]
     half, stepped = -(-columns // 2), False
     scratch = -(-channels // WORD) * WORD
-    fits, files = _fits_half(codes), ()
+    files: tuple[str, ...] = ()
+    fits = _fits_half(codes)
     sixes = options.features.dsp and _sixes(operator, output, scale)
     faster = sixes and options.optimize in ("speed", "fastest") and _fits_word(codes * step)
     if fits and not faster:
