@@ -61,6 +61,7 @@ WitnessName = Literal[
     "qkeras",
     "hls4ml",
     "onnxruntime",
+    "qonnx",
 ]
 WITNESSES: tuple[WitnessName, ...] = get_args(WitnessName)
 

@@ -4,9 +4,11 @@
     python tools/make_keras3_models.py -o tests/data
 
 - ``qkeras_v3_demo.keras``: the demonstration's network in qkeras-v3, with its trained weights
+- ``keras_int8.keras``: a small network with random weights that ``model.quantize("int8")`` has
+  quantized
 
 It needs packages that tinyedge must not have beside it, in an environment of its own: ``pip install
-qkeras-v3==1.2.1 tensorflow==2.21.0 h5py==3.14.0``.
+qkeras-v3==1.2.1 tensorflow==2.21.0 h5py==3.14.0 keras==3.15.1``.
 """
 
 from __future__ import annotations
@@ -16,12 +18,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import h5py
 import keras
 import numpy as np
-import qkeras
 from keras import layers
 
 DEMO = Path(__file__).parent.parent / "tinyedge" / "demo"
@@ -33,6 +34,8 @@ IMAGES = 100
 
 def demo_network() -> Any:
     """The network of ``tinyedge/models/demo.py``, in Keras 3."""
+    import qkeras
+
     common: dict[str, Any] = {"padding": "same", "use_bias": False}
 
     def normalize(x: Any, activation: str, name: str) -> Any:
@@ -82,19 +85,37 @@ def with_trained_weights(model: Any, path: Path) -> None:
             layer.set_weights([np.asarray(held[layer.name][name]) for name in names])
 
 
+def write_demo(output: Path) -> None:
+    """Writes the demonstration's network, and its logits."""
+    images = np.load(DEMO / "fashion_mnist_test_1000.npz")["x"][:IMAGES].astype(np.float32) / 255
+    model = demo_network()
+    with_trained_weights(model, DEMO / "fashion_mnist_stq.h5")
+    model.save(output / "qkeras_v3_demo.keras")
+    logits = keras.Model(model.inputs, model.get_layer("logits").output)
+    found = np.asarray(logits(images.reshape(-1, 28, 28, 1), training=False))
+    np.save(output / "qkeras_v3_demo_logits.npy", found)
+
+
+def write_int8(output: Path) -> None:
+    """Writes a network whose layers Keras itself has quantized."""
+    keras.utils.set_random_seed(0)
+    rows = layers.Input((4, 6))
+    x = layers.EinsumDense("abc,cd->abd", (4, 5), activation="relu", name="einsum")(rows)
+    model = keras.Model(rows, layers.Dense(3, name="dense")(layers.Flatten()(x)))
+    model.quantize("int8")
+    model.save(output / "keras_int8.keras")
+
+
 def main() -> None:
     """Writes; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("tests/data"))
+    parser.add_argument("--only", choices=("demo", "int8"), help="by default both")
     arguments = parser.parse_args()
-    images = np.load(DEMO / "fashion_mnist_test_1000.npz")["x"][:IMAGES].astype(np.float32) / 255
-
-    model = demo_network()
-    with_trained_weights(model, DEMO / "fashion_mnist_stq.h5")
-    model.save(arguments.output / "qkeras_v3_demo.keras")
-    logits = keras.Model(model.inputs, model.get_layer("logits").output)
-    found = np.asarray(logits(images.reshape(-1, 28, 28, 1), training=False))
-    np.save(arguments.output / "qkeras_v3_demo_logits.npy", found)
+    if arguments.only != "int8":
+        write_demo(arguments.output)
+    if arguments.only != "demo":
+        write_int8(arguments.output)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,10 @@ from tinyedge.boards import load_board  # noqa: E402
 from tinyedge.errors import ModelError, TinyEdgeError  # noqa: E402
 from tinyedge.evaluation.session import emulated_device  # noqa: E402
 from tinyedge.evaluation.witnesses import Comparison, Subject, compare, random_inputs  # noqa: E402
-from tinyedge.evaluation.witnesses.onnxruntime import OnnxRuntimeWitness  # noqa: E402
+from tinyedge.evaluation.witnesses.onnxruntime import (  # noqa: E402
+    OnnxRuntimeWitness,
+    QonnxWitness,
+)
 from tinyedge.exporters.converted import write_converted  # noqa: E402
 from tinyedge.exporters.tflite import export_tflite  # noqa: E402
 from tinyedge.firmware.twin import Twin  # noqa: E402
@@ -392,6 +395,32 @@ def test_resnet8_is_converted_in_two_seconds_without_a_framework(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "model.c").is_file()
     assert float(done.stderr.splitlines()[-1]) < 2.0
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+def test_qonnx_is_a_second_witness(bits: int, tmp_path: Path) -> None:
+    """The quantizers' own code gives what ONNX's operators in their place give."""
+    require_packages("qonnx")
+    result, path = imported(om.qonnx(bits), tmp_path)
+    samples = random_inputs(result.graph, 4, seed=1)
+    subject = Subject(result.graph, origins=result.origins, onnx=path)
+    theirs, runtime = QonnxWitness(subject), OnnxRuntimeWitness(subject)
+    names = theirs.shows()
+    assert names == runtime.shows()
+    assert len(names) >= 4
+    for found, other in zip(
+        theirs.run(samples, names, None), runtime.run(samples, names, None), strict=True
+    ):
+        np.testing.assert_array_equal(found.values, other.values)
+    assert compare(theirs, samples, layers=True).fault is None
+
+
+def test_qonnx_is_given_files_of_qonnx_only(tmp_path: Path) -> None:
+    require_packages("qonnx")
+    result, path = imported(om.qdq("residual"), tmp_path)
+    with pytest.raises(ModelError, match="none of QONNX's quantizers") as caught:
+        QonnxWitness(Subject(result.graph, origins=result.origins, onnx=path))
+    assert "--with onnxruntime" in caught.value.hint
 
 
 @pytest.mark.parametrize("newer", [0, 1])

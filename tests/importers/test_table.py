@@ -29,13 +29,15 @@ def test_the_page_has_this_version_s_table() -> None:
 
 
 def test_every_operator_of_every_importer_has_its_row() -> None:
+    from tinyedge.importers.hgq2 import layers as hgq2
     from tinyedge.importers.onnx.tracing import HANDLERS
     from tinyedge.importers.qkeras.layers import supported_layers
     from tinyedge.importers.tflite.operators import supported_operators
 
     found = table.rows()
     assert found[-1][0] != "other", found[-1]
-    columns = [{name for _, cells in found for name in cells[at]} for at in range(3)]
+    columns = [{name for _, cells in found for name in cells[at]} for at in range(4)]
     assert columns[0] == set(supported_layers())
-    assert columns[1] == set(supported_operators())
-    assert columns[2] == {kind.rpartition(".")[2] for kind in HANDLERS}
+    assert columns[1] == set(hgq2.supported_layers())
+    assert columns[2] == set(supported_operators())
+    assert columns[3] == {kind.rpartition(".")[2] for kind in HANDLERS}

@@ -134,6 +134,14 @@ def test_what_keras_2_would_compute_otherwise_is_refused(
     assert caught.value.hint
 
 
+def test_a_model_that_keras_has_quantized_is_refused_with_the_way_out() -> None:
+    message = "layer .einsum.: its weights are quantized by Keras"
+    with pytest.raises(ModelError, match=message) as caught:
+        read_contents(DATA / "keras_int8.keras")
+    assert "activations without a scale" in str(caught.value)
+    assert "tinyedge quantize" in caught.value.hint
+
+
 @pytest.mark.parametrize("config", [{}, {"class_name": "Functional", "config": {}}, {"config": 3}])
 def test_a_damaged_configuration_is_named(config: dict[str, Any], tmp_path: Path) -> None:
     for name in ("m.keras", "m.h5"):

@@ -29,7 +29,7 @@ from tinyedge.names import DATASETS, WITNESSES
     show_default=True,
     help="The other implementation: the C code on this machine, TFLite-Micro's interpreter, LiteRT "
     "(TensorFlow Lite) with its reference or its optimized kernels, the QKeras model itself, "
-    "hls4ml's C++ for it, or ONNX Runtime.",
+    "hls4ml's C++ for it, ONNX Runtime, or qonnx.",
 )
 @click.option("--samples", type=click.IntRange(1), help="Default: 100, or all of --data.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
@@ -39,7 +39,7 @@ from tinyedge.names import DATASETS, WITNESSES
 @click.option(
     "--layers",
     is_flag=True,
-    help="Compare every layer's output; 'qkeras', 'hls4ml' and 'onnxruntime' always do.",
+    help="Compare every layer's output; the model's own implementations always do.",
 )
 @click.option(
     "--converted",
@@ -61,11 +61,11 @@ def command(output: Output, /, model: Path, **options: Any) -> None:
     """Compare the numpy reference of MODEL with another implementation, byte by byte.
 
     MODEL is anything that 'tinyedge convert' takes or writes; 'qkeras' and 'hls4ml' take a QKeras
-    model, 'onnxruntime' an ONNX model. A .tflite file whose ends are int8 is given to TFLite-Micro
-    as it is; with --layers, and for other models, it is our export. The twin and TFLite-Micro have
-    to agree on every byte (exit code 8 where they do not). The others round otherwise now and then,
-    and the share is reported; exit code 8 says that one layer's weights differ, or that by itself
-    it is more than a step off.
+    model, 'onnxruntime' an ONNX model, 'qonnx' one of QONNX. A .tflite file whose ends are int8 is
+    given to TFLite-Micro as it is; with --layers, and for other models, it is our export. The twin
+    and TFLite-Micro have to agree on every byte (exit code 8 where they do not). The others round
+    otherwise now and then, and the share is reported; exit code 8 says that one layer's weights
+    differ, or that by itself it is more than a step off.
     """
     from tinyedge.commands.check import check
 

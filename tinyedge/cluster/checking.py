@@ -34,6 +34,7 @@ _SUBJECT = "subject"
 _PACKAGES: dict[str, tuple[str, ...]] = {
     "qkeras": ("qkeras", "tensorflow", "tf-keras"),
     "onnxruntime": ("onnxruntime",),
+    "qonnx": ("qonnx", "onnxruntime"),
     "tflite-micro": ("tflite-micro",),
     "litert-reference": ("ai-edge-litert",),
     "litert-optimized": ("ai-edge-litert",),
@@ -104,7 +105,7 @@ def check_on_cluster(
         TinyEdgeError: what opening the witness there raises.
     """
     path = subject.model if witness == "qkeras" else subject.onnx
-    file = path if witness in ("qkeras", "onnxruntime") else None
+    file = path if witness in ("qkeras", "onnxruntime", "qonnx") else None
     kept = dataclasses.replace(
         subject, model=subject.model if file else None, onnx=subject.onnx if file else None
     )

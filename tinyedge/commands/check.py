@@ -68,8 +68,8 @@ def check(
         data: samples (n, *input shape), or a file of such, instead of random ones.
         dataset: or the test set of a data set.
         data_folder: where the data set's files lie; ``$TINYEDGE_DATA`` by default.
-        layers: compares the output of every layer; ``qkeras``, ``hls4ml`` and ``onnxruntime``
-            always do.
+        layers: compares the output of every layer; ``qkeras``, ``hls4ml``, ``onnxruntime``
+            and ``qonnx`` always do.
         converted: the folder that ``tinyedge convert`` wrote, whose graph is compared instead of
             one that is made of ``model`` anew.
         project: the folder of an hls4ml project that is compiled as it is, with ``hls4ml``.
@@ -138,7 +138,7 @@ def check(
         Path(project) if project else None,
         path if is_onnx_model(path) else None,
     )
-    layers = layers or with_ in ("qkeras", "hls4ml", "onnxruntime")
+    layers = layers or with_ in ("qkeras", "hls4ml", "onnxruntime", "qonnx")
     place = address, optional_path(chunks)
     found, who = _compared(place, with_, subject, given, listener, layers=layers)
     record = {

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.graph.graph import GRAPH_FILE, Graph
+from tinyedge.importers.hgq2 import import_hgq2
 from tinyedge.importers.onnx import SUFFIX as ONNX_SUFFIX
 from tinyedge.importers.onnx import import_onnx
 from tinyedge.importers.qkeras import SUFFIXES, import_qkeras
@@ -68,7 +69,8 @@ def import_model(
     if is_onnx_model(path):
         return import_onnx(path, calibration, input_range)
     if is_keras_model(path):
-        read_contents(path)  # what cannot be read is refused before TensorFlow takes its seconds
+        if read_contents(path).hgq2:  # and what cannot be read is refused before TensorFlow starts
+            return import_hgq2(path, calibration, input_range)
         return import_qkeras(path, calibration, input_range)
     if is_tflite_model(path):
         return import_tflite(path, keep_constant_channels=keep_constant_channels)

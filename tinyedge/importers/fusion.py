@@ -42,6 +42,20 @@ def refine_averages(nodes: list[n.Node]) -> list[n.Node]:
     return result
 
 
+def settle_means(nodes: list[n.Node]) -> list[n.Node]:
+    """Puts averages over all rows and columns on the steps of the quantizer behind them.
+
+    The quantizer only limits them then, and nothing is rounded twice.
+    """
+    consumers = n.Consumers.of(nodes)
+    for node in nodes:
+        if isinstance(node, n.Activation) and node.grid:
+            source = node.inputs[0]
+            if isinstance(source, n.Mean) and not source.grid and consumers.single(source):
+                source.grid = Grid(node.grid.quantization)
+    return nodes
+
+
 def _finest(grid: Grid) -> Grid:
     """The grid of the same values with the smallest steps, by a power of two, that int8 holds."""
     scale, zero_point = grid.quantization.scale, grid.quantization.zero_point
@@ -112,6 +126,52 @@ def _takes_affine(source: n.Node, consumers: n.Consumers) -> bool:
         and source.grid is None
         and source.bounds == (-np.inf, np.inf)
     )
+
+
+def hoist_scalings(nodes: list[n.Node]) -> list[n.Node]:
+    """Moves scalings by channel from behind a ReLU, a pool or a padding to before it.
+
+    These give the same either way; before them, a scaling can be folded into what computes the
+    value. The order and the last value stay.
+    """
+    nodes = list(nodes)
+    moved = True
+    while moved:
+        moved = False
+        consumers = n.Consumers.of(nodes)
+        for node in nodes:
+            if (
+                isinstance(node, n.Affine)
+                and not node.offset.any()
+                and (node.scale >= 0).all()
+                and _scales(node.inputs[0])
+                and consumers.single(node.inputs[0])
+            ):
+                middle = node.inputs[0]
+                _remove(nodes, node, middle)
+                middle.value_of, node.value_of = node.value_of, None
+                (source,) = middle.inputs
+                node.inputs, node.shape = [source], source.shape
+                middle.inputs = [node]
+                nodes.insert(nodes.index(middle), node)
+                moved = True
+                break
+    return nodes
+
+
+def _scales(node: n.Node) -> bool:
+    """Whether a node's channels grow as its input's do."""
+    match node:
+        case n.Activation():
+            return not node.grid and node.bounds == (0.0, np.inf)
+        case n.Pool() | n.Mean():
+            return True
+        case n.Pad():
+            return node.value is None
+        case n.Reshape():
+            return node.shape[-1] == node.inputs[0].shape[-1]
+        case _:
+            return False
 
 
 def _hoist_activation(nodes: list[n.Node]) -> bool:

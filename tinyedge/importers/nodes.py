@@ -170,6 +170,18 @@ KEEPS_GRID = (Pool, Pad, Reshape)
 """Nodes whose int8 operator has the quantization of its input."""
 
 
+def ancestors(node: Node) -> set[int]:
+    """The ids of a node and of all that its value depends on."""
+    found: set[int] = set()
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        if id(current) not in found:
+            found.add(id(current))
+            pending += current.inputs
+    return found
+
+
 @dataclass
 class Consumers:
     """How often each node's value is used."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-FORMATS = ("QKeras, Keras 2 and 3", "`.tflite`", "`.onnx`")
+FORMATS = ("QKeras, Keras 2 and 3", "HGQ2", "`.tflite`", "`.onnx`")
 
 
 class _Row(NamedTuple):
@@ -28,11 +28,12 @@ _ROWS = (
     _Row("matrix product", "QDense FULLY_CONNECTED BATCH_MATMUL Gemm MatMul QLinearMatMul QGemm"),
     _Row(
         "sum, difference, product",
-        "Add Multiply Subtract ADD SUB MUL Sub Mul Div Sum QLinearAdd QLinearMul",
+        "Add Multiply Subtract QAdd QMultiply QSubtract ADD SUB MUL Sub Mul Div Sum QLinearAdd "
+        "QLinearMul",
     ),
     _Row("larger or smaller of two", "MAXIMUM MINIMUM"),
     _Row("place of the largest or smallest", "ARG_MAX ARG_MIN"),
-    _Row("normalization, scaling", "BatchNormalization Rescaling"),
+    _Row("normalization, scaling", "BatchNormalization QBatchNormalization Rescaling"),
     _Row("limits", "ReLU RELU RELU6 Relu Clip"),
     _Row("slope below zero", "LeakyReLU LEAKY_RELU PRELU LeakyRelu QLinearLeakyRelu"),
     _Row(
@@ -40,16 +41,18 @@ _ROWS = (
         "HARD_SWISH LOGISTIC TANH Sigmoid Tanh QLinearSigmoid",
     ),
     _Row("activations by name", "Activation QActivation"),
-    _Row("softmax", "SOFTMAX LOG_SOFTMAX Softmax QLinearSoftmax"),
+    _Row("softmax", "QSoftmax SOFTMAX LOG_SOFTMAX Softmax QLinearSoftmax"),
     _Row(
         "maximum over windows",
-        "MaxPooling1D MaxPooling2D GlobalMaxPooling1D GlobalMaxPooling2D MAX_POOL_2D REDUCE_MAX "
-        "MaxPool GlobalMaxPool",
+        "MaxPooling1D MaxPooling2D GlobalMaxPooling1D GlobalMaxPooling2D QMaxPooling1D "
+        "QMaxPooling2D QGlobalMaxPooling1D QGlobalMaxPooling2D MAX_POOL_2D REDUCE_MAX MaxPool "
+        "GlobalMaxPool",
     ),
     _Row(
         "average over windows",
         "AveragePooling1D AveragePooling2D GlobalAveragePooling1D GlobalAveragePooling2D "
-        "QAveragePooling2D QGlobalAveragePooling2D AVERAGE_POOL_2D MEAN AveragePool "
+        "QAveragePooling1D QAveragePooling2D QGlobalAveragePooling1D QGlobalAveragePooling2D "
+        "AVERAGE_POOL_2D MEAN AveragePool "
         "GlobalAveragePool ReduceMean QLinearAveragePool QLinearGlobalAveragePool",
     ),
     _Row("joining", "Concatenate CONCATENATION PACK TILE Concat QLinearConcat"),
@@ -63,7 +66,7 @@ _ROWS = (
     _Row("other size", "RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR"),
     _Row(
         "quantizing",
-        "QUANTIZE QuantizeLinear DequantizeLinear Quant IntQuant BipolarQuant Trunc",
+        "Quantizer QUANTIZE QuantizeLinear DequantizeLinear Quant IntQuant BipolarQuant Trunc",
     ),
     _Row("recurrent", "SVDF UNIDIRECTIONAL_SEQUENCE_LSTM"),
     _Row("state between inferences", "CALL_ONCE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE"),
@@ -81,6 +84,7 @@ def rows() -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
 
     What the importers have, and no row names, stands in a last one. TensorFlow is loaded.
     """
+    from tinyedge.importers.hgq2 import layers as hgq2
     from tinyedge.importers.onnx import operators
     from tinyedge.importers.onnx.tracing import HANDLERS
     from tinyedge.importers.qkeras.layers import supported_layers
@@ -88,6 +92,7 @@ def rows() -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
 
     registered = [
         supported_layers(),
+        hgq2.supported_layers(),
         supported_operators(),
         sorted(kind for kind in HANDLERS if kind in operators.KNOWN),
     ]

@@ -21,9 +21,11 @@ from typing import Any, BinaryIO, Literal
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError, ModelError
 from tinyedge.keras.calls import check_calls
-from tinyedge.keras.keras3 import translated
+from tinyedge.keras.keras3 import holds_hgq2, translated
 from tinyedge.keras.names import check_names
 
+LARGEST_VALUE = 2**22
+"""Elements of one layer's value; no microcontroller holds as many bytes."""
 _LARGEST_CONFIG = 2**24
 """Bytes of JSON. A network of 1,000 layers has about one million."""
 _UNPACKED_FACTOR, _UNPACKED_FREE = 4, 2**26
@@ -64,12 +66,14 @@ class KerasContents:
         config: of the model, every name in it checked; of a model of Keras 3 as Keras 2 has it.
         room: bytes that its weights may take.
         keras_3: whether Keras 3 wrote it.
+        hgq2: whether it has layers of HGQ2, which Keras 2 lacks; those are not checked by name.
     """
 
     format: Format
     config: dict[str, Any]
     room: int
     keras_3: bool = False
+    hgq2: bool = False
 
 
 def read_contents(path: Path) -> KerasContents:
@@ -122,8 +126,9 @@ def _parsed(path: Path, text: str | bytes) -> dict[str, Any]:
     return config
 
 
-def _check(path: Path, config: dict[str, Any]) -> None:
-    check_names(config, str(path))
+def _check(path: Path, config: dict[str, Any], *, names: bool = True) -> None:
+    if names:
+        check_names(config, str(path))
     check_calls(config, str(path))
 
 
@@ -152,18 +157,27 @@ def _archive(path: Path) -> KerasContents:
         # How a model was trained is not read.
         config["compile_config"] = None
         config = translated(config, str(path)) if keras_3 else config
-        _check(path, config)
+        hgq2 = keras_3 and holds_hgq2(config)
+        _check(path, config, names=not hgq2)
         extra = sorted(set(names) - {_CONFIG, _METADATA, WEIGHTS})
         if extra or WEIGHTS not in names:
             raise _damaged(path, f"holds {extra[0]!r}" if extra else f"no {WEIGHTS}")
-        with open_hdf5(path, io.BytesIO(archive.read(WEIGHTS))) as file:
+        brings: Literal["hgq2", "qkeras"] = "hgq2" if hgq2 else "qkeras"
+        with open_hdf5(path, io.BytesIO(archive.read(WEIGHTS)), brings) as file:
             _check_links(path, file, room)
-    return KerasContents("archive", config, room, keras_3)
+    return KerasContents("archive", config, room, keras_3, hgq2)
 
 
 @contextmanager
-def open_hdf5(path: Path, source: Path | BinaryIO) -> Iterator[Any]:
-    """Opens HDF5 for reading; ``path`` is for messages.
+def open_hdf5(
+    path: Path, source: Path | BinaryIO, extra: Literal["hgq2", "qkeras"] = "qkeras"
+) -> Iterator[Any]:
+    """Opens HDF5 for reading.
+
+    Args:
+        path: for messages.
+        source: the file.
+        extra: of tinyedge, with what else the model takes.
 
     Raises:
         MissingDependencyError: h5py is not installed.
@@ -171,9 +185,10 @@ def open_hdf5(path: Path, source: Path | BinaryIO) -> Iterator[Any]:
     try:
         import h5py
     except ImportError as error:
+        needed = "h5py" if extra == "hgq2" else "TensorFlow and QKeras"
         raise MissingDependencyError(
-            f"{path}: reading it needs TensorFlow and QKeras, and 'h5py' is not installed",
-            hint=install_hint("qkeras"),
+            f"{path}: reading it needs {needed}, and 'h5py' is not installed",
+            hint=install_hint(extra),
         ) from error
     with h5py.File(source, "r") as file:
         yield file
@@ -191,6 +206,8 @@ def _hdf5(path: Path) -> KerasContents:
             raise _weights_only(path)
         config = _parsed(path, text)
         config = translated(config, str(path)) if keras_3 else config
+        if keras_3 and holds_hgq2(config):
+            raise ModelError(f"{path}: a model of HGQ2 as .h5", hint="save it as .keras")
         _check(path, config)
         _check_links(path, file, room)
     return KerasContents("hdf5", config, room, keras_3)

@@ -24,3 +24,12 @@ class Grid:
 
     quantization: Quantization
     clamp: Pair = (-128, 127)
+
+    @classmethod
+    def of_steps(cls, step: float, low: int, high: int) -> Grid:
+        """The multiples of a step from ``low`` to ``high``, at most 256.
+
+        The zero point puts the largest one on 127, so that saturation is int8's own.
+        """
+        zero_point = 127 - high
+        return cls(Quantization(step, zero_point), (zero_point + low, 127))

@@ -13,7 +13,9 @@ from typing import Any
 from tinyedge.errors import ModelError
 from tinyedge.keras.calls import first_call
 
-_MODULES = ("builtins", "keras", "qkeras")
+_MODULES = ("builtins", "hgq", "keras", "qkeras")
+HGQ2 = "hgq>"
+"""How the names of HGQ2's layers begin: others have the same ones without it."""
 _MODELS = ("Functional", "Model", "Sequential")
 _DROPPED = re.compile(r".*_(initializer|regularizer|constraint|range)|renorm_momentum|optional")
 """Settings for training alone, or that say nothing."""
@@ -71,6 +73,11 @@ def translated(config: Config, file: str) -> Config:
             another package, or is quantized by Keras itself.
     """
     return _Translator(file).model(config)
+
+
+def holds_hgq2(config: Config) -> bool:
+    """Whether a translated model has a layer of HGQ2, outside models that it holds."""
+    return any(str(layer["class_name"]).startswith(HGQ2) for layer in config["config"]["layers"])
 
 
 class _Translator:
@@ -186,8 +193,8 @@ class _Translator:
             mode = inner.get("mode", value.get("class_name"))
             raise self._error(
                 name,
-                f"its weights are quantized by Keras itself ({str(mode)[:40]!r}), which quantizes "
-                "activations anew for each sample",
+                f"its weights are quantized by Keras itself ({str(mode)[:40]!r}), which leaves "
+                "activations without a scale",
                 "save the model before model.quantize(), and take 'tinyedge quantize'",
             )
         if inner.get("name") not in _FLOATS:
@@ -214,7 +221,9 @@ class _Translator:
 
 def _kind(entry: Config) -> str:
     """The name of a class; in a ``.h5`` file its package stands before it."""
-    return str(entry.get("class_name")).removeprefix("qkeras>")
+    kind = str(entry.get("class_name")).removeprefix("qkeras>")
+    of_hgq2 = str(entry.get("module")).split(".", 1)[0] == "hgq"
+    return kind if kind.startswith(HGQ2) or not of_hgq2 else HGQ2 + kind
 
 
 def _call_text(kind: str, settings: Config) -> str:

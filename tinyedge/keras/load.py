@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ModelError
-from tinyedge.keras.contents import KerasContents, read_contents
+from tinyedge.keras.contents import LARGEST_VALUE, KerasContents, read_contents
 from tinyedge.keras.environment import tensorflow, tf_keras
 from tinyedge.keras.weights import load_keras_3_weights
-
-_LARGEST_VALUE = 2**22
-"""Elements of one layer's value; no microcontroller holds as many bytes."""
 
 
 @contextlib.contextmanager
@@ -45,6 +42,11 @@ def load_keras_model(path: Path) -> Any:
         ModelError: the file is missing, damaged, holds unknown layers, or is not such a model.
     """
     contents = read_contents(path)
+    if contents.hgq2:
+        raise ModelError(
+            f"{path}: a model of HGQ2, which Keras 2 does not compute",
+            hint="'tinyedge convert' reads it; give the converted folder to other commands",
+        )
     with quiet():
         from qkeras.utils import _add_supported_quantized_objects
         from tf_keras.src.saving.serialization_lib import SafeModeScope
@@ -135,15 +137,15 @@ def _check_sizes(path: Path, model: Any) -> None:
     """Refuses values too large for any computer that tinyedge is for.
 
     Raises:
-        ModelError: a layer's value has more than ``_LARGEST_VALUE`` elements.
+        ModelError: a layer's value has more than ``LARGEST_VALUE`` elements.
     """
     for layer in model.layers:
         for call in layer.inbound_nodes:
             for value in tensorflow.nest.flatten(call.outputs):
-                if math.prod(size or 1 for size in value.shape) > _LARGEST_VALUE:
+                if math.prod(size or 1 for size in value.shape) > LARGEST_VALUE:
                     raise ModelError(
                         f"{path}: layer '{layer.name}': a value of shape {tuple(value.shape)[1:]}",
-                        hint=f"values of up to {_LARGEST_VALUE} elements can be read",
+                        hint=f"values of up to {LARGEST_VALUE} elements can be read",
                     )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
-from tinyedge.graph.tensors import Quantization
 from tinyedge.keras.grids import Float64, Grid
 
 WEIGHT_QUANTIZERS = (
@@ -96,7 +95,7 @@ def activation_grid(layer_name: str, quantizer: Any) -> Grid:
     """The int8 grid of an activation quantizer.
 
     ``quantized_relu(b, i)`` gives multiples of 2**(i-b), ``quantized_bits(b, i)`` multiples of
-    2**(i-b+1); the zero point puts the largest one on 127, so that saturation is int8's own.
+    2**(i-b+1).
 
     Raises:
         ModelError: the quantizer, or one of its settings, is not supported.
@@ -129,7 +128,7 @@ def activation_grid(layer_name: str, quantizer: Any) -> Grid:
     signed = int(quantizer.keep_negative)
     low = (-(2 ** (bits - 1)) + int(quantizer.symmetric)) if signed else 0
     high = 2 ** (bits - signed) - 1
-    return _grid(2.0 ** (integer - bits + signed), low, high)
+    return Grid.of_steps(2.0 ** (integer - bits + signed), low, high)
 
 
 def _relu_grid(layer_name: str, quantizer: Any, bits: int, integer: int) -> Grid:
@@ -147,9 +146,4 @@ def _relu_grid(layer_name: str, quantizer: Any, bits: int, integer: int) -> Grid
                 f"multiple of the step {step}"
             )
         high = min(high, int(steps))
-    return _grid(step, 0, high)
-
-
-def _grid(step: float, low: int, high: int) -> Grid:
-    zero_point = 127 - high
-    return Grid(Quantization(step, zero_point), (zero_point + low, 127))
+    return Grid.of_steps(step, 0, high)

@@ -59,7 +59,7 @@ class _Loader:
 
     def put_layers(self, model: Any, group: Any, within: str) -> None:
         """Fills the layers of a model from the group of an archive that is the model's."""
-        named = {} if group is None else self._by_name(group.get("layers", {}))
+        named = {} if group is None else self._by_name(group)
         for layer in model.layers:
             self._put_layer(layer, named.get(layer.name), f"{within}{layer.name}")
 
@@ -68,23 +68,16 @@ class _Loader:
             self.put_layers(layer, group, f"{place}/")
             return
         held = layer._trainable_weights + layer._non_trainable_weights  # noqa: SLF001
-        self.put(place, held, _numbered(group))
+        self.put(place, held, numbered(group))
         for part in _PARTS:
             inner = getattr(layer, part, None)
             if hasattr(inner, "weights"):
                 self._put_layer(inner, group and group.get(part), f"{place}/{part}")
 
-    def _by_name(self, layers: Any) -> dict[str, Any]:
-        """The groups of layers, each of which tells its layer's name."""
-        if not len(layers):
-            return {}
-        address = hdf5_address(layers)
+    def _by_name(self, group: Any) -> dict[str, Any]:
+        address = hdf5_address(group)
         if address not in self._named:
-            self._named[address] = {
-                str(each["vars"].attrs["name"]): each
-                for each in layers.values()
-                if "vars" in each and "name" in each["vars"].attrs
-            }
+            self._named[address] = layer_groups(group)
         return self._named[address]
 
     def put(self, name: str, held: list[Any], found: list[Any]) -> None:
@@ -118,7 +111,16 @@ class _Loader:
             )
 
 
-def _numbered(group: Any) -> list[Any]:
+def layer_groups(group: Any) -> dict[str, Any]:
+    """The groups of a model's layers in an archive, each of which tells its layer's name."""
+    return {
+        str(each["vars"].attrs["name"]): each
+        for each in group.get("layers", {}).values()
+        if "vars" in each and "name" in each["vars"].attrs
+    }
+
+
+def numbered(group: Any) -> list[Any]:
     """The datasets of a layer in an archive, which numbers them."""
     held: Mapping[str, Any] = (group and group.get("vars")) or {}
     return [held[str(index)] for index in range(len(held))]

@@ -2,7 +2,7 @@
 
 ``witness`` says what one is, ``compare`` runs one beside the numpy reference; each other file is
 one: the C code on this machine, TensorFlow Lite's interpreters, the QKeras model itself, hls4ml,
-ONNX Runtime.
+ONNX Runtime, qonnx.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ def open_witness(name: WitnessName, subject: Subject, folder: Path) -> Witness:
             from tinyedge.evaluation.witnesses.onnxruntime import OnnxRuntimeWitness
 
             return OnnxRuntimeWitness(subject)
+        case "qonnx":
+            from tinyedge.evaluation.witnesses.onnxruntime import QonnxWitness
+
+            return QonnxWitness(subject)
         case "tflite-micro":
             from tinyedge.evaluation.witnesses.tflite import MicroWitness
 

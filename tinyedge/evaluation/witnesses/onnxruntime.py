@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the ``.onnx`` file that the graph came from."""
+"""ONNX Runtime and qonnx, on the ``.onnx`` file that the graph came from."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from tinyedge.evaluation.witnesses.witness import (
     Witness,
 )
 from tinyedge.importers.onnx import layouts
-from tinyedge.importers.onnx.runtime import Runtime
+from tinyedge.importers.onnx.runtime import QonnxRuntime, Runtime
+from tinyedge.names import WitnessName
 
 
 class OnnxRuntimeWitness(Witness):
     """The file's own operators in ONNX Runtime, given the inputs that int8 can hold."""
 
     standard: ClassVar[Standard] = "steps"
+    name: ClassVar[WitnessName] = "onnxruntime"
+    runtime: ClassVar[type[Runtime]] = Runtime
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
         if subject.onnx is None:
-            raise UsageError("--with onnxruntime takes an ONNX model (.onnx)")
-        self._runtime = Runtime(subject.onnx, layouts(subject.onnx))
+            raise UsageError(f"--with {self.name} takes an ONNX model (.onnx)")
+        self._runtime = self.runtime(subject.onnx, layouts(subject.onnx))
         self._values: dict[str, str] = {}
         for name, origin in subject.origins.items():
             value, size = origin.value_of or "", self.graph.tensors[name].size
@@ -51,3 +54,10 @@ class OnnxRuntimeWitness(Witness):
             else:
                 found.append(Seen.of_reals(value.astype(np.float32), tensor))
         return found
+
+
+class QonnxWitness(OnnxRuntimeWitness):
+    """The same in the package qonnx, whose quantizers are code of its own."""
+
+    name: ClassVar[WitnessName] = "qonnx"
+    runtime: ClassVar[type[Runtime]] = QonnxRuntime

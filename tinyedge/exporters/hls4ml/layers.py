@@ -11,7 +11,8 @@ import numpy as np
 from tinyedge.exporters.hls4ml.faults import dilated, expanded, pad_maximum
 from tinyedge.exporters.hls4ml.precision import GUARD_BITS, Float64
 from tinyedge.exporters.hls4ml.rewriter import Rewriter, Value, before_activation
-from tinyedge.importers.qkeras.layers import averaging_factor, layer_bias, normalization
+from tinyedge.importers.plain import normalization
+from tinyedge.importers.qkeras.layers import averaging_factor, layer_bias
 from tinyedge.keras.environment import qkeras, tf_keras
 from tinyedge.keras.load import is_softmax
 

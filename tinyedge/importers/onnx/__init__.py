@@ -2,8 +2,7 @@
 
 ``reader`` reads the file; ``tracing`` follows its nodes, with the operators in ``layers`` (ONNX's
 own), ``quantizers`` (ONNX's and QONNX's), ``qoperators`` (on integers) and ``folding`` (on
-constants); ``ranges`` gives a grid to what has none. Fusion and lowering are those of QKeras
-models.
+constants). Ranges, fusion and lowering are those of the other importers.
 
 Importing this package does not import ``onnx``; calling it does. Neither TensorFlow nor PyTorch is
 needed.
@@ -89,8 +88,8 @@ def _import(
     from tinyedge.importers.lowering import lower
     from tinyedge.importers.onnx.layers import QUANTIZE
     from tinyedge.importers.onnx.operators import KNOWN
-    from tinyedge.importers.onnx.ranges import assign_grids
     from tinyedge.importers.onnx.reader import read_onnx, reading
+    from tinyedge.importers.ranges import assign_grids
 
     model = read_onnx(path, KNOWN)
     if not is_quantized(model):

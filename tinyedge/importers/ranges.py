@@ -181,7 +181,7 @@ def evaluate(nodes: list[n.Node], samples: Float32) -> Iterator[tuple[n.Node, Fl
     for node in nodes:
         inputs = [values[id(source)] for source in node.inputs]
         with np.errstate(all="ignore"):
-            value = samples if isinstance(node, n.Input) else _compute(node, inputs)
+            value = samples if isinstance(node, n.Input) else compute(node, inputs)
             yield node, value
             values[id(node)] = _on_grid(node, value)
         for source in node.inputs:
@@ -200,7 +200,8 @@ def _on_grid(node: n.Node, value: Float32) -> Float32:
     return np.asarray(np.clip(np.rint(value / scale), low, high) * scale, np.float32)
 
 
-def _compute(node: n.Node, inputs: list[Float32]) -> Float32:
+def compute(node: n.Node, inputs: list[Float32]) -> Float32:
+    """A node's value (n, *shape) in floating point, before its own grid or bounds are applied."""
     value = inputs[0]
     match node:
         case n.Linear():
