@@ -1,4 +1,4 @@
-"""What a user may say of a cluster."""
+"""The cluster as a user names it."""
 
 from __future__ import annotations
 

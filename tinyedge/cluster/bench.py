@@ -22,7 +22,7 @@ class MaterialMissingError(ClusterError):
 
 
 class Bench:
-    """What one thread of a worker works with, or one of its boards.
+    """The open places of one thread of a worker, or of one of its boards.
 
     Args:
         folder: of the worker.
@@ -50,7 +50,7 @@ class Bench:
         return folder
 
     def opened(self, key: str, factory: Callable[[], AbstractContextManager[_Opened]]) -> _Opened:
-        """What was opened under a key, or is now; only the last one stays open.
+        """Gives the place that a key names, opened if it is not; only the last one stays open.
 
         Args:
             key: tells it from others.

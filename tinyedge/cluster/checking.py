@@ -39,7 +39,7 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
     "litert-reference": ("ai-edge-litert",),
     "litert-optimized": ("ai-edge-litert",),
 }
-"""What computes for a witness, and has to be the same on all workers."""
+"""The packages that compute for a witness, the same on all workers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ def check_on_cluster(
     layers: bool,
     progress: Callable[[int], None],
 ) -> witnesses.Comparison:
-    """What ``witnesses.compare`` finds, by a cluster's workers.
+    """Compares as ``witnesses.compare`` does, on a cluster's workers.
 
     Args:
         engine: of the cluster.

@@ -42,7 +42,7 @@ _alone = threading.Lock()
 
 @dataclass(frozen=True)
 class Target:
-    """What is attacked, as it travels to workers.
+    """The model under attack, as it travels to workers.
 
     Attributes:
         attacked: where a converted model under attack runs; or names of the material with a float
@@ -120,7 +120,7 @@ class CraftTask(Task):
         attacked = self.target.attacked
         if isinstance(attacked, tuple) or attacked.spec.on != "board":
             return self._crafted(bench, self.target)
-        # What one board has answered, the next is not asked again.
+        # The next board is not asked again for answers of the one before.
         answers = bench.opened(attacked.key, _no_answers)
 
         def at_a_board(own: Bench, site: Site) -> bytes:

@@ -74,7 +74,7 @@ class _LostError(Exception):
 
 @dataclass
 class Tally:
-    """Who has computed what.
+    """The work of each worker.
 
     Attributes:
         chunks: computed by worker.
@@ -200,7 +200,7 @@ class Engine(AbstractContextManager["Engine"]):
                     del found[job.name]
 
     def record(self) -> dict[str, Any]:
-        """What a record says of who has computed, and how long: results do not depend on it."""
+        """A record's account of workers and their time: results do not depend on it."""
         return {
             "address": str(self.address),
             "seconds": round(time.monotonic() - self._start, 3),
@@ -322,7 +322,7 @@ class Engine(AbstractContextManager["Engine"]):
                 self._disconnect()
 
     def _round(self, jobs: dict[str, Job], failed: Counter[str]) -> Iterator[tuple[str, bytes]]:
-        """What one scheduler computes of the jobs.
+        """Gives the results of the jobs that one scheduler computes.
 
         Raises:
             _LostError: it is gone.
@@ -390,7 +390,7 @@ class Engine(AbstractContextManager["Engine"]):
             yield name, done.result
 
     def _result(self, future: Future, job: Job, failed: Counter[str]) -> Done | None:
-        """What a worker gave; None where the job is to be tried again."""
+        """A worker's result; None where the job is to be tried again."""
         if future.status in ("cancelled", "lost"):
             raise _LostError
         with _noticing_loss():
@@ -486,7 +486,7 @@ def _most_failures(fault: BaseException) -> int:
 
 
 def _told(fault: BaseException, times: int) -> BaseException:
-    """What ends the command, of what a worker has raised."""
+    """The error of a worker that ends the command."""
     if isinstance(fault, KilledWorker):
         return ClusterError(
             f"{times} workers died over the same chunk", hint="is there enough memory for a worker?"

@@ -1,4 +1,4 @@
-"""What goes to a worker and comes back: jobs, their names, and who computed them."""
+"""Messages to workers and back: jobs, their names, and the worker of each."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Material:
 
     @classmethod
     def of(cls, files: Iterable[Path]) -> Material:
-        """What some files hold, under their own names."""
+        """The contents of some files, under their own names."""
         return cls({path.name: path.read_bytes() for path in files})
 
     @classmethod

@@ -61,7 +61,7 @@ class Site:
 
     @property
     def resources(self) -> dict[str, float]:
-        """What a worker has to offer, as Dask has it."""
+        """A worker's offers, as Dask names them."""
         return {self.spec.required_board.name: 1.0} if self.spec.on == "board" else {}
 
     def have(self, bench: Bench, work: Callable[[Bench, Site], bytes]) -> bytes:
@@ -202,7 +202,7 @@ class ClusterPlace:
                 self.arena = dict(zip(_ARENA, part["arena"].tolist(), strict=True))
 
         def joined(name: str) -> NDArray[Any] | None:
-            """What all have measured; a board without a counter among them leaves nothing."""
+            """The measurements of all; a board without a counter among them leaves nothing."""
             if not all(name in part for part in parts):
                 return None
             return np.concatenate([part[name] for part in parts])
@@ -226,7 +226,7 @@ class ClusterPlace:
 
 
 def samples_identity(samples: Int8) -> dict[str, Any]:
-    """What tells samples from others."""
+    """A digest that tells samples from others."""
     digest = hashlib.sha256(np.ascontiguousarray(samples).tobytes()).hexdigest()
     return {"samples": digest, "shape": list(samples.shape)}
 
@@ -289,7 +289,7 @@ def open_cluster_place(
 
 
 def about_site(site: Site) -> dict[str, Any]:
-    """What a record says of a site: the same as of the place without a cluster."""
+    """A site's entry in a record: the same as of the place without a cluster."""
     firmware = site.spec.firmware
     if site.spec.on == "board":
         return {"on": "board", "board": site.spec.required_board.name, "emulator": None}

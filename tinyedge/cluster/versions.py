@@ -1,4 +1,4 @@
-"""What has to be the same wherever a part of one result is computed."""
+"""Versions that are the same wherever a part of one result is computed."""
 
 from __future__ import annotations
 

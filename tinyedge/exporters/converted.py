@@ -1,4 +1,4 @@
-"""What ``tinyedge convert`` writes: the folder that every later step starts from."""
+"""The folder that ``tinyedge convert`` writes, and that every later step starts from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TFLITE_FILE = "model.tflite"
 ARENA_FILE = "arena.svg"
 SOURCE_FILES = ("model.c", "model.h")
 CONVERTED_FILES = (GRAPH_FILE, MANIFEST_FILE, TFLITE_FILE, *SOURCE_FILES, ARENA_FILE)
-"""What a converted folder holds."""
+"""The contents of a converted folder."""
 _VERSION = 1
 _LARGEST_MANIFEST = 1 << 26
 """Bytes; that of a network of a thousand layers takes a hundredth."""
@@ -60,7 +60,7 @@ class ConvertedModel:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a firmware's build keeps of the model: ``name``, ``hash``, ``layers``, ``arena``."""
+        """The model's entry in a firmware's build: ``name``, ``hash``, ``layers``, ``arena``."""
         return {key: self.manifest[key] for key in ("name", "hash", "layers", "arena")}
 
     @property
@@ -108,7 +108,7 @@ def write_converted(
 def _files(
     graph: Graph, command: str, notes: tuple[str, ...], options: CodeOptions
 ) -> dict[str, bytes]:
-    """What the folder holds beside the graph, by name: the same arguments give the same bytes."""
+    """The files beside the graph, by name: the same arguments give the same bytes."""
     exported = export_c(graph, options)
     texts = {
         **exported.files,

@@ -1,4 +1,4 @@
-"""What a firmware takes of a board's memories, read from its ELF."""
+"""The bytes of a board's memories that a firmware takes, read from its ELF."""
 
 from __future__ import annotations
 

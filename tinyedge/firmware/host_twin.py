@@ -21,7 +21,7 @@ _BY_THE_BOARDS_C = 16
 _WORTH = 500_000_000
 """Multiply-accumulates that take the board's C code as long as vector kernels to be compiled."""
 _BYTE = 8
-"""What an element of an activation takes beside them."""
+"""The cost of an element of an activation beside them."""
 
 
 class HostTwin:
@@ -116,6 +116,6 @@ def _unpacked(graph: Graph, sequences: Int8) -> Int8:
 
 
 def _cost(graph: Graph) -> int:
-    """What an inference takes, in multiply-accumulates."""
+    """The cost of an inference, in multiply-accumulates."""
     macs = sum(graph.macs_of(operator) for operator in graph.operators)
     return macs + _BYTE * sum(tensor.size for tensor in graph.tensors.values())

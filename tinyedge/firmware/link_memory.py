@@ -1,4 +1,4 @@
-"""What the link may take of a board's RAM."""
+"""The link's share of a board's RAM."""
 
 from __future__ import annotations
 

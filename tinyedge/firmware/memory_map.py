@@ -47,7 +47,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Extent:
-    """What the loaded segments take of one memory.
+    """The part of one memory that the loaded segments take.
 
     Attributes:
         total: sum of their sizes in bytes.
@@ -240,7 +240,7 @@ def _stretches(
 
 
 def _gap(section: Any, first: int, last: int) -> str:
-    """What lies between symbols: padding, unless it is too long for that, or holds data."""
+    """A gap between symbols: padding, unless it is too long for that, or holds data."""
     if section["sh_type"] == "SHT_NOBITS":
         return PADDING
     if last - first >= max(section["sh_addralign"], _LEAST_ALIGNMENT):

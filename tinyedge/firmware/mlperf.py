@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 
 @dataclass(frozen=True)
 class Mlperf:
-    """What a firmware tells MLPerf Tiny's runner, and takes from it.
+    """A firmware's answers to MLPerf Tiny's runner, and its inputs.
 
     Attributes:
         model: the name by which the runner finds script and data set, as ``ic01``.
@@ -42,7 +42,7 @@ class Mlperf:
     def of(
         cls, graph: Graph, model: str | None = None, input_type: MlperfInput | None = None
     ) -> Mlperf:
-        """What suits a graph.
+        """Gives the settings that suit a graph.
 
         Args:
             graph: the model.
@@ -70,7 +70,7 @@ class Mlperf:
 
     @property
     def link(self) -> LinkMemory:
-        """What it takes of a board's RAM."""
+        """Its share of a board's RAM."""
         return _LINK
 
     def serve(self, harness: dict[str, str], graph: Graph) -> dict[str, str]:
@@ -100,7 +100,7 @@ class Mlperf:
         }
 
     def _result(self, graph: Graph) -> str:
-        """What is made of the outputs: ``values``, ``softmax`` or, of an autoencoder, ``error``.
+        """The kind of result: ``values``, ``softmax`` or, of an autoencoder, ``error``.
 
         The runner divides scores by their sum, which would turn logits upside down where that is
         negative.
@@ -128,7 +128,7 @@ def _softmax_weights(grid: Quantization) -> list[int]:
 
 
 def _thousandths(grid: Quantization) -> list[int]:
-    """What the codes -128 to 127 stand for, rounded as ``printf("%.3f")`` does."""
+    """The values of the codes -128 to 127, rounded as ``printf("%.3f")`` does."""
     values = [grid.scale * (code - grid.zero_point) for code in range(-128, 128)]
     rounded = [int(f"{value:.3f}".replace(".", "")) for value in values]
     if max(map(abs, rounded)) >= 2**31:

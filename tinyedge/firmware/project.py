@@ -69,7 +69,7 @@ class Firmware:
 
 @dataclass(frozen=True)
 class Build:
-    """What a build's folder tells of its program.
+    """The record of a program in its build's folder.
 
     Attributes:
         elf: the linked program.
@@ -175,7 +175,7 @@ def firmware_files(
 def _link(
     model: ConvertedModel, board: Board, mlperf: Mlperf | None, *, observe: bool
 ) -> LinkMemory:
-    """What the link takes of the board's RAM."""
+    """The link's share of the board's RAM."""
     if mlperf:
         return mlperf.link
     taken = model.arena_bytes + board.minimum_stack
@@ -200,7 +200,7 @@ def firmware_compiler(
 
 
 def kernel_note(model: ConvertedModel, board: Board) -> str:
-    """What is lost where kernels were chosen by another core than the board's; else empty."""
+    """The loss where kernels were chosen by another core than the board's; else empty."""
     core = _core(model)
     if core.has_kernels_of(board.instruction_set):
         return ""
@@ -398,7 +398,7 @@ def _is_current(folder: Path, record: dict[str, Any], compiler: Compiler) -> boo
 
 
 def _made_from(record: dict[str, Any]) -> str:
-    """What a program's seal says of its sources and its compiler."""
+    """A program's seal over its sources and its compiler."""
     return json.dumps(record, sort_keys=True)
 
 

@@ -147,7 +147,7 @@ class VectorTwin:
 
 
 def wanted_path() -> str | None:
-    """What ``$TINYEDGE_TWIN_PATH`` says: one of ``PATHS``, or ``board``; None where nothing.
+    """The path of ``$TINYEDGE_TWIN_PATH``: one of ``PATHS``, or ``board``; None where it is unset.
 
     Raises:
         UsageError: it is none of these.

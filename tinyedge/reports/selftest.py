@@ -23,7 +23,7 @@ def selftest_markdown(record: Mapping[str, Any]) -> str:
 
 
 def failure_of(record: Mapping[str, Any]) -> str:
-    """What has failed of one board."""
+    """The failed steps of one board."""
     if "error" in record:
         return f"{record['board']}: {record['error']}"
     failed = [step for step in record["steps"] if not step["passed"]]

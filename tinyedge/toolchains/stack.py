@@ -17,7 +17,7 @@ from tinyedge.errors import ToolchainError
 from tinyedge.toolchains.compilers import Compiler, run_compiler
 
 FLAGS = ("-O2",)
-"""What code is compiled with that is counted, beside what chooses the core."""
+"""Flags of code that is counted, beside those of the core."""
 LIBRARY_STACK = 32
 """Bytes that ``memcpy`` and ``memset``, which are not ours, are taken to need."""
 
@@ -36,7 +36,7 @@ _ADDRESSES = frozenset({2, 47, 48})
 
 @dataclass(frozen=True)
 class CountedStack:
-    """What was counted.
+    """A count of stack.
 
     Attributes:
         size: bytes, at most.
@@ -51,7 +51,7 @@ class CountedStack:
 
 @dataclass
 class _Graph:
-    """Who calls whom, and with how many bytes of stack each.
+    """A call graph, with the bytes of stack of each function.
 
     Attributes:
         frames: bytes of every function.

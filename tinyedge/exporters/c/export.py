@@ -143,7 +143,7 @@ def struct_initializer(fields: Fields) -> str:
 
 @dataclass(frozen=True)
 class _Layer:
-    """What the template needs of one call."""
+    """One call's values in the template."""
 
     identifier: str
     kernel: Kernel

@@ -44,7 +44,7 @@ class HostModel:
 
 @dataclass(frozen=True)
 class _Step:
-    """What the template needs of one call."""
+    """One call's values in the template."""
 
     identifier: str
     kernel: Kernel
@@ -99,7 +99,7 @@ def export_host(graph: Graph) -> HostModel:
                     place(operator.output),
                 )
             )
-        # What needs no code follows from the step before.
+        # A step without code follows from the one before.
         after |= {name: len(steps) - 1 for name, at in behind.items() if at == index}
     firsts = {
         name: state.initial

@@ -50,7 +50,7 @@ class Port:
 
     @property
     def macro(self) -> str:
-        """What its constants are called after the model's name."""
+        """The ends of its constants' names, behind the model's."""
         return self.name.upper()
 
     @property

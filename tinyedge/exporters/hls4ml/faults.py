@@ -32,7 +32,7 @@ RESERVED = ("input",)
 
 
 def read_layers(model: Any) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-    """What hls4ml reads of a Keras 2 model: its layers, the names of inputs and outputs."""
+    """The parts of a Keras 2 model that hls4ml reads: layers, names of inputs and outputs."""
     reader = hls4ml.converters.KerasModelReader(model)
     layers, inputs, outputs, _ = hls4ml.converters.parse_keras_model(
         json.loads(model.to_json()), reader

@@ -241,7 +241,7 @@ def _factor(layer: Any, area: int) -> float:
 
 
 def _before_factor(layer: Any, area: int) -> str:
-    """What an average is called before the factor and the activation that QKeras may apply."""
+    """The name of an average before the factor and the activation that QKeras may apply."""
     inner = _factor(layer, area) != 1.0 or before_activation(layer) != layer.name
     return f"{layer.name}/inner" if inner else layer.name
 

@@ -26,7 +26,7 @@ INPUT_GUARD_BITS = 16
 
 @dataclass(frozen=True, eq=False)
 class FixedRange:
-    """What values a tensor takes, channel by channel.
+    """The values that a tensor takes, channel by channel.
 
     Attributes:
         low, high: (channels,) or (1,); real. A type for them holds zero too.

@@ -80,7 +80,7 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a project was written for.
+    """The target of a project.
 
     Attributes:
         backend, io_type, arithmetic, reuse_factor: see ``write_project``.
@@ -123,7 +123,7 @@ class Project:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What ``tinyedge.json`` holds."""
+        """The contents of ``tinyedge.json``."""
         return {"version": _VERSION, **{k: v for k, v in asdict(self).items() if k != "folder"}}
 
 

@@ -261,7 +261,7 @@ class Rewriter:
 
     @staticmethod
     def _shifts(pairs: list[Pair]) -> Float64:
-        """What the shifts to the right of multipliers divide by, inverted."""
+        """The inverted divisors of multipliers' shifts to the right."""
         return np.exp2([min(shift, 0) for _, shift in pairs])
 
     def multiplied(
@@ -465,7 +465,7 @@ def _integer_quantizer(quantizer: Any, *, zeros: bool) -> Any:
 
 
 def before_activation(layer: Any) -> str:
-    """What a layer's value is called before the activation that it has as an argument."""
+    """The name of a layer's value before the activation that it has as an argument."""
     activation = getattr(layer, "activation", None)
     plain = activation is None or getattr(activation, "__name__", "") in ("linear", "softmax")
     return layer.name if plain else f"{layer.name}/inner"

@@ -1,4 +1,4 @@
-"""What each operator of the integer graph becomes in a ``.tflite`` file."""
+"""Each operator of the integer graph as a ``.tflite`` file has it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Call = tuple[int, int, Options | None, list[int]]
 
 
 def metadata_of(graph: Graph) -> dict[str, Any]:
-    """What an exported file says of itself."""
+    """The description of an exported file in itself."""
     return {
         "version": 1,
         "producer": f"tinyedge {tinyedge.__version__}",

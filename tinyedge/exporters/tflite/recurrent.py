@@ -14,7 +14,7 @@ from tinyedge.graph.graph import Graph
 from tinyedge.graph.recurrent import Lstm, Svdf
 
 SUFFIX = "/all"
-"""What the importer calls the whole output of such an operator, behind the file's own name."""
+"""The end of the whole output's name in the importer, behind the file's own name."""
 
 Recurrent = Lstm | Svdf
 

@@ -18,7 +18,7 @@ FORMATS: dict[ProjectFormat, Callable[[FirmwareSource], dict[str, str]]] = {
     "cmake": cmake_project,
     "platformio": platformio_project,
 }
-"""What makes the files of a project, by their paths in its folder."""
+"""A function that makes the files of a project, by their paths in its folder."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ BAUD = 115200
 """Baud rate of the sketches' ``Serial``."""
 
 _LINK = LinkMemory(ring=0)
-"""What a core's ``Serial`` holds is not known: a request is sent when the last is answered."""
+"""The buffer of a core's ``Serial`` is not known: a request waits for the last answer."""
 _TEMPLATES = {
     "library.properties": "library.properties.j2",
     "keywords.txt": "keywords.txt.j2",
@@ -40,7 +40,7 @@ _TEMPLATES = {
     "examples/Classify/Classify.ino": "Classify.ino.j2",
 }
 _PREFIXES = ("te_", "tinyedge_arena_", "tinyedge_model_")
-"""What names of the runtime and of the model begin with."""
+"""The prefixes of the runtime and of the model."""
 
 _SYSTEM_HEADERS = re.compile(
     "arduino|assert|avr|binary|client|complex|ctype|errno|fenv|float|hardwareserial|inttypes|io|"

@@ -25,7 +25,7 @@ LONGEST_NAME = 63
 NAME_HINT = "--name NAME gives the library another"
 _NAME = re.compile(f"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST_NAME - 1}}}")
 _PREFIXES = ("te_", "tinyedge")
-"""What the names of the runtime begin with."""
+"""The prefix of the runtime."""
 
 _HEADERS = re.compile(
     "aio|alloca|assert|complex|cpio|ctype|dirent|dlfcn|elf|endian|errno|error|fcntl|features|fenv|"
@@ -39,13 +39,13 @@ _HEADERS = re.compile(
 """Headers of C, C++ and POSIX, which a model's of the same name would hide."""
 
 _C_FUNCTIONS = re.compile(r"cnd|mtx|posix_spawn\w*|pthread_\w+|res|sem")
-"""What C or POSIX begin with as we do: ``sem_init``."""
+"""Prefixes of C and POSIX before ends that are ours: ``sem_init``."""
 
 _TARGETS = re.compile("all|clean|depend|edit_cache|help|install|package|rebuild_cache|test")
-"""What CMake and make call targets of their own."""
+"""The targets of CMake and make themselves."""
 
 _PARTS = {"app": "an application of Zephyr", "main": "a project of ESP-IDF"}
-"""What others call a target or a component of their own."""
+"""The targets and components of others."""
 
 _TEMPLATES = ("CMakeLists.txt", "LICENSE.txt", "README.md", "library.json")
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
@@ -181,7 +181,7 @@ def library_files(
 
 
 def _counted(model: ConvertedModel, name: str, files: Mapping[str, str]) -> dict[str, Any]:
-    """What templates say of the stack, counted for the core that the model was converted for."""
+    """The templates' values of the stack, counted for the core that the model was converted for."""
     core = str(model.manifest["core"])
     if CORES[core].flash_apart:
         raise UsageError(f"--stack is for a Cortex-M; {model.folder} was converted for {core}")

@@ -1,4 +1,4 @@
-"""What every export begins with: a firmware's sources, and how they are compiled."""
+"""The start of every export: a firmware's sources, and how they are compiled."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FirmwareSource:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What every file is compiled with beside these, with debug information.
+        """Flags of every file beside these, with debug information.
 
         A warning of another compiler is no error.
         """

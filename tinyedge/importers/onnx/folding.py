@@ -143,7 +143,7 @@ def _shape(tracer: Tracer, each: OnnxNode) -> Value:
 
 
 def shape_of(each: OnnxNode, shape: tuple[int, ...]) -> Array:
-    """What a Shape node gives."""
+    """The value of a Shape node."""
     start, end = each.attributes.get("start", 0), each.attributes.get("end")
     return np.asarray(shape[start:end], np.int64)
 

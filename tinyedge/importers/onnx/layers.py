@@ -31,7 +31,7 @@ QUANTIZE = (
     "tinyedge quantize MODEL --calibration FILE -o DIR makes int8 of floats; or train it with "
     "Brevitas and export QONNX"
 )
-"""What to do with a model of floats."""
+"""The way out for a model of floats."""
 
 
 # Values that move.

@@ -45,7 +45,7 @@ _DAMAGE = (
     ZeroDivisionError,
     struct.error,
 )
-"""What reading a damaged file can raise."""
+"""Errors that reading a damaged file can raise."""
 
 Array = NDArray[Any]
 

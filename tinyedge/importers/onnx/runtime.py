@@ -19,7 +19,7 @@ from tinyedge.importers.onnx.standard import in_real_numbers
 from tinyedge.naming import one_line
 
 _UNSIGNED = 128
-"""What a byte of the file is more than the int8 of the graph."""
+"""The difference of a byte of the file and the graph's int8."""
 _INPUT_TYPES = {2: "tensor(uint8)", 3: "tensor(int8)", 10: "tensor(float16)"}
 """ONNX's numbers of types, and what ONNX Runtime calls them; all others hold real numbers."""
 _FLOAT = 1

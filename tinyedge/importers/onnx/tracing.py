@@ -58,7 +58,7 @@ class Quantized:
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """What a node computes from the input.
+    """A value that a node computes from the input.
 
     Attributes:
         node: of the graph to come; its shape is as the integers lie.
@@ -86,11 +86,11 @@ Handler = Callable[["Tracer", OnnxNode], Value]
 Check = Callable[["Tracer", OnnxNode], object]
 AnyCheck = TypeVar("AnyCheck", bound=Check)
 HANDLERS: dict[str, Handler] = {}
-"""What imports an operator, by its kind."""
+"""Functions that import an operator, by its kind."""
 CHECKS: dict[str, Check] = {}
-"""What refuses an operator by its constants alone, where its input is refused already."""
+"""Functions that refuse an operator by its constants alone, its input being refused already."""
 FOLDERS: dict[str, Handler] = {}
-"""What computes an operator on constants, by its kind."""
+"""Functions that compute an operator on constants, by its kind."""
 
 
 def handles(*kinds: str) -> Callable[[Handler], Handler]:
@@ -125,7 +125,7 @@ def folds(*kinds: str) -> Callable[[Handler], Handler]:
 
 @dataclass
 class Trace:
-    """What came of a file.
+    """The nodes that a file became.
 
     Attributes:
         nodes: in the order they run; the first is the input, the last the output.
@@ -286,7 +286,7 @@ class Tracer:
             name: value.places for name, value in self.values.items() if isinstance(value, Flow)
         }
 
-    # What handlers take their inputs with.
+    # Access of handlers to their inputs.
 
     def flow_of(self, each: OnnxNode, position: int = 0, *, integer: bool = False) -> Flow:
         """An input that is computed; raises ModelError where it is not, or of the other kind."""
@@ -330,7 +330,7 @@ class Tracer:
         given = each.attributes.get(name)
         return None if given is None else [int(value) for value in given]
 
-    # What handlers make their results with.
+    # The means of handlers to make results.
 
     def in_order(self, shape: tuple[int, ...]) -> Places:
         """The places of what lies as the file has it: (1, *shape)."""

@@ -350,7 +350,7 @@ def _conv1d(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
 
 
 def averaging_factor(layer: Any, area: int) -> float:
-    """What QKeras' quantized reciprocal of the window's area makes of an average."""
+    """An average's factor, as QKeras quantizes the reciprocal of the window's area."""
     if layer.average_quantizer is None:
         return 1.0
     return float(np.squeeze(np.asarray(layer.average_quantizer_internal(1.0 / area)))) * area

@@ -117,7 +117,7 @@ def _fix(nodes: list[n.Node]) -> None:
 
 
 def expected_pixels(nodes: list[n.Node]) -> Range:
-    """What 0 and 255 of a pixel stand for, by what the first layer makes of them.
+    """The values of the pixels 0 and 255, by the first layer that rescales them.
 
     Args:
         nodes: as they were traced, before they are fused.

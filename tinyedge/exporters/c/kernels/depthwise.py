@@ -22,7 +22,7 @@ from tinyedge.graph.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.graph.tensors import Tensor
 
 HALF = 2**15
-"""What a half starts from, and so how far down a sum may go."""
+"""The start of a half, and so how far down a sum may go."""
 LARGEST_VALUE = INT8_MAX - INT8_MIN
 GROUP = 32
 """Channels whose pairs of sums exist at one time."""

@@ -1,4 +1,4 @@
-"""What the generated code needs of a kernel that was chosen for an operator."""
+"""A kernel that was chosen for an operator, as the generated code needs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Fields = Mapping[str, "int | str | Sequence[int | Fields] | Fields"]
 
 @dataclass(frozen=True)
 class CodeOptions:
-    """What the C code is made for.
+    """The core and the objective that C code is made for.
 
     Attributes:
         core: whose instructions the kernels are chosen by. The code runs on every core, and gives

@@ -29,7 +29,7 @@ _HALF = 2**30
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """What ``te_scales`` holds of every output channel, int64 (out,) each.
+    """The numbers of ``te_scales`` of every output channel, int64 (out,) each.
 
     Attributes:
         bias: that is added to sums.
@@ -53,7 +53,7 @@ class Scale:
 
     @property
     def arrays(self) -> tuple[Array, ...]:
-        """What is stored: a multiplier that serves all channels once, a step where one differs."""
+        """The stored arrays: a multiplier of all channels once, a step where one differs."""
         mantissa, right = self.mantissa, self.right
         if not self.apart:
             mantissa, right = mantissa[:1], right[:1]
@@ -159,7 +159,7 @@ def packed_array(operator: ops.Weighted, packed: NDArray[np.uint8], description:
 
 
 def channel_arrays(operator: ops.Weighted, source: Tensor, output: Tensor) -> tuple[Array, ...]:
-    """What ``te_weights`` holds of every output channel."""
+    """The arrays of ``te_weights``, with every output channel."""
     mantissas, shifts = operator.multipliers(source.quantization, output.quantization)
     steps = operator.weights.steps
     return (

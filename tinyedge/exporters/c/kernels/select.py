@@ -38,7 +38,7 @@ _CANDIDATES: dict[type[ops.Operator], tuple[Callable[..., Kernel | None], ...]] 
 
 _FULL_BITS = 8
 
-# What TFLite-Micro takes at least beside activations, in bytes on a 64-bit machine.
+# Bytes that TFLite-Micro takes at least beside activations, on a 64-bit machine.
 _FIXED = 700
 _TENSOR = 24
 _OPERATOR = 64
@@ -105,7 +105,7 @@ def _candidates(
 
 
 def _overhead(graph: Graph) -> int:
-    """What TFLite-Micro takes at least beside activations, in bytes.
+    """The bytes that TFLite-Micro takes at least beside activations.
 
     Weights and biases are tensors too. It keeps the multipliers of all channels, but of matrix
     products with one scale.
