@@ -47,6 +47,7 @@ TITLES = {
     "stq-fgsm-seed2": "STQ, adversarially trained (FGSM-RS), seed 2",
     "stq-fgsm-seed3": "STQ, adversarially trained (FGSM-RS), seed 3",
     "stq-fgsm-w05": "STQ, adversarially trained (FGSM-RS), width 0.5",
+    "stq-pgd-w05": "STQ, adversarially trained (FGSM-RS, then PGD-2), width 0.5",
     "stq-rgb": "STQ, T = 1, RGB",
     "stq-wide": "STQ, T = 1, wider",
     "mobilenet_v2-stq": "MobileNetV2, STQ",
@@ -71,7 +72,7 @@ HEADLINES = (
     "stq-t50",
     "stq-t50-jacobian",
     "stq-fgsm",
-    "stq-fgsm-w05",
+    "stq-pgd-w05",
 )
 """Rows of the page; the appendix has all."""
 WITHIN_EPSILON = ("fgsm", "pgd", "square", "autoattack", "transfer-fgsm", "transfer-pgd")
@@ -266,16 +267,15 @@ def robust_table(runs: dict[str, Run]) -> list[str]:
     settings = any_run["robust"]["suites"][-1]["settings"]
     lines = [
         (
-            f"Adversarially trained networks, on {any_run['robust']['suites'][0]['samples']:,} samples "
-            f"of the test data drawn with seed {settings['seed']}: accuracy in %, its 95 % interval, "
-            f"L-infinity within epsilon {settings['epsilon']:.4g}. AutoAttack is the standard one: APGD-CE, "
+            "Adversarially trained networks, on samples of the test data drawn with seed "
+            f"{settings['seed']}: accuracy in %, its 95 % interval, L-infinity within epsilon {settings['epsilon']:.4g}. AutoAttack is the standard one: APGD-CE, "
             "APGD-T, FAB-T and Square with 5,000 queries; a sample counts only if all of them failed on "
             "it. `python tools/run_experiments.py "
             "DATASET/NAME` trains and attacks them anew."
         ),
         "",
-        "| Network | Width | KiB | clean, whole test set | clean | autoattack | masked? |",
-        "|---|---:|---:|---:|---:|---:|---|",
+        "| Network | Width | KiB | clean, whole test set | samples | clean | autoattack | masked? |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     for name, run in attacked.items():
         cells = [with_interval(suite(run, each, "robust")) for each in ("clean", "autoattack")]
@@ -283,7 +283,8 @@ def robust_table(runs: dict[str, Run]) -> list[str]:
         lines.append(
             f"| {title(name, run)} | {run['config']['model']['width']:g} | "
             f"{run['size']['stored_bytes'] / 1024:.1f} | "
-            f"{percent(run['test']['accuracy'], 2)} | {' | '.join(cells)} | {verdict} |"
+            f"{percent(run['test']['accuracy'], 2)} | {run['robust']['suites'][0]['samples']:,} | "
+            f"{' | '.join(cells)} | {verdict} |"
         )
     return [*lines, ""]
 
@@ -621,7 +622,7 @@ def conclusions(runs: dict[str, dict[str, Run]]) -> list[str]:
             f"{robust['size']['stored_bytes'] / 1024:.1f} KiB of weights."
         ),
     ]
-    wide = cifar.get("stq-fgsm-w05")
+    wide = cifar.get("stq-pgd-w05")
     if wide and strongest(wide):
         share, count, _ = worst(wide)
         sentences.append(
