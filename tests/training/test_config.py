@@ -76,4 +76,6 @@ def test_experiments_begin_with_networks_of_the_same_layers(path: Path) -> None:
         initial = read_config(EXPERIMENTS.parent / f"{config.training.initial}.toml")
         assert initial.data == config.data
         assert initial.model == config.model
-        assert not initial.adversarial
+        if initial.adversarial:
+            assert config.adversarial
+            assert initial.adversarial.epsilon == config.adversarial.epsilon
