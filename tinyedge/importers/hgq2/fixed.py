@@ -48,7 +48,8 @@ class Fixed:
             is broadcast to it.
         rounding: HGQ2's name; ``TRN`` and ``TRN_ZERO`` do not go to the nearest value.
         overflow: ``SAT``, ``SAT_SYM`` (as far below zero as above) or ``WRAP`` (modulo).
-        scaler: what values are divided by before, and multiplied with behind.
+        scaler: what values are divided by before, and multiplied with behind;
+            positive.
         wraps_weights: whether ``WRAP`` is heeded for weights; HGQ2 only rounds them, as a rule.
     """
 
@@ -116,9 +117,12 @@ class Fixed:
             ),
         )
         sizes = np.stack(np.broadcast_arrays(result.integer, fraction, result.negative))
-        if not (np.abs(sizes) <= _MOST_BITS).all() or not 0 < abs(result.scaler) < np.inf:
+        if not (np.abs(sizes) <= _MOST_BITS).all():
+            raise ModelError(f"{where}: bits that are not numbers, or more than {_MOST_BITS}")
+        if not 2.0**-_MOST_BITS <= result.scaler <= 2.0**_MOST_BITS:
             raise ModelError(
-                f"{where}: bits or a scaler that are not numbers, or of more than {_MOST_BITS} bits"
+                f"{where}: a scaler of {result.scaler:g}",
+                hint=f"scalers from 2^-{_MOST_BITS} to 2^{_MOST_BITS} can be read",
             )
         return result
 

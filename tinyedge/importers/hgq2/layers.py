@@ -93,7 +93,7 @@ def trace(path: Path) -> tuple[list[n.Node], list[str]]:
         logits = tracer.follow(contents.config)
     needed = n.ancestors(logits)
     ordered = [node for node in tracer.nodes if id(node) in needed and node is not logits]
-    notes = []
+    notes = tracer.notes
     if tracer.wrapping:
         names = ", ".join(tracer.wrapping)
         notes.append(f"values beyond their range saturate, where HGQ2 wraps them (WRAP): {names}")
@@ -118,6 +118,7 @@ class _Tracer:
     groups: Mapping[str, Any]
     nodes: list[n.Node] = field(default_factory=list)
     wrapping: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     _nonnegative: set[int] = field(default_factory=set)
     _quantized: dict[tuple[int, bytes, Grid], n.Node] = field(default_factory=dict)
     _products: int = 0
@@ -168,9 +169,16 @@ class _Tracer:
                     f"layer '{layer.name}': softmax or sigmoid before the end of the model",
                     hint="a softmax, or the sigmoid of one output, is supported at the end only",
                 )
-            if kind in ("Softmax", "Activation", f"{HGQ2}QSoftmax"):
+            if kind in ("Softmax", "Activation"):
                 return inputs[0]
-            layer.activation = None
+            if getattr(layer, "enable_oq", False):
+                self.notes.append(
+                    f"layer '{layer.name}': the quantizer of its probabilities is left out "
+                    "with its softmax or sigmoid"
+                )
+            if kind == f"{HGQ2}QSoftmax":
+                return _input(self, layer, inputs[0])
+            layer.activation, layer.enable_oq = None, False
         if kind not in _BUILDERS:
             raise ModelError(
                 f"layer '{layer.name}': unsupported layer {kind.removeprefix(HGQ2)}",
@@ -291,7 +299,7 @@ class _Tracer:
         finest = of_channels.fraction[alive].max(initial=-np.inf) if alive.any() else 0.0
         coarser = np.where(alive, np.exp2(finest - of_channels.fraction), 1.0)
         before = 1.0 if value.factors is None else value.factors
-        step = abs(fixed.scaler) * 2.0**-finest
+        step = fixed.scaler * 2.0**-finest
         grid = Grid.of_steps(step, lowest, highest)
         node = self._on_grid(f"{layer.name}/{part}", value.node, before / coarser, grid)
         factors = np.where(alive, coarser, 0.0)
@@ -426,7 +434,7 @@ def _weights(layer: Layer, shape: tuple[int, ...]) -> tuple[Float64, float, Floa
     if layer.use_bias:
         own = Fixed.read(f"layer '{layer.name}': its bias", layer.bq_conf, layer.group["bq"])
         bias = arrays[1].astype(np.float64) if own is None else own.constants(arrays[1])
-    return kernel, abs(fixed.scaler) * 2.0 ** -float(fixed.fraction.max()), bias
+    return kernel, fixed.scaler * 2.0 ** -float(fixed.fraction.max()), bias
 
 
 def _linear(
@@ -641,7 +649,10 @@ def _quantized_pooling(tracer: _Tracer, layer: Layer, inputs: list[Value]) -> Va
     "ZeroPadding2D",
 )
 def _keeping(tracer: _Tracer, layer: Layer, inputs: list[Value]) -> Value:
-    """Layers that give the same whether channels are scaled before or behind them."""
+    """Layers that give the same whether channels are scaled before or behind them.
+
+    Averages are among them, but theirs are no multiples of a step.
+    """
     (value,) = inputs
     channels = value.node.shape[-1]
     limited = layer.kind == "ReLU" and (layer.max_value is not None or layer.negative_slope)
@@ -649,7 +660,7 @@ def _keeping(tracer: _Tracer, layer: Layer, inputs: list[Value]) -> Value:
         channels,
         math.prod(value.node.shape),
     )
-    if limited or mixed:
+    if limited or mixed or "Average" in layer.kind:
         value = tracer.plain_value(layer, value)
     node = tracer.spread(layer, plain.PLAIN[layer.kind], [value.node])
     if value.factors is None:
