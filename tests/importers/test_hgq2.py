@@ -180,6 +180,19 @@ def _set(part: str, number: int, value: float) -> Callable[[Any], Any]:
     return put
 
 
+def _bits(part: str, *shapes: tuple[int, ...]) -> Callable[[Any], Any]:
+    """Bits of one in other shapes, for the first of a quantizer's weights."""
+
+    def put(groups: Any) -> None:
+        layer, _, quantizer = part.partition("/")
+        held = groups[layer][f"{quantizer}/quantizer/vars"]
+        for name, shape in zip(sorted(held), shapes, strict=False):
+            del held[name]
+            held[name] = np.ones(shape, np.float32)
+
+    return put
+
+
 def _differing_rows(groups: Any) -> None:
     dataset = groups["q_max_pooling2d"]["iq/quantizer/vars"]
     shape = (1, 6, 6, 6)
@@ -188,6 +201,10 @@ def _differing_rows(groups: Any) -> None:
         held[0, 2] += 1
         del dataset[name]
         dataset[name] = held
+
+
+def _bias_of_nan(groups: Any) -> None:
+    groups["q_conv2d"]["vars/1"][1] = np.nan
 
 
 def _one_coarse_weight(groups: Any) -> None:
@@ -226,6 +243,24 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], str, str]] 
     "a negative scaler": (_iq(scaler=-0.5), _nothing, "its iq: a scaler of -0.5", "2^-64"),
     "a huge scaler": (_iq(scaler=1e300), _nothing, r"its iq: a scaler of 1e\+300", "2^64"),
     "a tiny scaler": (_iq(scaler=1e-310), _nothing, "its iq: a scaler of 1e-310", "2^-64"),
+    "bits of another shape": (
+        _nothing,
+        _bits("q_conv2d/bq", (6, 6)),
+        r"'q_conv2d': its bias: bits of shape \(6, 6\) for values of shape \(6,\)",
+        "",
+    ),
+    "bits that multiply out": (
+        _nothing,
+        _bits("q_conv2d/iq", (50_000, 1), (1, 50_000)),
+        r"'q_conv2d': .*(broadcast|bits of shape)",
+        "",
+    ),
+    "a bias that is no number": (
+        _nothing,
+        _bias_of_nan,
+        "'q_conv2d': settings or weights that do not fit it: weights that are not finite",
+        "",
+    ),
     "bits of their own for each row": (
         _nothing,
         _differing_rows,
@@ -388,6 +423,16 @@ def test_constants_beyond_the_range_saturate_or_wrap(overflow: str, expected: li
     np.testing.assert_array_equal(fixed.constants(values), expected)
     dead = Fixed(0 * one, one, -one, "RND", overflow)
     assert not dead.constants(values).any()
+
+
+def test_constants_keep_their_shape() -> None:
+    """Bits of a bias may have a batch's axis."""
+    row = np.ones((1, 3))
+    for overflow in ("SAT", "WRAP"):
+        fixed = Fixed(row, 2 * row, row, "RND", overflow)
+        values = np.array([0.5, 1, -1.5], np.float32)
+        np.testing.assert_array_equal(fixed.constants(values), values, strict=False)
+        assert fixed.constants(values).shape == (3,)
 
 
 def test_codes_are_the_smallest_integers_of_each_channel() -> None:

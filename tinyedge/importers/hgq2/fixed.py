@@ -62,13 +62,14 @@ class Fixed:
     wraps_weights: bool = True
 
     @classmethod
-    def read(cls, where: str, given: Any, group: Any) -> Fixed | None:
+    def read(cls, where: str, given: Any, group: Any, shape: tuple[int, ...]) -> Fixed | None:
         """A quantizer of a file.
 
         Args:
             where: layer and role, for messages.
             given: its configuration.
             group: of the file, with its bits.
+            shape: of what is quantized, without the batch.
 
         Returns:
             None for one that leaves values as they are.
@@ -102,6 +103,10 @@ class Fixed:
         found: dict[str, Float64] = {
             name: np.rint(array) for name, array in zip(order, arrays, strict=False)
         }
+        bits = np.broadcast_shapes(*(array.shape for array in found.values()))
+        whole = (1,) * (len(bits) - len(shape)) + shape
+        if np.broadcast_shapes(bits, whole) != whole:
+            raise ModelError(f"{where}: bits of shape {bits} for values of shape {shape}")
         fraction = found["b"] - found["i"] if family == "kbi" else found["f"]
         result = cls(
             (found["k"] > 0).astype(np.float64),
@@ -156,11 +161,12 @@ class Fixed:
             x = np.clip(x, low.astype(np.float32) / scale, high.astype(np.float32) / scale)
         x = _ROUNDINGS[self.rounding](x * scale) / scale
         if self.overflow == "WRAP" and not self.wraps_weights:
-            return np.asarray(x, np.float64) * self.scaler
+            return np.asarray(x, np.float64).reshape(values.shape) * self.scaler
         if self.overflow == "WRAP":
             offset = self.negative.astype(np.float32) * np.exp2(integer)
             x = (x + offset) % np.exp2(integer + self.negative.astype(np.float32)) - offset
-        return np.where(self.alive, x, 0.0).astype(np.float64) * self.scaler
+        alive = np.where(self.alive, x, 0.0).reshape(values.shape)
+        return alive.astype(np.float64) * self.scaler
 
 
 def codes_of(real: Float64, finest: float) -> tuple[NDArray[np.int64], Float64]:

@@ -264,7 +264,7 @@ class _Tracer:
         if given is None:
             return value
         where = f"layer '{layer.name}': its {part}"
-        fixed = Fixed.read(where, given, group)
+        fixed = Fixed.read(where, given, group, value.node.shape)
         if fixed is None:
             return value
         if not fixed.to_nearest:
@@ -425,14 +425,18 @@ def _weights(layer: Layer, shape: tuple[int, ...]) -> tuple[Float64, float, Floa
     arrays = [np.asarray(each, np.float32) for each in numbered(layer.group)]
     if arrays[0].shape != shape or (layer.use_bias and arrays[1].shape != shape[-1:]):
         raise ValueError(f"a kernel of shape {arrays[0].shape}, its settings say {shape}")
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("weights that are not finite")
     where = f"layer '{layer.name}': its kernel"
-    fixed = Fixed.read(where, layer.kq_conf, layer.group["kq"])
+    fixed = Fixed.read(where, layer.kq_conf, layer.group["kq"], shape)
     if fixed is None:
         raise ModelError(f"{where} has no quantizer")
     kernel = fixed.constants(arrays[0])
     bias = np.zeros(shape[-1])
     if layer.use_bias:
-        own = Fixed.read(f"layer '{layer.name}': its bias", layer.bq_conf, layer.group["bq"])
+        own = Fixed.read(
+            f"layer '{layer.name}': its bias", layer.bq_conf, layer.group["bq"], shape[-1:]
+        )
         bias = arrays[1].astype(np.float64) if own is None else own.constants(arrays[1])
     return kernel, fixed.scaler * 2.0 ** -float(fixed.fraction.max()), bias
 
@@ -545,7 +549,9 @@ def _quantized_normalization(tracer: _Tracer, layer: Layer, inputs: list[Value])
     offset = beta - mean * scale
     real = []
     for part, given, constants in (("kq", layer.kq_conf, scale), ("bq", layer.bq_conf, offset)):
-        fixed = Fixed.read(f"layer '{layer.name}': its {part}", given, layer.group[part])
+        fixed = Fixed.read(
+            f"layer '{layer.name}': its {part}", given, layer.group[part], value.node.shape[-1:]
+        )
         real.append(
             np.asarray(constants, np.float64) if fixed is None else fixed.constants(constants)
         )
