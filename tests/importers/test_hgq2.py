@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +31,16 @@ from tinyedge.exporters.converted import write_converted  # noqa: E402
 from tinyedge.firmware.twin import Twin  # noqa: E402
 from tinyedge.graph import reference  # noqa: E402
 from tinyedge.graph.graph import Graph  # noqa: E402
-from tinyedge.importers import import_model, ranges  # noqa: E402
+from tinyedge.importers import (  # noqa: E402
+    import_model,
+    plain,
+    ranges,
+)
 from tinyedge.importers import nodes as n  # noqa: E402
+from tinyedge.importers.hgq2 import import_hgq2  # noqa: E402
 from tinyedge.importers.hgq2.fixed import Fixed, codes_of  # noqa: E402
-from tinyedge.importers.hgq2.layers import trace  # noqa: E402
+from tinyedge.importers.hgq2.layers import _calls, trace  # noqa: E402
+from tinyedge.keras.contents import read_contents  # noqa: E402
 from tinyedge.targets import available_emulators  # noqa: E402
 from tinyedge.toolchains.compilers import available_compilers  # noqa: E402
 
@@ -74,7 +81,7 @@ def steps_apart(graph: Graph, samples: NDArray[np.int8], expected: Any) -> NDArr
 
 def in_real_numbers(path: Path, inputs: NDArray[Any]) -> NDArray[np.float64]:
     """What a file's nodes give with HGQ2's rounding, by no arithmetic of the integer graph."""
-    nodes, _ = trace(path)
+    nodes, _ = trace(path, read_contents(path))
     values: dict[int, Any] = {}
     for node in nodes:
         value = inputs
@@ -228,6 +235,17 @@ def _second_input(layers: dict[str, Any]) -> None:
     layers["q_conv2d"]["inbound_nodes"][0]["kwargs"] = {"mask": 1}
 
 
+def _ends_in(kind: str, **settings: Any) -> Callable[[dict[str, Any]], Any]:
+    """A layer of that kind instead of the flattening, and nothing behind it."""
+
+    def put(layers: dict[str, Any]) -> None:
+        layers["flatten"]["class_name"] = kind
+        layers["flatten"]["config"].update(settings)
+        layers["q_dense"].update(class_name="Dropout", module="keras.layers", registered_name=None)
+
+    return put
+
+
 REFUSED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], str, str]] = {
     "truncation": (_iq(round_mode="TRN"), _nothing, "'q_conv2d': its iq rounds by TRN", "RND"),
     "floating point": (_iq(q_type="float"), _nothing, "'q_conv2d': its iq: .*'float'", "'kif'"),
@@ -238,6 +256,18 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], str, str]] 
         _set("q_conv2d/iq", 1, 8),
         "'q_conv2d': its iq has values of 512 steps; int8 has 256",
         r"MinMax\(0, 7\)",
+    ),
+    "dilations of zero": (
+        lambda layers: layers["q_conv2d"]["config"].update(dilation_rate=[0, 0]),
+        _nothing,
+        r"'q_conv2d': settings or weights that do not fit it: a window of .* dilations \(0, 0\)",
+        "damaged",
+    ),
+    "a maximum that is no number": (
+        _ends_in("ReLU", max_value=float("nan"), negative_slope=0, threshold=0),
+        _nothing,
+        "'flatten': ReLU with max_value nan",
+        "zero or more",
     ),
     "bits that are no numbers": (_nothing, _set("q_conv2d/iq", 1, np.nan), "not numbers", ""),
     "a negative scaler": (_iq(scaler=-0.5), _nothing, "its iq: a scaler of -0.5", "2^-64"),
@@ -342,18 +372,10 @@ def test_the_quantizer_of_left_out_probabilities_does_not_clamp_logits(tmp_path:
     last = edited(
         path, lambda layers: layers["q_dense"]["config"].update(activation="softmax"), _nothing
     )
-    assert any("'q_dense': the quantizer of its prob" in note for note in trace(last)[1])
-
-
-def _ends_in(kind: str, **settings: Any) -> Callable[[dict[str, Any]], Any]:
-    """A layer of that kind instead of the flattening, and nothing behind it."""
-
-    def put(layers: dict[str, Any]) -> None:
-        layers["flatten"]["class_name"] = kind
-        layers["flatten"]["config"].update(settings)
-        layers["q_dense"].update(class_name="Dropout", module="keras.layers", registered_name=None)
-
-    return put
+    assert any(
+        "'q_dense': the quantizer of its prob" in note
+        for note in trace(last, read_contents(last))[1]
+    )
 
 
 def test_averages_of_channels_with_steps_of_their_own_stay_as_fine(tmp_path: Path) -> None:
@@ -364,6 +386,48 @@ def test_averages_of_channels_with_steps_of_their_own_stay_as_fine(tmp_path: Pat
     average = _ends_in("GlobalAveragePooling2D", keepdims=False)
     found = in_real_numbers(edited(path, average, _nothing), real)
     np.testing.assert_allclose(found.reshape(-1, 6), cells.mean(axis=1), atol=1e-5)
+
+
+def test_calls_are_sorted_in_a_time_that_grows_with_their_number() -> None:
+    """A chain in reverse, of which each round frees one call."""
+    length = 20_000
+    layers = [
+        {"name": str(index), "inbound_nodes": [[[str(index - 1), 0, 0, {}]]] if index else []}
+        for index in reversed(range(length))
+    ]
+    config = {"class_name": "Functional", "config": {"layers": layers}}
+    start = time.process_time()
+    assert [call[0] for call in _calls(config)] == [str(index) for index in range(length)]
+    assert time.process_time() - start < 5
+    layers.pop()
+    with pytest.raises(ModelError, match=f"'{length - 1}': is called with a value that no layer"):
+        list(_calls(config))
+
+
+def test_zeros_between_groups_are_limited() -> None:
+    codes = np.zeros((4096, 1, 1, 8), np.int16)
+    linear = n.Linear(
+        name="wide",
+        inputs=[],
+        shape=(1, 1, 4096),
+        kind="conv2d",
+        codes=codes,
+        scales=np.ones(4096),
+        bias=np.zeros(4096),
+    )
+    assert plain.ungrouped(linear, 16, 2).codes.shape == (4096, 1, 1, 16)
+    linear.codes = codes
+    with pytest.raises(ModelError, match="'wide': 134,217,728 weights"):
+        plain.ungrouped(linear, 2**15, 2**12)
+
+
+def test_errors_name_the_file_once(tmp_path: Path) -> None:
+    for content in (b"", drawn("channels", tmp_path)[0].read_bytes()[:-30]):
+        path = tmp_path / "cut.keras"
+        path.write_bytes(content)
+        with pytest.raises(ModelError) as caught:
+            import_hgq2(path)
+        assert str(caught.value).count(str(path)) == 1
 
 
 def test_quantizers_that_wrap_are_told(tmp_path: Path) -> None:

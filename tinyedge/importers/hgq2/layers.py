@@ -20,7 +20,7 @@ from tinyedge.errors import ModelError
 from tinyedge.importers import nodes as n
 from tinyedge.importers import plain
 from tinyedge.importers.hgq2.fixed import Fixed, codes_of
-from tinyedge.keras.contents import LARGEST_VALUE, WEIGHTS, open_hdf5, read_contents
+from tinyedge.keras.contents import LARGEST_VALUE, WEIGHTS, KerasContents, open_hdf5
 from tinyedge.keras.grids import Float64, Grid
 from tinyedge.keras.keras3 import HGQ2
 from tinyedge.keras.weights import layer_groups, numbered
@@ -75,8 +75,12 @@ class Value:
     step: float = 0.0
 
 
-def trace(path: Path) -> tuple[list[n.Node], list[str]]:
+def trace(path: Path, contents: KerasContents) -> tuple[list[n.Node], list[str]]:
     """Turns a file into nodes in execution order, the last of which is the logits.
+
+    Args:
+        path: of the file.
+        contents: of it, as ``read_contents`` gives them.
 
     Returns:
         The nodes, and notes for the user.
@@ -84,7 +88,6 @@ def trace(path: Path) -> tuple[list[n.Node], list[str]]:
     Raises:
         ModelError: a layer or a quantizer is not supported; it is named.
     """
-    contents = read_contents(path)
     with zipfile.ZipFile(path) as archive:
         stream = io.BytesIO(archive.read(WEIGHTS))
     with open_hdf5(path, stream, "hgq2") as file:
@@ -338,22 +341,32 @@ def _calls(
             yield name, 0, entry, before
             before = [(name, 0)]
         return
-    waiting = []
-    done: set[tuple[str, int]] = set()
+    calls = []
     for entry in entries:
         name = str(entry["name"])
         for count, call in enumerate(entry["inbound_nodes"] or [[]]):
             references = [(str(value[0]), int(value[1])) for value in call]
             if any(value[2] != 0 for value in call):
                 raise ModelError(f"layer '{name}': takes another than a layer's first value")
-            waiting.append((name, count, entry, references))
-    while waiting:
-        ready = [call for call in waiting if done.issuperset(call[3])]
-        if not ready:
-            raise ModelError(f"layer '{waiting[0][0]}': is called with a value that no layer gives")
-        done.update(call[:2] for call in ready)
-        waiting = [call for call in waiting if call[:2] not in done]
-        yield from ready
+            calls.append((name, count, entry, references))
+    takers: dict[tuple[str, int], list[int]] = {}
+    lacking = [len(set(call[3])) for call in calls]
+    for index, call in enumerate(calls):
+        for reference in set(call[3]):
+            takers.setdefault(reference, []).append(index)
+    ready = [index for index, number in enumerate(lacking) if not number]
+    while ready:
+        freed = []
+        for index in ready:
+            yield calls[index]
+            for taker in takers.pop(calls[index][:2], ()):
+                lacking[taker] -= 1
+                if not lacking[taker]:
+                    freed.append(taker)
+        ready = sorted(freed)
+    stuck = [call[0] for call, number in zip(calls, lacking, strict=True) if number]
+    if stuck:
+        raise ModelError(f"layer '{stuck[0]}': is called with a value that no layer gives")
 
 
 def _per_channel(where: str, bits: Float64, channels: int) -> Float64:
