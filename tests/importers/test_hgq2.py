@@ -378,6 +378,19 @@ def test_the_quantizer_of_left_out_probabilities_does_not_clamp_logits(tmp_path:
     )
 
 
+def test_a_left_out_softmax_keeps_the_quantizer_before_it(tmp_path: Path) -> None:
+    def softmax(layers: dict[str, Any]) -> None:
+        own = layers["q_conv2d"]["config"]["iq_conf"]
+        layers["q_dense"]["class_name"] = "QSoftmax"
+        layers["q_dense"]["config"].update(enable_iq=True, iq_conf=own)
+
+    path = drawn("channels", tmp_path)[0]
+    last = edited(path, softmax, lambda groups: groups["q_conv2d"].copy("iq", groups["q_dense"]))
+    nodes, notes = trace(last, read_contents(last))
+    assert any(node.name.startswith("q_dense/iq") for node in nodes)
+    assert any("'q_dense': the quantizer of its prob" in note for note in notes)
+
+
 def test_averages_of_channels_with_steps_of_their_own_stay_as_fine(tmp_path: Path) -> None:
     path, inputs, _ = drawn("channels", tmp_path)
     real = inputs.astype(np.float32) / np.float32(128)
