@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +31,16 @@ from tinyedge.exporters.converted import write_converted  # noqa: E402
 from tinyedge.firmware.twin import Twin  # noqa: E402
 from tinyedge.graph import reference  # noqa: E402
 from tinyedge.graph.graph import Graph  # noqa: E402
-from tinyedge.importers import import_model, ranges  # noqa: E402
+from tinyedge.importers import (  # noqa: E402
+    import_model,
+    plain,
+    ranges,
+)
 from tinyedge.importers import nodes as n  # noqa: E402
+from tinyedge.importers.hgq2 import import_hgq2  # noqa: E402
 from tinyedge.importers.hgq2.fixed import Fixed, codes_of  # noqa: E402
-from tinyedge.importers.hgq2.layers import trace  # noqa: E402
+from tinyedge.importers.hgq2.layers import _calls, trace  # noqa: E402
+from tinyedge.keras.contents import read_contents  # noqa: E402
 from tinyedge.targets import available_emulators  # noqa: E402
 from tinyedge.toolchains.compilers import available_compilers  # noqa: E402
 
@@ -74,7 +81,7 @@ def steps_apart(graph: Graph, samples: NDArray[np.int8], expected: Any) -> NDArr
 
 def in_real_numbers(path: Path, inputs: NDArray[Any]) -> NDArray[np.float64]:
     """What a file's nodes give with HGQ2's rounding, by no arithmetic of the integer graph."""
-    nodes, _ = trace(path)
+    nodes, _ = trace(path, read_contents(path))
     values: dict[int, Any] = {}
     for node in nodes:
         value = inputs
@@ -180,6 +187,19 @@ def _set(part: str, number: int, value: float) -> Callable[[Any], Any]:
     return put
 
 
+def _bits(part: str, *shapes: tuple[int, ...]) -> Callable[[Any], Any]:
+    """Bits of one in other shapes, for the first of a quantizer's weights."""
+
+    def put(groups: Any) -> None:
+        layer, _, quantizer = part.partition("/")
+        held = groups[layer][f"{quantizer}/quantizer/vars"]
+        for name, shape in zip(sorted(held), shapes, strict=False):
+            del held[name]
+            held[name] = np.ones(shape, np.float32)
+
+    return put
+
+
 def _differing_rows(groups: Any) -> None:
     dataset = groups["q_max_pooling2d"]["iq/quantizer/vars"]
     shape = (1, 6, 6, 6)
@@ -188,6 +208,10 @@ def _differing_rows(groups: Any) -> None:
         held[0, 2] += 1
         del dataset[name]
         dataset[name] = held
+
+
+def _bias_of_nan(groups: Any) -> None:
+    groups["q_conv2d"]["vars/1"][1] = np.nan
 
 
 def _one_coarse_weight(groups: Any) -> None:
@@ -211,6 +235,17 @@ def _second_input(layers: dict[str, Any]) -> None:
     layers["q_conv2d"]["inbound_nodes"][0]["kwargs"] = {"mask": 1}
 
 
+def _ends_in(kind: str, **settings: Any) -> Callable[[dict[str, Any]], Any]:
+    """A layer of that kind instead of the flattening, and nothing behind it."""
+
+    def put(layers: dict[str, Any]) -> None:
+        layers["flatten"]["class_name"] = kind
+        layers["flatten"]["config"].update(settings)
+        layers["q_dense"].update(class_name="Dropout", module="keras.layers", registered_name=None)
+
+    return put
+
+
 REFUSED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], str, str]] = {
     "truncation": (_iq(round_mode="TRN"), _nothing, "'q_conv2d': its iq rounds by TRN", "RND"),
     "floating point": (_iq(q_type="float"), _nothing, "'q_conv2d': its iq: .*'float'", "'kif'"),
@@ -222,7 +257,40 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], str, str]] 
         "'q_conv2d': its iq has values of 512 steps; int8 has 256",
         r"MinMax\(0, 7\)",
     ),
+    "dilations of zero": (
+        lambda layers: layers["q_conv2d"]["config"].update(dilation_rate=[0, 0]),
+        _nothing,
+        r"'q_conv2d': settings or weights that do not fit it: a window of .* dilations \(0, 0\)",
+        "damaged",
+    ),
+    "a maximum that is no number": (
+        _ends_in("ReLU", max_value=float("nan"), negative_slope=0, threshold=0),
+        _nothing,
+        "'flatten': ReLU with max_value nan",
+        "zero or more",
+    ),
     "bits that are no numbers": (_nothing, _set("q_conv2d/iq", 1, np.nan), "not numbers", ""),
+    "a negative scaler": (_iq(scaler=-0.5), _nothing, "its iq: a scaler of -0.5", "2^-64"),
+    "a huge scaler": (_iq(scaler=1e300), _nothing, r"its iq: a scaler of 1e\+300", "2^64"),
+    "a tiny scaler": (_iq(scaler=1e-310), _nothing, "its iq: a scaler of 1e-310", "2^-64"),
+    "bits of another shape": (
+        _nothing,
+        _bits("q_conv2d/bq", (6, 6)),
+        r"'q_conv2d': its bias: bits of shape \(6, 6\) for values of shape \(6,\)",
+        "",
+    ),
+    "bits that multiply out": (
+        _nothing,
+        _bits("q_conv2d/iq", (50_000, 1), (1, 50_000)),
+        r"'q_conv2d': .*(broadcast|bits of shape)",
+        "",
+    ),
+    "a bias that is no number": (
+        _nothing,
+        _bias_of_nan,
+        "'q_conv2d': settings or weights that do not fit it: weights that are not finite",
+        "",
+    ),
     "bits of their own for each row": (
         _nothing,
         _differing_rows,
@@ -280,10 +348,86 @@ def test_a_softmax_at_the_end_is_left_out_and_one_before_it_refused(tmp_path: Pa
     path, inputs, outputs = drawn("channels", tmp_path)
     activation = {"activation": "softmax"}
     last = edited(path, lambda layers: layers["q_dense"]["config"].update(activation), _nothing)
-    assert steps_apart(import_model(last).graph, inputs, outputs).max() <= 1
+    found = in_real_numbers(last, inputs.astype(np.float32) / np.float32(128))
+    assert (found.argmax(axis=-1) == outputs.argmax(axis=-1)).mean() > 0.9
+    assert import_model(last).graph.output_tensor.shape == (5,)
     first = edited(path, lambda layers: layers["q_conv2d"]["config"].update(activation), _nothing)
     with pytest.raises(ModelError, match="'q_conv2d': softmax or sigmoid before the end"):
         import_model(first)
+
+
+def test_the_quantizer_of_left_out_probabilities_does_not_clamp_logits(tmp_path: Path) -> None:
+    path, inputs, _ = drawn("channels", tmp_path)
+    real = inputs.astype(np.float32) / np.float32(128)
+
+    def logits(**settings: Any) -> Any:
+        return in_real_numbers(
+            edited(path, lambda layers: layers["q_dense"]["config"].update(settings), _nothing),
+            real,
+        )
+
+    expected = logits(enable_oq=False)
+    assert (logits(enable_oq=True) != expected).any()
+    np.testing.assert_array_equal(logits(enable_oq=True, activation="softmax"), expected)
+    last = edited(
+        path, lambda layers: layers["q_dense"]["config"].update(activation="softmax"), _nothing
+    )
+    assert any(
+        "'q_dense': the quantizer of its prob" in note
+        for note in trace(last, read_contents(last))[1]
+    )
+
+
+def test_averages_of_channels_with_steps_of_their_own_stay_as_fine(tmp_path: Path) -> None:
+    path, inputs, _ = drawn("channels", tmp_path)
+    real = inputs.astype(np.float32) / np.float32(128)
+    flat = in_real_numbers(edited(path, _ends_in("Flatten"), _nothing), real)
+    cells = flat.reshape(len(real), -1, 6)
+    average = _ends_in("GlobalAveragePooling2D", keepdims=False)
+    found = in_real_numbers(edited(path, average, _nothing), real)
+    np.testing.assert_allclose(found.reshape(-1, 6), cells.mean(axis=1), atol=1e-5)
+
+
+def test_calls_are_sorted_in_a_time_that_grows_with_their_number() -> None:
+    """A chain in reverse, of which each round frees one call."""
+    length = 20_000
+    layers = [
+        {"name": str(index), "inbound_nodes": [[[str(index - 1), 0, 0, {}]]] if index else []}
+        for index in reversed(range(length))
+    ]
+    config = {"class_name": "Functional", "config": {"layers": layers}}
+    start = time.process_time()
+    assert [call[0] for call in _calls(config)] == [str(index) for index in range(length)]
+    assert time.process_time() - start < 5
+    layers.pop()
+    with pytest.raises(ModelError, match=f"'{length - 1}': is called with a value that no layer"):
+        list(_calls(config))
+
+
+def test_zeros_between_groups_are_limited() -> None:
+    codes = np.zeros((4096, 1, 1, 8), np.int16)
+    linear = n.Linear(
+        name="wide",
+        inputs=[],
+        shape=(1, 1, 4096),
+        kind="conv2d",
+        codes=codes,
+        scales=np.ones(4096),
+        bias=np.zeros(4096),
+    )
+    assert plain.ungrouped(linear, 16, 2).codes.shape == (4096, 1, 1, 16)
+    linear.codes = codes
+    with pytest.raises(ModelError, match="'wide': 134,217,728 weights"):
+        plain.ungrouped(linear, 2**15, 2**12)
+
+
+def test_errors_name_the_file_once(tmp_path: Path) -> None:
+    for content in (b"", drawn("channels", tmp_path)[0].read_bytes()[:-30]):
+        path = tmp_path / "cut.keras"
+        path.write_bytes(content)
+        with pytest.raises(ModelError) as caught:
+            import_hgq2(path)
+        assert str(caught.value).count(str(path)) == 1
 
 
 def test_quantizers_that_wrap_are_told(tmp_path: Path) -> None:
@@ -343,6 +487,16 @@ def test_constants_beyond_the_range_saturate_or_wrap(overflow: str, expected: li
     np.testing.assert_array_equal(fixed.constants(values), expected)
     dead = Fixed(0 * one, one, -one, "RND", overflow)
     assert not dead.constants(values).any()
+
+
+def test_constants_keep_their_shape() -> None:
+    """Bits of a bias may have a batch's axis."""
+    row = np.ones((1, 3))
+    for overflow in ("SAT", "WRAP"):
+        fixed = Fixed(row, 2 * row, row, "RND", overflow)
+        values = np.array([0.5, 1, -1.5], np.float32)
+        np.testing.assert_array_equal(fixed.constants(values), values, strict=False)
+        assert fixed.constants(values).shape == (3,)
 
 
 def test_codes_are_the_smallest_integers_of_each_channel() -> None:

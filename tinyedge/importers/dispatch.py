@@ -69,8 +69,9 @@ def import_model(
     if is_onnx_model(path):
         return import_onnx(path, calibration, input_range)
     if is_keras_model(path):
-        if read_contents(path).hgq2:  # and what cannot be read is refused before TensorFlow starts
-            return import_hgq2(path, calibration, input_range)
+        contents = read_contents(path)  # what cannot be read is refused before TensorFlow starts
+        if contents.hgq2:
+            return import_hgq2(path, calibration, input_range, contents)
         return import_qkeras(path, calibration, input_range)
     if is_tflite_model(path):
         return import_tflite(path, keep_constant_channels=keep_constant_channels)

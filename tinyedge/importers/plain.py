@@ -24,6 +24,9 @@ Builder = Callable[[Any, list[n.Node]], list[n.Node]]
 PLAIN: dict[str, Builder] = {}
 """The layers, by the names that Keras 2 and 3 give them."""
 
+_MOST_UNGROUPED = 2**26
+"""Most weights of a convolution of groups, with the zeros between them."""
+
 BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}
 """Activations that only limit a value."""
 LOOKED_UP: dict[str, tuple[Literal["leaky_relu", "logistic", "tanh"], float]] = {
@@ -81,7 +84,13 @@ def row_padding(
 def out_size(
     shape: tuple[int, ...], kernel: Pair, stride: Pair, dilation: Pair, pad: Padding
 ) -> Pair:
-    """Rows and columns of the values that windows give."""
+    """Rows and columns of the values that windows give.
+
+    Raises:
+        ValueError: a window, stride or dilation is smaller than one.
+    """
+    if min(*kernel, *stride, *dilation) < 1:
+        raise ValueError(f"a window of {kernel} with strides {stride} and dilations {dilation}")
     sizes = [
         (shape[axis] + pad[2 * axis] + pad[2 * axis + 1] - (kernel[axis] - 1) * dilation[axis] - 1)
         // stride[axis]
@@ -95,6 +104,9 @@ def ungrouped(node: n.Linear, channels: int, groups: int) -> n.Linear:
     """A convolution of groups as one over all channels, with weights of zero between them.
 
     Of one channel a group it is a depthwise one.
+
+    Raises:
+        ModelError: the weights become more than any microcontroller holds.
     """
     if groups == 1:
         return node
@@ -102,6 +114,11 @@ def ungrouped(node: n.Linear, channels: int, groups: int) -> n.Linear:
     if inputs == 1:
         node.kind, node.codes = "depthwise", node.codes[..., 0]
         return node
+    if (size := outputs * height * width * channels) > _MOST_UNGROUPED:
+        raise ModelError(
+            f"layer '{node.name}': {size:,} weights as a convolution over all channels",
+            hint=f"up to {_MOST_UNGROUPED:,} can be read, and a microcontroller holds far fewer",
+        )
     whole = np.zeros((outputs, height, width, groups, inputs), node.codes.dtype)
     of_group = np.arange(outputs) // (outputs // groups)
     whole[np.arange(outputs), :, :, of_group] = node.codes
@@ -128,9 +145,16 @@ def _relu(layer: Any, inputs: list[n.Node]) -> list[n.Node]:
         raise ModelError(
             f"layer '{layer.name}': ReLU with a threshold, or with a slope and a maximum"
         )
+    limit = 0.0 if layer.max_value is None else float(layer.max_value)
+    if not limit >= 0 or not np.isfinite(layer.negative_slope or 0.0):
+        raise ModelError(
+            f"layer '{layer.name}': ReLU with max_value {layer.max_value}, negative_slope "
+            f"{layer.negative_slope}",
+            hint="a maximum of zero or more, and a finite slope",
+        )
     if layer.negative_slope:
         return [_function(layer.name, inputs[0], "leaky_relu", float(layer.negative_slope))]
-    upper = np.inf if layer.max_value is None else float(layer.max_value)
+    upper = np.inf if layer.max_value is None else limit
     return [
         n.Activation(name=layer.name, inputs=inputs, shape=inputs[0].shape, bounds=(0.0, upper))
     ]

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
 from tinyedge.importers.result import ImportResult, file_hash
+from tinyedge.keras.contents import KerasContents, read_contents
 
 
 def import_hgq2(
     path: Path,
     calibration: NDArray[Any] | None = None,
     input_range: tuple[float, float] | None = None,
+    contents: KerasContents | None = None,
 ) -> ImportResult:
     """Imports a model of HGQ2.
 
@@ -31,6 +33,7 @@ def import_hgq2(
             that the model does not quantize.
         input_range: smallest and largest input value, where the model does not quantize its input;
             by default that of ``calibration``, else (0, 1).
+        contents: of the file, where they have been read and checked.
 
     Raises:
         ModelError: the file is missing or damaged, or holds a layer, or a quantizer whose values
@@ -41,8 +44,9 @@ def import_hgq2(
     from tinyedge.importers.lowering import lower
     from tinyedge.importers.ranges import assign_grids
 
+    contents = contents or read_contents(path)
     try:
-        traced, notes = trace(path)
+        traced, notes = trace(path, contents)
         nodes = settle_means(refine_averages(fuse(hoist_scalings(traced))))
         notes += assign_grids(nodes, calibration, input_range)
         source = {"file": path.name, "sha256": file_hash(path), "producer": "HGQ2"}

@@ -48,7 +48,8 @@ class Fixed:
             is broadcast to it.
         rounding: HGQ2's name; ``TRN`` and ``TRN_ZERO`` do not go to the nearest value.
         overflow: ``SAT``, ``SAT_SYM`` (as far below zero as above) or ``WRAP`` (modulo).
-        scaler: what values are divided by before, and multiplied with behind.
+        scaler: what values are divided by before, and multiplied with behind;
+            positive.
         wraps_weights: whether ``WRAP`` is heeded for weights; HGQ2 only rounds them, as a rule.
     """
 
@@ -61,13 +62,14 @@ class Fixed:
     wraps_weights: bool = True
 
     @classmethod
-    def read(cls, where: str, given: Any, group: Any) -> Fixed | None:
+    def read(cls, where: str, given: Any, group: Any, shape: tuple[int, ...]) -> Fixed | None:
         """A quantizer of a file.
 
         Args:
             where: layer and role, for messages.
             given: its configuration.
             group: of the file, with its bits.
+            shape: of what is quantized, without the batch.
 
         Returns:
             None for one that leaves values as they are.
@@ -101,6 +103,10 @@ class Fixed:
         found: dict[str, Float64] = {
             name: np.rint(array) for name, array in zip(order, arrays, strict=False)
         }
+        bits = np.broadcast_shapes(*(array.shape for array in found.values()))
+        whole = (1,) * (len(bits) - len(shape)) + shape
+        if np.broadcast_shapes(bits, whole) != whole:
+            raise ModelError(f"{where}: bits of shape {bits} for values of shape {shape}")
         fraction = found["b"] - found["i"] if family == "kbi" else found["f"]
         result = cls(
             (found["k"] > 0).astype(np.float64),
@@ -116,9 +122,12 @@ class Fixed:
             ),
         )
         sizes = np.stack(np.broadcast_arrays(result.integer, fraction, result.negative))
-        if not (np.abs(sizes) <= _MOST_BITS).all() or not 0 < abs(result.scaler) < np.inf:
+        if not (np.abs(sizes) <= _MOST_BITS).all():
+            raise ModelError(f"{where}: bits that are not numbers, or more than {_MOST_BITS}")
+        if not 2.0**-_MOST_BITS <= result.scaler <= 2.0**_MOST_BITS:
             raise ModelError(
-                f"{where}: bits or a scaler that are not numbers, or of more than {_MOST_BITS} bits"
+                f"{where}: a scaler of {result.scaler:g}",
+                hint=f"scalers from 2^-{_MOST_BITS} to 2^{_MOST_BITS} can be read",
             )
         return result
 
@@ -152,11 +161,12 @@ class Fixed:
             x = np.clip(x, low.astype(np.float32) / scale, high.astype(np.float32) / scale)
         x = _ROUNDINGS[self.rounding](x * scale) / scale
         if self.overflow == "WRAP" and not self.wraps_weights:
-            return np.asarray(x, np.float64) * self.scaler
+            return np.asarray(x, np.float64).reshape(values.shape) * self.scaler
         if self.overflow == "WRAP":
             offset = self.negative.astype(np.float32) * np.exp2(integer)
             x = (x + offset) % np.exp2(integer + self.negative.astype(np.float32)) - offset
-        return np.where(self.alive, x, 0.0).astype(np.float64) * self.scaler
+        alive = np.where(self.alive, x, 0.0).reshape(values.shape)
+        return alive.astype(np.float64) * self.scaler
 
 
 def codes_of(real: Float64, finest: float) -> tuple[NDArray[np.int64], Float64]:

@@ -20,7 +20,7 @@ from tinyedge.errors import ModelError
 from tinyedge.importers import nodes as n
 from tinyedge.importers import plain
 from tinyedge.importers.hgq2.fixed import Fixed, codes_of
-from tinyedge.keras.contents import LARGEST_VALUE, WEIGHTS, open_hdf5, read_contents
+from tinyedge.keras.contents import LARGEST_VALUE, WEIGHTS, KerasContents, open_hdf5
 from tinyedge.keras.grids import Float64, Grid
 from tinyedge.keras.keras3 import HGQ2
 from tinyedge.keras.weights import layer_groups, numbered
@@ -75,8 +75,12 @@ class Value:
     step: float = 0.0
 
 
-def trace(path: Path) -> tuple[list[n.Node], list[str]]:
+def trace(path: Path, contents: KerasContents) -> tuple[list[n.Node], list[str]]:
     """Turns a file into nodes in execution order, the last of which is the logits.
+
+    Args:
+        path: of the file.
+        contents: of it, as ``read_contents`` gives them.
 
     Returns:
         The nodes, and notes for the user.
@@ -84,7 +88,6 @@ def trace(path: Path) -> tuple[list[n.Node], list[str]]:
     Raises:
         ModelError: a layer or a quantizer is not supported; it is named.
     """
-    contents = read_contents(path)
     with zipfile.ZipFile(path) as archive:
         stream = io.BytesIO(archive.read(WEIGHTS))
     with open_hdf5(path, stream, "hgq2") as file:
@@ -93,7 +96,7 @@ def trace(path: Path) -> tuple[list[n.Node], list[str]]:
         logits = tracer.follow(contents.config)
     needed = n.ancestors(logits)
     ordered = [node for node in tracer.nodes if id(node) in needed and node is not logits]
-    notes = []
+    notes = tracer.notes
     if tracer.wrapping:
         names = ", ".join(tracer.wrapping)
         notes.append(f"values beyond their range saturate, where HGQ2 wraps them (WRAP): {names}")
@@ -118,6 +121,7 @@ class _Tracer:
     groups: Mapping[str, Any]
     nodes: list[n.Node] = field(default_factory=list)
     wrapping: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     _nonnegative: set[int] = field(default_factory=set)
     _quantized: dict[tuple[int, bytes, Grid], n.Node] = field(default_factory=dict)
     _products: int = 0
@@ -168,9 +172,16 @@ class _Tracer:
                     f"layer '{layer.name}': softmax or sigmoid before the end of the model",
                     hint="a softmax, or the sigmoid of one output, is supported at the end only",
                 )
-            if kind in ("Softmax", "Activation", f"{HGQ2}QSoftmax"):
+            if kind in ("Softmax", "Activation"):
                 return inputs[0]
-            layer.activation = None
+            if getattr(layer, "enable_oq", False):
+                self.notes.append(
+                    f"layer '{layer.name}': the quantizer of its probabilities is left out "
+                    "with its softmax or sigmoid"
+                )
+            if kind == f"{HGQ2}QSoftmax":
+                return _input(self, layer, inputs[0])
+            layer.activation, layer.enable_oq = None, False
         if kind not in _BUILDERS:
             raise ModelError(
                 f"layer '{layer.name}': unsupported layer {kind.removeprefix(HGQ2)}",
@@ -256,7 +267,7 @@ class _Tracer:
         if given is None:
             return value
         where = f"layer '{layer.name}': its {part}"
-        fixed = Fixed.read(where, given, group)
+        fixed = Fixed.read(where, given, group, value.node.shape)
         if fixed is None:
             return value
         if not fixed.to_nearest:
@@ -291,7 +302,7 @@ class _Tracer:
         finest = of_channels.fraction[alive].max(initial=-np.inf) if alive.any() else 0.0
         coarser = np.where(alive, np.exp2(finest - of_channels.fraction), 1.0)
         before = 1.0 if value.factors is None else value.factors
-        step = abs(fixed.scaler) * 2.0**-finest
+        step = fixed.scaler * 2.0**-finest
         grid = Grid.of_steps(step, lowest, highest)
         node = self._on_grid(f"{layer.name}/{part}", value.node, before / coarser, grid)
         factors = np.where(alive, coarser, 0.0)
@@ -330,22 +341,32 @@ def _calls(
             yield name, 0, entry, before
             before = [(name, 0)]
         return
-    waiting = []
-    done: set[tuple[str, int]] = set()
+    calls = []
     for entry in entries:
         name = str(entry["name"])
         for count, call in enumerate(entry["inbound_nodes"] or [[]]):
             references = [(str(value[0]), int(value[1])) for value in call]
             if any(value[2] != 0 for value in call):
                 raise ModelError(f"layer '{name}': takes another than a layer's first value")
-            waiting.append((name, count, entry, references))
-    while waiting:
-        ready = [call for call in waiting if done.issuperset(call[3])]
-        if not ready:
-            raise ModelError(f"layer '{waiting[0][0]}': is called with a value that no layer gives")
-        done.update(call[:2] for call in ready)
-        waiting = [call for call in waiting if call[:2] not in done]
-        yield from ready
+            calls.append((name, count, entry, references))
+    takers: dict[tuple[str, int], list[int]] = {}
+    lacking = [len(set(call[3])) for call in calls]
+    for index, call in enumerate(calls):
+        for reference in set(call[3]):
+            takers.setdefault(reference, []).append(index)
+    ready = [index for index, number in enumerate(lacking) if not number]
+    while ready:
+        freed = []
+        for index in ready:
+            yield calls[index]
+            for taker in takers.pop(calls[index][:2], ()):
+                lacking[taker] -= 1
+                if not lacking[taker]:
+                    freed.append(taker)
+        ready = sorted(freed)
+    stuck = [call[0] for call, number in zip(calls, lacking, strict=True) if number]
+    if stuck:
+        raise ModelError(f"layer '{stuck[0]}': is called with a value that no layer gives")
 
 
 def _per_channel(where: str, bits: Float64, channels: int) -> Float64:
@@ -417,16 +438,20 @@ def _weights(layer: Layer, shape: tuple[int, ...]) -> tuple[Float64, float, Floa
     arrays = [np.asarray(each, np.float32) for each in numbered(layer.group)]
     if arrays[0].shape != shape or (layer.use_bias and arrays[1].shape != shape[-1:]):
         raise ValueError(f"a kernel of shape {arrays[0].shape}, its settings say {shape}")
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("weights that are not finite")
     where = f"layer '{layer.name}': its kernel"
-    fixed = Fixed.read(where, layer.kq_conf, layer.group["kq"])
+    fixed = Fixed.read(where, layer.kq_conf, layer.group["kq"], shape)
     if fixed is None:
         raise ModelError(f"{where} has no quantizer")
     kernel = fixed.constants(arrays[0])
     bias = np.zeros(shape[-1])
     if layer.use_bias:
-        own = Fixed.read(f"layer '{layer.name}': its bias", layer.bq_conf, layer.group["bq"])
+        own = Fixed.read(
+            f"layer '{layer.name}': its bias", layer.bq_conf, layer.group["bq"], shape[-1:]
+        )
         bias = arrays[1].astype(np.float64) if own is None else own.constants(arrays[1])
-    return kernel, abs(fixed.scaler) * 2.0 ** -float(fixed.fraction.max()), bias
+    return kernel, fixed.scaler * 2.0 ** -float(fixed.fraction.max()), bias
 
 
 def _linear(
@@ -537,7 +562,9 @@ def _quantized_normalization(tracer: _Tracer, layer: Layer, inputs: list[Value])
     offset = beta - mean * scale
     real = []
     for part, given, constants in (("kq", layer.kq_conf, scale), ("bq", layer.bq_conf, offset)):
-        fixed = Fixed.read(f"layer '{layer.name}': its {part}", given, layer.group[part])
+        fixed = Fixed.read(
+            f"layer '{layer.name}': its {part}", given, layer.group[part], value.node.shape[-1:]
+        )
         real.append(
             np.asarray(constants, np.float64) if fixed is None else fixed.constants(constants)
         )
@@ -641,7 +668,10 @@ def _quantized_pooling(tracer: _Tracer, layer: Layer, inputs: list[Value]) -> Va
     "ZeroPadding2D",
 )
 def _keeping(tracer: _Tracer, layer: Layer, inputs: list[Value]) -> Value:
-    """Layers that give the same whether channels are scaled before or behind them."""
+    """Layers that give the same whether channels are scaled before or behind them.
+
+    Averages are among them, but theirs are no multiples of a step.
+    """
     (value,) = inputs
     channels = value.node.shape[-1]
     limited = layer.kind == "ReLU" and (layer.max_value is not None or layer.negative_slope)
@@ -649,7 +679,7 @@ def _keeping(tracer: _Tracer, layer: Layer, inputs: list[Value]) -> Value:
         channels,
         math.prod(value.node.shape),
     )
-    if limited or mixed:
+    if limited or mixed or "Average" in layer.kind:
         value = tracer.plain_value(layer, value)
     node = tracer.spread(layer, plain.PLAIN[layer.kind], [value.node])
     if value.factors is None:
