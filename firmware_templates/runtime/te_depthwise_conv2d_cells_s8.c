@@ -1,30 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A depthwise convolution of any shape, four channels at a time. */
 #include "te_depthwise_conv2d_cells.h"
+#include "te_memory.h"
 #include "te_window.h"
 
 #define GROUP 4
 
-/* What of a window lies inside the input. */
+/* The part of a window inside the input; not empty. */
 typedef struct {
     int32_t rows;
     int32_t columns;
-    int32_t right;       /* bytes from a cell to the one beside it */
-    int32_t down;        /* and to the first one of the next row, from behind the last one */
-    int32_t skip;        /* bytes of weights between rows */
-    uint32_t offset;     /* the input's, in both halves */
+    int32_t right;   /* bytes from a cell to the one beside it */
+    int32_t down;    /* and to the one below */
+    int32_t pitch;   /* bytes from a row of weights to the next */
+    uint32_t offset; /* the input's, in both halves */
 } te_block;
 
 /* The sums of four channels over cells times weights. */
-static TE_NOINLINE void sum_block(const te_block *block, const int8_t *cell, const int8_t *weights,
+static TE_NOINLINE void sum_block(const te_block *block, const int8_t *cells, const int8_t *weights,
                                   int32_t *sums)
 {
     int32_t a = 0, b = 0, c = 0, d = 0;
-    const int32_t right = block->right, size = GROUP * block->columns;
+    const int32_t right = block->right, size = GROUP * (block->columns - 1);
     const uint32_t offset = block->offset;
-    for (int32_t row = block->rows; row > 0; row--) {
-        for (const int8_t *end = weights + size; weights != end; weights += GROUP) {
-            const uint32_t values = te_load_word(cell), codes = te_load_word(weights);
+    for (int32_t row = 0; row < block->rows; row++) {
+        const int8_t *cell = cells + row * block->down;
+        const int8_t *code = weights + row * block->pitch;
+        const int8_t *last = code + size;
+        for (;;) {
+            const uint32_t values = te_load_word(cell), codes = te_load_word(code);
             const uint32_t even = te_even_bytes_on(offset, values);
             const uint32_t odd = te_odd_bytes_on(offset, values);
             const uint32_t even_codes = te_even_bytes(codes), odd_codes = te_odd_bytes(codes);
@@ -32,10 +36,12 @@ static TE_NOINLINE void sum_block(const te_block *block, const int8_t *cell, con
             b = te_low_mul_add(b, odd, (int32_t)odd_codes);
             c = te_highs_mul_add(c, even, even_codes);
             d = te_highs_mul_add(d, odd, odd_codes);
+            if (code == last) {
+                break;
+            }
             cell += right;
+            code += GROUP;
         }
-        cell += block->down;
-        weights += block->skip;
     }
     sums[0] = a;
     sums[1] = b;
@@ -52,9 +58,8 @@ static te_block block_of(const te_depthwise_cells *layer, te_span rows, te_span 
     block.rows = rows.last - rows.first;
     block.columns = columns.last - columns.first;
     block.right = window->dilation_width * channels;
-    block.down = window->dilation_height * layer->input.width * channels -
-                 block.columns * block.right;
-    block.skip = GROUP * (window->width - block.columns);
+    block.down = window->dilation_height * layer->input.width * channels;
+    block.pitch = GROUP * window->width;
     block.offset = ((uint32_t)layer->activation.input_offset & 0xffffu) * 0x10001u;
     return block;
 }
@@ -70,9 +75,10 @@ static TE_NOINLINE void sum_border(const te_depthwise_cells *layer, const int8_t
         te_inside(left, window->dilation_width, window->width, layer->input.width);
     const int32_t y = top + rows.first * window->dilation_height;
     const int32_t x = left + columns.first * window->dilation_width;
-    te_block block = block_of(layer, rows, columns);
-    if (block.columns <= 0) {
-        block.rows = 0;
+    const te_block block = block_of(layer, rows, columns);
+    if (block.rows <= 0 || block.columns <= 0) {
+        memset(sums, 0, GROUP * sizeof *sums);
+        return;
     }
     sum_block(&block, input + (y * layer->input.width + x) * layer->input.channels,
               weights + GROUP * (rows.first * window->width + columns.first), sums);
