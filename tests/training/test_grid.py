@@ -60,3 +60,19 @@ def test_faults_are_named(precision: str, seed: str, told: str, tmp_path: Path) 
     with pytest.raises(ConfigError, match=told) as raised:
         read_grid(path)
     assert str(raised.value).startswith(f"{path}: ")
+
+
+def test_sections_and_values_of_any_text_are_refused_or_told_apart(tmp_path: Path) -> None:
+    path = written(tmp_path, '"stq"', "0")
+    path.write_text(path.read_text() + '["a.b"]\nx = [1, 2]\n')
+    with pytest.raises(ConfigError, match=r"a\.b"):
+        read_grid(path)
+    written(tmp_path, '"stq"', "0")
+    text = (
+        path.read_text().replace('"digits"', '["digits"]').replace('name = "stq"', 'name = ["stq"]')
+    )
+    path.write_text(text)
+    assert [point.name for point in read_grid(path)] == ["data.name=digits_model.name=stq"]
+    path.write_text(text.replace('["stq"]', f'["{"x" * 300}"]'))
+    with pytest.raises(ConfigError, match="allowed: 200"):
+        read_grid(path)

@@ -253,7 +253,7 @@ def _bench_record(
         try:
             with listener.step(target.name):
                 records.append(_board_record(given, target, rates, listener))
-        except TinyEdgeError as error:
+        except (TinyEdgeError, OSError) as error:
             records.append(
                 {"passed": False, "board": target.name, "on": given.on, "error": str(error)}
             )

@@ -15,6 +15,9 @@ from tinyedge.schema import load_toml, validate
 from tinyedge.training.config import RunConfig
 
 _MOST = 10_000
+_LONGEST_NAME = 200
+_Key = tuple[str, str]
+"""A section and a key of it."""
 _ODD = re.compile(r"[^A-Za-z0-9.+-]+")
 
 
@@ -46,36 +49,46 @@ def read_grid(path: Path) -> list[GridPoint]:
             f"{path}: no key has a list of values", hint='as [training] with "seed = [0, 1, 2]"'
         )
     if empty := [key for key, values in varied.items() if not values]:
-        raise ConfigError(f"{path}: {empty[0]} is [], allowed: a list of one value or more")
+        raise ConfigError(
+            f"{path}: {'.'.join(empty[0])} is [], allowed: a list of one value or more"
+        )
     if (count := math.prod(map(len, varied.values()))) > _MOST:
         raise ConfigError(f"{path}: {count:,} trainings, allowed: {_MOST:,}")
     points: dict[str, GridPoint] = {}
     for values in itertools.product(*varied.values()):
-        settings = dict(zip(varied, values, strict=True))
-        name = _name(settings)
+        chosen = dict(zip(varied, values, strict=True))
+        settings = {".".join(key): value for key, value in chosen.items()}
+        name = _name(chosen)
+        if len(name) > _LONGEST_NAME:
+            told = f"{name[:40]}...: {len(name)} characters, allowed: {_LONGEST_NAME}"
+            raise ConfigError(f"{path}: a training would be called {told}")
         if name in points:
             raise ConfigError(f"{path}: two trainings would be called {name!r}: {settings}")
-        config = validate(_with(content, settings), path, RunConfig, ConfigError)
+        config = validate(_with(content, chosen), path, RunConfig, ConfigError)
         points[name] = GridPoint(name, settings, config)
     return list(points.values())
 
 
-def _varied(content: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+def _varied(content: Mapping[str, Any]) -> Iterator[tuple[_Key, list[Any]]]:
     for section, keys in content.items():
         if isinstance(keys, dict):
             for key, value in keys.items():
                 if isinstance(value, list):
-                    yield f"{section}.{key}", value
+                    yield (section, key), value
 
 
-def _with(content: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _with(content: Mapping[str, Any], chosen: Mapping[_Key, Any]) -> dict[str, Any]:
     found: dict[str, Any] = copy.deepcopy(dict(content))
-    for key, value in settings.items():
-        section, _, name = key.partition(".")
-        found[section][name] = value
+    for (section, key), value in chosen.items():
+        found[section][key] = value
     return found
 
 
-def _name(settings: Mapping[str, Any]) -> str:
-    parts = (f"{key.partition('.')[2]}={value}" for key, value in settings.items())
-    return "_".join("=".join(_ODD.sub("-", half) for half in part.split("=", 1)) for part in parts)
+def _name(chosen: Mapping[_Key, Any]) -> str:
+    """The keys with their values; keys that two sections have, with their sections."""
+    keys = [key for _, key in chosen]
+    parts = []
+    for (section, key), value in chosen.items():
+        told = key if keys.count(key) == 1 else f"{section}.{key}"
+        parts.append("=".join(_ODD.sub("-", half) for half in (told, str(value))))
+    return "_".join(parts)
