@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 
 from tinyedge.cluster.bench import Bench
 from tinyedge.cluster.engine import Engine
-from tinyedge.cluster.jobs import Job, Task, chunk_name
+from tinyedge.cluster.jobs import Job, Task, chunk_name, this_worker
 from tinyedge.cluster.material import Material
-from tinyedge.cluster.versions import package_versions, versions
+from tinyedge.cluster.versions import check_versions, package_versions, versions
 from tinyedge.errors import DataError, DivergedError, FileError, UsageError
 from tinyedge.files import cache_folder, folder_aside
 from tinyedge.training.apart import train_apart
@@ -36,13 +36,16 @@ class TrainTask(Task):
         name: of the chunk; a training that was interrupted goes on at the same computer.
         config: of the run.
         files: models that the configuration names, by their path.
+        packages: versions of those that weights depend on, which the worker has to have.
     """
 
     name: str
     config: RunConfig
     files: Mapping[str, bytes]
+    packages: Mapping[str, str]
 
     def compute(self, bench: Bench) -> bytes:  # noqa: ARG002 - it keeps nothing open
+        check_versions(this_worker(), self.packages, package_versions(_PACKAGES))
         folder = cache_folder("trainings") / self.name
         with TemporaryDirectory() as named:
             where = Path(named)
@@ -99,14 +102,15 @@ def _job(config: RunConfig) -> Job:
         if not file.is_file():
             raise DataError(f"{file}: no such file")
         files[file.as_posix()] = file.read_bytes()
+    packages = package_versions(_PACKAGES)
     identity = {
         "config": config.model_dump(mode="json"),
         "files": Material(files).name,
-        "packages": package_versions(_PACKAGES),
+        "packages": packages,
         **versions(),
     }
     name = chunk_name("train", identity)
-    return Job(name, 1, TrainTask(name, config, files))
+    return Job(name, 1, TrainTask(name, config, files, packages))
 
 
 def _packed(files: Mapping[str, bytes]) -> bytes:
