@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10_000, help="the first so many")
     parser.add_argument("--repeat", type=int, default=3, help="of each, of which the median counts")
     given = parser.parse_args()
-    command = [sys.executable, "-m", "tinyedge", "run", str(given.model), "--on", "numpy"]
+    command = [sys.executable, "-P", "-m", "tinyedge", "run", str(given.model), "--on", "numpy"]
     command += ["--data", str(given.data), "--samples", str(given.samples), "--json", "--quiet"]
     whole: dict[str | None, float] = {}
     for cluster in PLACES:

@@ -43,7 +43,7 @@ CONTROLS = {"post-training": "--recalibrate", "post-training-raw": "--no-recalib
 
 def tinyedge(*arguments: object) -> str:
     """Runs a command from the project's folder; gives what it printed."""
-    command = [sys.executable, "-m", "tinyedge", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "tinyedge", *map(str, arguments)]
     print("$", *command[1:], file=sys.stderr, flush=True)
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 

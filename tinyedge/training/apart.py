@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tinyedge.errors import (
     BugError,
+    BusyError,
     ConfigError,
     DataError,
     DivergedError,
@@ -20,12 +22,12 @@ from tinyedge.errors import (
     UsageError,
 )
 from tinyedge.targets.target import END_WITH_PARENT
-from tinyedge.training.config import RunConfig, write_config
+from tinyedge.training.config import CONFIG_FILE, RunConfig, write_config
 
 _ERRORS: dict[str, type[TinyEdgeError]] = {
     error.code: error
     for error in (
-        *(ConfigError, DataError, DivergedError, FileError),
+        *(BusyError, ConfigError, DataError, DivergedError, FileError),
         *(MissingDependencyError, ModelError, ToolchainError, UsageError),
     )
 }
@@ -52,16 +54,16 @@ def train_apart(
     Raises:
         TinyEdgeError: what the training raises, see ``training.run.train``.
     """
-    folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    given = folder.parent / f".{folder.name}.toml"
-    given.write_text(write_config(config), encoding="utf-8")
-    command = [sys.executable, "-m", "tinyedge", "train", str(given), "-o", str(folder)]
-    if data_folder:
-        command += ["--data-folder", str(data_folder.absolute())]
-    try:
+    with TemporaryDirectory(prefix="tinyedge-train-") as aside:
+        given = Path(aside).absolute() / CONFIG_FILE
+        given.write_text(write_config(config), encoding="utf-8")
+        # -P: a module in the current folder is nobody's to run.
+        command = [sys.executable, "-P", "-m", "tinyedge", "train", str(given)]
+        command += ["-o", str(folder.absolute()), "--resume", "--json"]
+        if data_folder:
+            command += ["--data-folder", str(data_folder.absolute())]
         ended = subprocess.run(
-            [*command, "--resume", "--json"],
+            command,
             check=False,
             cwd=where,
             stdin=subprocess.DEVNULL,
@@ -70,8 +72,6 @@ def train_apart(
             text=True,
             preexec_fn=END_WITH_PARENT,
         )
-    finally:
-        given.unlink(missing_ok=True)
     if ended.returncode:
         raise _error(ended)
 
