@@ -64,6 +64,13 @@ class FileError(TinyEdgeError):
         return cls(f"{where}{error.strerror or error}")
 
 
+class BusyError(FileError):
+    """A folder that another training writes to."""
+
+    code = "busy"
+    default_hint = "wait for it, or name another folder with -o"
+
+
 class UsageError(TinyEdgeError):
     """Options that do not go together."""
 

@@ -14,7 +14,7 @@ from tests.conftest import require_packages
 from tests.training.test_grid import written
 from tinyedge.cluster.bench import Bench
 from tinyedge.cluster.jobs import Job
-from tinyedge.errors import DivergedError, FileError
+from tinyedge.errors import BusyError, ClusterError, DivergedError, UsageError
 from tinyedge.training.config import RunConfig, write_config
 from tinyedge.training.grid import read_grid
 
@@ -77,20 +77,22 @@ def test_workers_tell_of_divergence_and_wait_for_the_same_training(
 ) -> None:
     """One diverges; the other is under way, as a command that was killed has left it."""
     asked: list[int] = []
+    bench = Bench(tmp_path)
 
     def trained(config: RunConfig, folder: Path, **_: object) -> None:
         asked.append(config.training.seed)
         if config.training.seed == 0:
             raise DivergedError("loss is nan")
         if asked.count(7) == 1:
-            raise FileError(f"{folder}: another training writes to this folder")
+            raise BusyError(f"{folder}: another training writes to this folder")
         folder.mkdir(parents=True)
         for name in (*SAME, "run.json"):
             (folder / name).write_text(name)
+        (folder / "run.toml").write_text(write_config(config))
 
     class Here:
         def compute(self, jobs: list[Job], _: str) -> Iterator[bytes]:
-            return (job.task.compute(Bench(tmp_path)) for job in jobs)
+            return (job.task.compute(bench) for job in jobs)
 
     monkeypatch.setattr(module, "train_apart", trained)
     monkeypatch.setattr(module, "_BUSY_S", 0.0)
@@ -99,8 +101,31 @@ def test_workers_tell_of_divergence_and_wait_for_the_same_training(
     assert list(module.train_on_cluster(engine, runs)) == ["loss is nan", None]
     assert asked == [0, 7, 7]
     assert not (tmp_path / "seed=0").exists()
-    for name in SAME:
+    for name in SAME[1:]:
         assert (tmp_path / "seed=7" / name).read_text() == name
+    assert len(bench.remarks) == 1
+    assert not list((tmp_path / "cache" / "tinyedge" / "trainings").iterdir())
+
+
+def test_a_worker_of_another_tensorflow_is_refused(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = module._job(read_grid(grid)[0].config).task
+    monkeypatch.setattr(module, "package_versions", lambda names: dict.fromkeys(names, "0.1"))
+    with pytest.raises(ClusterError, match=r"tensorflow is '0\.1' there"):
+        task.compute(Bench(tmp_path))
+
+
+def test_files_of_something_else_are_left_alone(grid: Path, tmp_path: Path) -> None:
+    """Before any training: there is no engine to ask."""
+    mine = tmp_path / "seed=7" / "model.h5"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    runs = [(point.config, tmp_path / point.name) for point in read_grid(grid)]
+    engine: Any = None
+    with pytest.raises(UsageError, match="is not empty"):
+        list(module.train_on_cluster(engine, runs))
+    assert mine.read_text() == "mine"
 
 
 def test_what_does_not_go_together_is_refused(
@@ -109,6 +134,8 @@ def test_what_does_not_go_together_is_refused(
     train = ("train", grid, "-o", tmp_path / "grid")
     told = failure(capsys, 2, *train, "--grid", "--cross-validate")
     assert told["message"] == "--grid and --cross-validate exclude each other"
+    told = failure(capsys, 2, *train, "--grid", "--resume")
+    assert told["message"] == "--resume does not go with --grid"
     told = failure(capsys, 2, *train, "--cluster", "local:1")
     assert told["message"] == "--cluster and --chunks go with --grid"
     (tmp_path / "grid" / "seed=0").mkdir(parents=True)

@@ -23,6 +23,7 @@ from tinyedge.training import checkpoint, run, trainer
 from tinyedge.training.adversarial import Ball, ball, margins, warmed_up
 from tinyedge.training.config import AdversarialConfig, RunConfig, read_config, write_config
 from tinyedge.training.data import TrainAndTest, load_data
+from tinyedge.training.folder import holds_run
 from tinyedge.training.held_out import Selection, best_epoch, hold_out, overfitted
 from tinyedge.training.trainer import Epoch, Trainer
 
@@ -305,7 +306,7 @@ def test_a_run_of_an_earlier_version_is_the_same_run(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(
         "\n".join(line for line in lines if not line.startswith("warmup"))
     )
-    run._claim(tmp_path, chosen, resume=True)
+    assert holds_run(tmp_path, chosen)
 
 
 CHANGES = {

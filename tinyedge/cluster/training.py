@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +16,12 @@ from tinyedge.cluster.engine import Engine
 from tinyedge.cluster.jobs import Job, Task, chunk_name, this_worker
 from tinyedge.cluster.material import Material
 from tinyedge.cluster.versions import check_versions, package_versions, versions
-from tinyedge.errors import DataError, DivergedError, FileError, UsageError
+from tinyedge.errors import BusyError, DataError, DivergedError, UsageError
 from tinyedge.files import cache_folder, folder_aside
 from tinyedge.training.apart import train_apart
+from tinyedge.training.checkpoint import CHECKPOINT
 from tinyedge.training.config import CONFIG_FILE, RunConfig
+from tinyedge.training.folder import claimed, holds_run
 from tinyedge.training.record import RECORD
 
 _MODEL = "model.h5"
@@ -26,6 +29,8 @@ _FILES = (CONFIG_FILE, _MODEL, "calibration.npz", RECORD)
 _DIVERGED = "diverged.txt"
 _PACKAGES = ("numpy", "tensorflow", "tf-keras", "qkeras")
 _BUSY_S = 5.0
+_MOST_BUSY_S = 24 * 3600.0
+"""How long a training waits for one that writes to its folder."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class TrainTask(Task):
     files: Mapping[str, bytes]
     packages: Mapping[str, str]
 
-    def compute(self, bench: Bench) -> bytes:  # noqa: ARG002 - it keeps nothing open
+    def compute(self, bench: Bench) -> bytes:
         check_versions(this_worker(), self.packages, package_versions(_PACKAGES))
         folder = cache_folder("trainings") / self.name
         with TemporaryDirectory() as named:
@@ -52,17 +57,33 @@ class TrainTask(Task):
             for path, content in self.files.items():
                 (where / path).parent.mkdir(parents=True, exist_ok=True)
                 (where / path).write_bytes(content)
-            while True:
+            return self._trained(folder, where, bench)
+
+    def _trained(self, folder: Path, where: Path, bench: Bench) -> bytes:
+        """Trains, and packs what has come of it, which leaves the folder."""
+        began, told = time.monotonic(), bench.remarks
+        while True:
+            try:
+                diverged = None
                 try:
                     train_apart(self.config, folder, where=where)
-                    break
                 except DivergedError as error:
-                    return _packed({_DIVERGED: str(error).encode()})
-                except FileError as error:
-                    if "another training writes" not in str(error):
-                        raise
-                    time.sleep(_BUSY_S)  # the same one, of a command that was interrupted
-        return _packed({name: (folder / name).read_bytes() for name in _FILES})
+                    diverged = str(error)
+                with claimed(folder, self.config, resume=True):
+                    if diverged is not None:
+                        packed = _packed({_DIVERGED: diverged.encode()})
+                    else:
+                        packed = _packed({name: (folder / name).read_bytes() for name in _FILES})
+                    shutil.rmtree(folder, ignore_errors=True)
+            except (BusyError, FileNotFoundError) as error:
+                # The same one, of a command that was interrupted: it ends, and takes its files.
+                if time.monotonic() - began > _MOST_BUSY_S:
+                    raise
+                if (waits := f"a training waits for another of itself: {error}") not in told:
+                    told.append(waits)
+                time.sleep(_BUSY_S)
+            else:
+                return packed
 
 
 def train_on_cluster(
@@ -75,18 +96,25 @@ def train_on_cluster(
         trainings: configurations, and the folders that the runs go to.
 
     Raises:
-        UsageError: a model that one begins with, or its teacher, is at no relative path.
+        BusyError: another training writes to a folder.
+        UsageError: a model that one begins with, or its teacher, is at no relative path; or a
+            folder holds something else.
         TinyEdgeError: what a training raises; see ``train_apart``.
     """
+    for config, folder in trainings:
+        holds_run(folder, config)
     made = [_job(config) for config, _ in trainings]
-    for result, (_, folder) in zip(engine.compute(made, "training"), trainings, strict=True):
+    for result, (config, folder) in zip(engine.compute(made, "training"), trainings, strict=True):
         files = _unpacked(result)
         if _DIVERGED in files:
             yield files[_DIVERGED].decode()
             continue
-        with folder_aside(folder) as aside:
-            for name, content in files.items():
-                (aside / name).write_bytes(content)
+        with claimed(folder, config, resume=True):
+            if not (folder / RECORD).exists():
+                with folder_aside(folder) as aside:
+                    for name, content in files.items():
+                        (aside / name).write_bytes(content)
+            (folder / CHECKPOINT).unlink(missing_ok=True)
         yield None
 
 

@@ -11,12 +11,13 @@ import numpy as np
 from tinyedge.commands.arguments import AnyPath, optional_path
 from tinyedge.commands.clusters import cluster_address, opened_cluster
 from tinyedge.commands.notes import noted
-from tinyedge.errors import ConfigError, DivergedError, UsageError
+from tinyedge.errors import DivergedError, UsageError
 from tinyedge.files import json_text, write_atomically
 from tinyedge.progress import NOBODY, Listener
 from tinyedge.reports.tables import csv_text
 from tinyedge.training.apart import train_apart
-from tinyedge.training.config import CONFIG_FILE, read_config
+from tinyedge.training.config import read_config
+from tinyedge.training.folder import holds_run
 from tinyedge.training.grid import GridPoint, read_grid
 from tinyedge.training.record import RECORD, read_record
 
@@ -64,7 +65,7 @@ def train(
             that do not go together.
         DataError, ModelError: the data set, the teacher or what the folder holds cannot be read.
         DivergedError: the loss or a weight is no finite number any more.
-        FileError: another training writes to the folder.
+        BusyError: another training writes to the folder.
         MissingDependencyError: TensorFlow or QKeras is not installed.
     """
     if grid:
@@ -72,6 +73,10 @@ def train(
             raise UsageError(
                 "--grid and --cross-validate exclude each other",
                 hint="[data] with fold = [0, 1, 2] in the grid trains once for each fold",
+            )
+        if resume:
+            raise UsageError(
+                "--resume does not go with --grid", hint="a grid goes on by itself: leave it out"
             )
         options = (optional_path(data_folder), cluster, optional_path(chunks))
         return _train_grid(Path(config_file), Path(output), *options, listener)
@@ -149,19 +154,9 @@ def _is_there(point: GridPoint, folder: Path) -> bool:
     """Whether a training of a grid has ended.
 
     Raises:
-        UsageError: its folder holds another run.
+        UsageError: its folder holds something else.
     """
-    if not (folder / CONFIG_FILE).is_file():
-        return False
-    try:
-        held = read_config(folder / CONFIG_FILE)
-    except ConfigError:
-        held = None
-    if held != point.config:
-        raise UsageError(
-            f"{folder}: holds a run with other settings", hint="name another folder with -o"
-        )
-    return (folder / RECORD).is_file()
+    return holds_run(folder, point.config) and (folder / RECORD).is_file()
 
 
 def _one_after_another(

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from tinyedge.errors import (
     BugError,
+    BusyError,
     ConfigError,
     DataError,
     DivergedError,
@@ -26,7 +27,7 @@ from tinyedge.training.config import CONFIG_FILE, RunConfig, write_config
 _ERRORS: dict[str, type[TinyEdgeError]] = {
     error.code: error
     for error in (
-        *(ConfigError, DataError, DivergedError, FileError),
+        *(BusyError, ConfigError, DataError, DivergedError, FileError),
         *(MissingDependencyError, ModelError, ToolchainError, UsageError),
     )
 }

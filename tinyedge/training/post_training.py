@@ -10,12 +10,13 @@ from tinyedge.keras.load import load_keras_model
 from tinyedge.names import Precision
 from tinyedge.training.config import RunConfig
 from tinyedge.training.data import TrainAndTest
+from tinyedge.training.folder import new_folder
 from tinyedge.training.normalization import (
     RECALIBRATION_SAMPLES,
     recalibrate_normalization,
     subset,
 )
-from tinyedge.training.run import MODEL, build, finish, new_folder
+from tinyedge.training.run import MODEL, build, finish
 from tinyedge.training.weights import transfer_weights
 
 

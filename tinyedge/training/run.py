@@ -18,12 +18,9 @@ from numpy.typing import NDArray
 
 import tinyedge
 from tinyedge.errors import (
-    ConfigError,
     DataError,
     DivergedError,
-    FileError,
     ModelError,
-    UsageError,
 )
 from tinyedge.evaluation.compare import accuracy
 from tinyedge.evaluation.intervals import wilson_interval
@@ -34,7 +31,6 @@ from tinyedge.keras.load import load_keras_model, logits_model
 from tinyedge.models.networks import build_network
 from tinyedge.models.sizes import model_size
 from tinyedge.names import PRECISIONS, Precision
-from tinyedge.record_file import alone
 from tinyedge.records.parts import dumped, made
 from tinyedge.records.training import (
     Jacobian,
@@ -46,8 +42,9 @@ from tinyedge.records.training import (
 )
 from tinyedge.training.adversarial import ball
 from tinyedge.training.checkpoint import CHECKPOINT, Begun, Checkpoints, Standing
-from tinyedge.training.config import CONFIG_FILE, RunConfig, read_config, write_config
+from tinyedge.training.config import CONFIG_FILE, RunConfig, write_config
 from tinyedge.training.data import TrainAndTest
+from tinyedge.training.folder import claimed
 from tinyedge.training.held_out import Selection, hold_out
 from tinyedge.training.jacobian import frobenius_norms
 from tinyedge.training.kernels import write_quantized
@@ -64,7 +61,6 @@ ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]
 
 MODEL = "model.h5"
 CALIBRATION = "calibration.npz"
-_LOCK = "lock"
 _VERSION: Literal[1] = 1
 _CALIBRATION_SAMPLES = 64
 _JACOBIAN_SAMPLES = 200
@@ -117,18 +113,12 @@ def train(
             record or the checkpoint to go on from is damaged.
         DivergedError: the loss or a weight is NaN or infinite; the checkpoint of the last epoch
             that ended well stays.
-        FileError: another training writes to the folder.
+        BusyError: another training writes to the folder.
         OSError: a file cannot be written, as where the disk is full; the checkpoint stays.
     """
     teacher = _teacher(config, data.train.x.shape[1:], len(data.train.classes))
     initial = _initial(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    busy = FileError(
-        f"{folder}: another training writes to this folder",
-        hint="wait for it, or name another folder with -o",
-    )
-    with alone(folder / _LOCK, busy):
-        _claim(folder, config, resume=resume)
+    with claimed(folder, config, resume=resume):
         if resume and (folder / RECORD).exists():
             return read_record(folder)
         return _train(config, data, folder, teacher, initial, progress, stop_after)
@@ -282,47 +272,6 @@ def _calibration(x: NDArray[Any]) -> NDArray[Any]:
     flat = x.reshape(len(x), -1)
     extremes = x[[int(flat.min(axis=1).argmin()), int(flat.max(axis=1).argmax())]]
     return np.concatenate([subset(x, _CALIBRATION_SAMPLES, 0), extremes])
-
-
-def _claim(folder: Path, config: RunConfig, *, resume: bool) -> None:
-    """Makes an empty folder this run's, or finds that it is."""
-    path = folder / CONFIG_FILE
-    if path.is_file():
-        if not _holds(path, config):
-            raise UsageError(
-                f"{folder}: holds a run with other settings", hint="name another folder with -o"
-            )
-        if not resume:
-            raise UsageError(
-                f"{folder}: this run exists", hint="--resume goes on with it; or name another one"
-            )
-        return
-    if any(entry.name != _LOCK for entry in folder.iterdir()):
-        raise _not_empty(folder)
-    write_atomically(path, write_config(config).encode())
-
-
-def _holds(path: Path, config: RunConfig) -> bool:
-    """Whether a file is a configuration's, be it of an earlier tinyedge that knew fewer keys."""
-    try:
-        return read_config(path) == config
-    except ConfigError:
-        return False
-
-
-def new_folder(folder: Path) -> None:
-    """Makes a folder.
-
-    Raises:
-        UsageError: it exists and is not empty.
-    """
-    if folder.exists() and any(folder.iterdir()):
-        raise _not_empty(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _not_empty(folder: Path) -> UsageError:
-    return UsageError(f"{folder}: is not empty", hint="name a new folder")
 
 
 def _initial(config: RunConfig) -> Any:
