@@ -76,7 +76,8 @@ TFLite-Micro's interpreter. `tinyedge run --runtime tflm` compares whole network
 TFLite-Micro of your own ([tflite.md](tflite.md)).
 
 Layer by layer, on files of MLPerf Tiny: modelled cycles in millions, of the layers for which CMSIS-NN has a kernel
-(99f736a6, called alone; softmax left out, as it takes what its data make of it).
+(99f736a6, `-O3`, called alone on the same emulated core; softmax left out, as it takes what its data make of it). Ours are
+those of `tinyedge run DIR --on emulator -b netduinoplus2 --profile`.
 
 | file | tinyedge | CMSIS-NN | layers | that take more than CMSIS-NN's |
 |---|---:|---:|---:|---|

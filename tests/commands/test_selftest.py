@@ -194,5 +194,25 @@ def test_a_bench_says_what_options_say_else(tmp_path: Path) -> None:
         selftest(bench=path, board=BOARD)
     with pytest.raises(UsageError, match="--on does not go with --bench"):
         selftest(bench=path, on="emulator")
+    with pytest.raises(UsageError, match="--on does not go with --bench"):
+        selftest(bench=path, on="board")
     with pytest.raises(UsageError, match="a board is missing"):
         selftest()
+
+
+def test_an_interruption_leaves_the_report_of_the_boards_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, report = tmp_path / "bench.toml", tmp_path / "report.json"
+    path.write_text("".join(f'[[board]]\nboard = "{BOARD}"\nport = "{n}"\n' for n in range(3)))
+    outcomes = iter([OSError("disk full"), KeyboardInterrupt()])
+
+    def fails(*_: object) -> None:
+        raise next(outcomes)
+
+    monkeypatch.setattr(command, "_board_record", fails)
+    with pytest.raises(KeyboardInterrupt):
+        selftest(bench=path, output=report)
+    record = json.loads(report.read_text())
+    assert record["passed"] is False
+    assert [each["error"] for each in record["boards"]] == ["disk full"]

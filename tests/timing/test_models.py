@@ -121,7 +121,9 @@ def test_what_is_counted_is_what_qemu_counts(board: str, tmp_path: Path) -> None
         modelled = emulated.cycles.cycles()
     assert run.instructions is not None
     counted = np.array([sum(count.executed for count in each) for each in counts])
-    assert np.abs(run.instructions - counted).max() <= 32  # reading the counter twice
+    assert (
+        np.abs(run.instructions - counted).max() <= 24 + 1
+    )  # reading the counter twice; ticks are 0.6 of one
     assert modelled.shape == (2, 1)
     assert (modelled[:, 0] > 1.1 * counted).all()
     assert (modelled[:, 0] < 1.8 * counted).all()

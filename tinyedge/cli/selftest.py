@@ -25,9 +25,7 @@ from tinyedge.names import DEVICES, FLASH_TOOLS, DevicePlace
     "--on",
     "place",
     type=click.Choice(DEVICES),
-    default="board",
-    show_default=True,
-    help="The attached board, which is flashed, or an emulator.",
+    help="The attached board, which is flashed, or an emulator. Default: board.",
 )
 @click.option("-p", "--port", cls=ProjectOption, metavar="PORT", help="Serial port of the board.")
 @click.option("--tool", type=click.Choice(FLASH_TOOLS), help="What flashes the board.")
@@ -53,7 +51,7 @@ def command(
     output: Output,
     /,
     board_name: str | None,
-    place: DevicePlace,
+    place: DevicePlace | None,
     rates: tuple[int, ...],
     **others: Any,
 ) -> None:

@@ -155,6 +155,8 @@ class Engine(AbstractContextManager["Engine"]):
         with _unless_lost():
             self._client.run(_try_boards_again)
         self._boards.add(name)
+        self._without.clear()
+        self._gone = None
 
     def compute(
         self, jobs: Sequence[Job], label: str, progress: Callable[[int], None] | None = None

@@ -82,8 +82,10 @@ class Site:
             try:
                 with boards.one(name) as board:
                     return self._at(board, bench_in(bench.folder, board.port), work)
-            except BoardsGoneError:
-                raise
+            except BoardsGoneError as error:
+                # An error carries no remarks: those of the boards before the last go into it.
+                told = "; ".join((str(error), *bench.remarks[:-1]))
+                raise BoardsGoneError(told, error.hint) from error
             except OtherModelError as error:
                 raise OtherModelError(
                     f"{this_worker()}, {error}", hint="--flash has workers write it first"

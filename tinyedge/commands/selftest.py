@@ -134,7 +134,7 @@ def selftest(
     *,
     board: AnyPath | None = None,
     bench: AnyPath | None = None,
-    on: DevicePlace = "board",
+    on: DevicePlace | None = None,
     port: str | None = None,
     emulator: EmulatorName | None = None,
     compiler: CompilerName | None = None,
@@ -150,7 +150,7 @@ def selftest(
         board: its name, or the path of a ``.toml`` file.
         bench: a file that lists the boards of a lab in the place of one board: ``docs/boards.md``.
             All are tried, one after the other, whatever becomes of those before.
-        on: ``board``, which is flashed, or ``emulator``.
+        on: ``board``, which is flashed, by default; or ``emulator``.
         port: serial port of the attached board.
         emulator: the first that is installed and has the board by default.
         compiler: ``gcc`` where installed by default, else ``zig``.
@@ -190,24 +190,26 @@ def selftest(
             "--probe": probe,
             "--emulator": emulator,
             "--compiler": compiler,
-            "--on": None if on == "board" else on,
+            "--on": on,
         }
         if given := [name for name, value in chosen.items() if value is not None]:
             raise UsageError(f"{given[0]} does not go with --bench: the file says it")
         listed = read_bench(Path(fspath(bench)))
-        return _reported(_bench_record(listed, tuple(rates), listener), report)
+        return _judged(_bench_record(listed, tuple(rates), report, listener))
     if board is None:
         raise UsageError("a board is missing", hint="-b BOARD, or --bench FILE for several")
     of_board = BenchBoard.model_construct(
         board=str(board),
-        on=on,
+        on=on or "board",
         port=port,
         tool=tool,
         probe=probe,
         emulator=emulator,
         compiler=compiler,
     )
-    return _reported(_board_record(of_board, board_of(board), tuple(rates), listener), report)
+    record = _board_record(of_board, board_of(board), tuple(rates), listener)
+    _write(record, report)
+    return _judged(record)
 
 
 def _board_record(
@@ -245,26 +247,42 @@ def _board_record(
 
 
 def _bench_record(
-    listed: Sequence[tuple[BenchBoard, Board]], rates: tuple[int, ...], listener: Listener
+    listed: Sequence[tuple[BenchBoard, Board]],
+    rates: tuple[int, ...],
+    report: Path | None,
+    listener: Listener,
 ) -> dict[str, Any]:
-    """Tries the boards of a bench one after the other."""
+    """Tries the boards of a bench one after the other, and writes the report.
+
+    An interruption leaves a report of the boards before it.
+    """
     records: list[dict[str, Any]] = []
-    for given, target in listed:
-        try:
-            with listener.step(target.name):
-                records.append(_board_record(given, target, rates, listener))
-        except (TinyEdgeError, OSError) as error:
-            records.append(
-                {"passed": False, "board": target.name, "on": given.on, "error": str(error)}
-            )
-    return {"passed": all(record["passed"] for record in records), "boards": records}
+    try:
+        for given, target in listed:
+            try:
+                with listener.step(target.name):
+                    records.append(_board_record(given, target, rates, listener))
+            except (TinyEdgeError, OSError) as error:
+                records.append(
+                    {"passed": False, "board": target.name, "on": given.on, "error": str(error)}
+                )
+    finally:
+        complete = len(records) == len(listed)
+        record = {"passed": complete and all(each["passed"] for each in records), "boards": records}
+        if records:
+            _write(record, report)
+    return record
 
 
-def _reported(record: dict[str, Any], report: Path | None) -> dict[str, Any]:
-    """Writes the report, and raises what has failed."""
+def _write(record: dict[str, Any], report: Path | None) -> None:
+    """Writes the report, where it has a file."""
     if report:
         markdown = report.suffix.lower() == ".md"
         write_atomically(report, selftest_markdown(record) if markdown else json_text(record, 2))
+
+
+def _judged(record: dict[str, Any]) -> dict[str, Any]:
+    """Gives a record back; raises ThresholdError for one of a failure."""
     if record["passed"]:
         return record
     if "boards" in record:

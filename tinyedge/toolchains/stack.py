@@ -110,7 +110,7 @@ def count_stack(
         graph = _Graph()
         entries: list[str] = []
         for source in sources:
-            names = _read_unit(graph, folder, Path(source).stem)
+            names = _read_unit(graph, compiler, folder, Path(source).stem)
             if source == entry:
                 entries = names
                 graph.indirect -= set(names)
@@ -121,14 +121,14 @@ def count_stack(
         return CountedStack(max(map(graph.depth, offered)), compiler.version(), core)
 
 
-def _read_unit(graph: _Graph, folder: Path, stem: str) -> list[str]:
+def _read_unit(graph: _Graph, compiler: Compiler, folder: Path, stem: str) -> list[str]:
     """Adds a compiled file to the graph; gives its functions."""
     path = folder / f"{stem}.ci"
     if not path.is_file():
         raise ToolchainError("gcc tells no calls of functions", hint="gcc 10 or later does")
     text = path.read_text(encoding="utf-8")
     nodes = _NODE.findall(text)
-    pushed = _disassembled(folder / f"{stem}.o")
+    pushed = _disassembled(compiler, folder / f"{stem}.o")
     for name, size, kind in nodes:
         if kind not in ("static", "dynamic,bounded"):
             raise ToolchainError(f"{name}: its stack has no bound")
@@ -174,7 +174,7 @@ def _read_libgcc(graph: _Graph, compiler: Compiler, folder: Path) -> None:
         [*_LINK, *objects, "-lgcc", "-o", program.name],
         folder,
     )
-    linked = _disassembled(program)
+    linked = _disassembled(compiler, program)
     for name, other in _aliases(program, linked).items():
         if name not in graph.frames:
             graph.frames[name] = linked.frames[other]
@@ -191,9 +191,10 @@ def _aliases(program: Path, linked: _Graph) -> dict[str, str]:
     return {name: shown[address] for name, address in symbols if name and address in shown}
 
 
-def _disassembled(path: Path) -> _Graph:
+def _disassembled(compiler: Compiler, path: Path) -> _Graph:
     """Functions of machine code, with all that they push and whom they call."""
-    command = ["arm-none-eabi-objdump", "-d", "--no-show-raw-insn", str(path)]
+    objdump = Path(compiler.command[0]).with_name("arm-none-eabi-objdump")  # the compiler's own
+    command = [str(objdump), "-d", "--no-show-raw-insn", str(path)]
     try:
         text = subprocess.run(
             command, capture_output=True, text=True, timeout=60, check=True

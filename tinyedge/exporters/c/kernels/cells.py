@@ -17,6 +17,7 @@ from tinyedge.graph.tensors import Tensor
 
 GROUP = 4
 FEW_COLUMNS = 3
+"""Outputs of a row, at a stride above 1, that the dual kernel makes more slowly."""
 
 
 def preferred(operator: ops.DepthwiseConv2D, output: Tensor, options: CodeOptions) -> bool:
