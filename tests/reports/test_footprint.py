@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -37,6 +38,7 @@ from tinyedge.reports.footprint import (
 )
 from tinyedge.reports.html import render_html
 from tinyedge.reports.report import build_report
+from tinyedge.templates import data_folder
 from tinyedge.toolchains.compilers import available_compilers, cross_compiler
 
 pytestmark = pytest.mark.needs_tool
@@ -516,3 +518,12 @@ def test_damaged_elf_is_told(models: dict[str, ConvertedModel], tmp_path: Path) 
         with contextlib.suppress(ModelError):
             memory = read_memory_map(path)
             assert sum(piece.flash for piece in memory.pieces) == memory.flash.total
+
+
+def test_a_function_of_the_runtime_that_others_call_bears_its_file_s_name() -> None:
+    """A symbol table tells no file of it: the footprint counts it to the kernels by its name."""
+    defined = re.compile(r"^(?!static\b|TE_INLINE\b)\w[^;{}]*?\b(te_\w+)\([^;{}]*\)\s*\{", re.M)
+    for path in sorted(data_folder("firmware_templates").glob("runtime/*.c")):
+        code = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.S)
+        found = {each[1] for each in defined.finditer(code) if " static " not in each[0]}
+        assert found == {path.stem}, path.name

@@ -29,6 +29,7 @@ GROUP = 32
 BLOCK = 16
 """Bytes of a channel's sums."""
 WORD = 4
+_DUAL_FILES = tuple(f"te_dual_{part}.c" for part in ("load", "make_six", "put_three", "unpack"))
 
 
 def _fits_half(weights: NDArray[np.int64]) -> bool:
@@ -76,7 +77,7 @@ def depthwise_conv2d(
         scratch += height * width
     elif _fits_word(codes * step) and not cells.preferred(operator, output, options):
         function = f"te_depthwise_conv2d_{'six' if sixes else 'dual'}_s8"
-        files = ("te_depthwise_dual.c",)
+        files = _DUAL_FILES
         words, row = _dual_words(columns, stride, width)
         scratch += channels * (2 * height - 1) * row * WORD + height * width
     else:
