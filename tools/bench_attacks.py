@@ -18,7 +18,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -114,7 +114,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     model = FloatModel(arguments.model)
-    channels = "rgb" if model.shape[-1] == 3 else "grey"
+    channels: Literal["rgb", "grey"] = "rgb" if model.shape[-1] == 3 else "grey"
     test = load_test_set(arguments.dataset, channels=channels)
     x, y = test.x[: arguments.samples], test.y[: arguments.samples]
     x = (x / 255.0).astype(np.float32) if x.dtype == np.uint8 else x

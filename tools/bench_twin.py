@@ -27,6 +27,7 @@ import numpy as np
 
 from tinyedge.attacks.oracle import Oracle
 from tinyedge.attacks.oracle_craft import OracleCrafter
+from tinyedge.attacks.pieces import Piece
 from tinyedge.attacks.settings import AttackSettings
 from tinyedge.evaluation.executors import Run
 from tinyedge.exporters.converted import ConvertedModel, write_converted
@@ -93,13 +94,13 @@ def square(model: ConvertedModel, queries: int, rounds: int) -> dict[str, object
         twin = HostTwin(model)
         oracle = Oracle(graph, lambda x, _=None: Run(twin.run(x)), clip)
         crafter = OracleCrafter(oracle, settings)
-        answers: list[np.ndarray] = []
+        answers: list[Piece] = []
         taken = seconds(
             time.thread_time,
             lambda: answers.append(crafter.craft("square", sample, np.array([label]))),
         )
-        asked = sum(crafter.details("square")["queries_by_sample"]["asked"])
-        return 1e3 * taken / asked, answers[0].tobytes()
+        asked = int(answers[0].asked.sum())
+        return 1e3 * taken / asked, answers[0].inputs.tobytes()
 
     times = []
     for _ in range(rounds):

@@ -103,13 +103,13 @@ def computed(place: str, model: ConvertedModel, inputs: Int8) -> Int8 | str:
     if place == "tflite-micro":
         return interpreted(model.graph, export_tflite(model.graph), inputs)
     if place == "twin":
-        with open_place(model, PlaceSpec("twin")) as (execute, _, _):
-            return execute(inputs).logits
+        with open_place(model, PlaceSpec("twin")) as opened:
+            return opened.execute(inputs).logits
     for name in _BOARDS:
         with contextlib.suppress(DoesNotFitError):
             spec = PlaceSpec("emulator", load_board(name), timeout_s=_TIMEOUT_S)
-            with open_place(model, spec) as (execute, _, _):
-                return execute(inputs).logits
+            with open_place(model, spec) as opened:
+                return opened.execute(inputs).logits
     return f"no room on {', '.join(_BOARDS)}"
 
 

@@ -105,6 +105,7 @@ def run(name: str, cluster: str | None) -> None:
         ",".join((*ATTACKS, *(TRANSFERRED if transferred else ()))),
         *(("--surrogate", surrogate.relative_to(ROOT)) if transferred else ()),
     )
+    options: tuple[object, ...]
     if config.get("adversarial"):
         options = ("--attacks", ",".join(ROBUST_ATTACKS))
         attacked(folder, "robust.json", *options, samples=ROBUST_SAMPLES)

@@ -160,7 +160,7 @@ def accuracy(model: nn.Module, data: tuple[torch.Tensor, torch.Tensor]) -> float
     return float((answers == data[1]).float().mean())
 
 
-class Reader(CalibrationDataReader):  # type: ignore[misc] # it comes without types
+class Reader(CalibrationDataReader):
     """Images for ONNX Runtime."""
 
     def __init__(self, images: torch.Tensor) -> None:

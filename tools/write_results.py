@@ -221,14 +221,16 @@ def overlap(first: dict[str, Any], second: dict[str, Any]) -> bool:
     for record in (first, second):
         accuracy = record["accuracy"]
         ends.append(accuracy.get("within_epsilon_interval", accuracy["interval"]))
-    return ends[0][0] <= ends[1][1] and ends[1][0] <= ends[0][1]
+    return bool(ends[0][0] <= ends[1][1] and ends[1][0] <= ends[0][1])
 
 
 def compare(runs: dict[str, Run], first: str, second: str) -> list[str]:
     """A sentence an attack on which of two networks keeps more."""
     if not all(name in runs and runs[name]["attacks"] for name in (first, second)):
         return []
-    better, worse, even = [], [], []
+    better: list[str] = []
+    worse: list[str] = []
+    even: list[str] = []
     for attack in ATTACKS:
         one, other = suite(runs[first], attack), suite(runs[second], attack)
         if one is None or other is None:
