@@ -70,8 +70,8 @@ def main() -> None:
     assert float((crafted - x).abs().max()) <= float(arguments.epsilon) + 1e-6
     print(
         f"{len(x)} samples: clean {clean.mean():.1%}; tinyedge's AutoAttack leaves "
-        f"{ours.mean():.1%}, pyautoattack {theirs.mean():.1%}; {(ours & ~theirs).sum()} only by tinyedge's, "
-        f"{(theirs & ~ours).sum()} only by pyautoattack"
+        f"{ours.mean():.1%}, pyautoattack {theirs.mean():.1%}; "
+        f"{(ours & ~theirs).sum()} only by tinyedge's, {(theirs & ~ours).sum()} only by pyautoattack"
     )
 
 
