@@ -71,7 +71,7 @@ def main() -> None:
     print(
         f"{len(x)} samples: clean {clean.mean():.1%}; tinyedge's AutoAttack leaves "
         f"{ours.mean():.1%}, pyautoattack {theirs.mean():.1%}; "
-        f"{(ours & ~theirs).sum()} only by tinyedge's, {(theirs & ~ours).sum()} only by pyautoattack"
+        f"{(ours & ~theirs).sum()} only by ours, {(theirs & ~ours).sum()} only by pyautoattack"
     )
 
 
