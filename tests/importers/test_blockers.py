@@ -182,3 +182,15 @@ def test_uint8_ends_may_be_an_ulp_off(ulps: int, tmp_path: Path) -> None:
 def test_other_uint8_ends_are_refused(scale: float, zero_point: int, tmp_path: Path) -> None:
     error = refusal(_with_uint8_ends(scale, zero_point), tmp_path)
     assert "plus 128" in str(error)
+
+
+def test_sparse_weights_are_called_by_their_name(tmp_path: Path) -> None:
+    """Instead of bytes that do not fill a shape: only what is not zero is in the file."""
+
+    def sparse(tree: Any) -> None:
+        tensor = tree.subgraphs[0].tensors[0]
+        tensor.sparsity = schema.SparsityParametersT(traversalOrder=[0, 1, 2, 3])
+
+    error = refusal(edited(chain(ops.Relu), sparse), tmp_path)
+    assert "sparse" in str(error)
+    assert "EXPERIMENTAL_SPARSITY" in error.hint

@@ -299,6 +299,11 @@ class _Reader:
                 raise ModelError(
                     f"tensor '{name}': {scales.size} scales, {zero_points.size} zero points"
                 )
+        if tensor.Sparsity() is not None:
+            raise ModelError(
+                f"tensor '{name}': sparse, which TFLite-Micro does not read",
+                hint="convert without Optimize.EXPERIMENTAL_SPARSITY; zeros may stay",
+            )
         data = self._buffer(name, tensor.Buffer())
         if data is not None and tensor.IsVariable():
             raise ModelError(f"tensor '{name}': a variable that has values")
