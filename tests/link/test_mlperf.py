@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tests.cli.commands import failure, run_json
 from tests.conftest import require
+from tests.exporters.test_select import SHARED_MODELS
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.boards import load_board
 from tinyedge.errors import LinkError, ModelError, UsageError
@@ -28,6 +29,7 @@ from tinyedge.firmware.twin import twin_include_flags, twin_sources
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.tensors import Quantization
+from tinyedge.importers import import_model
 from tinyedge.link.client import Client
 from tinyedge.names import MlperfInput
 from tinyedge.targets import available_emulators, open_emulator
@@ -335,6 +337,42 @@ def test_benchmarks_and_encodings_follow_from_shapes() -> None:
     assert Mlperf.of(RandomGraph(LOGITS).graph).input == "int8"
     with pytest.raises(UsageError, match="no model's name"):
         Mlperf.of(graph, 'a"]')
+
+
+OWN = {
+    "ds_cnn_int8": ("kws01", "int8"),
+    "resnet8_int8": ("ic01", "uint8"),
+    "resnet_large_int8": ("ic02", "uint8"),
+    "vww_96_int8": ("vww01", "uint8"),
+    "ad01_int8": ("ad01", "float32"),
+    "str_ww_int8": ("sww01", "int8"),
+}
+"""Name and encoding that the benchmarks' own models get by themselves."""
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_benchmarks_own_models(name: str, tmp_path: Path) -> None:
+    path = SHARED_MODELS / f"{name}.tflite"
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    require(available_emulators(BOARD), "qemu")
+    graph = import_model(path).graph
+    mlperf = Mlperf.of(graph)
+    assert (mlperf.model, mlperf.input) == OWN[name]
+    model = write_converted(graph, tmp_path, "test")
+    shape = graph.input_tensor.shape
+    samples = np.random.default_rng(0).integers(-128, 128, (2, *shape)).astype(np.int8)
+    with open_emulator(BOARD, build_firmware(model, BOARD, mlperf=mlperf).elf) as target:
+        board = Board(target.port)
+        assert board.ask("profile%")[1] == f"m-model-[{mlperf.model}]"
+        for sample in samples:
+            board.load(on_the_wire(model, sample, mlperf.input))
+            found = scores_in(board.ask("infer 1 0%"))
+            if mlperf.input == "float32":
+                expected = np.array([expected_error(graph, sample)])
+                assert np.allclose(found, expected, rtol=1e-6, atol=0.00051)
+            else:
+                assert np.abs(found - expected_scores(graph, sample[None])[0]).max() <= 0.00101
 
 
 def test_numbers_are_those_of_printf() -> None:
