@@ -119,3 +119,16 @@ def test_what_varies_is_left_out_and_a_failure_is_shown() -> None:
             "$ echo $?\n3\n",
         )
     )
+
+
+def _cells(page: str, row: str) -> list[str]:
+    """The cells behind the first one, of the first row that begins with ``row``."""
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    line = next(each for each in lines if each.startswith(f"| {row}"))
+    return [cell.strip() for cell in line.strip("|").split("|")[1:]]
+
+
+@pytest.mark.parametrize("network", ["ResNet8", "DS-CNN"])
+def test_readme_s_figures_are_those_of_the_page_that_is_measured(network: str) -> None:
+    ternary, _, eight, cmsis, *_ = _cells("docs/performance.md", network.lower().replace("-", "_"))
+    assert _cells("README.md", network) == [ternary, eight, cmsis]
