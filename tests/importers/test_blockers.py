@@ -194,3 +194,19 @@ def test_sparse_weights_are_called_by_their_name(tmp_path: Path) -> None:
     error = refusal(edited(chain(ops.Relu), sparse), tmp_path)
     assert "sparse" in str(error)
     assert "EXPERIMENTAL_SPARSITY" in error.hint
+
+
+def test_the_larger_of_both_operator_codes_counts(tmp_path: Path) -> None:
+    """As in TFLite: some tools leave the deprecated one at zero."""
+
+    def without_deprecated(tree: Any) -> None:
+        for code in tree.operatorCodes:
+            assert code.builtinCode
+            code.deprecatedBuiltinCode = 0
+
+    graph = RandomGraph(4).graph
+    content = edited(graph, without_deprecated)
+    found = imported(content, tmp_path)
+    assert [type(op) for op in found.operators] == [type(op) for op in graph.operators]
+    inputs = RandomGraph(4).inputs(8)
+    assert (reference.run(found, inputs) == Interpreter(content).run_graph(found, inputs)).all()

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import tflite
+from flatbuffers import number_types
 from numpy.typing import NDArray
 
 from tinyedge.errors import ModelError
@@ -60,6 +61,10 @@ _DTYPES = {
     "INT32": np.int32,
     "FLOAT32": np.float32,
 }
+
+
+_BUILTIN_CODE = 10
+"""Offset of ``OperatorCode.builtin_code``, its fourth field, in a vtable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +249,7 @@ class _Reader:
         if not 0 <= opcode < self._length(self._model.OperatorCodesLength):
             raise ValueError(f"operator {index} has code {opcode}")
         code = self._model.OperatorCodes(opcode)
-        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        builtin = max(_builtin_code(code), code.DeprecatedBuiltinCode())
         name = BUILTIN_OPERATORS.get(builtin, f"builtin {builtin}")
         if builtin == tflite.BuiltinOperator.CUSTOM:
             name = f"custom '{self._text(code.CustomCode())}'"
@@ -349,6 +354,17 @@ class _Reader:
             entry = self._model.Metadata(i)
             data = self._buffer("metadata", entry.Buffer())
             yield self._text(entry.Name()), b"" if data is None else data.tobytes()
+
+
+def _builtin_code(code: Any) -> int:
+    """The field ``builtin_code``; 0 where it is not there.
+
+    The schema's package gives the deprecated field in its place where it is below 127, although
+    TFLite takes the larger of both: some tools leave the deprecated one at zero.
+    """
+    table = code._tab  # noqa: SLF001
+    at = table.Offset(_BUILTIN_CODE)
+    return int(table.Get(number_types.Int32Flags, at + table.Pos)) if at else 0
 
 
 def _array(values: Any, kind: type[np.generic]) -> NDArray[Any]:
