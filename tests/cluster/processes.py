@@ -135,6 +135,25 @@ class SlowTask(Task):
         return np.random.default_rng(self.number).bytes(100)
 
 
+@dataclass(frozen=True)
+class WaitingTask(Task):
+    """Tells that it waits for a file, and waits.
+
+    Attributes:
+        file: that ends it.
+    """
+
+    file: Path
+
+    def compute(self, bench: Bench) -> bytes:
+        for _ in range(600):
+            bench.remark("waits for a file")
+            if self.file.exists():
+                return b"found"
+            time.sleep(0.05)
+        return b"not found"
+
+
 def slow_jobs(count: int, seed: int = 0, seconds: float = 0.05) -> list[Job]:
     """Chunks of one sample each."""
     numbers = [1000 * seed + at for at in range(count)]

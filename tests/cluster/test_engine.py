@@ -17,12 +17,21 @@ import pytest
 
 import tinyedge
 from tests.cli.commands import failure, run_json
-from tests.cluster.processes import ROOT, Counting, Processes, Saying, expected, slow_jobs
+from tests.cluster.processes import (
+    ROOT,
+    Counting,
+    Processes,
+    Saying,
+    WaitingTask,
+    expected,
+    slow_jobs,
+)
 from tests.conftest import require_packages
 from tests.draws import each_seed
 from tests.graph.random_graphs import RandomGraph
 from tinyedge.cluster import ClusterAddress
 from tinyedge.cluster.bench import materials_folder
+from tinyedge.cluster.jobs import Job, chunk_name
 from tinyedge.cluster.material import Material
 from tinyedge.cluster.store import ChunkStore
 from tinyedge.cluster.versions import versions
@@ -146,6 +155,29 @@ with Engine(address, ChunkStore(Path({str(tmp_path)!r})), NOBODY) as engine:
         assert list(opened.compute(jobs, "slow")) == expected(jobs)
         assert opened.kept >= 10
         assert opened.record()["chunks_computed"] == 40 - opened.kept
+
+
+def test_a_worker_s_remark_is_told_before_its_chunk_is_done(
+    processes: Processes, tmp_path: Path
+) -> None:
+    """The chunk waits for the file that the remark makes the user write."""
+    from tinyedge.cluster.engine import Engine
+
+    file = tmp_path / "file"
+
+    class Helping(Saying):
+        def remark(self, *messages: str) -> None:
+            super().remark(*messages)
+            if any(message.endswith("waits for a file") for message in messages):
+                file.touch()
+
+    said: list[str] = []
+    processes.start_workers(1)
+    job = Job(chunk_name("waiting", {"file": str(file)}), 1, WaitingTask(file))
+    address = ClusterAddress.parse(processes.address)
+    with Engine(address, ChunkStore(tmp_path), Helping(said)) as opened:
+        assert list(opened.compute([job], "waiting")) == [b"found"]
+    assert len([each for each in said if each.endswith("waits for a file")]) == 1
 
 
 def test_other_versions_are_refused_first(

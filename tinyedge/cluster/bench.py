@@ -30,11 +30,13 @@ class Bench:
     Attributes:
         folder: of the worker.
         remarks: what the user is to be told of the chunk that is computed, in a line each.
+        tell: has the user told one at once; none of the chunk's result depends on it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.remarks: list[str] = []
+        self.tell: Callable[[str], None] = _nobody
         self._materials = materials_folder(folder)
         self._open: dict[str, tuple[Any, ExitStack]] = {}
 
@@ -48,6 +50,12 @@ class Bench:
         if not folder.is_dir():
             raise MaterialMissingError(f"{folder}: has not come yet")
         return folder
+
+    def remark(self, told: str) -> None:
+        """Tells the user something, at once and once."""
+        if told not in self.remarks:
+            self.remarks.append(told)
+            self.tell(told)
 
     def opened(self, key: str, factory: Callable[[], AbstractContextManager[_Opened]]) -> _Opened:
         """Gives the place that a key names, opened if it is not; only the last one stays open.
@@ -71,6 +79,10 @@ class Bench:
                 stack.close()
             except (OSError, TinyEdgeError) as error:
                 _log.warning("closing what was open: %s", error)
+
+
+def _nobody(_: str) -> None:
+    """Listens to nothing."""
 
 
 def materials_folder(folder: Path) -> Path:

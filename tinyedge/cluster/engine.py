@@ -13,11 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Self
+from uuid import uuid4
 
 from tinyedge.cluster.address import ClusterAddress
 from tinyedge.cluster.bench import MaterialMissingError, bench_in, materials_folder
 from tinyedge.cluster.boards import BoardsGoneError, pool
-from tinyedge.cluster.jobs import Done, Job, work
+from tinyedge.cluster.jobs import Done, Job, this_worker, work
 from tinyedge.cluster.material import Material
 from tinyedge.cluster.store import ChunkStore
 from tinyedge.cluster.versions import check_versions, versions
@@ -116,6 +117,8 @@ class Engine(AbstractContextManager["Engine"]):
         self._materials: dict[str, Material] = {}
         self._boards: set[str] = set()
         self._said: set[str] = set()
+        self._topic = f"tinyedge-{uuid4().hex}"  # of events, of which other commands have others
+        self._told: SimpleQueue[str] = SimpleQueue()  # by workers, in Dask's thread
         self._gone: BoardsGoneError | None = None
         self._without: set[str] = set()  # addresses of workers whose boards have failed
         self._open = ExitStack()
@@ -265,6 +268,7 @@ class Engine(AbstractContextManager["Engine"]):
                 for material in self._materials.values():
                     self._client.register_plugin(_Delivery(material))
                 self._workers = set(self._client.nthreads())
+                self._client.subscribe_topic(self._topic, lambda event: self._told.put(event[1]))
             except (OSError, TimeoutError, ValueError) as error:
                 if time.monotonic() > deadline:
                     raise self._away(error) from error
@@ -346,6 +350,7 @@ class Engine(AbstractContextManager["Engine"]):
                     work_on_worker,
                     job,
                     versions(attacks=job.attacks),
+                    self._topic,
                     key=f"tinyedge-{job.name}-{attempt}" if attempt else f"tinyedge-{job.name}",
                     pure=False,
                     resources=dict(job.resources) or None,
@@ -358,6 +363,8 @@ class Engine(AbstractContextManager["Engine"]):
             submit(job)
         alone_since = time.monotonic()
         while jobs:
+            while not self._told.empty():
+                self._say(self._told.get())
             try:
                 future = arrived.get(timeout=_LOOK_S)
             except Empty:
@@ -422,7 +429,7 @@ class Engine(AbstractContextManager["Engine"]):
         tally.samples += job.samples
         tally.seconds += done.seconds
         for remark in done.remarks:
-            self._say(f"{done.worker}: {remark}")
+            self._say(_remark(done.worker, remark))
 
     def _say(self, remark: str) -> None:
         """Tells the listener, of many chunks with the same fate once."""
@@ -453,14 +460,22 @@ class Engine(AbstractContextManager["Engine"]):
         }
 
 
-def work_on_worker(job: Job, expected: Mapping[str, str]) -> Done:
-    """Computes a job in the process of a worker, see ``work``."""
+def work_on_worker(job: Job, expected: Mapping[str, str], topic: str) -> Done:
+    """Computes a job in the process of a worker, see ``work``; remarks are events of ``topic``."""
     worker = distributed.get_worker()
+
+    def tell(remark: str) -> None:
+        worker.log_event(topic, _remark(this_worker(), remark))
+
     try:
-        return work(job, expected, worker.local_directory)
+        return work(job, expected, worker.local_directory, tell)
     except BoardsGoneError as error:
         error.worker = worker.address
         raise
+
+
+def _remark(worker: str, text: str) -> str:
+    return f"{worker}: {text}"
 
 
 def _try_boards_again() -> None:

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,14 @@ def this_worker() -> str:
     return f"{socket.gethostname()}, process {os.getpid()}"
 
 
-def work(job: Job, expected: Mapping[str, str], folder: str) -> Done:
+def work(job: Job, expected: Mapping[str, str], folder: str, tell: Callable[[str], None]) -> Done:
     """Computes a job on a worker.
 
     Args:
         job: what is to be computed.
         expected: versions of the program that asks.
         folder: of the worker, that is its own.
+        tell: told what the user is to know before the job is done, in a line each.
 
     Raises:
         ClusterError: the worker has other versions.
@@ -101,6 +102,7 @@ def work(job: Job, expected: Mapping[str, str], folder: str) -> Done:
     start = time.monotonic()
     bench = bench_in(Path(folder), threading.get_ident())
     bench.remarks.clear()
+    bench.tell = tell
     try:
         result = job.task.compute(bench)
     except BaseException:

@@ -61,7 +61,7 @@ class TrainTask(Task):
 
     def _trained(self, folder: Path, where: Path, bench: Bench) -> bytes:
         """Trains, and packs what has come of it, which leaves the folder."""
-        began, told = time.monotonic(), bench.remarks
+        began = time.monotonic()
         while True:
             try:
                 diverged = None
@@ -79,8 +79,7 @@ class TrainTask(Task):
                 # The same one, of a command that was interrupted: it ends, and takes its files.
                 if time.monotonic() - began > _MOST_BUSY_S:
                     raise
-                if (waits := f"a training waits for another of itself: {error}") not in told:
-                    told.append(waits)
+                bench.remark(f"a training waits for another of itself: {error}")
                 time.sleep(_BUSY_S)
             else:
                 return packed
