@@ -3,7 +3,7 @@
 
     python tools/run_experiments.py                           # everything
     python tools/run_experiments.py cifar10/float cifar10/stq # float first: others transfer from it
-    python tools/run_experiments.py --cluster local:4         # workers attack
+    python tools/run_experiments.py --cluster local:4         # workers train and attack
 
 Every ``experiments/DATASET/NAME.toml`` becomes a run in ``experiments/DATASET/NAME``: ``model.h5``,
 ``run.json``, and ``attacks.json``, what ``tinyedge attack --json`` printed; of those trained
@@ -17,6 +17,7 @@ with another, or has it as its teacher, waits for that. ``tools/write_results.py
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -24,7 +25,10 @@ import tomllib
 from functools import partial
 from pathlib import Path
 
+from tinyedge.cli.output import Output
+from tinyedge.commands.clusters import cluster_address, opened_cluster
 from tinyedge.files import write_atomically
+from tinyedge.training.config import read_config
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -85,6 +89,37 @@ def in_order(names: list[str]) -> list[str]:
     return list(ordered)
 
 
+def train_on(cluster: str, names: list[str]) -> None:
+    """Trains what is missing on workers, at the same time what needs no other of it.
+
+    Args:
+        cluster: whose workers train.
+        names: of experiments, each behind those that it needs.
+    """
+    waiting = [
+        name
+        for name in names
+        if (EXPERIMENTS / f"{name}.toml").is_file()
+        and not (EXPERIMENTS / name / "run.json").is_file()
+    ]
+    address = cluster_address(cluster, None, {})
+    if not waiting or not address:
+        return
+    # Configurations name other runs by paths from the project's folder.
+    with contextlib.chdir(ROOT), opened_cluster(address, None, Output()) as engine:
+        from tinyedge.cluster.training import train_on_cluster
+
+        while waiting:
+            ready = [name for name in waiting if not set(needed(name)) & set(waiting)]
+            runs = [
+                (read_config(EXPERIMENTS / f"{name}.toml"), EXPERIMENTS / name) for name in ready
+            ]
+            for name, failure in zip(ready, train_on_cluster(engine, runs), strict=True):
+                if failure:
+                    raise SystemExit(f"{name}: {failure}")
+            waiting = [name for name in waiting if name not in ready]
+
+
 def run(name: str, cluster: str | None) -> None:
     """Trains, or quantizes, and attacks one network, on a cluster if one is named."""
     folder = EXPERIMENTS / name
@@ -122,7 +157,7 @@ def main() -> None:
     """Runs what is named, or everything; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="DATASET/NAME")
-    parser.add_argument("--cluster", metavar="ADDRESS", help="whose workers attack")
+    parser.add_argument("--cluster", metavar="ADDRESS", help="whose workers train and attack")
     given = parser.parse_args()
     names = given.names
     if not names:
@@ -133,7 +168,10 @@ def main() -> None:
         floats = [name for name in found if name.endswith("/float")]
         controls = [name.replace("/float", f"/{each}") for name in floats for each in CONTROLS]
         names = list(dict.fromkeys([*floats, *found, *controls]))
-    for name in in_order(names):
+    ordered = in_order(names)
+    if given.cluster:
+        train_on(given.cluster, ordered)
+    for name in ordered:
         run(name, given.cluster)
 
 

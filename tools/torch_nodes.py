@@ -72,7 +72,8 @@ def tested(model: Path, dataset: DatasetName, drawn: int, samples: int) -> dict[
     network = FloatModel(model)
     test = load_test_set(dataset, channels="rgb" if network.shape[-1] == 3 else "grey")
     suite = Suite("clean", test.x, test.y).drawn(drawn, 0)
-    x = suite.inputs[:samples].astype(np.float32)
+    x = suite.inputs[:samples]
+    x = x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x
     return {"x": x, "y": suite.labels[:samples], "logits": network.logits(x)}
 
 

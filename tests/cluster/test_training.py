@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.commands import failure, run_json
+from tests.cluster.processes import ROOT
 from tests.conftest import require_packages
-from tests.training.test_grid import written
+from tests.training.test_grid import BASE, written
 from tinyedge.cluster.bench import Bench
 from tinyedge.cluster.jobs import Job
 from tinyedge.errors import BusyError, ClusterError, DivergedError, UsageError
@@ -55,6 +57,32 @@ def test_each_training_is_that_of_its_own_command(
     grown = run_json(capsys, "train", grid, "--grid", "-o", here)
     assert (grown["trained"], grown["kept"]) == (1, 1)
     assert grown["grid"][0] == ours["grid"][1]
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+def test_experiments_are_trained_behind_those_that_they_begin_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    spec = spec_from_file_location("run_experiments", ROOT / "tools" / "run_experiments.py")
+    assert spec
+    assert spec.loader
+    run_experiments = module_from_spec(spec)
+    spec.loader.exec_module(run_experiments)
+    monkeypatch.setattr(run_experiments, "ROOT", tmp_path)
+    monkeypatch.setattr(run_experiments, "EXPERIMENTS", tmp_path / "experiments")
+    (tmp_path / "experiments" / "digits").mkdir(parents=True)
+    first = BASE.replace("PRECISION", '"stq"').replace("SEED", "0")
+    second = first + 'initial = "experiments/digits/first"\n'
+    for name, text in (("first", first), ("second", second)):
+        (tmp_path / "experiments" / "digits" / f"{name}.toml").write_text(text)
+    names = run_experiments.in_order(["digits/second"])
+    assert names == ["digits/first", "digits/second"]
+    run_experiments.train_on("local:1", names)
+    for name in names:
+        assert (tmp_path / "experiments" / name / "model.h5").is_file()
+    run_experiments.train_on("local:1", names)  # nothing is left to do
 
 
 def test_a_training_that_diverges_is_a_row(

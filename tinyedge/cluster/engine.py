@@ -244,7 +244,7 @@ class Engine(AbstractContextManager["Engine"]):
             n_workers=count,
             threads_per_worker=1,
             processes=True,
-            dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
+            dashboard_address="127.0.0.1:0",  # None is port 8787, which another may have
             memory_limit=0,
             silence_logs=logging.CRITICAL,
             security=self._security,
