@@ -91,7 +91,7 @@ class Site:
                     f"{this_worker()}, {error}", hint="--flash has workers write it first"
                 ) from error
             except (DeviceError, LinkError) as error:
-                bench.remark(f"a board '{name}' fails, and is left out: {error}")
+                bench.remarks.append(f"a board '{name}' fails, and is left out: {error}")
 
     def _at(
         self, board: DeclaredBoard, bench: Bench, work: Callable[[Bench, Site], bytes]
