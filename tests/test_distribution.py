@@ -1,4 +1,4 @@
-"""What the installed distribution says of itself, and whom it shares its name with."""
+"""The installed distribution names itself, and whom it shares its name with."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ import tinyedge
 
 
 def run(body: str, *arguments: object) -> str:
-    """What a program prints that begins by taking the modules away."""
+    """The output of a program that begins by taking the modules away."""
     command = [sys.executable, "-c", SCRIPT + body, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -250,7 +250,7 @@ def test_each_epsilon_has_its_suites(several: list[Suite]) -> None:
         assert suite.settings["attack"] == name
     by_name = {suite.name: suite for suite in several}
     assert [by_name[f"pgd@{e}"].settings["step"] for e in ("0.02", "0.08")] == [0.005, 0.02]
-    # What START changes by 0.05 is moved back to the smaller epsilon.
+    # START's changes of 0.05 are moved back to the smaller epsilon.
     small, large = (by_name[f"refine@{e}"].settings["fooled_at_start"] for e in ("0.02", "0.08"))
     assert small < large
     assert by_name["cw"].settings["epsilon"] == pytest.approx(0.5 * 0.08 * 28)

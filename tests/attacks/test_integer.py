@@ -252,7 +252,7 @@ def test_a_sample_does_not_depend_on_the_others() -> None:
 
 
 def test_random_graphs_are_attacked() -> None:
-    """Whatever the operators and the grid: within the steps, and never worse than before."""
+    """Attacks stay within the steps for any operators and grid, and never get worse."""
     for seed in range(12):
         built = RandomGraph(seed)
         graph, quantization = built.graph, built.graph.input_tensor.quantization

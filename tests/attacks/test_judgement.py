@@ -106,7 +106,7 @@ def honest() -> Trained:
 def findings(
     model: FloatModel, monkeypatch: pytest.MonkeyPatch, **settings: Any
 ) -> tuple[list[str], dict[str, float]]:
-    """What is found when a model is attacked and judged, and what each suite leaves."""
+    """The findings of a model's judgement, and the accuracy that each suite leaves."""
     monkeypatch.setattr(classifier, "FloatModel", lambda _path: model)
     x, labels = samples(COUNT, 3)
     chosen = AttackSettings(EPSILON, **BUDGETS, **settings)

@@ -196,7 +196,7 @@ def test_queries_to_the_model_itself_are_no_transfer(model: ConvertedModel, clea
 
 
 def printed_verdict(model: ConvertedModel, clean: Suite, *attacks: str) -> str:
-    """What ``attack`` prints of a converted model."""
+    """The record that ``attack`` prints of a converted model."""
     suites = [clean, *(attacked_suite(model, clean, name) for name in attacks)]
     logits = [suite.float_logits for suite in suites]
     file = io.StringIO()

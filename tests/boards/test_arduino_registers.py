@@ -1,4 +1,4 @@
-"""What the start-up code of the Arduino boards writes, and what vendors say of their parts.
+"""The start-up code of the Arduino boards writes the registers that vendors document.
 
 Registers of the SAM3X8E and the nRF52 are read by their vendors' SVD files, the latter by that of
 the nRF52832, which has one port of pins only. No package brings those of the RP2040 and the RA4M1:

@@ -13,7 +13,7 @@ NANO = "arduino-nano-33-ble"
 PICO = "arduino-nano-rp2040"
 UNO = "arduino-uno-r4-minima"
 
-# What is changed in a good description, and of the fault: its key, its value and what is allowed.
+# A change of a good description, and the fault's key, value and what is allowed.
 CHANGES: list[tuple[str, str, str, str, str, str]] = [
     ("netduinoplus2", "[clock]", "[klock]", "klock", "unknown key", "did you mean 'clock'?"),
     ("netduinoplus2", "irq = 71", "irg = 71", "uart.irg", "unknown key", "did you mean 'irq'?"),
@@ -394,7 +394,7 @@ def test_all_faults_of_all_files_are_reported_at_once(
     message = failure(capsys, 3, "boards", "validate", first, "microbit", second)["message"]
     for fault in ("uart.apb is 3", "clock.pll_q is 99", "name is 'netduinoplus2'", "uart.irk: unk"):
         assert fault in message
-    # What several keys make together is compared as soon as each is possible.
+    # Several keys are compared together as soon as each is possible.
     first.write_text(GOOD.replace('"PC6"', '"PA9"').replace("states = 5", "states = 2"))
     message = failure(capsys, 3, "boards", "validate", first)["message"]
     assert "uart.tx is 'PA9'" in message

@@ -1,4 +1,4 @@
-"""What ST itself says of its parts, as two Python packages bring it.
+"""ST's own data of its parts, as two Python packages bring them.
 
 ``cmsis-svd`` 0.4 has ST's descriptions of registers, under ST's licence for development tools;
 ``modm-devices`` what ST's configurator knows of memories, interrupts, pins and frequencies, under
@@ -61,7 +61,7 @@ class Registers:
 
     def _read_excerpt(self, line: str) -> None:
         text = (Path(__file__).parent / "stm32_registers.toml").read_text()
-        # What start-up touches is the same in the files of both.
+        # Start-up touches the same registers in the files of both.
         registers = tomllib.loads(text)[{"STM32G431": "STM32G474"}.get(line, line)]
         self.interrupts = registers.pop("interrupts")
         for name, register in registers.items():
@@ -130,7 +130,7 @@ class Device:
         part = dict(
             zip(("family", "name", "pin", "size"), map(str.lower, found.groups()), strict=True)
         )
-        # What comes with so many pins in no other package than one without leads, or a ball grid.
+        # Parts with so many pins come in a package without leads only, or as a ball grid.
         package = {"c": "u", "i": "k", "x": "h"}.get(part["pin"], "t")
         part |= {"package": package, "temperature": "6", "variant": "", "core": "m7"}
         root = self._read(part)

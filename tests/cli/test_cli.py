@@ -248,6 +248,8 @@ def test_light_install_says_what_to_install(
     assert "pip install" in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+    if arguments[0] == "demo":  # all that its steps need, at once
+        assert "[attack,report]" in result.stderr
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])

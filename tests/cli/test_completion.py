@@ -1,4 +1,4 @@
-"""What shells offer behind Tab, and the help that teaches."""
+"""Shells offer words behind Tab, and help teaches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tinyedge.cli.main import COMMANDS, cli
 
 
 def offered(*words: str) -> list[str]:
-    """What is offered for the last word."""
+    """The words that are offered for the last one."""
     completer = ShellComplete(cli, {}, "tinyedge", VARIABLE)
     return [item.value for item in completer.get_completions(list(words[:-1]), words[-1])]
 

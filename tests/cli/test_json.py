@@ -51,7 +51,7 @@ ELSEWHERE = {
     "train",
     "verify",
 }
-"""Whose success takes long, and is tested beside what they do."""
+"""Their success takes long, and is tested beside what they do."""
 
 
 def commands(command: click.Command = cli, *before: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What somebody reads who gives the wrong thing: what it is, and the way on."""
+"""Messages for somebody who gives the wrong thing: they say what it is, and the way on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print stays text, whatever a stranger called it, and long work says where it is."""
+"""Output stays text, whatever a stranger called it, and long work says where it is."""
 
 from __future__ import annotations
 

@@ -115,7 +115,8 @@ def test_options_of_tflm_are_checked(
 ) -> None:
     build = ("build", demo_model.folder, "-b", "netduinoplus2")
     assert "--tflm-lib" in failure(capsys, 2, *build, "--runtime", "tflm")["message"]
-    assert "--runtime" in failure(capsys, 2, *build, "--tflm-arena", "4096")["message"]
+    assert "--runtime" in failure(capsys, 2, *build, "--tflm-arena", "4KiB")["message"]
+    assert "64K" in failure(capsys, 2, *build, "--tflm-arena", "4X")["message"]
     library = ("--runtime", "tflm", "--tflm-lib", tmp_path / "none.a")
     assert "none.a" in failure(capsys, 5, *build, *library)["message"]
     run = ("run", demo_model.folder, "--on", "twin", "--dataset", "fashion_mnist")

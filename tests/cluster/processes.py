@@ -164,7 +164,7 @@ def slow_jobs(count: int, seed: int = 0, seconds: float = 0.05) -> list[Job]:
 
 
 def expected(jobs: list[Job]) -> list[bytes]:
-    """What the jobs give."""
+    """The results of the jobs."""
     numbers = (job.task.number for job in jobs if isinstance(job.task, SlowTask))
     return [np.random.default_rng(number).bytes(100) for number in numbers]
 

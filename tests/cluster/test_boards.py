@@ -141,7 +141,7 @@ def test_four_boards_on_two_workers_of_which_boards_and_a_worker_die(
     assert np.array_equal(logits, reference.run(model.graph, samples))
     assert done == SAMPLES
     assert record["cluster"]["chunks_computed"] == SAMPLES
-    # What was on its way to the board and the worker that died is computed again, no more.
+    # Only samples on their way to the board and the worker that died are computed again.
     computed = by_the_first + sum(each.inferences for each in boards[1:])
     assert SAMPLES - 2 <= computed <= SAMPLES + 4
 

@@ -1,4 +1,4 @@
-"""What a cluster finds between two implementations is what one process finds."""
+"""A cluster finds between two implementations what one process finds."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_records_are_the_same(
     assert sum(worker["samples"] for worker in told["workers"]) == SAMPLES
     again = run_json(capsys, *check, *on)
     assert again["cluster"]["chunks_kept"] == 3
-    # What it depends on makes other chunks.
+    # Another value of anything that a result depends on makes other chunks.
     other = run_json(capsys, *check, "--seed", 1, *on)
     assert other["cluster"]["chunks_kept"] == 0
 

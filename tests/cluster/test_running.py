@@ -1,4 +1,4 @@
-"""What chunks of a run are named by."""
+"""Names of a run's chunks."""
 
 from __future__ import annotations
 

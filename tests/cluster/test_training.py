@@ -52,7 +52,7 @@ def test_each_training_is_that_of_its_own_command(
         expected = (alone / name).read_bytes()
         assert (here / "seed=7" / name).read_bytes() == expected
         assert (there / "seed=7" / name).read_bytes() == expected
-    # What is there is not trained again, by a grid that has grown neither.
+    # Finished trainings are not repeated, by a grid that has grown neither.
     written(tmp_path, '"float"', "[7, 8]")
     grown = run_json(capsys, "train", grid, "--grid", "-o", here)
     assert (grown["trained"], grown["kept"]) == (1, 1)

@@ -33,7 +33,7 @@ FUNCTIONS = (
     "verify",
 )
 BESIDES = {"command", "listener", "show"}
-"""What functions take besides: the command line for their record, and who is told or shown."""
+"""Further parameters of functions: the command line for their record, and who is told or shown."""
 SHOWN = {"json", "verbose", "quiet", "top"}
 """Options that only say what a terminal is shown."""
 

@@ -1,4 +1,4 @@
-"""What lies in the folder in which a page's commands run."""
+"""The folder in which a page's commands run, and its files."""
 
 from __future__ import annotations
 

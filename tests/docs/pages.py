@@ -1,4 +1,4 @@
-"""What the documentation shows: its blocks of code, and its code in the text."""
+"""The code of the documentation: its blocks, and the code in its text."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -29,7 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class _Page(HTMLParser):
-    """What a page links to, what it loads, and the places in it that can be linked to."""
+    """The links of a page, the files that it loads, and the places in it that can be linked to."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -84,6 +85,14 @@ def test_the_search_finds_the_page(site: Path, word: str, page: str) -> None:
         if word in f"{entry['title']} {entry['text']} {entry['location']}".lower()
     }
     assert page in found or (page == "index.html" and "" in found), found
+
+
+def test_the_search_ranks_answers_before_lists(site: Path) -> None:
+    hook = runpy.run_path(str(ROOT / "tools" / "search_ranks.py"))
+    index = json.loads((site / "search" / "search_index.json").read_text())
+    ranks = {entry["location"]: entry.get("boost", 1) for entry in index["docs"]}
+    assert ranks["howto.html"] > ranks["cli.html"] == 1 > ranks["reference.html"]
+    assert all((ROOT / "docs" / page).is_file() for page in hook["RANKS"])
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -1,4 +1,4 @@
-"""What a comparison knows of a layer by itself, where the witness does not show all."""
+"""A comparison judges a layer by itself, where the witness does not show all."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def test_board_names_the_layer_with_a_fault(
 def test_faults_lie_in_outputs_that_overlap_their_inputs_too(
     demo_model: ConvertedModel, tmp_path: Path
 ) -> None:
-    """What the tests above rest on: faulty layers over their inputs, and before a view."""
+    """The tests above rest on this: faulty layers over their inputs, and before a view."""
     assert "residual" in overlapping(demo_model)
     small = small_network(tmp_path)
     assert overlapping(small) & {first_layer_with(small, "te_add_s8")}

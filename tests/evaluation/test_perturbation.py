@@ -1,4 +1,4 @@
-"""What an attack changed, and which samples withstand it."""
+"""The changes that an attack made, and the samples that withstand it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What C code can be made for."""
+"""The options that C code can be made for."""
 
 from __future__ import annotations
 

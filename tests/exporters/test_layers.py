@@ -1,4 +1,4 @@
-"""What kernels store of every output channel."""
+"""Bytes that kernels store of every output channel."""
 
 from __future__ import annotations
 

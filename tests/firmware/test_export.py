@@ -158,7 +158,7 @@ def test_settings_for_vs_code(model: ConvertedModel, tmp_path: Path) -> None:
 
 
 class PlatformIo:
-    """What PlatformIO's platform ststm32 makes of a project without a framework.
+    """The build of a project without a framework by PlatformIO's platform ststm32.
 
     From its builder/frameworks/_bare.py and PlatformIO's builder/tools/piobuild.py.
     """
@@ -191,7 +191,7 @@ class PlatformIo:
         return [*compiled, [*linked, *map(str, objects), *group]]
 
     def _script_flags(self) -> list[str]:
-        """What the extra script appends to the linker's flags."""
+        """The flags that the extra script appends to the linker's."""
         appended: list[str] = []
 
         class Env:

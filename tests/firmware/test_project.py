@@ -41,7 +41,7 @@ def test_footprint_of_the_demo(demo_model: ConvertedModel, compiler: CompilerNam
     assert footprint.weights == demo_model.weight_bytes
     assert footprint.arena == demo_model.arena_bytes
     assert footprint.flash < 128 * 1024
-    # What is flashed is what is counted.
+    # The bytes that are flashed are those that are counted.
     assert abs(firmware.image.stat().st_size - footprint.flash) < 64
     assert footprint.static >= 784  # the frame buffer holds an input
 

@@ -36,7 +36,7 @@ def test_random_graphs_are_bit_exact(
 
 
 def test_random_graphs_cover_every_operator_and_do_not_all_saturate() -> None:
-    """What the test above rests on."""
+    """The test above rests on this."""
     kinds, distinct = set(), []
     for seed in range(150):
         built = RandomGraph(seed, all_kinds=bool(seed % 2))

@@ -136,7 +136,7 @@ def test_layers_that_would_gather_more_than_memory_are_left_to_plain_kernels(
 
 
 def test_a_workspace_that_is_too_small_is_noticed(objects: Objects) -> None:
-    """What the tests under sanitizers rest on."""
+    """The tests under sanitizers rest on this."""
     program = objects.program(one_convolution((5, 5, 3), 4))
     samples = np.zeros((1, 5, 5, 3), np.int8)
     program.run(samples, paths_here()[-2], 1)

@@ -87,7 +87,7 @@ def test_what_was_never_saved_is_refused(change: Change, tmp_path: Path) -> None
 
 
 def test_the_description_alone_is_accepted(tmp_path: Path) -> None:
-    """What the test above rests on."""
+    """The test above rests on this."""
     path = changed(tmp_path / "graph.npz", lambda _: None)
     assert Graph.load(path).hash == RandomGraph(278).graph.hash
 

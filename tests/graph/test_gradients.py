@@ -131,7 +131,7 @@ REAL: dict[type[ops.Operator], Callable[..., Any]] = {
     ops.Sub: lambda _op, x, _i, o: np.subtract(*aligned(x, o)),
     ops.Mul: lambda _op, x, _i, o: np.multiply(*aligned(x, o)),
 }
-"""What operators mean in real numbers, without any clamp; written apart from the products."""
+"""Operators in real numbers, without any clamp; written apart from the products."""
 
 
 def real_weights(operator: ops.Weighted) -> Any:

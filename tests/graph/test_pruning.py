@@ -132,7 +132,7 @@ def test_dead_channels_are_taken_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_another_value_than_the_zero_point_stays_before_a_padding(name: str) -> None:
-    """What a border adds is zero, and not the channel's value."""
+    """A border adds zero, and not the channel's value."""
     network = Network(target=Quantization(0.05, -100))
     operator = network.operators[0]
     assert isinstance(operator, ops.Conv2D)

@@ -58,7 +58,7 @@ def test_results_stay_and_a_second_time_changes_nothing(seed: int) -> None:
 def test_exported_files_come_back_as_they_were(
     seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """What an importer makes of any graph is what it makes of its own export."""
+    """An importer makes of its own export the graph that it made before."""
     path: Path = tmp_path_factory.mktemp("round") / "model.tflite"
 
     def through_a_file(graph: Graph) -> Graph:

@@ -76,7 +76,7 @@ class Case:
         return self.opened.enter_context(fake).port
 
     def hello(self, **changes: Any) -> bytes:
-        """What a device with the harmless model says, and what is to be wrong in it."""
+        """A device's words with the harmless model, and what is to be wrong in them."""
         shape = changes.pop("shape", (INPUTS,))
         output = changes.pop("output", LOGITS)
         return hello_payload(shape, output, model=bytes.fromhex(self.model_hash), **changes)

@@ -35,7 +35,7 @@ assert tinyedge.exporters.converted  # what most commands load, for all of them 
 
 
 def _read_queries(path: str, model: str, count: str) -> int:
-    """What an attack does first with a journal that it is to resume."""
+    """The first step of an attack with a journal that it is to resume."""
     try:
         with QueryJournal.resume(Path(path), model) as journal:
             journal.check_logits(int(count))

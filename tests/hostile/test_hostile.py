@@ -1,4 +1,4 @@
-"""Whatever stands in a file: no code runs, no traceback, bounded memory and time."""
+"""No file makes code run or leaves a traceback; memory and time are bounded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUG, USAGE = 1, 2
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What became of every file, by its function's name; all are run by one process."""
+    """The outcome of every file, by its function's name; all are run by one process."""
     root = tmp_path_factory.mktemp("hostile")
     model = dense_model(root / "harmless", 16)
     record = write_run(root / "harmless.json", model, [clean_suite(model, 10)])
@@ -84,7 +84,7 @@ def _configure(project: Path) -> None:
 
 
 def _written(folder: Path) -> list[Path]:
-    """What the command line has made, not the hostile file."""
+    """Files that the command line has made, not the hostile file."""
     paths = (*folder.glob("out*"), *(folder / "out").rglob("*"))
     return [path for path in paths if path.is_file()]
 

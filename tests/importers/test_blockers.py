@@ -1,4 +1,4 @@
-"""What is told of files that are refused, and what is read although it is unusual."""
+"""Refused files are explained, and unusual ones are read."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def steps_apart(graph: Graph, samples: NDArray[np.int8], expected: Any) -> NDArr
 
 
 def in_real_numbers(path: Path, inputs: NDArray[Any]) -> NDArray[np.float64]:
-    """What a file's nodes give with HGQ2's rounding, by no arithmetic of the integer graph."""
+    """The values of a file's nodes with HGQ2's rounding, by no arithmetic of the integer graph."""
     nodes, _ = trace(path, read_contents(path))
     values: dict[int, Any] = {}
     for node in nodes:

@@ -1,4 +1,4 @@
-"""What single operators of ONNX mean, beside ONNX Runtime or the value that the standard tells."""
+"""Single operators of ONNX, beside ONNX Runtime or the value that the standard tells."""
 
 from __future__ import annotations
 

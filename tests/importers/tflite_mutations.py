@@ -183,7 +183,7 @@ MUTATIONS: tuple[tuple[Callable[[Any, random.Random], None], int], ...] = (
     (_buffer, 1),
     (_subgraphs, 1),
 )
-"""What is changed, and how often compared with the others."""
+"""Each change, and how often it is drawn compared with the others."""
 
 
 def mutated(content: bytes, draw: random.Random) -> bytes | None:

@@ -15,7 +15,7 @@ from tinyedge.link.frames import DELIMITER, Frame, FrameReader
 from tinyedge.link.protocol import PROTOCOL_VERSION, Message
 
 Behaviour = Callable[[Frame], Iterable[Frame]]
-"""What a device sends for a request."""
+"""The bytes that a device sends for a request."""
 
 
 def hello_payload(
@@ -41,12 +41,12 @@ def hello_payload(
 
 
 def answer(request: Frame, payload: bytes) -> Frame:
-    """What answers a request."""
+    """The function that answers a request."""
     return Frame(request.type | Message.ANSWER, request.session, request.sequence, payload)
 
 
 def logits(request: Frame, values: bytes, ticks: int = 0) -> Frame:
-    """What answers an INFER."""
+    """The function that answers an INFER."""
     return answer(request, struct.pack("<IQ", zlib.crc32(request.payload), ticks) + values)
 
 

@@ -97,13 +97,13 @@ class PortManager:
         self._manager = rfc2217.PortManager(self._port, _Connection(client))
 
     def received(self, data: bytes) -> bytes:
-        """What a client's bytes are to the device."""
+        """A client's bytes, as the device gets them."""
         found = b"".join(self._manager.filter(data))
         self._bauds.add(self._port.baudrate)
         return found
 
     def sent(self, data: bytes) -> bytes:
-        """What the device's bytes are to a client."""
+        """The device's bytes, as a client gets them."""
         return b"".join(self._manager.escape(data))
 
 

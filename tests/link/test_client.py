@@ -231,7 +231,7 @@ def test_boards_share_the_samples_and_take_over_from_each_other(image: Setup) ->
     computed = [device["computed"] for device in record["devices"]]
     assert sum(computed) == 1000
     assert all(computed)
-    # What the third had computed when its line was cut is lost with it.
+    # The third's answers that were under way when its line was cut are lost with it.
     assert 1000 <= inferences <= 1002
 
 

@@ -1,4 +1,4 @@
-"""What a device says of itself."""
+"""A device's description of itself."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def load_commands(content: bytes) -> list[str]:
 
 
 def expected_scores(graph: Graph, samples: NDArray[np.int8]) -> NDArray[np.float64]:
-    """What the runner is told: the real outputs, logits as probabilities."""
+    """The runner is told the real outputs, logits as probabilities."""
     logits = reference.run(graph, samples).reshape(len(samples), -1)
     grid = graph.output_tensor.quantization
     if logits.shape[1] == 1 or type(graph.operators[-1]).__name__ == "Softmax":
@@ -86,7 +86,7 @@ def expected_scores(graph: Graph, samples: NDArray[np.int8]) -> NDArray[np.float
 
 
 def expected_error(graph: Graph, sample: NDArray[np.int8]) -> float:
-    """What the runner is told of an autoencoder: the mean of squared differences."""
+    """The runner is told an autoencoder's mean of squared differences."""
     output = graph.output_tensor.quantization.dequantize(reference.run(graph, sample[None])[0])
     differences = output.ravel().astype(np.float64) - real_input(graph, sample).ravel()
     return float(np.mean(differences**2))

@@ -1,4 +1,4 @@
-"""What a device says of itself is checked before it is believed."""
+"""A device's description of itself is checked before it is believed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_ticks_beyond_any_record_are_refused() -> None:
 
 
 def test_both_halves_have_the_same_numbers() -> None:
-    """What ``te_server.c`` calls messages and errors, and the version of both."""
+    """Messages and errors have the names and the version that ``te_server.c`` gives them."""
     source = (data_folder("firmware_templates") / "harness" / "te_server.c").read_text()
     numbers = {
         name: int(value, 0) for name, value in re.findall(r"^ +([A-Z_]+) = (\w+),", source, re.M)

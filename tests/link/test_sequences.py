@@ -101,7 +101,7 @@ def test_another_board_begins_the_sequence_again(streaming: Setup, tmp_path: Pat
         run, _ = fleet(streaming.model, one, two, journal=journal)
         assert np.array_equal(run(sequences).logits, streaming.expected(sequences))
         assert list(run.failed) == [proxy.port]
-    # What is kept is answered from the journal, whole sequences of it.
+    # The journal answers whole sequences of what it keeps.
     with (
         NativeDevice(streaming.program) as device,
         Client(device.port, 0) as client,

@@ -35,7 +35,7 @@ def float_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _held(record: dict[str, Any]) -> None:
-    """What both ways have to reach."""
+    """Checks what both ways have to reach."""
     accuracy = record["accuracy"]
     assert accuracy["samples"] == len(fm.digits()[0]) - fm.TRAINED
     assert accuracy["before"] > LEAST

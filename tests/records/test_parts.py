@@ -1,4 +1,4 @@
-"""What a record's file may hold, whoever wrote it."""
+"""A record's file may hold these parts, whoever wrote it."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ DEVICE = {
         ],
     },
 }
-"""What a record says of an emulated board."""
+"""A record's entries of an emulated board."""
 
 
 def network(
@@ -146,7 +146,7 @@ class Counting:
 
 
 def results_of(model: ConvertedModel, suites: Sequence[Suite], wrong: int = 0) -> list[SuiteResult]:
-    """What became of suites."""
+    """The outcome of suites."""
     return [evaluate_suite(model, suite, Counting(model, wrong)) for suite in suites]
 
 

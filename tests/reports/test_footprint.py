@@ -45,7 +45,7 @@ pytestmark = pytest.mark.needs_tool
 
 
 def loaded(elf: Path) -> dict[str, int]:
-    """What the segments take, by the addresses of the boards' memories: RAM begins at 512 MiB."""
+    """Bytes of the segments, by the addresses of the boards' memories: RAM begins at 512 MiB."""
     with elf.open("rb") as file:
         segments = [s for s in ELFFile(file).iter_segments() if s["p_type"] == "PT_LOAD"]
         return {
@@ -81,7 +81,7 @@ def test_every_byte_is_counted_once(
     check_sums(record, firmware.elf)
     flash, ram = firmware.footprint.flash, firmware.footprint.arena + firmware.footprint.static
     assert (record["flash"]["total"], record["ram"]["total"]) == (flash, ram)
-    # What is written is what is counted, and the gaps in it.
+    # The image holds the bytes that are counted, and the gaps between them.
     image = firmware.image.stat().st_size
     assert record["flash"]["total"] + record["flash"]["gaps"] == image
     assert memory.flash.end - board.flash.origin == image
@@ -288,10 +288,17 @@ def test_a_part_of_kernels_is_no_dead_code() -> None:
         {"name": "te_conv2d_dsp_s8", "layers": ["first", "second"]},
         {"name": "te_dsp_dot2_int8", "layers": []},
     ]
-    assert called_by(kernels) == ["first, second", "te_conv2d_dsp_s8"]
-    kernels[1]["name"] = "te_of_another_release"
-    assert called_by(kernels) == ["first, second", "other kernels"]
-    assert called_by(kernels[1:]) == [""]  # of an .elf alone
+    layers = [{"name": "first", "packing": "int8_dsp"}, {"name": "second", "packing": "ternary"}]
+
+    def named(name: str) -> list[str]:
+        kernels[1]["name"] = name
+        return called_by({"kernels": kernels, "layers": layers})
+
+    assert named("te_dsp_dot2_int8") == ["first, second", "te_conv2d_dsp_s8"]
+    # A layer's structure holds its reader's address; no kernel names it.
+    assert named("te_unpack_ternary") == ["first, second", "second"]
+    assert named("te_of_another_release") == ["first, second", "other kernels"]
+    assert called_by({"kernels": kernels[1:], "layers": []}) == [""]  # of an .elf alone
 
 
 def test_the_network_alone_has_its_line(
@@ -408,7 +415,7 @@ def test_limits(
         if over:
             with pytest.raises(AssertionError, match=over):
                 raise AssertionError(record["error"]["message"])
-    # What became smaller passes any limit, though the other memory may not.
+    # A memory that shrank passes any limit, though the other one may not.
     _, out, _ = run_cli(
         capsys, "footprint", little.elf, "--compare", large.elf, "--max-regression", "0"
     )

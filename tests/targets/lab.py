@@ -206,7 +206,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._opened.close()
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """What labgrid's client says."""
+        """The output of labgrid's client."""
         environment = os.environ | {"LG_COORDINATOR": self.environment["LG_COORDINATOR"]}
         environment.pop("LG_ENV", None)
         command = [self.client, *arguments]
@@ -254,7 +254,7 @@ class Lab(AbstractContextManager["Lab"]):
 
 
 def _resources(board: EmulatedBoard) -> dict[str, object]:
-    """What the exporter is told of a board."""
+    """The exporter's settings for a board."""
     protocol = {"socket": "raw", "rfc2217": "rfc2217"}[board.scheme]
     here = f"http://127.0.0.1:{board.http}"
     serial = {"host": "127.0.0.1", "port": board.serial, "protocol": protocol}

@@ -47,7 +47,7 @@ NOWHERE = dict.fromkeys([*WITHOUT_STATUS, *WITH_STATUS], 0xF0000000) | {"microbi
 
 
 def request(kind: int, value: int = 0) -> np.ndarray:
-    """What the probe takes."""
+    """The probe's input: the kind of fault, and its value."""
     return np.frombuffer(struct.pack("<II", kind, value), np.int8)
 
 

@@ -1,4 +1,4 @@
-"""What each flashing tool is told, and what is made of what it says.
+"""Each flashing tool gets the right command, and its output is understood.
 
 The tools are scripts that record their arguments and say what the real ones say; at the end stand
 the real ones, as far as they get without a board.

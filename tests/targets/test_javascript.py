@@ -44,7 +44,7 @@ PLACES: dict[str, EmulatorName] = {
 def run_in(
     emulator: EmulatorName, model: ConvertedModel, samples: np.ndarray, name: str
 ) -> tuple[Run, int]:
-    """What a board gives in an emulator, and the frequency that it says it runs at."""
+    """The logits of a board in an emulator, and the frequency that it says it runs at."""
     board = load_board(name)
     require(available_compilers(board.core), "gcc")
     require(available_emulators(board), emulator)
@@ -92,7 +92,7 @@ def test_two_emulators_count_the_same_cycles_of_an_avr(tmp_path: Path) -> None:
 
 
 def test_a_host_that_sends_without_end_has_to_wait(tmp_path: Path) -> None:
-    """What the firmware has not read yet does not pile up in the emulator."""
+    """Bytes that the firmware has not read yet do not pile up in the emulator."""
     board = load_board("arduino-uno")
     require(available_compilers(board.core), "gcc")
     require(available_emulators(board), "avr8js")

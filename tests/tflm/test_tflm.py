@@ -47,7 +47,7 @@ def test_smallest_arena(needed: int) -> None:
 
 
 def test_arena_of_a_model(tmp_path: Path) -> None:
-    """What the trial finds holds what the allocator records, and hardly more."""
+    """The arena that the trial finds holds what the allocator records, and hardly more."""
     usage = measure_arena(tflite("mobilenet_v1", tmp_path))
     assert usage.head + usage.tail == usage.total
     assert sum(usage.parts.values()) < usage.tail

@@ -150,7 +150,7 @@ def test_it_makes_robust_and_the_best_epoch_is_kept() -> None:
     assert best["robust_accuracy"] > max(epoch["robust_accuracy"] for epoch in plain) + 0.1
     assert plain[-1]["held_out_accuracy"] > 0.8
     assert epochs[0]["epsilon"] < epochs[-1]["epsilon"] == pytest.approx(0.1)
-    # What is kept, judged once more, is as good; what is worse does not replace it.
+    # The kept epoch, judged once more, is as good; a worse one does not replace it.
     for weights in training.model.weights:
         weights.assign(tf.zeros_like(weights))
     epochs.append({})

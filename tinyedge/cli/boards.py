@@ -38,7 +38,7 @@ def list_command(output: Output) -> None:
     table = Table()
     for heading in ("board", "title", "MCU", "core"):
         table.add_column(heading)
-    for heading in ("flash KB", "RAM KB"):
+    for heading in ("flash, KiB", "RAM, KiB"):
         table.add_column(heading, justify="right")
     table.add_column("emulators here")
     for board in record["boards"]:

@@ -6,23 +6,9 @@ from typing import Any
 
 import click
 
-from tinyedge.cli.options import PATH, Command, board_option
+from tinyedge.cli.options import PATH, Command, Size, board_option
 from tinyedge.errors import UsageError
 from tinyedge.names import COMPILERS
-
-
-class _Size(click.ParamType[Any]):
-    """A number of bytes."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from tinyedge.commands.builds import parse_size
-
-        try:
-            return parse_size(value)
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
 
 
 class _Growth(click.ParamType[Any]):
@@ -49,10 +35,10 @@ def build_options(command: Command) -> Command:
             help="Fail where flash or RAM grew by more against --compare.",
         ),
         click.option(
-            "--max-ram", type=_Size(), metavar="SIZE", help="The same, the stack not counted."
+            "--max-ram", type=Size(), metavar="SIZE", help="The same, the stack not counted."
         ),
         click.option(
-            "--max-flash", type=_Size(), metavar="SIZE", help="Fail above so many bytes of flash."
+            "--max-flash", type=Size(), metavar="SIZE", help="Fail above so many bytes of flash."
         ),
         click.option(
             "--compare",

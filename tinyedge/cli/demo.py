@@ -16,6 +16,22 @@ if TYPE_CHECKING:
 ATTACKS = ("fgsm", "pgd")
 
 
+def _require_packages() -> None:
+    """Asks for the packages of all steps at once.
+
+    Raises:
+        MissingDependencyError: one is missing; the hint installs them all.
+    """
+    from tinyedge.distribution import install_hint
+    from tinyedge.errors import MissingDependencyError
+
+    try:
+        from tinyedge.attacks import environment
+    except MissingDependencyError as error:
+        raise MissingDependencyError(str(error), hint=install_hint("attack,report")) from error
+    assert environment
+
+
 @click.command("demo")
 @click.option(
     "-o",
@@ -74,6 +90,8 @@ def command(
     # A missing program is better found now than after a minute of work.
     firmware_compiler(board, compiler)
     require_emulator(board, emulator)
+
+    _require_packages()
 
     with output.step("importing the QKeras model"):
         imported = import_model(demo.MODEL, read_calibration(demo.CALIBRATION))

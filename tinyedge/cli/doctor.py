@@ -51,7 +51,13 @@ def command(output: Output, *, udev_rules: bool) -> None:
 
 
 def _versioned(check: dict[str, Any]) -> str:
-    return f"{check['name']} {check['installed']}" if check["installed"] else check["name"]
+    return f"{_named(check)} {check['installed']}" if check["installed"] else _named(check)
+
+
+def _named(check: dict[str, Any]) -> str:
+    """The name of a check; groups and USB identifiers say that they are some."""
+    kinds = {"group": "group ", "udev": "USB "}
+    return f"{kinds.get(check['kind'], '')}{check['name']}"
 
 
 def _indented(text: str) -> RenderableType:
@@ -73,7 +79,7 @@ def _missing(checks: list[dict[str, Any]]) -> list[RenderableType]:
         return []
     parts: list[RenderableType] = [Text("\nMissing; needed only for what is named")]
     for remedy, lacking in remedies.items():
-        names = ", ".join(check["name"] for check in lacking)
+        names = ", ".join(_named(check) for check in lacking)
         parts.append(_indented(f"{names}: {_together([check['for'] for check in lacking])}"))
         parts.append(Text(f"    get it: {remedy}"))
     return parts

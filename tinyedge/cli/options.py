@@ -10,6 +10,7 @@ import click
 
 from tinyedge.cli.output import Output
 from tinyedge.cli.project_file import ProjectOption
+from tinyedge.errors import UsageError
 from tinyedge.names import COMPILERS, EMULATORS, MLPERF_INPUTS, PROTOCOLS, RUNTIMES
 
 if TYPE_CHECKING:
@@ -47,6 +48,20 @@ class _Path(click.Path):
 
 PATH = _Path(path_type=Path)
 """A path, whose existence the command checks itself, to say what to do about it."""
+
+
+class Size(click.ParamType[Any]):
+    """A number of bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from tinyedge.commands.builds import parse_size
+
+        try:
+            return parse_size(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
 
 def _complete_boards(
@@ -294,8 +309,8 @@ def tflm_options(command: Command) -> Command:
     for decorate in (
         click.option(
             "--tflm-arena",
-            type=click.IntRange(16),
-            metavar="BYTES",
+            type=Size(),
+            metavar="SIZE",
             help="TFLite-Micro's arena. Default: all RAM, in which the least is found by trial.",
         ),
         click.option(

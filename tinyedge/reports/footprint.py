@@ -286,22 +286,31 @@ def _kernels(symbols: list[Symbol], facts: Mapping[str, Record]) -> list[Kernel]
     ]
 
 
-def called_by(kernels: list[Record]) -> list[str]:
+def called_by(record: Record) -> list[str]:
     """Names the callers of each of the runtime's sources, in words.
 
     Args:
-        kernels: of a footprint's record.
+        record: a footprint's.
 
     Returns:
-        The layers, or the other kernels of the record that call a part; ``other kernels`` where
-        the runtime has no such part any more. Empty where the model, and so its layers, are not
-        known.
+        For each of ``kernels``: the layers that call it, or whose weights it unpacks; else the
+        other kernels of the record that call it; ``other kernels`` where the runtime has no such
+        part any more. Empty where the model, and so its layers, are not known.
     """
+    kernels = record["kernels"]
     called = {kernel["name"] for kernel in kernels if kernel["layers"]}
     if not called:
         return ["" for _ in kernels]
+    unpacked: dict[str, list[str]] = {}
+    for layer in record["layers"]:
+        unpacked.setdefault(f"te_unpack_{layer['packing']}", []).append(layer["name"])
     return [
-        ", ".join(kernel["layers"] or sorted(_callers(kernel["name"]) & called)) or "other kernels"
+        ", ".join(
+            kernel["layers"]
+            or unpacked.get(kernel["name"])
+            or sorted(_callers(kernel["name"]) & called)
+        )
+        or "other kernels"
         for kernel in kernels
     ]
 
@@ -538,11 +547,11 @@ def largest_parts(record: Record, memory: MemoryName) -> str:
     """Names the largest parts of a memory, in words."""
     rows = sorted(record["groups"], key=lambda row: -row[memory])
     most = ", ".join(
-        f"{GROUP_LABELS.get(row['name'], row['name'])} {row[memory]:,}"
+        f"{GROUP_LABELS.get(row['name'], row['name'])} ({row[memory]:,})"
         for row in rows[:2]
         if row[memory]
     )
-    return f"most is taken by {most}" if most else "nothing takes it"
+    return f"the largest parts are: {most}" if most else "nothing takes it"
 
 
 SMALLER: dict[MemoryName, str] = {
@@ -575,7 +584,7 @@ def footprint_markdown(record: Record, *, title: bool = True) -> str:
             "title": title,
             "parts": PARTS,
             "labels": GROUP_LABELS,
-            "called_by": called_by(record["kernels"]),
+            "called_by": called_by(record),
             "network": network_line(record),
             "gate_lines": [
                 (gate["over"] <= 0, gate_line(gate), gate_advice(record, gate))

@@ -183,7 +183,7 @@ def footprint_tables(record: dict[str, Any], top: int = 20) -> list[Table]:
         _sizes("Parts", labelled),
         _sizes("Sections", record["sections"]),
         *_constants(record["layers"], record["unit"]),
-        _kernels(record["kernels"]),
+        _kernels(record),
         _symbols(record["symbols"], top),
     ]
 
@@ -221,10 +221,11 @@ def _constants(layers: list[dict[str, Any]], unit: str | None) -> list[Table]:
     return [*tables, Table(title, ("layer", *PARTS, "sum"), cells, ("sum", *sums))]
 
 
-def _kernels(kernels: list[dict[str, Any]]) -> Table:
+def _kernels(record: dict[str, Any]) -> Table:
+    kernels = record["kernels"]
     rows = [
         (kernel["name"], callers, _number(kernel["flash"]))
-        for kernel, callers in zip(kernels, called_by(kernels), strict=True)
+        for kernel, callers in zip(kernels, called_by(record), strict=True)
     ]
     total = f"{sum(kernel['flash'] for kernel in kernels):,}"
     title = "Kernels: code that layers share"
