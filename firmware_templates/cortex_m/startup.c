@@ -63,10 +63,16 @@ __attribute__((section(".isr_vector"), used)) static const struct {
 #define SCB_CPACR (*(volatile uint32_t *)0xe000ed88u)
 #define SCB_CPACR_FPU (15u << 20)
 
+#ifdef __ARM_ARCH_8M_MAIN__
+#define NO_STACK_LIMIT "movs r0, #0\n msr msplim, r0\n"
+#else
+#define NO_STACK_LIMIT ""
+#endif
+
 /* A boot loader that jumps here may have left a stack of its own, also a process stack. */
 __attribute__((naked)) void Reset_Handler(void)
 {
-    __asm volatile("cpsid i\n"
+    __asm volatile("cpsid i\n" NO_STACK_LIMIT
                    "ldr r0, =_stack_top\n"
                    "msr msp, r0\n"
                    "movs r0, #0\n"

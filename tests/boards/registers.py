@@ -83,7 +83,7 @@ class Machine:
     Attributes:
         values: of the registers that were written or have a reset value, by address.
         writes: address and value, in order.
-        enabled: the interrupts that the core lets through, a bit each, from 0 to 31.
+        enabled: the interrupts that the core lets through, a bit each.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class Machine:
             "cortex-m0": arm_const.UC_CPU_ARM_CORTEX_M0,
             "cortex-m3": arm_const.UC_CPU_ARM_CORTEX_M3,
             "cortex-m4": arm_const.UC_CPU_ARM_CORTEX_M4,
+            "cortex-m33": arm_const.UC_CPU_ARM_CORTEX_M33,
         }
         machine: Any = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
         machine.ctl_set_cpu_model(cpus[board.core])
@@ -127,10 +128,10 @@ class Machine:
             respond(self.values, base + offset, value)
 
         def write_system(_m: object, offset: int, _size: int, value: int, _data: object) -> None:
-            if offset == 0x100:  # a one sets in ISER, and clears in ICER
-                self.enabled |= value
-            if offset == 0x180:
-                self.enabled &= ~value
+            if 0x100 <= offset < 0x120:  # a one sets in ISER, and clears in ICER
+                self.enabled |= value << (offset - 0x100) * 8
+            if 0x180 <= offset < 0x1A0:
+                self.enabled &= ~(value << (offset - 0x180) * 8)
 
         machine.mmio_map(base, 0x20000000, read, None, write, None)
         machine.mmio_map(0xE000E000, 0x1000, lambda *_: 0, None, write_system, None)

@@ -1,8 +1,14 @@
+<<<<<<< HEAD
 """The start-up code of the Arduino boards writes the registers that vendors document.
+=======
+"""What the start-up code of Arduino's and Raspberry Pi's boards writes, and their vendors' data.
+>>>>>>> refs/heads/boards
 
 Registers of the SAM3X8E and the nRF52 are read by their vendors' SVD files, the latter by that of
-the nRF52832, which has one port of pins only. No package brings those of the RP2040 and the RA4M1:
-their tests have the addresses from the data sheet and the hardware manual.
+the nRF52832, which has one port of pins only. No package brings those of the RP2040, the RP2350 and
+the RA4M1: their tests have the addresses from the data sheet, from Raspberry Pi's own headers
+(github.com/raspberrypi/pico-sdk, src/rp2350/hardware_regs, commit a1438dff1d38), and from the
+hardware manual.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ from tests.conftest import require
 from tinyedge.boards import load_board
 from tinyedge.boards.families.nrf5 import Nrf5Board, Nrf51Board, Nrf52Board
 from tinyedge.boards.families.ra4m1 import Ra4m1Board
-from tinyedge.boards.families.rp2040 import Rp2040Board
+from tinyedge.boards.families.rp2 import Rp2Board, Rp2040Board, Rp2350Board
 from tinyedge.boards.families.sam3x import Sam3xBoard
 from tinyedge.firmware.project import build_project, harness_files
 from tinyedge.targets import available_emulators
@@ -110,6 +116,27 @@ def test_memories_interrupts_and_pins_of_the_rp2040(name: str) -> None:
                 uart = board.uart.model_copy(update={"base": base, "irq": irq, key: f"GPIO{pin}"})
                 faulty = key in {fault.key for fault in uart.faults(board.clock)}
                 assert faulty == ((pin, str(number), key) not in signals)
+
+
+def test_interrupts_and_pins_of_the_rp2350() -> None:
+    """The pins are those of ``hardware/regs/io_bank0.h``, from GPIO0 on, of function 2."""
+    board = load_board("raspberry-pi-pico-2")
+    assert isinstance(board, Rp2350Board)
+    vectors = {v.get("name"): v.get("position") for v in modm("rp/rp2350.xml").iter("vector")}
+    assert vectors["UART0_IRQ"] == str(board.uart.irq)
+    pins = {
+        (0, "tx"): (0, 12, 16, 28),
+        (0, "rx"): (1, 13, 17, 29),
+        (1, "tx"): (4, 8, 20, 24),
+        (1, "rx"): (5, 9, 21, 25),
+    }
+    for (number, key), allowed in pins.items():
+        for pin in range(30):
+            base, irq = 0x40070000 + 0x8000 * number, 33 + number
+            assert vectors[f"UART{number}_IRQ"] == str(irq)
+            uart = board.uart.model_copy(update={"base": base, "irq": irq, key: f"GPIO{pin}"})
+            faulty = key in {fault.key for fault in uart.faults(board.clock)}
+            assert faulty == (pin not in allowed)
 
 
 @pytest.mark.parametrize(
@@ -239,12 +266,42 @@ RP2040 = {
 }
 
 
-@pytest.mark.parametrize("name", RP2040_BOARDS)
-def test_start_of_an_rp2040(name: str, tmp_path: Path) -> None:
+RP2350 = {
+    "RESET": 0x40020000,
+    "RESET_DONE": 0x40020008,
+    "CLK_REF_CTRL": 0x40010030,
+    "CLK_REF_SELECTED": 0x40010038,
+    "CLK_SYS_CTRL": 0x4001003C,
+    "CLK_SYS_SELECTED": 0x40010044,
+    "CLK_PERI_CTRL": 0x40010048,
+    "XOSC_CTRL": 0x40048000,
+    "XOSC_STATUS": 0x40048004,
+    "PLL_CS": 0x40050000,
+    "PLL_PWR": 0x40050004,
+    "PLL_FBDIV_INT": 0x40050008,
+    "PLL_PRIM": 0x4005000C,
+    "GPIO0_CTRL": 0x40028004,
+    "GPIO1_CTRL": 0x4002800C,
+    "PADS_GPIO0": 0x40038004,
+    "PADS_GPIO1": 0x40038008,
+    "UARTFR": 0x40070018,
+    "UARTIBRD": 0x40070024,
+    "UARTFBRD": 0x40070028,
+    "UARTLCR_H": 0x4007002C,
+    "UARTCR": 0x40070030,
+    "UARTIMSC": 0x40070038,
+}
+
+
+@pytest.mark.parametrize("name", [*RP2040_BOARDS, "raspberry-pi-pico-2"])
+def test_start_of_an_rp2040_or_rp2350(name: str, tmp_path: Path) -> None:
     board = load_board(name)
-    assert isinstance(board, Rp2040Board)
-    at = RP2040
-    every = 0x01FFFFFF
+    assert isinstance(board, Rp2Board)
+    newer = isinstance(board, Rp2350Board)
+    at = RP2350 if newer else RP2040
+    every = 0x1FFFFFFF if newer else 0x01FFFFFF
+    # IO_BANK0, PADS_BANK0, PLL_SYS, UART0.
+    bits = (6, 9, 14, 26) if newer else (5, 8, 12, 22)
 
     def respond(values: dict[int, int], address: int, value: int) -> None:
         if address - 0x3000 in at.values():  # the alias that clears
@@ -254,7 +311,7 @@ def test_start_of_an_rp2040(name: str, tmp_path: Path) -> None:
         for clock, mask in (("CLK_REF", 3), ("CLK_SYS", 1)):
             selected = 1 << (values[at[f"{clock}_CTRL"]] & mask)
             values[at[f"{clock}_SELECTED"]] = selected
-        powered = not values[at["PLL_PWR"]] & 0x21 and not values[at["RESET"]] >> 12 & 1
+        powered = not values[at["PLL_PWR"]] & 0x21 and not values[at["RESET"]] >> bits[2] & 1
         values[at["PLL_CS"]] = values[at["PLL_CS"]] & ~(1 << 31) | powered << 31
 
     reset = {at["RESET"]: every, at["PLL_PWR"]: 0x2D, at["PLL_CS"]: 1}
@@ -269,7 +326,9 @@ def test_start_of_an_rp2040(name: str, tmp_path: Path) -> None:
     vco = board.clock.crystal_hz * values["PLL_FBDIV_INT"]
     dividers = (values["PLL_PRIM"] >> 16 & 7) * (values["PLL_PRIM"] >> 12 & 7)
     assert vco / dividers == board.clock.sysclk_hz
-    assert ~values["RESET"] & every == 1 << 5 | 1 << 8 | 1 << 12 | 1 << 22
+    assert ~values["RESET"] & every == sum(1 << bit for bit in bits)
+    for clock in ("REF", "SYS"):
+        assert machine.values[at[f"CLK_{clock}_CTRL"] + 4] == (1 << 16 if newer else 1 << 8)  # 1
     assert values["CLK_PERI_CTRL"] == 1 << 11
     divider = values["UARTIBRD"] + values["UARTFBRD"] / 64
     assert board.clock.sysclk_hz / 16 / divider == pytest.approx(board.uart.baud, rel=0.001)
@@ -281,6 +340,8 @@ def test_start_of_an_rp2040(name: str, tmp_path: Path) -> None:
     assert values["UARTIMSC"] == 1 << 6 | 1 << 4
     assert values["GPIO0_CTRL"] == values["GPIO1_CTRL"] == 2
     assert values["PADS_GPIO1"] & 0xCC == 1 << 6 | 1 << 3  # input, pull-up
+    if newer:  # whose pads are cut off after a reset
+        assert not (values["PADS_GPIO0"] | values["PADS_GPIO1"]) & 1 << 8
     assert machine.enabled == 1 << board.uart.irq
 
 

@@ -42,6 +42,13 @@ def test_a_text_with_what_is_not_seen_is_refused(key: str, text: str, tmp_path: 
         ("nucleo_f446re", "nucleo-f446re"),
         ("bluepill_f103c8", "bluepill-f103c8"),
         ("pico", "raspberry-pi-pico"),
+        ("nucleo_h563zi", "nucleo-h563zi"),
+        ("nucleo_u575zi_q", "nucleo-u575zi-q"),
+        ("disco_b_u585i_iot02a", "b-u585i-iot02a"),
+        ("unoq", "arduino-uno-q"),
+        ("arduino:zephyr:unoq", "arduino-uno-q"),
+        ("rpipico2", "raspberry-pi-pico-2"),
+        ("rp2040:rp2040:rpipico2", "raspberry-pi-pico-2"),
     ],
 )
 def test_a_board_is_found_by_what_platformio_and_arduino_call_it(called: str, name: str) -> None:

@@ -17,8 +17,10 @@ from tinyedge.boards.families.stm32 import (
     Stm32f4Board,
     Stm32f7Board,
     Stm32g4Board,
+    Stm32h5Board,
     Stm32h7Board,
     Stm32l4Board,
+    Stm32u5Board,
 )
 from tinyedge.boards.families.stm32_parts import FLASH_ORIGIN, PARTS
 from tinyedge.firmware.project import build_project, harness_files
@@ -37,10 +39,13 @@ LARGEST = {
     "STM32F767": "ZI",
     "STM32G431": "VB",
     "STM32G474": "QE",
+    "STM32H563": "ZI",
     "STM32H735": "IG",
     "STM32H743": "ZI",
     "STM32H747": "XI",
     "STM32L432": "KC",
+    "STM32U575": "ZI",
+    "STM32U585": "AI",
 }
 """The part with the most pins and memory of a line; else it is a ZG, of the L4 a VG."""
 
@@ -136,12 +141,14 @@ class Machine:
             "cortex-m3": arm_const.UC_CPU_ARM_CORTEX_M3,
             "cortex-m4": arm_const.UC_CPU_ARM_CORTEX_M4,
             "cortex-m7": arm_const.UC_CPU_ARM_CORTEX_M7,
+            "cortex-m33": arm_const.UC_CPU_ARM_CORTEX_M33,
         }
         machine.ctl_set_cpu_model(cores[board.core])
         machine.mem_map(board.flash.origin, board.flash.size)
         machine.mem_map(board.ram.origin, board.ram.size)
         machine.mem_map(0xE000E000, 0x1000)
-        for base in (0x40000000, 0x48000000, 0x52000000, 0x58000000):
+        for block in (0x40, 0x42, 0x44, 0x46, 0x48, 0x52, 0x58):
+            base = block << 24
             machine.mmio_map(base, 0x40000, self._read, base, self._write, base)
         with elf.open("rb") as file:
             for segment in ELFFile(file).iter_segments():
@@ -169,7 +176,13 @@ class Machine:
         for field in self.registers.fields["RCC.CR"]:
             if field.endswith("ON") and f"{field[:-2]}RDY" in self.registers.fields["RCC.CR"]:
                 self._set("RCC.CR", f"{field[:-2]}RDY", self.field("RCC.CR", field))
-        self._set("RCC.CFGR", "SWS", self.field("RCC.CFGR", "SW"))
+        switch = "RCC.CFGR1" if "RCC.CFGR1" in self.values else "RCC.CFGR"
+        self._set(switch, "SWS", self.field(switch, "SW"))
+        if "PWR.VOSR" in self.values:
+            self._set("PWR.VOSR", "BOOSTRDY", self.field("PWR.VOSR", "BOOSTEN"))
+            self._set("PWR.VOSR", "VOSRDY", 1)
+        if "PWR.VOSSR" in self.values:
+            self._set("PWR.VOSSR", "VOSRDY", 1)
         if "PWR.D3CR" in self.values:
             self._set("PWR.CSR1", "ACTVOSRDY", "PWR.CR3" in dict(self.writes))
             self._set("PWR.D3CR", "VOSRDY", self.field("PWR.CSR1", "ACTVOSRDY"))
@@ -243,6 +256,12 @@ def test_the_core_runs_at_full_speed(started: tuple[Stm32Board, Machine]) -> Non
         return
     if isinstance(board, Stm32f1Board | Stm32f3Board):
         check_f1(board, machine)
+        return
+    if isinstance(board, Stm32h5Board):
+        check_h5(board, machine)
+        return
+    if isinstance(board, Stm32u5Board):
+        check_u5(board, machine)
         return
     pll = {name: machine.field("RCC.PLLCFGR", name) for name in ("PLLM", "PLLN", "PLLSRC")}
     if isinstance(board, Stm32f4Board | Stm32f7Board):
@@ -372,6 +391,70 @@ def check_h7(board: Stm32h7Board, machine: Machine) -> None:
         assert field(f"{port}.MODER", f"MODER{pin}") == 1
 
 
+def check_h5(board: Stm32h5Board, machine: Machine) -> None:
+    """As ST's own start-up of this board: the voltage before the PLL, all before the switch."""
+    clock, field = board.clock, machine.field
+    hz = clock.hse_hz / field("RCC.PLL1CFGR", "PLL1M")
+    assert 1 << field("RCC.PLL1CFGR", "PLL1RGE") == max(n for n in (1, 2, 4, 8) if n * 1e6 <= hz)
+    hz = hz * (field("RCC.PLL1DIVR", "PLL1N") + 1) / (field("RCC.PLL1DIVR", "PLL1P") + 1)
+    assert hz == clock.sysclk_hz
+    assert field("RCC.PLL1CFGR", "PLL1SRC") == 3
+    assert field("RCC.PLL1CFGR", "PLL1PEN")
+    assert not field("RCC.PLL1CFGR", "PLL1VCOSEL")
+    assert not field("RCC.PLL1CFGR", "PLL1FRACEN")
+    assert field("RCC.CR", "HSEBYP") == field("RCC.CR", "HSEEXT") == clock.hse_bypass
+    assert field("RCC.CR", "HSIDIV") == 0
+    assert field("PWR.VOSCR", "VOS") == 3
+    buses = ("HPRE", "PPRE1", "PPRE2", "PPRE3")
+    assert [field("RCC.CFGR2", name) for name in buses] == [0, 0, 0, 0]
+    assert clock.apb1_divider == clock.apb2_divider == 1
+    assert field("FLASH.ACR", "LATENCY") == clock.flash_wait_states
+    assert field("FLASH.ACR", "WRHIGHFREQ") == clock.flash_programming_delay == 2
+    assert field("FLASH.ACR", "PRFTEN")
+    assert field("ICACHE.CR", "EN")
+    assert not field("RCC.CCIPR1", f"{board.uart.peripheral}SEL")
+    order = [
+        machine.first_write("PWR.VOSCR", "VOS", 3),
+        machine.first_write("RCC.CR", "HSEON", 1),
+        machine.first_write("RCC.PLL1DIVR", "PLL1N", clock.pll_n - 1),
+        machine.first_write("RCC.CR", "PLL1ON", 1),
+        machine.first_write("FLASH.ACR", "LATENCY", clock.flash_wait_states),
+        machine.first_write("RCC.CFGR1", "SW", 3),
+    ]
+    assert order == sorted(order)
+
+
+def check_u5(board: Stm32u5Board, machine: Machine) -> None:
+    """Wait states before 16 MHz; voltage, the booster's clock, the booster, the PLL, the switch."""
+    clock, field = board.clock, machine.field
+    hz = 16e6 / (field("RCC.PLL1CFGR", "PLL1M") + 1)
+    assert field("RCC.PLL1CFGR", "PLL1RGE") == (3 if hz >= 8e6 else 0)
+    assert 4e6 <= 16e6 / max(1, 2 * field("RCC.PLL1CFGR", "PLL1MBOOST")) <= 16e6
+    hz = hz * (field("RCC.PLL1DIVR", "PLL1N") + 1) / (field("RCC.PLL1DIVR", "PLL1R") + 1)
+    assert hz == clock.sysclk_hz
+    assert field("RCC.PLL1CFGR", "PLL1SRC") == 2
+    assert field("RCC.PLL1CFGR", "PLL1REN")
+    assert not field("RCC.PLL1CFGR", "PLL1FRACEN")
+    assert field("PWR.VOSR", "VOS") == 3
+    assert field("PWR.VOSR", "BOOSTEN")
+    assert [field("RCC.CFGR2", name) for name in ("HPRE", "PPRE1", "PPRE2")] == [0, 0, 0]
+    assert clock.apb1_divider == clock.apb2_divider == 1
+    assert field("FLASH.ACR", "LATENCY") == clock.flash_wait_states
+    assert field("FLASH.ACR", "PRFTEN")
+    assert field("ICACHE.CR", "EN")
+    assert not field("RCC.CCIPR1", f"{board.uart.peripheral}SEL")
+    order = [
+        machine.first_write("FLASH.ACR", "LATENCY", clock.flash_wait_states),
+        machine.first_write("RCC.CFGR1", "SW", 1),
+        machine.first_write("PWR.VOSR", "VOS", 3),
+        machine.first_write("RCC.PLL1CFGR", "PLL1SRC", 2),
+        machine.first_write("PWR.VOSR", "BOOSTEN", 1),
+        machine.first_write("RCC.CR", "PLL1ON", 1),
+        machine.first_write("RCC.CFGR1", "SW", 3),
+    ]
+    assert order == sorted(order)
+
+
 def test_a_cortex_m7_has_its_caches_on(started: tuple[Stm32Board, Machine]) -> None:
     board, machine = started
     # CCR, as the ARMv7-M manual has it: IC is bit 17, DC bit 16.
@@ -390,7 +473,7 @@ def test_the_serial_port_is_connected(started: tuple[Stm32Board, Machine]) -> No
         selected = ("USART234578SEL", "USART16910SEL", "USART16SEL")
         fields = machine.registers.fields["RCC.D2CCIP2R"]
         assert not any(machine.field("RCC.D2CCIP2R", name) for name in selected if name in fields)
-    elif not small:
+    elif not small and not isinstance(board, Stm32h5Board):
         on |= {"PWREN"}
     assert machine.switched_on() == on
     for pin, function in ((uart.tx, uart.alternate_function), (uart.rx, uart.rx_function)):

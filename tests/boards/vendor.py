@@ -2,8 +2,8 @@
 
 ``cmsis-svd`` 0.4 has ST's descriptions of registers, under ST's licence for development tools;
 ``modm-devices`` what ST's configurator knows of memories, interrupts, pins and frequencies, under
-the MPL 2.0. No package brings register descriptions of the STM32F767, G4, H735, H743, H747 and
-L432: ``stm32_registers.toml`` has what was read in ST's.
+the MPL 2.0. No package brings register descriptions of the STM32F767, G4, H5, H735, H743, H747,
+L432 and U5: ``stm32_registers.toml`` has what was read in ST's.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class Registers:
     def _read_excerpt(self, line: str) -> None:
         text = (Path(__file__).parent / "stm32_registers.toml").read_text()
         # Start-up touches the same registers in the files of both.
-        registers = tomllib.loads(text)[{"STM32G431": "STM32G474"}.get(line, line)]
+        same = {"STM32G431": "STM32G474", "STM32U585": "STM32U575"}
+        registers = tomllib.loads(text)[same.get(line, line)]
         self.interrupts = registers.pop("interrupts")
         for name, register in registers.items():
             peripheral = name.partition(".")[0]
@@ -125,18 +126,20 @@ class Device:
     """
 
     def __init__(self, mcu: str) -> None:
-        found = re.fullmatch(r"STM32([FGHL]\d)(\d\d)([A-Z])([A-Z\d])", mcu)
+        found = re.fullmatch(r"STM32([FGHLU]\d)(\d\d)([A-Z])([A-Z\d])", mcu)
         assert found, mcu
         part = dict(
             zip(("family", "name", "pin", "size"), map(str.lower, found.groups()), strict=True)
         )
         # Parts with so many pins come in a package without leads only, or as a ball grid.
-        package = {"c": "u", "i": "k", "x": "h"}.get(part["pin"], "t")
-        part |= {"package": package, "temperature": "6", "variant": "", "core": "m7"}
+        package = {"a": "i", "c": "u", "i": "k", "x": "h"}.get(part["pin"], "t")
+        variant = "q" if part["family"] == "u5" else ""  # with a step-down converter, as the boards
+        part |= {"package": package, "temperature": "6", "variant": variant, "core": "m7"}
         root = self._read(part)
         self.memories = {
             node.attrib["name"]: (int(node.attrib["start"], 0), int(node.attrib["size"]))
             for node in root.iter("memory")
+            if not node.attrib["name"].endswith("_s")  # the same once more, for secure code
         }
         self.interrupts = {
             node.attrib["name"]: int(node.attrib["position"]) for node in root.iter("vector")
@@ -149,7 +152,7 @@ class Device:
             ): int(signal.attrib["af"])
             for gpio in root.iter("gpio")
             for signal in gpio.iter("signal")
-            if "af" in signal.attrib
+            if "af" in signal.attrib and "driver" in signal.attrib
         }
         # Pins of an STM32F1 have what is not remapped.
         for remap in root.iter("remap"):

@@ -110,6 +110,7 @@ class Board(Section):
     mcu: str
     family: str
     core: CoreName
+    also_called: Annotated[list[Word], Field(default_factory=list)]
     sources: Annotated[list[str], Field(min_length=1)]
     memory: Memory
     clock: Clock

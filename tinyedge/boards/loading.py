@@ -79,7 +79,7 @@ def _called(board: Mapping[str, Any]) -> set[str]:
     """Gives PlatformIO's and Arduino's names of a board: ``uno``, ``arduino:avr:uno``."""
     fqbn = str(board.get("flash_tool", {}).get("arduino-cli", {}).get("fqbn", "")).split(":")[:3]
     names = {board.get("platformio", {}).get("board", ""), ":".join(fqbn), fqbn[-1]}
-    return names - {""}
+    return names.union(board.get("also_called", [])) - {""}
 
 
 def _with_microcontroller(name: str, boards: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tinyedge.boards import Board
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.boards.families.rp2040 import Rp2040Uart
+from tinyedge.boards.families.rp2 import Rp2040Uart
 from tinyedge.distribution import install_hint
 from tinyedge.errors import TinyEdgeError, ToolchainError
 from tinyedge.files import cache_folder, folder_aside

@@ -1,4 +1,4 @@
-"""ST's STM32F1, F3, F4, F7, G4, H7 and L4."""
+"""ST's STM32F1, F3, F4, F7, G4, H5, H7, L4 and U5."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from tinyedge.boards.families.stm32_parts import FLASH_ORIGIN, FLASH_SIZES, PART
 from tinyedge.schema import Fault, below, refuse
 
 _PIN = r"^P[A-K](\d|1[0-5])$"
+
+
+def pll_range(hz: float) -> int:
+    """Tells the range of a PLL's input: 1 from 2 MHz on, 2 from 4 MHz on, 3 from 8 MHz on."""
+    return sum(hz >= limit for limit in (2_000_000, 4_000_000, 8_000_000))
 
 
 class Stm32Clock(Clock):
@@ -149,9 +154,8 @@ class Stm32h7Clock(_CrystalClock):
 
     @property
     def pll_range(self) -> int:
-        """In which range the PLL's input is: 1 from 2 MHz on, 2 from 4 MHz on, 3 from 8 MHz on."""
-        hz = self.hse_hz / self.pll_m
-        return sum(hz >= limit for limit in (2_000_000, 4_000_000, 8_000_000))
+        """In which range the PLL's input is; see ``pll_range``."""
+        return pll_range(self.hse_hz / self.pll_m)
 
     @property
     def hse_enable_port(self) -> int:
@@ -172,6 +176,22 @@ class Stm32h7Clock(_CrystalClock):
         elif self.over_drive and self.supply in part.slow_supplies:
             others = [name for name in part.supplies if name not in part.slow_supplies]
             yield Fault("supply", self.supply, f"{' or '.join(others)} with over_drive")
+
+
+class Stm32h5Clock(_CrystalClock):
+    """The clock tree of an STM32H5; ``flash_programming_delay`` belongs to the wait states."""
+
+    pll_m: Annotated[int, Field(ge=1, le=63)]
+    pll_n: Annotated[int, Field(ge=4, le=512)]
+    pll_p: Literal[2, 4, 6, 8]
+    flash_programming_delay: Annotated[int, Field(ge=0, le=2)]
+
+    _pll_input = (2_000_000, 16_000_000)
+
+    @property
+    def pll_range(self) -> int:
+        """In which range the PLL's input is; see ``pll_range``."""
+        return pll_range(self.hse_hz / self.pll_m)
 
 
 class Stm32f1Clock(Stm32Clock):
@@ -226,6 +246,20 @@ class Stm32g4Clock(_InternalClock):
     pll_n: Annotated[int, Field(ge=8, le=127)]
 
     _pll_input = (2_660_000, 16_000_000)
+
+
+class Stm32u5Clock(_InternalClock):
+    """The clock tree of an STM32U5."""
+
+    pll_m: Annotated[int, Field(ge=1, le=16)]
+    pll_n: Annotated[int, Field(ge=4, le=512)]
+
+    _pll_input = (4_000_000, 16_000_000)
+
+    @property
+    def pll_range(self) -> int:
+        """In which range the PLL's input is; it has 3 from 8 MHz on, 0 to 2 alike below."""
+        return pll_range(self.source_hz / self.pll_m)
 
 
 class Stm32Uart(Uart):
@@ -291,7 +325,7 @@ class Stm32Uart(Uart):
 class Stm32Board(Board):
     """A board with an STM32."""
 
-    core: Literal["cortex-m3", "cortex-m4", "cortex-m7"]
+    core: Literal["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"]
     clock: Stm32Clock
     uart: Stm32Uart
 
@@ -415,3 +449,19 @@ class Stm32g4Board(Stm32Board):
     @property
     def platform(self) -> tuple[str, ...]:
         return ("stm32", "stm32l4_g4", self.family)
+
+
+class Stm32h5Board(Stm32Board):
+    """A board with an STM32H563."""
+
+    family: Literal["stm32h5"]
+    core: Literal["cortex-m33"]
+    clock: Stm32h5Clock
+
+
+class Stm32u5Board(Stm32Board):
+    """A board with an STM32U575 or U585."""
+
+    family: Literal["stm32u5"]
+    core: Literal["cortex-m33"]
+    clock: Stm32u5Clock

@@ -206,6 +206,37 @@ _G474 = Part(
     },
 )
 
+_H563 = Part(
+    ram=640 * _KB,
+    sysclk=250 * _MHZ,
+    apb1=250 * _MHZ,
+    apb2=250 * _MHZ,
+    voltage_scale=3,
+    vco=(192 * _MHZ, 836 * _MHZ),
+    wait_states=(42 * _MHZ, 84 * _MHZ, 126 * _MHZ, 168 * _MHZ, 210 * _MHZ, 250 * _MHZ),
+    serial={
+        "USART1": SerialPort(7, ("PA9", "PB6"), ("PA10", "PB7")),
+        "USART2": SerialPort(7, ("PA2", "PD5"), ("PA3", "PD6")),
+        "USART3": SerialPort(7, ("PB10", "PC10", "PD8"), ("PC4", "PC11", "PD9")),
+        "USART6": SerialPort(7, ("PC6", "PG14"), ("PC7", "PG9")),
+    },
+)
+# PG9 and PG10 are left out: they have a supply of their own, which firmware does not switch on.
+_U575 = Part(
+    ram=768 * _KB,
+    sysclk=160 * _MHZ,
+    apb1=160 * _MHZ,
+    apb2=160 * _MHZ,
+    voltage_scale=3,
+    vco=(128 * _MHZ, 544 * _MHZ),
+    wait_states=_steps(32 * _MHZ),
+    serial={
+        "USART1": SerialPort(7, ("PA9", "PB6"), ("PA10", "PB7")),
+        "USART2": SerialPort(7, ("PA2", "PD5"), ("PA3", "PA15", "PD6"), {"PA15": 3}),
+        "USART3": SerialPort(7, ("PB10", "PC10", "PD8"), ("PB11", "PC11", "PD9")),
+    },
+)
+
 PARTS: dict[str, dict[str, Part]] = {
     "stm32f1": {"STM32F103": _F103},
     "stm32f3": {"STM32F303": _F303},
@@ -248,6 +279,8 @@ PARTS: dict[str, dict[str, Part]] = {
         ),
     },
     "stm32f7": {"STM32F767": _F767},
+    "stm32h5": {"STM32H563": _H563},
+    "stm32u5": {"STM32U575": _U575, "STM32U585": _U575},
     "stm32h7": {
         # At up to 520 MHz: 550 MHz take an option bit (CPUFREQ_BOOST) that is off as delivered, and
         # with which the memories lose their error correction.

@@ -1,9 +1,9 @@
-"""Raspberry Pi's RP2040."""
+"""Raspberry Pi's RP2040 and RP2350."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,11 +16,11 @@ _KB = 1024
 _PIN = r"^GPIO([12]?\d)$"
 
 
-class Rp2040Clock(Clock):
+class Rp2Clock(Clock):
     """A crystal and a PLL with two dividers behind it."""
 
     crystal_hz: Annotated[int, Field(ge=5_000_000, le=15_000_000)]
-    sysclk_hz: Annotated[int, Field(gt=0, le=133_000_000)]
+    sysclk_hz: Annotated[int, Field(gt=0, le=150_000_000)]
     pll_fbdiv: Annotated[int, Field(ge=16, le=320)]
     pll_postdiv1: Annotated[int, Field(ge=1, le=7)]
     pll_postdiv2: Annotated[int, Field(ge=1, le=7)]
@@ -41,17 +41,26 @@ class Rp2040Clock(Clock):
             yield Fault("sysclk_hz", self.sysclk_hz, f"{given:.0f}, which is {formula}")
 
 
-class Rp2040Uart(OnePartUart):
-    """A PL011 of an RP2040: pins, of which every fourth has the same function."""
+class Rp2040Clock(Rp2Clock):
+    """The clock tree of an RP2040."""
 
-    base: Literal[0x40034000, 0x40038000]
+    sysclk_hz: Annotated[int, Field(gt=0, le=133_000_000)]
+
+
+class Rp2Uart(OnePartUart):
+    """A PL011: pins, of which every fourth has the same function."""
+
     tx: Annotated[str, Field(pattern=_PIN)]
     rx: Annotated[str, Field(pattern=_PIN)]
 
+    _bases: ClassVar[tuple[int, int]]
+    _first_irq: ClassVar[int]
+
     def faults(self, clock: Clock) -> Iterator[Fault]:
         """Lists the demands that the part cannot meet, at a clock."""
-        if self.irq != 20 + self.number:
-            yield Fault("irq", self.irq, f"{20 + self.number} for UART{self.number}")
+        irq = self._first_irq + self.number
+        if self.irq != irq:
+            yield Fault("irq", self.irq, f"{irq} for UART{self.number}")
         # From GPIO0 on: TX, RX, CTS, RTS of the ports 0, 1, 1, 0, and so on.
         for key, pin, first in (("tx", self.tx_pin, 0), ("rx", self.rx_pin, 1)):
             pins = [n for n in range(first, 30, 4) if (n // 4 + 1) // 2 % 2 == self.number]
@@ -65,7 +74,7 @@ class Rp2040Uart(OnePartUart):
     @property
     def number(self) -> int:
         """Which of the two ports it is."""
-        return (self.base - 0x40034000) // 0x4000
+        return self._bases.index(self.base)
 
     @property
     def tx_pin(self) -> int:
@@ -78,7 +87,47 @@ class Rp2040Uart(OnePartUart):
         return int(self.rx.removeprefix("GPIO"))
 
 
-class Rp2040Board(OnePartBoard):
+class Rp2040Uart(Rp2Uart):
+    """A serial port of an RP2040."""
+
+    base: Literal[0x40034000, 0x40038000]
+
+    _bases = (0x40034000, 0x40038000)
+    _first_irq = 20
+
+
+class Rp2350Uart(Rp2Uart):
+    """A serial port of an RP2350."""
+
+    base: Literal[0x40070000, 0x40078000]
+
+    _bases = (0x40070000, 0x40078000)
+    _first_irq = 33
+
+
+class Rp2Board(OnePartBoard):
+    """A board with an RP2040 or RP2350, which runs what its boot ROM finds in front of flash."""
+
+    clock: Rp2Clock
+    uart: Rp2Uart
+
+    serial_registers = SerialRegisters(0x18, 0x00, 0x00, empty=1 << 4)
+
+    _flash = Region(origin=0x10000000, size=16 * 1024 * _KB)
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        """See ``Board.platform``."""
+        return ("rp2", self.family)
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from super()._faults()
+        if self.flash.origin != self._flash.origin:
+            allowed = f"{self._flash.origin}, where the boot ROM looks for firmware"
+            yield Fault("memory.flash.origin", self.flash.origin, allowed)
+
+
+class Rp2040Board(Rp2Board):
     """A board with an RP2040, whose Cortex-M0+ runs a Cortex-M0's code."""
 
     family: Literal["rp2040"]
@@ -87,9 +136,6 @@ class Rp2040Board(OnePartBoard):
     clock: Rp2040Clock
     uart: Rp2040Uart
 
-    serial_registers = SerialRegisters(0x18, 0x00, 0x00, empty=1 << 4)
-
-    _flash = Region(origin=0x10000000, size=16 * 1024 * _KB)
     _ram = Region(origin=0x20000000, size=264 * _KB)
 
     @property
@@ -97,8 +143,13 @@ class Rp2040Board(OnePartBoard):
         """See ``Board.timing``."""
         return "cortex-m0plus"
 
-    def _faults(self) -> Iterator[Fault]:
-        yield from super()._faults()
-        if self.flash.origin != self._flash.origin:
-            allowed = f"{self._flash.origin}, where the boot ROM looks for the second stage"
-            yield Fault("memory.flash.origin", self.flash.origin, allowed)
+
+class Rp2350Board(Rp2Board):
+    """A board with an RP2350, of whose cores one of Arm's runs the firmware."""
+
+    family: Literal["rp2350"]
+    mcu: Literal["RP2350"]
+    core: Literal["cortex-m33"]
+    uart: Rp2350Uart
+
+    _ram = Region(origin=0x20000000, size=520 * _KB)

@@ -1,7 +1,8 @@
-"""The second stage of an RP2040's boot, as the boot ROM runs it."""
+"""What the boot ROMs of an RP2040 and an RP2350 look for in front of flash."""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,24 @@ def test_it_sets_up_flash_and_starts_the_firmware(firmware: Firmware) -> None:
     assert settings[CTRLR1] == 0
     command, address, rest = 0x03 << 24, 24 // 4 << 2, 8 // 4 << 8
     assert settings[SPI_CTRLR0] == command | address | rest
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_an_rp2350_finds_its_image_definition(compiler: CompilerName, tmp_path: Path) -> None:
+    """As ``boot/picobin.h`` of Raspberry Pi's SDK has it, in the first 4 KB."""
+    require(available_compilers(), compiler)
+    model = write_converted(RandomGraph(0).graph, tmp_path / "m", "test")
+    board = load_board("raspberry-pi-pico-2")
+    firmware = build_firmware(model, board, compiler)
+    image = firmware.image.read_bytes()[:4096]
+    stack, reset = struct.unpack_from("<II", image)  # without another item, vectors are in front
+    with firmware.elf.open("rb") as file:
+        assert (stack, reset) == (board.ram.end, ELFFile(file)["e_entry"])
+    words = [word for (word,) in struct.iter_unpack("<I", image)]
+    assert words.count(0xFFFFDED3) == 1
+    _, kind, last, next_block, end = words[words.index(0xFFFFDED3) :][:5]
+    item, size, flags = kind & 0xFF, kind >> 8 & 0xFF, kind >> 16
+    assert (item, size) == (0x42, 1)
+    assert flags == 1 | 2 << 4 | 0 << 8 | 1 << 12  # executable, secure, Arm, RP2350
+    assert (last & 0xFF, last >> 8 & 0xFFFF, last >> 24) == (0xFF, size, 0)
+    assert (next_block, end) == (0, 0xAB123579)

@@ -1,57 +1,53 @@
-/* Clock tree, counter and serial port of an RP2040 (data sheet RP-008371-DS). */
+/* Clock tree, counter and serial port of an RP2040 (data sheet RP-008371-DS) or RP2350 (RP-008373-DS). */
 #include "board.h"
 #include "te_cortex_m.h"
 #include "te_platform.h"
 #include "te_receive.h"
+#include "te_rp2_family.h"
 #include "te_systick.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 /* What is written here is cleared in the register. */
 #define CLEAR_BITS(address) REGISTER((address) + 0x3000u)
 
-#define RESETS_RESET 0x4000c000u
-#define RESETS_RESET_DONE 0x4000c008u
-#define RESETS_IO_BANK0 (1u << 5)
-#define RESETS_PADS_BANK0 (1u << 8)
-#define RESETS_PLL_SYS (1u << 12)
-#define RESETS_UART (1u << BOARD_UART_RESET_BIT)
+#define RESETS_RESET (RESETS_BASE + 0x00u)
+#define RESETS_RESET_DONE (RESETS_BASE + 0x08u)
 
 #define SELECTED(source) (1u << (source))
-#define CLK_REF_CTRL 0x40008030u
+#define CLK_REF_CTRL (CLOCKS_BASE + 0x30u)
 #define CLK_REF_CTRL_SRC_MASK 3u
 #define CLK_REF_CTRL_XOSC 2u
-#define CLK_REF_DIV REGISTER(0x40008034u)
-#define CLK_REF_SELECTED 0x40008038u
-#define CLK_SYS_CTRL 0x4000803cu
+#define CLK_REF_DIV REGISTER(CLOCKS_BASE + 0x34u)
+#define CLK_REF_SELECTED (CLOCKS_BASE + 0x38u)
+#define CLK_SYS_CTRL (CLOCKS_BASE + 0x3cu)
 #define CLK_SYS_CTRL_AUX 1u /* with 0 in AUXSRC: the PLL */
-#define CLK_SYS_DIV REGISTER(0x40008040u)
-#define CLK_SYS_SELECTED 0x40008044u
-#define CLK_PERI_CTRL REGISTER(0x40008048u)
+#define CLK_SYS_DIV REGISTER(CLOCKS_BASE + 0x40u)
+#define CLK_SYS_SELECTED (CLOCKS_BASE + 0x44u)
+#define CLK_PERI_CTRL REGISTER(CLOCKS_BASE + 0x48u)
 #define CLK_PERI_CTRL_ENABLE (1u << 11) /* with 0 in AUXSRC: the core's clock */
-#define CLK_DIV_1 (1u << 8)
 
-#define XOSC_CTRL REGISTER(0x40024000u)
+#define XOSC_CTRL REGISTER(XOSC_BASE + 0x00u)
 #define XOSC_CTRL_1_15_MHZ 0xaa0u
 #define XOSC_CTRL_ENABLE (0xfabu << 12)
-#define XOSC_STATUS 0x40024004u
+#define XOSC_STATUS (XOSC_BASE + 0x04u)
 #define XOSC_STATUS_STABLE (1u << 31)
-#define XOSC_STARTUP REGISTER(0x4002400cu)
+#define XOSC_STARTUP REGISTER(XOSC_BASE + 0x0cu)
 #define XOSC_STARTUP_DELAY (BOARD_CRYSTAL_HZ / 1000u / 256u + 1u) /* 1 ms, in 256 of its cycles */
 
-#define PLL_SYS_CS 0x40028000u
+#define PLL_SYS_CS (PLL_SYS_BASE + 0x00u)
 #define PLL_SYS_CS_REFDIV_1 1u
 #define PLL_SYS_CS_LOCK (1u << 31)
-#define PLL_SYS_PWR 0x40028004u
+#define PLL_SYS_PWR (PLL_SYS_BASE + 0x04u)
 #define PLL_SYS_PWR_PD ((1u << 0) | (1u << 5)) /* PLL and its oscillator */
 #define PLL_SYS_PWR_POSTDIVPD (1u << 3)
 #define PLL_SYS_PWR_ALL (PLL_SYS_PWR_PD | PLL_SYS_PWR_POSTDIVPD | (1u << 2))
-#define PLL_SYS_FBDIV_INT REGISTER(0x40028008u)
-#define PLL_SYS_PRIM REGISTER(0x4002800cu)
+#define PLL_SYS_FBDIV_INT REGISTER(PLL_SYS_BASE + 0x08u)
+#define PLL_SYS_PRIM REGISTER(PLL_SYS_BASE + 0x0cu)
 
-#define PADS_GPIO(pin) REGISTER(0x4001c004u + 4u * (pin))
-#define PADS_GPIO_OUTPUT 0x56u  /* as after a reset: 4 mA, Schmitt trigger, input enabled, pull-down */
+#define PADS_GPIO(pin) REGISTER(PADS_BANK0_BASE + 0x04u + 4u * (pin))
+#define PADS_GPIO_OUTPUT 0x56u  /* 4 mA, Schmitt trigger, input enabled, pull-down, connected */
 #define PADS_GPIO_PULL_UP 0x5au /* the same with a pull-up */
-#define IO_GPIO_CTRL(pin) REGISTER(0x40014004u + 8u * (pin))
+#define IO_GPIO_CTRL(pin) REGISTER(IO_BANK0_BASE + 0x04u + 8u * (pin))
 #define IO_GPIO_CTRL_UART 2u
 
 /* A PL011 (Arm DDI0183). */
@@ -71,8 +67,6 @@
 /* Bytes in the FIFO: an eighth of it, or fewer that nothing has followed for 32 bits. */
 #define UART_IMSC_RX ((1u << 4) | (1u << 6))
 
-/* The ring oscillator, which runs from reset on: 1.8 to 12 MHz, 6.5 MHz by its nominal value. */
-#define ROSC_HZ 6500000u
 /* Polls of a ready flag before a clock is given up, some tens of milliseconds. */
 #define READY_POLLS 100000u
 
