@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -344,3 +346,35 @@ def graph_of(seed: int) -> RandomGraph:
     """Makes graphs of either kind, with or without the operators that few executors have."""
     kind = WideGraph if seed % 3 else RandomGraph
     return kind(seed, all_kinds=bool(seed % 2))
+
+
+def side_by_side(graphs: Sequence[Graph]) -> Graph:
+    """One graph of several: the bytes of their inputs behind each other, and of their outputs."""
+    tensors: dict[str, Tensor] = {}
+    constants: dict[str, NDArray[np.int8]] = {}
+    parts: list[ops.Operator] = []
+    operators: list[ops.Operator] = []
+    outputs, begin = [], 0
+    for index, graph in enumerate(graphs):
+
+        def own(name: str, index: int = index) -> str:
+            return f"{index} {name}"
+
+        for tensor in graph.tensors.values():
+            tensors[own(tensor.name)] = replace(tensor, name=own(tensor.name))
+        constants |= {own(name): values for name, values in graph.constants.items()}
+        name, shape = own(graph.input), graph.input_tensor.shape
+        part = ops.Part(name=name, inputs=("all",), output=name, begin=begin, shape=shape)
+        parts.append(part)
+        begin += graph.input_tensor.size
+        for operator in graph.operators:
+            inputs = tuple(map(own, operator.inputs))
+            names = {"name": own(operator.name), "inputs": inputs, "output": own(operator.output)}
+            operators.append(replace(operator, **names))
+        outputs.append(own(graph.output))
+    first, size = tensors[outputs[0]], sum(tensors[name].size for name in outputs)
+    tensors["all"] = Tensor("all", (begin,), graphs[0].input_tensor.quantization)
+    tensors["results"] = Tensor("results", (size,), first.quantization)
+    join = ops.Join(name="results", inputs=tuple(outputs), output="results")
+    name = ", ".join(graph.name for graph in graphs)
+    return Graph(name, tensors, (*parts, *operators, join), "all", "results", constants=constants)
