@@ -30,6 +30,7 @@ _CANDIDATES: dict[type[ops.Operator], tuple[Callable[..., Kernel | None], ...]] 
     ),
     ops.DepthwiseConv2D: (
         mve.depthwise_conv2d,
+        cells.few_windows,
         depthwise.depthwise_conv2d,
         cells.depthwise_conv2d,
     ),
