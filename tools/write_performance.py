@@ -100,7 +100,8 @@ firmware (`stack_peak` of `tools/bench_kernels.py --json`).
 
 {size}
 
-Ternary weights take 1.6 bits (base 3), or 2 - z where more than 0.4 of them are zero (prefix code).
+Ternary weights take 1.6 bits (base 3), or 2 - z where more than 0.4 of them are zero (prefix code), where that saves more than
+the code that reads it.
 
 ## Against CMSIS-NN, Cortex-M55 with Helium
 
@@ -156,8 +157,9 @@ input; where they would not, the kernel takes them out in time, or another kerne
 
 4-bit weights without the DSP extension (M0, M3) are slower, as the plain C kernels compute them, and so are
 ternary matrix products there. Dilated windows have plain kernels on every core.
-`--optimize size` packs weights as tightly as can be and keeps fast kernels; their code is larger than that of
-the plain ones, which `--core avr` has alone and which are smallest where a network has few weights.
+`--optimize size` chooses by bytes: of weights, constants, and the machine code of each file of the runtime, measured with
+`arm-none-eabi-gcc` (`tools/measure_code.py`). Fast kernels are larger than the plain ones by some KB, and no weights are packed more
+tightly for them, so that it mostly takes the plain ones.
 """
 
 

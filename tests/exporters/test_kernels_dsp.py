@@ -214,7 +214,7 @@ def test_weights_take_the_bits_they_say(tmp_path: Path) -> None:
 
 
 def test_size_takes_the_densest_ternary_weights(tmp_path: Path) -> None:
-    codes = random_codes(np.random.default_rng(0), (16, 64), 2)
+    codes = random_codes(np.random.default_rng(0), (64, 64), 2)
     graph = layer(ops.FullyConnected, (64,), codes, 2)
     model = write(graph, tmp_path, "te_fully_connected_s8", optimize="size")
     assert model.weight_bytes * 8 <= 1.6 * codes.size + 8
@@ -269,7 +269,9 @@ def test_sums_of_one_product_are_bit_exact(
     codes = random_codes(np.random.default_rng(shape[0]), shape, bits)
     graph = layer(ops.FullyConnected, (shape[1],), codes, bits, (3, zero_point))
     if scales == "one":
-        graph.operators[0].weights.scales[:] = 0.01
+        operator = graph.operators[0]
+        assert isinstance(operator, ops.FullyConnected)
+        operator.weights.scales[:] = 0.01
     model = write(graph, tmp_path / "twin", WHOLE)
     samples = samples_for(graph)
     outputs = run_sanitized(model, samples, tmp_path / "program")
