@@ -84,9 +84,9 @@ those of `tinyedge run DIR --on emulator -b netduinoplus2 --profile`.
 | `resnet8_int8` | 17.65 | 36.20 | 14 | none |
 | `resnet_large_int8` | 86.44 | 166.98 | 14 | none |
 | `ds_cnn_int8` | 4.31 | 9.13 | 11 | none |
-| `vww_96_int8` | 9.47 | 20.02 | 29 | two depthwise convolutions of nine outputs a channel: 1.37 and 1.12 times |
-| `str_ww_int8` | 1.51 | 2.66 | 9 | the matrix product of 32 by 3: 723 cycles against 694 |
-| `ad01_int8` | 0.56 | 0.73 | 10 | the matrix product of 8 by 128: 1.32 times |
+| `vww_96_int8` | 9.31 | 20.02 | 29 | none |
+| `str_ww_int8` | 1.32 | 2.66 | 9 | none |
+| `ad01_int8` | 0.48 | 0.73 | 10 | none |
 
 ## Cortex-M4, for speed
 
@@ -100,7 +100,8 @@ firmware (`stack_peak` of `tools/bench_kernels.py --json`).
 
 {size}
 
-Ternary weights take 1.6 bits (base 3), or 2 - z where more than 0.4 of them are zero (prefix code).
+Ternary weights take 1.6 bits (base 3), or 2 - z where more than 0.4 of them are zero (prefix code), where that saves more than
+the code that reads it.
 
 ## Against CMSIS-NN, Cortex-M55 with Helium
 
@@ -128,7 +129,8 @@ The Cortex-M0's code runs on QEMU's Cortex-M3, which executes it unchanged, one 
   are loaded one behind the other, and sums stay in registers for up to eight tables.
 - **Four products in one multiplication** (`te_conv1x1_quad_s8`, `te_fully_connected_quad_s8`; DSP extension):
   two columns and two output channels share a `smlad`. A convolution computes three cells of four channels at a time.
-- **Two channels in one lane** (`te_conv2d_dsp_s8`, `te_fully_connected_dsp_s8`; 8 and 4 bits, DSP extension):
+- **Two channels in one lane** (`te_conv2d_dsp_s8`, `te_fully_connected_dsp_s8` and, where one product gives a sum and outputs are
+  not clamped, the shorter `te_fully_connected_whole_s8`; 8 and 4 bits, DSP extension):
   `a + 256 * b` is multiplied as it is, and so is its low byte; the difference holds b's sum. A convolution
   of 8 bits computes two pixels of four channels at a time, with single loads, which take less time on a
   Cortex-M4 than one of several words, and scales them without storing their sums.
@@ -137,6 +139,7 @@ The Cortex-M0's code runs on QEMU's Cortex-M3, which executes it unchanged, one 
   and scales them in one piece of assembly. `te_depthwise_conv2d_six_s8` does nothing else, for rows of so many, or of one less.
 - **Four channels at a time** (`te_depthwise_conv2d_cells_s8`; DSP extension): depthwise convolutions with dilations, with few
   outputs in a row, or whose ring of rows would take too large an arena. A convolution along one column is computed along a row.
+  `te_depthwise_conv2d_fours_s8` makes all channels of a cell of 8 bits in one piece of assembly, scaling included.
 - **Bytes without sign** (`te_conv2d_patch_s8`; 8 bits, no DSP extension): each input is loaded once for two
   channels, on a Cortex-M3 for four or six.
 - **16 products in one instruction** (`te_conv2d_mve_s8`, `te_fully_connected_mve_s8`; Helium, weights of any bits):
@@ -154,8 +157,9 @@ input; where they would not, the kernel takes them out in time, or another kerne
 
 4-bit weights without the DSP extension (M0, M3) are slower, as the plain C kernels compute them, and so are
 ternary matrix products there. Dilated windows have plain kernels on every core.
-`--optimize size` packs weights as tightly as can be and keeps fast kernels; their code is larger than that of
-the plain ones, which `--core avr` has alone and which are smallest where a network has few weights.
+`--optimize size` chooses by bytes: of weights, constants, and the machine code of each file of the runtime, measured with
+`arm-none-eabi-gcc` (`tools/measure_code.py`). Fast kernels are larger than the plain ones by some KB, and no weights are packed more
+tightly for them, so that it mostly takes the plain ones.
 """
 
 

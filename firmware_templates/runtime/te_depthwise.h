@@ -33,27 +33,44 @@ static inline uint32_t *te_ring_lay_out(te_ring *ring, const te_depthwise_ring *
     return ring->words + channels * layer->window.height * layer->words;
 }
 
+/* Four channels at a time, `stride` words apart; gives the word behind them. */
+TE_INLINE uint32_t *te_ring_put_fours(uint32_t *words, const int8_t *low, const int8_t *high,
+                                      int32_t channels, int32_t stride)
+{
+    for (const int8_t *end = low + channels; low != end; low += 4) {
+        const uint32_t a = te_load_word(low), b = te_load_word(high);
+        const uint32_t even_a = te_even_offset_bytes(a), even_b = te_even_offset_bytes(b);
+        const uint32_t odd_a = te_odd_offset_bytes(a), odd_b = te_odd_offset_bytes(b);
+        words[0] = te_lower_halves(even_a, even_b);
+        words[stride] = te_lower_halves(odd_a, odd_b);
+        words[2 * stride] = te_upper_halves(even_a, even_b);
+        words[3 * stride] = te_upper_halves(odd_a, odd_b);
+        words += 4 * stride;
+        high += 4;
+    }
+    return words;
+}
+
+static __attribute__((noinline, unused)) void te_ring_put_any(uint32_t *words, const int8_t *low,
+                                                              const int8_t *high, int32_t channels,
+                                                              int32_t stride)
+{
+    const int32_t fours = channels & -4;
+    words = te_ring_put_fours(words, low, high, fours, stride);
+    for (int32_t i = fours; i < channels; i++) {
+        *words = (uint32_t)(low[i] + 128) | (uint32_t)(high[i] + 128) << 16;
+        words += stride;
+    }
+}
+
 /* The words of one cell pair, a channel each, `stride` words apart. */
 static inline void te_ring_put(uint32_t *words, const int8_t *low, const int8_t *high,
                                int32_t channels, int32_t stride)
 {
     if ((channels & 3) == 0) {
-        for (const int8_t *end = low + channels; low != end; low += 4) {
-            const uint32_t a = te_load_word(low), b = te_load_word(high);
-            const uint32_t even_a = te_even_offset_bytes(a), even_b = te_even_offset_bytes(b);
-            const uint32_t odd_a = te_odd_offset_bytes(a), odd_b = te_odd_offset_bytes(b);
-            words[0] = te_lower_halves(even_a, even_b);
-            words[stride] = te_lower_halves(odd_a, odd_b);
-            words[2 * stride] = te_upper_halves(even_a, even_b);
-            words[3 * stride] = te_upper_halves(odd_a, odd_b);
-            words += 4 * stride;
-            high += 4;
-        }
-        return;
-    }
-    for (int32_t i = 0; i < channels; i++) {
-        *words = (uint32_t)(low[i] + 128) | (uint32_t)(high[i] + 128) << 16;
-        words += stride;
+        te_ring_put_fours(words, low, high, channels, stride);
+    } else {
+        te_ring_put_any(words, low, high, channels, stride);
     }
 }
 

@@ -135,7 +135,7 @@ TE_INLINE void make_block(const te_dual *dual, int32_t x, int32_t count, const t
             put_sums(&fixed, TE_SCALE_PLAIN, &sums, count, output, next);
         } else {
             const int32_t all[4] = {sums.a, sums.b, sums.c, sums.d};
-            te_dual_finish(&layer->activation, &fixed, all, count, output, next);
+            te_dual_finish(layer, channel, all, count, output);
         }
         output++;
         weights += skip;

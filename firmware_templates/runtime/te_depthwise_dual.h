@@ -42,14 +42,17 @@ void te_dual_make_six(const te_dual *dual, int32_t x, int8_t *output);
 /* Reads the rows that the windows of output row y need. */
 void te_dual_load(te_dual *dual, const int8_t *input, int32_t y);
 
-/* Scales `count` sums, `next` bytes apart. */
-static __attribute__((noinline, unused)) void
-te_dual_finish(const te_activation *activation, const te_scale *scale, const int32_t *sums,
-               int32_t count, int8_t *output, int32_t next)
+/* Scales `count` sums of a channel, whose outputs lie a cell apart. */
+static __attribute__((noinline, unused)) void te_dual_finish(const te_depthwise_ring *layer,
+                                                             int32_t channel, const int32_t *sums,
+                                                             int32_t count, int8_t *output)
 {
+    const te_activation *activation = &layer->activation;
+    const te_scale scale =
+        te_scale_unstepped(&layer->scale, activation->output_offset, channel);
     for (; count > 0; count--) {
-        *output = te_scaled(scale, activation, TE_SCALE_CLAMP, *sums++);
-        output += next;
+        *output = te_scaled(&scale, activation, TE_SCALE_CLAMP, *sums++);
+        output += layer->output.channels;
     }
 }
 
@@ -103,8 +106,8 @@ TE_INLINE void te_dual_make_three(const te_dual *dual, int32_t x, int32_t six, i
             }
             words += row;
         }
-        const te_scale fixed = te_scale_unstepped(&layer->scale, zero_point, channel);
         if (relu) {
+            const te_scale fixed = te_scale_unstepped(&layer->scale, zero_point, channel);
             int8_t *out = te_dual_scale(&fixed, TE_SCALE_RELU, a, output, next);
             out = te_dual_scale(&fixed, TE_SCALE_RELU, b, out, next);
             out = te_dual_scale(&fixed, TE_SCALE_RELU, c, out, next);
@@ -117,7 +120,7 @@ TE_INLINE void te_dual_make_three(const te_dual *dual, int32_t x, int32_t six, i
             }
         } else {
             const int32_t sums[6] = {a, b, c, d, e, f};
-            te_dual_finish(&layer->activation, &fixed, sums, count - missing, output, next);
+            te_dual_finish(layer, channel, sums, count - missing, output);
         }
         output++;
         weights += skip;

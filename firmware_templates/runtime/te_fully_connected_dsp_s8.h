@@ -23,4 +23,10 @@ typedef struct {
 void te_fully_connected_dsp_s8(const te_fully_connected_dsp *layer, const int8_t *input,
                                int8_t *output, int8_t *scratch);
 
+/* The same in less time and code where the sums of all steps are safe, no channel has a step, outputs take
+ * the whole int8 range, and every shift to the right is at least 1, unless nothing lies below the zero
+ * point -128. */
+void te_fully_connected_whole_s8(const te_fully_connected_dsp *layer, const int8_t *input,
+                                 int8_t *output, int8_t *scratch);
+
 #endif

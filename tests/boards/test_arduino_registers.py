@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The start-up code of the Arduino boards writes the registers that vendors document.
-=======
-"""What the start-up code of Arduino's and Raspberry Pi's boards writes, and their vendors' data.
->>>>>>> refs/heads/boards
+"""The start-up code of Arduino's and Raspberry Pi's boards writes what their vendors document.
 
 Registers of the SAM3X8E and the nRF52 are read by their vendors' SVD files, the latter by that of
 the nRF52832, which has one port of pins only. No package brings those of the RP2040, the RP2350 and

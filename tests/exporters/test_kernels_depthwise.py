@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import require
 from tests.draws import each_seed, some_of
+from tests.exporters.options import fast_and_dense
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -30,6 +31,7 @@ PAIR = "te_depthwise_conv2d_pair_s8"
 DUAL = "te_depthwise_conv2d_dual_s8"
 SIX = "te_depthwise_conv2d_six_s8"
 CELLS = "te_depthwise_conv2d_cells_s8"
+FOURS = "te_depthwise_conv2d_fours_s8"
 PLAIN = "te_depthwise_conv2d_s8"
 
 
@@ -130,7 +132,8 @@ def random_case(seed: int) -> dict[str, Any]:
 @each_seed(80)
 def test_random_layers_are_bit_exact(seed: int, tmp_path: Path) -> None:
     graph = depthwise(**random_case(seed))
-    model = converted(graph, tmp_path, "size" if seed % 5 == 0 else "speed")
+    with fast_and_dense():
+        model = converted(graph, tmp_path, "size" if seed % 5 == 0 else "speed")
     values = samples(graph, seed)
     assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
 
@@ -173,16 +176,16 @@ def test_rows_of_any_number_of_blocks_are_bit_exact(
     assert graph.tensors["out"].shape[1] == columns
     model = converted(graph, tmp_path)
     sixes = window == (3, 1) and columns in (5, 6)
-    few = columns == 1 or (columns <= 3 and stride > 1)
-    assert kernel_of(model) == (SIX if sixes else PAIR if bits == 2 else CELLS if few else DUAL)
+    few = columns <= (3 if stride == 1 else 6)
+    assert kernel_of(model) == (SIX if sixes else PAIR if bits == 2 else FOURS if few else DUAL)
     values = samples(graph)
     assert np.array_equal(Twin(model).run(values), reference.run(graph, values))
 
 
-def test_rows_of_six_outputs_take_pairs_where_bytes_count(tmp_path: Path) -> None:
+def test_rows_of_six_outputs_take_the_plain_kernel_where_bytes_count(tmp_path: Path) -> None:
     graph = depthwise((6, 5, 8))
     assert kernel_of(converted(graph, tmp_path / "speed", "speed")) == SIX
-    assert kernel_of(converted(graph, tmp_path / "size", "size")) == PAIR
+    assert kernel_of(converted(graph, tmp_path / "size", "size")) == PLAIN
 
 
 @pytest.mark.parametrize(
@@ -194,6 +197,10 @@ def test_rows_of_six_outputs_take_pairs_where_bytes_count(tmp_path: Path) -> Non
             ((4, 4, 4), (3, 3), {"dilation": (2, 2), "padding": (9, 0, 0, 9), "bits": 4}),
             ((12, 1, 9), (12, 1), {"padding": (0, 0, 0, 0), "bits": 8, "zero_points": (7, -9)}),
             ((6, 6, 25), (3, 3), {"stride": (2, 2), "bits": 8}),
+            ((6, 6, 25), (3, 3), {"stride": (2, 2), "bits": 8, "clamp": (-100, 90)}),
+            ((3, 3, 31), (3, 3), {"bits": 8}),
+            ((28, 1, 16), (5, 1), {"padding": (0, 0, 0, 0), "bits": 8}),
+            ((4, 12, 4), (2, 8), {"stride": (1, 3), "bits": 8, "zero_points": (-5, -128)}),
             ((7, 7, 8), (3, 3), {"dilation": (2, 2), "bits": 4, "largest_step": 15}),
             ((7, 7, 8), (3, 3), {"dilation": (2, 2), "bits": 1, "clamp": (-100, 90)}),
         ]
@@ -206,7 +213,9 @@ def test_windows_of_any_shape_are_clean_under_sanitizers(
     shape, kernel, options = case
     graph = depthwise(shape, kernel, **options)
     model = converted(graph, tmp_path / "model", "speed")
-    assert kernel_of(model) == CELLS
+    every_window_meets = options.get("padding") != (9, 0, 0, 9)
+    whole = options["bits"] == 8 and "clamp" not in options and every_window_meets
+    assert kernel_of(model) == (FOURS if whole else CELLS)
     values = samples(graph)
     expected = reference.run(graph, values)
     assert np.array_equal(run_sanitized(model, values, tmp_path / "program"), expected)
@@ -214,7 +223,7 @@ def test_windows_of_any_shape_are_clean_under_sanitizers(
 
 def test_layers_along_one_column_are_computed_along_a_row(tmp_path: Path) -> None:
     """The ring then holds one row, and all outputs may lie over the inputs."""
-    graph = depthwise((28, 1, 16), (5, 1), padding=(0, 0, 0, 0), bits=8)
+    graph = depthwise((28, 1, 16), (5, 1), padding=(0, 0, 0, 0), bits=8, clamp=(-100, 90))
     fast, small = (converted(graph, tmp_path / name, name) for name in ("fastest", "ram"))
     assert (kernel_of(fast), kernel_of(small)) == (DUAL, CELLS)
     values = samples(graph)
@@ -298,6 +307,9 @@ ON_A_BOARD: list[dict[str, Any]] = [
     {"shape": (9, 8, 7), "bits": 8, "dilation": (2, 2), "zero_points": (-5, 4)},
     {"shape": (20, 1, 9), "bits": 8, "kernel": (20, 1), "padding": (0, 0, 0, 0)},
     {"shape": (20, 1, 8), "bits": 8, "kernel": (4, 1), "zero_points": (-128, 3)},
+    {"shape": (6, 6, 25), "bits": 8, "stride": (2, 2)},
+    {"shape": (3, 3, 31), "bits": 8, "zero_points": (-5, 4)},
+    {"shape": (5, 20, 6), "bits": 8, "stride": (2, 4), "kernel": (2, 8), "zero_points": (7, 0)},
 ]
 
 

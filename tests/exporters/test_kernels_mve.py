@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tests.conftest import require
 from tests.draws import draws, some_of
 from tests.exporters.batches import SCALE, Case, joined, samples_for
+from tests.exporters.options import fast_and_dense
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -273,7 +274,8 @@ def batch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     cases = BATCHES[request.param]()
     options = CodeOptions("cortex-m55", "size" if request.param == SMALLEST else "fastest")
     folder = tmp_path_factory.mktemp("batch")
-    model = write_converted(joined(cases), folder / "model", "test", options=options)
+    with fast_and_dense():
+        model = write_converted(joined(cases), folder / "model", "test", options=options)
     rows = {row["name"]: row["kernel"] for row in model.manifest["layers"]}
     chosen = [rows[str(index)] for index in range(len(cases))]
     assert chosen == [KERNELS[type(case.operator)] for case in cases]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import require
 from tests.draws import examples, some_of
+from tests.exporters.options import fast_and_dense
 from tests.firmware.sanitizers import run_sanitized
 from tinyedge.boards import load_board
 from tinyedge.evaluation.session import emulated_device
@@ -123,7 +124,8 @@ def test_extreme_sums_are_exact(
     for index, (zero_point, relu) in enumerate([(-128, True), (127, False), (-3, True)]):
         graph = conv_graph(*case, weights, zero_point, relu=relu)
         samples = extreme_inputs(graph)
-        model = write_converted(graph, tmp_path / str(index), "test", options=options)
+        with fast_and_dense():
+            model = write_converted(graph, tmp_path / str(index), "test", options=options)
         assert model.manifest["layers"][0]["kernel"] in {"te_conv2d_lut_s8", "te_conv1x1_quad_s8"}
         expected = reference.run(graph, samples)
         assert relu or len(np.unique(expected)) > 2

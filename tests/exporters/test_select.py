@@ -41,8 +41,8 @@ def tall(height: int = 15, channels: int = 128) -> Graph:
         bias=random.integers(-4000, 4000, channels).astype(np.int32),
     )
     tensors = {
-        "x": Tensor("x", (height, 2, channels), Quantization(0.05, 3)),
-        "y": Tensor("y", (1, 2, channels), Quantization(0.1, -3)),
+        "x": Tensor("x", (height, 5, channels), Quantization(0.05, 3)),
+        "y": Tensor("y", (1, 5, channels), Quantization(0.1, -3)),
     }
     return Graph("tall", tensors, (operator,), "x", "y")
 
@@ -64,7 +64,7 @@ def test_scratch_beyond_the_arena_of_tflite_micro_is_taken_only_if_asked_for(
 @pytest.mark.needs_tool
 def test_every_choice_gives_the_same_bytes(tmp_path: Path) -> None:
     graph = tall()
-    samples = np.random.default_rng(1).integers(-128, 128, (9, 15, 2, 128)).astype(np.int8)
+    samples = np.random.default_rng(1).integers(-128, 128, (9, 15, 5, 128)).astype(np.int8)
     for optimize in OBJECTIVES:
         model = write_converted(
             graph, tmp_path / optimize, "test", options=CodeOptions("cortex-m4", optimize)

@@ -201,6 +201,7 @@ def fully_connected(
     codes, bits = operator.weights.codes, operator.weights.bits
     steps = -(-codes.shape[1] // STEP)
     dot = f"te_dsp_dot1_{suffix}"
+    whole = steps <= safe_steps and scale.saturates(operator.clamp, output)
     fields: Fields = {
         "inputs": source.size,
         "outputs": output.size,
@@ -212,7 +213,7 @@ def fully_connected(
         "safe_steps": safe_steps,
     }
     return Kernel(
-        "te_fully_connected_dsp_s8",
+        f"te_fully_connected_{'whole' if whole else 'dsp'}_s8",
         "te_fully_connected_dsp",
         fields,
         (layers.packed_array(operator, packed, _DESCRIPTION.format(bits)), *scale.arrays),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from tinyedge.exporters.c.kernels import (
     cells,
@@ -16,6 +17,7 @@ from tinyedge.exporters.c.kernels import (
 )
 from tinyedge.exporters.c.kernels.kernel import CodeOptions, Kernel
 from tinyedge.exporters.c.kernels.plain import plain_kernel
+from tinyedge.exporters.c.kernels.smallest import smallest
 from tinyedge.graph import operators as ops
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.memory import Demand
@@ -30,6 +32,7 @@ _CANDIDATES: dict[type[ops.Operator], tuple[Callable[..., Kernel | None], ...]] 
     ),
     ops.DepthwiseConv2D: (
         mve.depthwise_conv2d,
+        cells.few_windows,
         depthwise.depthwise_conv2d,
         cells.depthwise_conv2d,
     ),
@@ -53,7 +56,8 @@ def select_kernels(
 
     Of weights with 8 bits a kernel may take scratch as long as the arena stays within what
     TFLite-Micro takes at least; where the fastest one would take more, the next is chosen. For
-    ``fastest`` any scratch is accepted, for ``ram`` all are kept to the least arena.
+    ``fastest`` any scratch is accepted, for ``ram`` all are kept to the least arena. For ``size``
+    those are chosen that take the least flash together, with the code that they need.
 
     Args:
         graph: the graph.
@@ -72,12 +76,14 @@ def select_kernels(
             ]
     least = max((min(each) for each in needs.values()), default=0)
     budget = demand.activations + _overhead(graph)
+    if options.optimize == "size":
+        return smallest(_within(graph, found, needs, budget), options.features)
     chosen: dict[str, Kernel] = {}
     for operator in graph.operators:
         if operator.name not in found:
             continue
         kernels, bytes_of = found[operator.name], needs[operator.name]
-        full = isinstance(operator, ops.Weighted) and operator.weights.bits == _FULL_BITS
+        full = _is_full(operator)
         limit = least if options.optimize == "ram" else budget
         index = 0
         if options.optimize == "ram" or (full and options.optimize != "fastest"):
@@ -87,10 +93,34 @@ def select_kernels(
     return chosen
 
 
+def _is_full(operator: ops.Operator) -> bool:
+    return isinstance(operator, ops.Weighted) and operator.weights.bits == _FULL_BITS
+
+
+def _within(
+    graph: Graph, found: dict[str, list[Kernel]], needs: dict[str, list[int]], budget: int
+) -> dict[str, list[Kernel]]:
+    """The kernels that keep the arena within a budget, of layers of 8 bits; of others all."""
+    kept = dict(found)
+    for operator in graph.operators:
+        if operator.name in found and _is_full(operator):
+            sizes = needs[operator.name]
+            limit = max(budget, min(sizes))
+            pairs = zip(found[operator.name], sizes, strict=True)
+            kept[operator.name] = [kernel for kernel, need in pairs if need <= limit]
+    return kept
+
+
 def _candidates(
     graph: Graph, operator: ops.Operator, identifier: str, options: CodeOptions
 ) -> Iterator[Kernel]:
-    """The kernels that can compute an operator, the one to prefer first."""
+    """The kernels that can compute an operator, the one to prefer first.
+
+    For ``size`` come kernels with weights packed as for speed, which less code reads, and then
+    those with weights packed as densely as can be.
+    """
+    if options.optimize == "size":
+        yield from _candidates(graph, operator, identifier, replace(options, optimize="speed"))
     inputs, output = graph.inputs_of(operator), graph.tensors[operator.output]
     if not options.features.flash_apart:
         for kind, candidates in _CANDIDATES.items():
