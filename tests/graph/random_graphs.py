@@ -368,9 +368,14 @@ def side_by_side(graphs: Sequence[Graph]) -> Graph:
         parts.append(part)
         begin += graph.input_tensor.size
         for operator in graph.operators:
-            inputs = tuple(map(own, operator.inputs))
-            names = {"name": own(operator.name), "inputs": inputs, "output": own(operator.output)}
-            operators.append(replace(operator, **names))
+            operators.append(
+                replace(
+                    operator,
+                    name=own(operator.name),
+                    inputs=tuple(map(own, operator.inputs)),
+                    output=own(operator.output),
+                )
+            )
         outputs.append(own(graph.output))
     first, size = tensors[outputs[0]], sum(tensors[name].size for name in outputs)
     tensors["all"] = Tensor("all", (begin,), graphs[0].input_tensor.quantization)
