@@ -433,3 +433,6 @@ def test_calibration_data_tell_the_agreement_with_the_model(outputs: int, tmp_pa
     assert agreement.samples == 256
     assert agreement.same > 0.97
     assert agreement.mean_error == pytest.approx(difference(path, x, x)[:256].mean())
+    pixels = np.rint(255 * x).astype(np.uint8)  # the float model takes them scaled, too
+    same = import_model(path, pixels).agreement
+    assert same == import_model(path, x, (0.0, 1.0)).agreement

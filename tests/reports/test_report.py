@@ -41,11 +41,11 @@ from tinyedge.graph.tensors import Quantization, Tensor
 from tinyedge.models.benchmark import NetworkBuilder
 from tinyedge.records.parts import dumped
 from tinyedge.records.run import Run, load_run, run_schema
-from tinyedge.reports.charts import arena_figure
+from tinyedge.reports.charts import arena_figure, attack_colours, robustness_figure
 from tinyedge.reports.html import render_html
 from tinyedge.reports.markdown import render_markdown
 from tinyedge.reports.record import evaluation_record, printed
-from tinyedge.reports.report import load_report
+from tinyedge.reports.report import Curve, Point, load_report
 from tinyedge.reports.tables import render_table
 
 DATA = Path(__file__).parent / "data"
@@ -877,3 +877,22 @@ def test_run_record_takes_keys_of_later_releases(record: dict[str, Any]) -> None
     later = json.loads(json.dumps(record)) | {"invented": {"later": 1}}
     later["suites"][0]["invented"] = [1]
     assert Run.model_validate(later).model_dump()["invented"] == {"later": 1}
+
+
+@pytest.mark.parametrize(
+    ("attack", "crafted_on", "name"),
+    [
+        ("pgd", "float model", "pgd,"),
+        ("pgd", "converted model", "pgd on the integers,"),
+        ("square", "converted model", "square by queries,"),
+        ("noise", "converted model", "noise on the converted model,"),
+    ],
+)
+def test_a_curve_says_how_its_attack_reached_the_model(
+    attack: str, crafted_on: str, name: str
+) -> None:
+    points = [Point(0.0, 0.9, None), Point(0.1, 0.5, None)]
+    curves = [Curve(attack, crafted_on, "device", "Linf", "float input", points)]
+    drawn = robustness_figure(curves, attack_colours(curves))
+    assert drawn.description.startswith(name)
+    assert "float model" not in drawn.title

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyedge.attacks.settings import ATTACKS
 from tinyedge.distribution import install_hint
 from tinyedge.errors import MissingDependencyError
 from tinyedge.naming import epsilon_text
@@ -32,7 +33,8 @@ _PLACES = {
     "device": "var(--device)",
     "host and device": "var(--device)",
 }
-_BY_QUERIES = ("", " by queries")
+_ON_CONVERTED = {"white-box": " on the integers", "black-box": " by queries"}
+"""How attacks of a kind reach a converted model, behind the attack's name."""
 _SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down")
 _LEGEND_CHARACTERS = 42
 _BINS = 32
@@ -130,9 +132,9 @@ def attack_colours(curves: Iterable[Curve]) -> dict[str, str]:
     attacks: dict[str, str] = {}
     colours = {}
     for curve in curves:
-        own = "" if curve.swept else _BY_QUERIES[curve.crafted_on == "converted model"]
+        own = curve.attack if curve.swept else _curve_name(curve)
         taken = _ATTACKS[len(attacks) % len(_ATTACKS)]
-        colours[_curve_name(curve)] = attacks.setdefault(curve.attack + own, taken)
+        colours[_curve_name(curve)] = attacks.setdefault(own, taken)
     return colours
 
 
@@ -269,14 +271,18 @@ def robustness_figure(curves: Sequence[Curve], colours: Mapping[str, str]) -> Fi
         )
     else:
         title = f"Accuracy over epsilon, {norm(curves[0].norm)}: the device with its 95 % interval"
-        title += ", and dashed the float model"
+        if any(curve.of == "float" for curve in curves):
+            title += ", and dashed the float model"
     return Figure(title, "; ".join(ends), _draw(spec, 270))
 
 
 def _curve_name(curve: Curve) -> str:
     if curve.swept:
         return f"{curve.attack}, {curve.swept}"
-    return curve.attack + _BY_QUERIES[curve.crafted_on == "converted model"]
+    if curve.crafted_on == "float model":
+        return curve.attack
+    known = ATTACKS.get(curve.attack)
+    return curve.attack + _ON_CONVERTED.get(known.kind if known else "", " on the converted model")
 
 
 def arena_figure(arena: Mapping[str, Any]) -> Figure:

@@ -64,13 +64,17 @@ def import_qkeras(
     return ImportResult(graph, tuple(notes), origins, agreement)
 
 
-def _agreement(model: Any, graph: Graph, samples: NDArray[np.float32]) -> Agreement:
-    """How the graph and the model it was made from answer up to 256 of the calibration data."""
+def _agreement(model: Any, graph: Graph, samples: NDArray[Any]) -> Agreement:
+    """Compares graph and model on up to 256 of the calibration data, float32 or uint8 pixels."""
     from tinyedge.keras.load import logits_model
+    from tinyedge.samples.scaling import pixel_range, scaled_pixels
 
+    taken = graph.input_tensor.quantization
     samples = samples[:_COMPARED_SAMPLES].reshape(-1, *graph.input_tensor.shape)
+    if samples.dtype == np.uint8:
+        samples = scaled_pixels(samples, *pixel_range(taken))
     expected = np.asarray(logits_model(model)(samples, training=False)).reshape(len(samples), -1)
-    found = reference.run(graph, graph.input_tensor.quantization.quantize(samples))
+    found = reference.run(graph, taken.quantize(samples))
     quantization = graph.output_tensor.quantization
     reals = quantization.dequantize(found).reshape(expected.shape)
     return Agreement.of(reals, expected, quantization.scale)
