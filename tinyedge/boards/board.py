@@ -40,7 +40,7 @@ class OtherRegion(Region):
 
 
 PLACED = {"arena": "ram", "state": "ram", "weights": "flash", "stack": "ram"}
-"""What a description can place, and where it goes by itself; ``state`` goes with the arena."""
+"""Keys that a description can place, and where each goes by itself; a state goes with the arena."""
 
 
 class Memory(Section):
