@@ -18,13 +18,16 @@
 #error "tinyedge's kernels are for little-endian processors: on this one they would give other logits"
 #endif
 
-/* Where large constants and the arena go, so that a footprint can tell them apart. */
+/* Where large constants, the arena and the state go, so that a footprint can tell them apart, and a
+ * linker script place them. */
 #if defined(__ELF__)
-#define TE_WEIGHTS __attribute__((section(".rodata.te_weights"), aligned(4)))
+#define TE_WEIGHTS(name) __attribute__((section(".rodata.te_weights." #name), aligned(4)))
 #define TE_ARENA __attribute__((section(".bss.te_arena"), aligned(4)))
+#define TE_STATE __attribute__((section(".bss.te_state"), aligned(4)))
 #else
-#define TE_WEIGHTS __attribute__((aligned(4)))
+#define TE_WEIGHTS(name) __attribute__((aligned(4)))
 #define TE_ARENA __attribute__((aligned(4)))
+#define TE_STATE __attribute__((aligned(4)))
 #endif
 
 /* In a build that watches the model, te_observe sees every layer's output as soon as it is complete;

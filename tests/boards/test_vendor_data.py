@@ -67,6 +67,8 @@ def test_memories_pins_and_interrupts(board: Stm32Board) -> None:
     else:
         assert (board.flash.origin, board.flash.size) == (origin, size)
     assert board.ram.size == device.ram_from(board.ram.origin)
+    for name, region in board.memory.regions.items():
+        assert device.memories[name] == (region.origin, region.size)
     uart = board.uart
     assert device.interrupts[uart.peripheral] == uart.irq
     for pin, signal, function in (

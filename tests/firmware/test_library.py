@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -417,7 +418,9 @@ def test_what_is_verified_is_told(exported: Exported) -> None:
     """All arrays, and none of the layers' structs, which are constants too."""
     code = (exported.folder / "kws" / "kws.c").read_text()
     read = set(re.findall(r"crc = te_crc32\w*\(crc, (?:\(.*\))?(\w+), sizeof", code))
-    constants = set(re.findall(r"^(?:TE_WEIGHTS )?static const .* (\w+)(?:\[\d+\])? =", code, re.M))
+    constants = set(
+        re.findall(r"^(?:TE_WEIGHTS\(\w+\) )?static const .* (\w+)(?:\[\d+\])? =", code, re.M)
+    )
     assert {name for name in constants - read if not name.endswith("_layer")} == set()
     header = (exported.folder / "kws" / "kws.h").read_text()
     for text in (header, DOCS.read_text()):
@@ -604,6 +607,70 @@ def test_platformio_is_given_a_library(exported: Exported, tmp_path: Path) -> No
     sources = sorted(path for pattern in patterns for path in folder.glob(pattern))
     assert set(sources) == {folder / "kws.c", *exported.runtime("kws")}
     compiles(sources, [folder / flag.removeprefix("-I") for flag in build["flags"]], tmp_path)
+
+
+def test_tools_of_cmsis_are_given_a_pack(exported: Exported, tmp_path: Path) -> None:
+    """Its elements are those that PACK.xsd demands; files and folders compile for a Cortex-M."""
+    require_program("arm-none-eabi-gcc")
+    folder = exported.folder / "kws"
+    pack = ET.fromstring((folder / "tinyedge.kws.pdsc").read_bytes())  # noqa: S314 - our own
+    assert pack.tag == "package"
+    assert re.fullmatch(r"1\.7\.\d+", pack.attrib["schemaVersion"])
+    assert {"vendor", "name", "description", "url", "releases"} <= {part.tag for part in pack}
+    assert f"{pack.findtext('vendor')}.{pack.findtext('name')}" == "tinyedge.kws"
+    assert (folder / str(pack.findtext("license"))).is_file()
+    version = pack.find("releases/release")
+    (component,) = pack.findall("components/component")
+    assert version is not None
+    assert component.attrib["Cversion"] == version.attrib["version"]
+    assert len(component.attrib["Csub"]) <= 32
+    named = [(file.attrib, folder / file.attrib["name"]) for file in component.iter("file")]
+    assert all(path.exists() for _, path in named)
+    headers = [path.parent for kind, path in named if kind["category"] == "header"]
+    folders = headers + [path for kind, path in named if kind["category"] == "include"]
+    sources = [path for kind, path in named if kind["category"] == "source"]
+    (template,) = (path for kind, path in named if kind.get("attr") == "template")
+    assert set(sources) == {folder / "kws.c", *exported.runtime("kws"), template}
+    flags = ["-mcpu=cortex-m4", "-mthumb", "-std=c99", *STRICT, "-O2"]
+    run(
+        "arm-none-eabi-gcc",
+        *flags,
+        *(f"-I{each}" for each in folders),
+        "-c",
+        *sources,
+        cwd=tmp_path,
+    )
+
+
+def test_a_description_of_a_pack_with_the_longest_name(
+    model: ConvertedModel, tmp_path: Path
+) -> None:
+    name = "n" * 63
+    export_c_library(model, tmp_path / "long", name, "test")
+    pack = ET.fromstring((tmp_path / "long" / f"tinyedge.{name}.pdsc").read_bytes())  # noqa: S314
+    (component,) = pack.findall("components/component")
+    assert component.attrib["Csub"] == "n" * 32
+
+
+def test_the_example_of_twenty_lines_classifies(exported: Exported, tmp_path: Path) -> None:
+    require_program("cc")
+    example = exported.folder / "kws" / "examples" / "classify.c"
+    lines = [line for line in example.read_text().splitlines() if line.strip()]
+    assert len(lines) <= 24  # two of them comments, and a declaration
+    graph = GRAPHS["kws"]
+    logits = reference.run(graph.graph, graph.inputs(SAMPLES)).reshape(SAMPLES, -1)
+    classes = ", ".join(map(str, logits.argmax(axis=1)))
+    (tmp_path / "main.c").write_text(
+        '#include "vectors.h"\nint classify(const int8_t *sample);\n'
+        f"int main(void)\n{{\n    static const int classes[] = {{{classes}}};\n"
+        "    for (int i = 0; i < SAMPLES; i++) {\n"
+        "        if (classify(kws_samples[i]) != classes[i]) {\n            return 1 + i;\n"
+        "        }\n    }\n    return 0;\n}\n"
+    )
+    units = [exported.folder / "kws" / "kws.c", *exported.runtime("kws"), example]
+    program = tmp_path / "program"
+    run("cc", *C99, *SANITIZERS, *exported.includes, *units, tmp_path / "main.c", "-o", program)
+    run(program)
 
 
 def test_zephyr_gives_its_flags_to_both(exported: Exported, tmp_path: Path) -> None:

@@ -33,11 +33,76 @@ class Region(Section):
         return self
 
 
+class OtherRegion(Region):
+    """A memory beside flash and RAM: of the core's own, or a flash of its own chip."""
+
+    kind: Literal["ram", "flash"] = "ram"
+
+
+PLACED = {"arena": "ram", "state": "ram", "weights": "flash", "stack": "ram"}
+"""Keys that a description can place, and where each goes by itself; a state goes with the arena."""
+
+
 class Memory(Section):
-    """Where code and data go."""
+    """Where code and data go.
+
+    Attributes:
+        flash: code, and constants that are placed nowhere else.
+        ram: variables that are placed nowhere else.
+        regions: other memories, by name.
+        place: the memory of a key of ``PLACED``, or of an array of weights by its name in C.
+    """
 
     flash: Region
     ram: Region
+    regions: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,11}$")], OtherRegion],
+        Field(default_factory=dict),
+    ]
+    place: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,126}$")], str],
+        Field(default_factory=dict),
+    ]
+
+    def at(self, what: str) -> str:
+        """Names the memory that a key of ``PLACED`` goes to."""
+        by_itself = self.at("arena") if what == "state" else PLACED[what]
+        return self.place.get(what, by_itself)
+
+    def region(self, name: str) -> Region:
+        """Gives a memory by its name, ``flash`` and ``ram`` among them."""
+        return {"flash": self.flash, "ram": self.ram, **self.regions}[name]
+
+    def is_flash(self, name: str) -> bool:
+        """Whether a memory keeps what was written to it."""
+        other = self.regions.get(name)
+        return other.kind == "flash" if other else name == "flash"
+
+    @property
+    def other_images(self) -> dict[str, str]:
+        """Names the file that a build writes beside its image, of every other flash."""
+        return {name: f"firmware.{name}.bin" for name in self.regions if self.is_flash(name)}
+
+    @property
+    def arrays(self) -> dict[str, list[str]]:
+        """Lists the arrays of weights that are placed one by one, by memory."""
+        arrays: dict[str, list[str]] = {}
+        for what, name in self.place.items():
+            if what not in PLACED:
+                arrays.setdefault(name, []).append(what)
+        return arrays
+
+    @property
+    def copied(self) -> list[str]:
+        """Lists the sections that start-up copies from flash, beside initial values."""
+        sections = [f".weights_{name}" for name in self.arrays if not self.is_flash(name)]
+        return sections + ([] if self.is_flash(self.at("weights")) else [".weights"])
+
+    @property
+    def zeroed(self) -> list[str]:
+        """Lists the sections that start-up zeroes, beside those in RAM."""
+        sections = [] if self.at("arena") == "ram" else [".arena"]
+        return sections + ([] if self.at("state") == self.at("arena") else [".state"])
 
     @model_validator(mode="after")
     def _laid_out(self) -> Memory:
@@ -53,6 +118,36 @@ class Memory(Section):
             yield Fault("flash.origin", flash.origin, "a multiple of 1024, for the vectors")
         if ram.end % 8:
             yield Fault("ram.size", ram.size, "a multiple of 8 behind the origin, for the stack")
+        yield from self._region_faults()
+        yield from self._place_faults()
+
+    def _region_faults(self) -> Iterator[Fault]:
+        known = {"flash": self.flash, "ram": self.ram}
+        for name, region in self.regions.items():
+            key = f"regions.{name}"
+            if name in known:
+                yield Fault(key, name, "another name: this one is taken")
+                continue
+            if region.origin == 0:
+                yield Fault(f"{key}.origin", 0, "from 8 on: nothing in C lies at 0")
+            for end in ("origin", "end"):
+                if getattr(region, end) % 8:
+                    yield Fault(f"{key}.{end}", getattr(region, end), "a multiple of 8")
+            for other, taken in known.items():
+                if region.origin < taken.end and taken.origin < region.end:
+                    apart = (
+                        f"apart from {other}, from 0x{taken.origin:08x} to 0x{taken.end - 1:08x}"
+                    )
+                    yield Fault(f"{key}.origin", region.origin, apart)
+            known[name] = region
+
+    def _place_faults(self) -> Iterator[Fault]:
+        names = ["flash", "ram", *self.regions]
+        for what, name in self.place.items():
+            writable = what in PLACED and what != "weights"
+            allowed = [each for each in names if not (writable and self.is_flash(each))]
+            if name not in allowed:
+                yield Fault(f"place.{what}", name, " or ".join(allowed))
 
     def faults_outside(self, flash: Region, ram: Region) -> Iterator[Fault]:
         """Lists the memories that lie outside a part's."""
@@ -132,6 +227,8 @@ class Board(Section):
         unicorn = self.emulator.unicorn
         if unicorn and not self.serial_registers:
             refuse([Fault("emulator.unicorn.cpu", unicorn.cpu, f"nothing in family {self.family}")])
+        if self.core == "avr" and (self.memory.regions or self.memory.place):
+            refuse([Fault("memory.place", self.memory.place, "nothing in family avr")])
         simavr = self.emulator.simavr
         if simavr and self.family != "avr":
             refuse([Fault("emulator.simavr.mcu", simavr.mcu, "nothing but in family avr")])
@@ -154,6 +251,11 @@ class Board(Section):
     def minimum_stack(self) -> int:
         """Bytes of RAM that a firmware keeps for its stack."""
         return 2048
+
+    @property
+    def stack_in_ram(self) -> int:
+        """Bytes of ``ram`` that are kept for the stack: none where it is placed elsewhere."""
+        return self.minimum_stack if self.memory.at("stack") == "ram" else 0
 
     @property
     def constants_size(self) -> int:

@@ -117,6 +117,7 @@ def footprint_summary(record: Record, top: int = 20) -> list[RenderableType]:
     name = record["elf"] or "A footprint written before"
     text: list[RenderableType] = [f"{name}{f' ({place})' if place else ''}"]
     text += [_memory_line(name, record[name]) for name in ("flash", "ram")]
+    text += [_memory_line(region["name"], region) for region in record.get("regions", ())]
     if network := network_line(record):
         text.append(network)
     if record["compare"]:
@@ -125,7 +126,7 @@ def footprint_summary(record: Record, top: int = 20) -> list[RenderableType]:
 
 
 def _memory_line(name: str, memory: dict[str, Any]) -> str:
-    label = {"flash": "Flash", "ram": "RAM"}[name]
+    label = {"flash": "Flash", "ram": "RAM"}.get(name, name)
     line = f"{label:<6}{memory['total']:,} bytes"
     if memory["size"]:
         share = 100 * memory["total"] / memory["size"]

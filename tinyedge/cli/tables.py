@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -150,7 +150,7 @@ def place_text(about: dict[str, Any]) -> list[Parted]:
 
 def memory_bars(memory: dict[str, Any]) -> Group:
     """Flash and RAM against the board's sizes, with their parts."""
-    lines = []
+    lines: list[RenderableType] = []
     for label, key, parts in (
         ("Flash", "flash", ("code", "weights", "other")),
         ("RAM", "ram", ("arena", "static", "stack_peak")),
@@ -168,6 +168,9 @@ def memory_bars(memory: dict[str, Any]) -> Group:
         text.append(" " * (_BAR_CELLS - filled))
         text.append(f"] {100 * share:5.1f} %  {used:,} of {size:,} bytes")
         lines.append(Parted(text, f"({shown})"))
+    for region in memory.get("regions") or ():
+        used, size = region["total"], region["size"]
+        lines.append(f"{region['name']:<6}{100 * used / size:5.1f} %  {used:,} of {size:,} bytes")
     return Group(*lines)
 
 

@@ -66,15 +66,25 @@ class MemoryMap:
 
     Attributes:
         pieces: in the order of addresses; their bytes add up to exactly the extents' totals.
-        flash: what is written to flash, initial values of variables included.
-        ram: what variables take, the stack not counted.
+        written: address and size of what is written to flash, initial values of variables included.
+        held: the same of what variables take, the stack not counted.
         order: names of all symbols, in the order of the symbol table, which is that of the source.
     """
 
     pieces: tuple[Piece, ...]
-    flash: Extent
-    ram: Extent
+    written: tuple[tuple[int, int], ...]
+    held: tuple[tuple[int, int], ...]
     order: tuple[str, ...]
+
+    @property
+    def flash(self) -> Extent:
+        """All that is written to flash."""
+        return extent(self.written)
+
+    @property
+    def ram(self) -> Extent:
+        """All that variables take."""
+        return extent(self.held)
 
 
 @dataclass(frozen=True)
@@ -111,13 +121,13 @@ def read_memory_map(elf: Path) -> MemoryMap:
             pieces = tuple(
                 piece for segment in segments for piece in _pieces(image, segment, symbols)
             )
-            flash, ram = _extent(map(_flash, segments)), _extent(map(_ram, segments))
+            written, held = tuple(map(_flash, segments)), tuple(map(_ram, segments))
     # A damaged ELF leads pyelftools anywhere.
     except (OSError, ELFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelError(f"{elf}: not a readable ELF: {error}", _HINT) from error
     if not pieces:
         raise ModelError(f"{elf}: nothing of it is loaded; not a linked program", _HINT)
-    return MemoryMap(pieces, flash, ram, tuple(symbol.name for symbol in symbols))
+    return MemoryMap(pieces, written, held, tuple(symbol.name for symbol in symbols))
 
 
 def loaded_segments(image: ELFFile) -> list[Any]:
@@ -144,7 +154,8 @@ def _ram(segment: Any) -> tuple[int, int]:
     return segment["p_vaddr"], ram_bytes(segment)
 
 
-def _extent(parts: Iterable[tuple[int, int]]) -> Extent:
+def extent(parts: Iterable[tuple[int, int]]) -> Extent:
+    """The extent of parts of a memory, given by address and size."""
     taken = [(start, size) for start, size in parts if size]
     return Extent(
         total=sum(size for _, size in taken),

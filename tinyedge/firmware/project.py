@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from tinyedge.boards import Board, board_names, load_board
+from tinyedge.boards.board import Region
 from tinyedge.boards.cores import CORES, Core
 from tinyedge.boards.families.avr import AvrBoard
-from tinyedge.errors import DoesNotFitError, ModelError, ToolchainError, UsageError
+from tinyedge.errors import BoardError, DoesNotFitError, ModelError, ToolchainError, UsageError
 from tinyedge.exporters.c import CodeOptions, export_c
 from tinyedge.exporters.converted import ConvertedModel
 from tinyedge.files import folder_aside
@@ -160,6 +162,7 @@ def firmware_files(
     _check_kernels(model, board)
     if mlperf and isinstance(board, AvrBoard):
         raise UsageError("--protocol mlperf is for boards with a Cortex-M")
+    _check_places(model, board)
     runtime = data_folder("firmware_templates") / "runtime"
     sources = [runtime / name for name in model.runtime_sources]
     sources += [*runtime.glob("*.h"), *model.sources]
@@ -178,7 +181,7 @@ def _link(
     """The link's share of the board's RAM."""
     if mlperf:
         return mlperf.link
-    taken = model.arena_bytes + board.minimum_stack
+    taken = _in_ram(model, board) + board.stack_in_ram
     if observe:
         taken += observer_ram(observed_layers(model))
     return link_memory(board, model.graph.input_tensor.size, model.graph.output_tensor.size, taken)
@@ -229,14 +232,14 @@ def _check_kernels(model: ConvertedModel, board: Board) -> None:
     runs = core.flash_apart or not board.instruction_set.flash_apart
     taken = ""
     try:
-        check_memories(board, model.weight_bytes, model.arena_bytes + frame)
+        check_memories(board, _in_flash(model, board), _in_ram(model, board) + frame)
     except DoesNotFitError:
         if core.has_kernels_of(board.instruction_set):
             raise
         own = export_c(model.graph, CodeOptions(board.core, model.manifest["optimize"]))
         least = own.plan.size + frame
         check_memories(board, own.weight_bytes, least)
-        least += board.minimum_stack
+        least += board.stack_in_ram
         taken = f" (it then takes at least {least:,} of {board.ram.size:,} bytes of RAM)"
     message = f"{model.folder}: was converted for {core.name}: --core {board.core}{taken}"
     if not runs:
@@ -246,6 +249,42 @@ def _check_kernels(model: ConvertedModel, board: Board) -> None:
         )
     if taken:
         raise DoesNotFitError(f"{message} fits {board.name}", hint=_conversion(model, board))
+
+
+def _in_flash(model: ConvertedModel, board: Board) -> int:
+    """Bytes of weights that go to the board's own flash, at least."""
+    memory = board.memory
+    apart = any(map(memory.is_flash, memory.arrays)) or memory.at("weights") in memory.regions
+    return 0 if apart and memory.is_flash(memory.at("weights")) else model.weight_bytes
+
+
+def _in_ram(model: ConvertedModel, board: Board) -> int:
+    """Bytes of the model that go to the board's own RAM, at least."""
+    memory = board.memory
+    arena = model.arena_bytes if memory.at("arena") == memory.at("state") == "ram" else 0
+    return arena + (model.weight_bytes if memory.at("weights") == "ram" else 0)
+
+
+def _check_places(model: ConvertedModel, board: Board) -> None:
+    """Refuses arrays that the model does not have, and what is larger than its memory."""
+    memory = board.memory
+    code = "".join(path.read_text(encoding="utf-8") for path in model.sources)
+    known = re.findall(r"^TE_WEIGHTS\((\w+)\)", code, re.MULTILINE)
+    for array in (each for arrays in memory.arrays.values() for each in arrays):
+        if array not in known:
+            raise BoardError(
+                f"{board.name}: memory.place.{array}: {model.folder} has no such array of weights",
+                hint=f"arena, state, weights, stack, or one of {', '.join(known) or 'none'}",
+            )
+    for what, size in (("arena", model.arena_bytes), ("weights", model.weight_bytes)):
+        name = memory.at(what)
+        alone = memory.at("state") == name if what == "arena" else not memory.arrays
+        if alone and name in memory.regions and size > memory.region(name).size:
+            raise DoesNotFitError(
+                f"the model does not fit {board.name}: {what} takes {size:,} bytes of {name}, "
+                f"which has {memory.region(name).size:,}",
+                hint=f"place it elsewhere: memory.place.{what} in the board's description",
+            )
 
 
 def build_project(
@@ -279,7 +318,7 @@ def build_project(
         board=board,
         compiler=version,
         hash=firmware_hash,
-        footprint=read_footprint(folder / _ELF),
+        footprint=read_footprint(folder / _ELF, board),
     )
 
 
@@ -302,7 +341,7 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
     Raises:
         DoesNotFitError: says by how much, and which boards would hold it, the smallest first.
     """
-    least_ram = variables + board.minimum_stack
+    least_ram = variables + board.stack_in_ram
     for name, needed, size, made_of, way_out in (
         (
             "flash",
@@ -315,7 +354,7 @@ def check_memories(board: Board, constants: int, variables: int) -> None:
             "RAM",
             least_ram,
             board.ram.size,
-            f" (arena and link {variables:,}, stack {board.minimum_stack:,})",
+            f" (arena and link {variables:,}, stack {board.stack_in_ram:,})",
             "a smaller input, fewer channels in the first layers, 'convert --optimize ram'",
         ),
     ):
@@ -358,6 +397,8 @@ def harness_files(board: Board, link: LinkMemory | None = None) -> dict[str, str
         wanted = arduino_harness()
     else:
         folders = ("harness", "cortex_m", *board.platform)
+        if board.memory.copied or board.memory.zeroed:
+            folders = (*folders, "placed")
         wanted = [path for folder in folders for path in (templates / folder).glob("*.[ch]")]
         files["board.h"] = render_template(f"{board.family}/board.h.j2", context)
     return files | {path.name: path.read_text(encoding="utf-8") for path in [*wanted, *headers]}
@@ -418,7 +459,10 @@ def _compile(
         elf = aside / _ELF
         sources = sorted(p for p in source.iterdir() if p.suffix in (".c", *CXX_SUFFIXES))
         compile_firmware(compiler, sources, source / "linker.ld", elf)
-        (aside / _IMAGE).write_bytes(_flash_image(elf, board))
+        (aside / _IMAGE).write_bytes(_flash_image(elf, board.flash))
+        for name, other in board.memory.other_images.items():
+            if outside := _flash_image(elf, board.memory.regions[name]):
+                (aside / other).write_bytes(outside)
         if compiler.objcopy:
             hexadecimal = ["-O", "ihex", "-R", ".eeprom", str(elf), str(aside / _HEX)]
             run_compiler(compiler.objcopy, (compiler.objcopy,), hexadecimal)
@@ -426,7 +470,7 @@ def _compile(
             **record,
             "board": board.name,
             "elf_sha256": hashlib.sha256(elf.read_bytes()).hexdigest(),
-            "footprint": asdict(read_footprint(elf)),
+            "footprint": asdict(read_footprint(elf, board)),
             "seals": {
                 name: seal_of(aside / name, _made_from(record))
                 for name in (_ELF, _IMAGE, *_hex_of(compiler))
@@ -435,13 +479,14 @@ def _compile(
         (aside / _RECORD).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _flash_image(elf: Path, board: Board) -> bytes:
-    """The bytes of flash from its start on; gaps hold 0xff, as erased flash does."""
+def _flash_image(elf: Path, flash: Region) -> bytes:
+    """The bytes of a flash from its start on; gaps hold 0xff, as erased flash does."""
     image = bytearray()
     with elf.open("rb") as file:
         for segment in ELFFile(file).iter_segments():
-            if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]:
-                offset = segment["p_paddr"] - board.flash.origin
+            inside = flash.origin <= segment["p_paddr"] < flash.end
+            if segment["p_type"] == "PT_LOAD" and segment["p_filesz"] and inside:
+                offset = segment["p_paddr"] - flash.origin
                 image.extend(b"\xff" * (offset + segment["p_filesz"] - len(image)))
                 image[offset : offset + segment["p_filesz"]] = segment.data()
     return bytes(image)

@@ -77,6 +77,13 @@ class RamExtent(Extent):
     stack_peak: Count | None = None
 
 
+class RegionExtent(Extent):
+    """The same of another memory that the board's description places something in."""
+
+    name: Name
+    kind: MemoryName
+
+
 class Buffer(Part):
     """A buffer of the arena, from its first operator to its last."""
 
@@ -171,6 +178,7 @@ class Footprint(Part):
     model: ModelName | None = None
     flash: Extent
     ram: RamExtent
+    regions: Rows[RegionExtent] = Field(default_factory=list)
     groups: Rows[Row]
     sections: Rows[Row] = Field(default_factory=list)
     layers: Rows[Layer]
@@ -186,6 +194,7 @@ class Footprint(Part):
         faults = []
         for memory in ("flash", "ram"):
             total = getattr(self, memory).total
+            total += sum(region.total for region in self.regions if region.kind == memory)
             found = sum(getattr(symbol, memory) for symbol in self.symbols)
             if found != total:
                 faults.append(

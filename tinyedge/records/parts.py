@@ -148,11 +148,20 @@ class Ram(Part):
     size: PositiveInt = Field(description="of the board")
 
 
+class OtherMemory(Part):
+    """Bytes of a memory beside flash and RAM that the board's description places something in."""
+
+    name: Name
+    total: Count
+    size: PositiveInt
+
+
 class Memory(Part):
     """The use of memory by the firmware."""
 
     flash: Flash
     ram: Ram
+    regions: Rows[OtherMemory] | None = None
 
 
 Kind = TypeVar("Kind", bound=Part)

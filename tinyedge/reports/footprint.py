@@ -22,7 +22,7 @@ from tinyedge.firmware.memory_map import (
     Piece,
     read_memory_map,
 )
-from tinyedge.firmware.memory_map import Extent as Loaded
+from tinyedge.firmware.memory_map import extent as extent_of
 from tinyedge.firmware.project import Firmware
 from tinyedge.records.footprint import (
     ArenaPlan,
@@ -35,6 +35,7 @@ from tinyedge.records.footprint import (
     MemoryName,
     ModelName,
     RamExtent,
+    RegionExtent,
     Row,
     Symbol,
 )
@@ -91,8 +92,9 @@ def footprint_record(
         record = Footprint(
             board=board.name if board else None,
             model=ModelName(name=model["name"], hash=model["hash"]) if model else None,
-            flash=_extent("flash", memory.flash, board),
-            ram=RamExtent(**dumped(_extent("ram", memory.ram, board)), stack_peak=None),
+            flash=_extent("flash", memory.written, board),
+            ram=RamExtent(**dumped(_extent("ram", memory.held, board)), stack_peak=None),
+            regions=_regions(memory, board),
             groups=_sums(symbols, lambda symbol: symbol.group or ""),
             sections=_sums(symbols, lambda symbol: symbol.section or "(between sections)"),
             layers=_layers(symbols, identifiers, facts),
@@ -138,8 +140,33 @@ def _arena(model: Mapping[str, Any] | None) -> ArenaPlan | None:
     return ArenaPlan.model_validate({**model["arena"], "operators": operators})
 
 
-def _extent(name: MemoryName, extent: Loaded, board: Board | None) -> Extent:
-    """One memory: what is loaded, what lies unused between, what is left behind it."""
+def _regions(memory: MemoryMap, board: Board | None) -> list[RegionExtent]:
+    """The board's other memories that hold something."""
+    used = []
+    for name, region in board.memory.regions.items() if board else ():
+        parts = memory.written if region.kind == "flash" else memory.held
+        inside = extent_of(part for part in parts if region.origin <= part[0] < region.end)
+        if inside.total:
+            end = inside.end - region.origin
+            used.append(
+                RegionExtent(
+                    name=name,
+                    kind=region.kind,
+                    total=inside.total,
+                    gaps=end - inside.total,
+                    size=region.size,
+                    left=region.size - end,
+                )
+            )
+    return used
+
+
+def _extent(name: MemoryName, parts: Iterable[tuple[int, int]], board: Board | None) -> Extent:
+    """Flash or RAM: what is loaded, what lies unused between, what is left behind it."""
+    others = board.memory.regions.values() if board else ()
+    extent = extent_of(
+        part for part in parts if not any(each.origin <= part[0] < each.end for each in others)
+    )
     if not board:
         return Extent(
             total=extent.total,

@@ -29,6 +29,11 @@ def open_unicorn(board: Board, elf: Path) -> Target:
             *("--cpu", unicorn.cpu),
             *("--flash", str(board.flash.origin), str(board.flash.size)),
             *("--ram", str(board.ram.origin), str(board.ram.size)),
+            *(
+                argument
+                for region in board.memory.regions.values()
+                for argument in ("--region", str(region.origin), str(region.size))
+            ),
             *("--family", board.family),
             *("--uart", str(board.uart.base)),
         ],

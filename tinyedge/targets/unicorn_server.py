@@ -146,6 +146,9 @@ def main() -> None:
     parser.add_argument("--cpu", choices=_CPUS, required=True)
     parser.add_argument("--flash", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
     parser.add_argument("--ram", type=int, nargs=2, required=True, metavar=("ORIGIN", "SIZE"))
+    parser.add_argument(
+        "--region", type=int, nargs=2, action="append", default=[], metavar=("ORIGIN", "SIZE")
+    )
     parser.add_argument("--family", choices=FAMILIES, required=True)
     parser.add_argument("--uart", type=int, required=True, metavar="BASE")
     arguments = parser.parse_args()
@@ -154,8 +157,8 @@ def main() -> None:
 
     machine = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
     machine.ctl_set_cpu_model(_CPUS[arguments.cpu])
-    machine.mem_map(*_span(arguments.flash))
-    machine.mem_map(*_span(arguments.ram))
+    for region in (arguments.flash, arguments.ram, *arguments.region):
+        machine.mem_map(*_span(region))
     machine.mem_map(*_SYSTEM)
     at = _load(machine, arguments.elf)
 

@@ -226,13 +226,12 @@ def run_compiler(
     if result.returncode == 0:
         return
     lines = [line for line in result.stderr.splitlines() if line.strip()]
-    if overflow := re.search(r"(FLASH|RAM)\b.*?overflowed(?: by (\d+) bytes)?", result.stderr):
+    pattern = r"\b([A-Z][A-Z0-9]+)\b'?:? overflowed(?: by (\d+) bytes)?"
+    if overflow := re.search(pattern, result.stderr):
         memory, count = overflow.groups()
-        lacking = {
-            "RAM": "too little RAM for a stack",
-            "FLASH": "too many constants for its pointers",
-        }
-        more = f"{count} bytes of {memory} too few" if count else lacking[memory]
+        flash, other = "too many constants for its pointers", f"too little {memory} for a stack"
+        lacking = flash if memory == "FLASH" else other
+        more = f"{count} bytes of {memory} too few" if count else lacking
         raise DoesNotFitError(f"the firmware does not fit the board: {more}")
     telling = [line for line in lines if re.search(r"\berror\b|undefined reference", line)]
     first = (telling or lines[-1:] or ["no message"])[0]

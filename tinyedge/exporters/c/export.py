@@ -158,8 +158,9 @@ class _Layer:
 
 def array_definition(identifier: str, array: Array) -> tuple[str, str, str]:
     """(declaration, comment, values) of a constant array."""
-    section = "TE_WEIGHTS " if array.weights else ""
-    declaration = f"{section}static const TE_FLASH {array.ctype} {identifier}_{array.name}"
+    name = f"{identifier}_{array.name}"
+    section = f"TE_WEIGHTS({name}) " if array.weights else ""
+    declaration = f"{section}static const TE_FLASH {array.ctype} {name}"
     if array.values.ndim == 1:
         values = c_array(array.values)
     else:

@@ -166,9 +166,12 @@ def library_files(
     if counted:
         header = render_template("library/model.h.j2", {**library.context, **counted})
         code = code | {f"{name}.h": header}
+    inputs, results = model.graph.inputs, model.graph.results
+    classifies = len(inputs) == len(results) == 1 and results[0].size > 1
     context = {
         **library.context,
         **counted,
+        "classifies": classifies,
         "title": model.graph.name,
         "hash": model.graph.hash,
         "command": command,
@@ -176,6 +179,9 @@ def library_files(
         "sources": [path for path in runtime if path.endswith(".c")],
     }
     files = {path: render_template(f"library/{path}.j2", context) for path in _TEMPLATES}
+    files[f"tinyedge.{name}.pdsc"] = render_template("library/model.pdsc.j2", context)
+    if classifies and not library.context["state_size"]:
+        files["examples/classify.c"] = render_template("library/classify.c.j2", context)
     files |= code
     return files | {f"runtime/{path}": text for path, text in runtime.items()}
 

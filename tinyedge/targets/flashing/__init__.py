@@ -118,10 +118,17 @@ def plan(
         probe: the same.
 
     Raises:
-        BoardError, UsageError: see ``choose_tool``.
+        BoardError: see ``choose_tool``; or a part of the firmware lies in another flash.
+        UsageError: see ``choose_tool``.
         DeviceError: a port has to be named, or a probe; or no such drive is attached.
     """
     tool = choose_tool(board, tool_name, port, probe)
+    for other in map(image.with_name, board.memory.other_images.values()):
+        if other.exists():
+            raise BoardError(
+                f"{other}: is for a flash of its own, which {tool.name} is not told to write",
+                hint="write this file and firmware.bin with the tools of the board's maker",
+            )
     if tool.name in _BY_PROBE:
         _check_probe(probe)
     job = Job(board, image, port, probe)
