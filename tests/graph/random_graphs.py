@@ -367,15 +367,15 @@ def side_by_side(graphs: Sequence[Graph]) -> Graph:
         part = ops.Part(name=name, inputs=("all",), output=name, begin=begin, shape=shape)
         parts.append(part)
         begin += graph.input_tensor.size
-        for operator in graph.operators:
-            operators.append(
-                replace(
-                    operator,
-                    name=own(operator.name),
-                    inputs=tuple(map(own, operator.inputs)),
-                    output=own(operator.output),
-                )
+        operators += [
+            replace(
+                operator,
+                name=own(operator.name),
+                inputs=tuple(map(own, operator.inputs)),
+                output=own(operator.output),
             )
+            for operator in graph.operators
+        ]
         outputs.append(own(graph.output))
     first, size = tensors[outputs[0]], sum(tensors[name].size for name in outputs)
     tensors["all"] = Tensor("all", (begin,), graphs[0].input_tensor.quantization)
