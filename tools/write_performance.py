@@ -152,8 +152,8 @@ The Cortex-M0's code runs on QEMU's Cortex-M3, which executes it unchanged, one 
 - **Nine bytes** scale the sums of an output channel: bias, mantissa and shift; where one multiplier serves all channels, four.
   Helium's kernels load 16.
 
-For how many products packed sums hold is worked out by the exporter from the actual weights, for any
-input; where they would not, the kernel takes them out in time, or another kernel is chosen.
+The exporter works out from the actual weights for how many products packed sums hold, for any input. Where they would
+not, the kernel takes them out in time, or another kernel is chosen.
 
 4-bit weights without the DSP extension (M0, M3) are slower, as the plain C kernels compute them, and so are
 ternary matrix products there. Dilated windows have plain kernels on every core.
