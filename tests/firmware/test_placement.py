@@ -22,7 +22,7 @@ from tinyedge.firmware.memory_map import read_memory_map
 from tinyedge.firmware.project import Firmware, build_firmware
 from tinyedge.graph import reference
 from tinyedge.names import COMPILERS, CompilerName
-from tinyedge.reports.footprint import footprint_record
+from tinyedge.reports.footprint import footprint_record, network_line
 from tinyedge.targets import available_emulators
 from tinyedge.targets.flashing import plan
 from tinyedge.templates import data_folder
@@ -126,6 +126,7 @@ def check_record(firmware: Firmware, stack_peak: int) -> None:
     assert told == {name: size for name, size in sizes.items() if size}
     full = footprint_record(read_memory_map(firmware.elf), board)
     sizes[board.memory.at("stack")] -= stack_peak
+    assert ",-" not in network_line(full).replace(" ", ",")
     told = {"flash": full["flash"]["total"], "ram": full["ram"]["total"]}
     told |= {region["name"]: region["total"] for region in full["regions"]}
     assert told == {name: size for name, size in sizes.items() if size or name in told}

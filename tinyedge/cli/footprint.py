@@ -116,8 +116,13 @@ def footprint_summary(record: Record, top: int = 20) -> list[RenderableType]:
     place = " with ".join(filter(None, (record["board"], record["compiler"])))
     name = record["elf"] or "A footprint written before"
     text: list[RenderableType] = [f"{name}{f' ({place})' if place else ''}"]
-    text += [_memory_line(name, record[name]) for name in ("flash", "ram")]
-    text += [_memory_line(region["name"], region) for region in record.get("regions", ())]
+    regions = record.get("regions") or ()
+    text += [
+        _memory_line("flash", record["flash"]),
+        # With other memories the stack may be in one of them.
+        _memory_line("ram", record["ram"], "" if regions else " for the stack"),
+    ]
+    text += [_memory_line(region["name"], region) for region in regions]
     if network := network_line(record):
         text.append(network)
     if record["compare"]:
@@ -125,13 +130,12 @@ def footprint_summary(record: Record, top: int = 20) -> list[RenderableType]:
     return text
 
 
-def _memory_line(name: str, memory: dict[str, Any]) -> str:
+def _memory_line(name: str, memory: dict[str, Any], use: str = "") -> str:
     label = {"flash": "Flash", "ram": "RAM"}.get(name, name)
     line = f"{label:<6}{memory['total']:,} bytes"
     if memory["size"]:
         share = 100 * memory["total"] / memory["size"]
-        line += f", {share:.1f} % of {memory['size']:,}; {memory['left']:,} left"
-        line += " for the stack" if name == "ram" else ""
+        line += f", {share:.1f} % of {memory['size']:,}; {memory['left']:,} left{use}"
     if memory.get("stack_peak") is not None:
         line += f", {memory['stack_peak']:,} of them in use at most"
     if memory["gaps"]:

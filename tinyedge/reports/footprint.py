@@ -384,7 +384,13 @@ def network_line(record: Record) -> str:
     alone = network_alone(record["groups"])
     if not any(alone.values()):
         return ""
-    rest = {memory: record[memory]["total"] - alone[memory] for memory in MEMORIES}
+    regions = record.get("regions") or ()
+    rest = {
+        memory: record[memory]["total"]
+        + sum(region["total"] for region in regions if region["kind"] == memory)
+        - alone[memory]
+        for memory in MEMORIES
+    }
     return (
         f"The network alone, as your own program pays for it: {alone['flash']:,} bytes of flash "
         f"(constants and kernels), {alone['ram']:,} of RAM (the arena first of all). The other "
