@@ -1,4 +1,4 @@
-"""What the boot ROMs of an RP2040 and an RP2350 look for in front of flash."""
+"""The boot ROMs of an RP2040 and an RP2350 find in front of flash what they look for."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_no_other_objective_is_smaller_as_built(name: str, tmp_path: Path) -> No
         model = write_converted(graph, tmp_path / optimize, "test", options=options)
         flash[optimize] = build_firmware(model, board, "gcc").footprint.flash
     assert flash["size"] == min(flash.values())
-    # What suits an AVR has plain kernels alone.
+    # An AVR has plain kernels alone.
     options = CodeOptions("avr", "size")
     plain = write_converted(graph, tmp_path / "plain", "test", options=options)
     assert flash["size"] <= build_firmware(plain, board, "gcc").footprint.flash
