@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def test_answers_of_a_converted_model_are_attacked_and_resumed_by_both(
     for ours, theirs in zip(unsaved, loaded, strict=True):
         assert np.array_equal(ours.inputs, theirs.inputs)
     assert not journal.exists()
+
+
+def test_samples_at_the_ends_of_the_input_s_range_are_attacked(tmp_path: Path) -> None:
+    """The ends of a scale that is no power of two are other numbers in float32 than in float64."""
+    graph = RandomGraph(5).graph
+    grid = graph.input_tensor.quantization
+    odd = replace(graph.input_tensor, quantization=replace(grid, scale=0.5847029, zero_point=83))
+    graph = replace(graph, tensors={**graph.tensors, graph.input: odd})
+    model = write_converted(graph, tmp_path / "odd", "test")
+    x = np.stack([np.full(graph.input_tensor.shape, end, np.int8) for end in (-128, 127)])
+    with pytest.warns(UserWarning, match="int8 values are the input itself"):
+        found = tinyedge.attack(model.folder, (x, np.array([0, 1])), on="numpy", attacks=["noise"])
+    assert len(list(found)) == 2
 
 
 def test_an_interrupted_attack_goes_on(

@@ -269,6 +269,6 @@ def _range(takes: ModelInput, run: dict[str, Any] | None, *, pixels: bool) -> tu
         return takes.pixel_range
     low, high = (float(value) for value in takes.quantization.dequantize([-128, 127]))
     if not takes.bytes_are_input:
-        # To six digits, as a scale in float32 is no more exact.
-        low, high = float(f"{low:.6g}"), float(f"{high:.6g}")
+        # To six digits outwards, as a scale in float32 is no more exact: all int8 values lie in it.
+        low, high = min(low, float(f"{low:.6g}")), max(high, float(f"{high:.6g}"))
     return low, high
