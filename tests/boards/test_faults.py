@@ -112,7 +112,7 @@ CHANGES: list[tuple[str, str, str, str, str, str]] = [
     ("nucleo-h743zi2", "over_drive = true", "", "clock.sysclk_hz", "480000000", "up to 400000000"),
     ("nucleo-h743zi2", '"ldo"', '"smps"', "clock.supply", "'smps'", "ldo"),
     ("nucleo-h743zi2", '"ldo"', '"battery"', "clock.supply", "'battery'", "'smps-1v8-ldo'"),
-    ("nucleo-h743zi2", "0x24000000", "0x20000000", "memory.ram.origin", "536870912", "0x24000000"),
+    ("nucleo-h743zi2", "0x24000000", "0x30000000", "memory.ram.origin", "805306368", "0x24000000"),
     (
         "nucleo-h743zi2",
         "ahb_divider = 2",
@@ -348,7 +348,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     ),
     "uart of another kind": (
         (GOOD[: GOOD.index("[clock]")] + "uart = 5\n").encode(),
-        "memory.ram.uart: unknown key",
+        "memory.regions.ccm.uart: unknown key",
     ),
     "another name": (
         GOOD.replace('"netduinoplus2"\nt', '"netduino"\nt').encode(),
