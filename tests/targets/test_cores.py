@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import require
 from tests.draws import draws, some_of
+from tests.firmware.test_vector_twin import models_at_hand
 from tests.graph.random_graphs import graph_of, side_by_side
 from tinyedge.boards import load_board
 from tinyedge.boards.cores import CORES
@@ -18,6 +19,7 @@ from tinyedge.exporters.converted import write_converted
 from tinyedge.graph import reference
 from tinyedge.graph.graph import Graph
 from tinyedge.graph.operators import Weighted
+from tinyedge.importers import import_model
 from tinyedge.models.benchmark import NetworkBuilder
 from tinyedge.names import COMPILERS, CompilerName, EmulatorName
 from tinyedge.targets import available_emulators
@@ -103,3 +105,25 @@ def test_random_graphs_on_vectors_are_those_of_the_reference(first: int, tmp_pat
         np.testing.assert_array_equal(own, expected, err_msg=each.graph.name)
         at += expected.shape[1]
     assert at == found.shape[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", models_at_hand() or [None], ids=lambda p: p.stem if p else "none")
+def test_models_of_others_on_vectors_are_those_of_the_reference(
+    path: Path | None, tmp_path: Path
+) -> None:
+    """Sequences of frames, where a model has variables."""
+    if path is None:
+        pytest.skip("models are looked for in $TINYEDGE_DATA/../models")
+    board = load_board("mps3-an547")
+    require(available_compilers(board.core), "gcc")
+    require(available_emulators(board), "qemu")
+    graph = import_model(path).graph
+    model = write_converted(graph, tmp_path, "test", options=CodeOptions(board.core))
+    axes = (4, 9) if graph.states else (12,)
+    random = np.random.default_rng(0)
+    samples = random.integers(-128, 128, (*axes, *graph.input_tensor.shape)).astype(np.int8)
+    samples[0], samples[1] = -128, 127
+    with emulated_device(model, board, "qemu", "gcc") as emulated:
+        found = emulated.device.run(samples).logits
+    np.testing.assert_array_equal(found, reference.run(graph, samples))
