@@ -119,7 +119,7 @@ def test_device_and_reference_agree_on_every_layer(demo_model: ConvertedModel, b
             "te_add_s8",
             "te_average_pool2d_s8",  # a view of its output is what the next layer reads
             "te_fully_connected_quad_s8",
-            "te_fully_connected_whole_s8",
+            "te_fully_connected_dsp_s8",
         ]
     ),
 )
@@ -196,7 +196,7 @@ def test_fault_that_only_one_sample_shows_is_found_in_the_earliest_layer(
     reference.run(demo_model.graph, samples, tap=seen.__setitem__)
     firsts = seen[layers[0].tensor].reshape(6, -1)[:, 0].tolist()
     late = next(number for number in range(1, 6) if firsts.count(firsts[number]) == 1)
-    flip_output(monkeypatch, tmp_path, "te_fully_connected_whole_s8", 0)
+    flip_output(monkeypatch, tmp_path, "te_fully_connected_dsp_s8", 0)
     flip_output(monkeypatch, tmp_path, "te_max_pool2d_s8", 3, f"input[0] == {firsts[late]}")
     observer = TwinObserver(demo_model)
     _, crcs = watch(observer, samples, lambda _: None)

@@ -19,7 +19,7 @@ OPTIONS = tuple(
 
 def _densest(found: Mapping[str, Sequence[Kernel]], _core: Core) -> dict[str, Kernel]:
     return {
-        name: min(kernels, key=lambda kernel: kernel.weight_bytes)
+        name: min(kernels, key=lambda each: ("_mve_" not in each.function, each.weight_bytes))
         for name, kernels in found.items()
     }
 
