@@ -45,6 +45,7 @@ def test_commands_choices_boards_attacks_and_files_are_offered() -> None:
     assert offered("build", "out", "-b", "") == board_names()
     assert offered("build", "out", "-b", "b") == [
         "b-l475e-iot01a",
+        "b-u585i-iot02a",
         "blackpill-f411ce",
         "bluepill-f103c8",
         "board.toml",
