@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from tests.cluster.processes import Processes, Saying, free_port
-from tests.conftest import require_packages
+from tests.conftest import require, require_packages
 from tests.link.native import BOARD, NativeDevice, compile_native, dense_model, random_samples
 from tests.link.remote import SerialServer
+from tinyedge.boards import load_board
 from tinyedge.cluster import ClusterAddress
 from tinyedge.cluster.bench import Bench
 from tinyedge.cluster.boards import (
@@ -27,9 +28,11 @@ from tinyedge.cluster.boards import (
 )
 from tinyedge.cluster.store import ChunkStore
 from tinyedge.errors import ClusterError, DeviceError, LinkError, OtherModelError
+from tinyedge.firmware.project import build_firmware
 from tinyedge.graph import reference
 from tinyedge.places import PlaceSpec, open_place
 from tinyedge.progress import NOBODY
+from tinyedge.targets import available_emulators, open_emulator
 
 SAMPLES = 120
 
@@ -144,6 +147,48 @@ def test_four_boards_on_two_workers_of_which_boards_and_a_worker_die(
     # Only samples on their way to the board and the worker that died are computed again.
     computed = by_the_first + sum(each.inferences for each in boards[1:])
     assert SAMPLES - 2 <= computed <= SAMPLES + 4
+
+
+@pytest.mark.needs_tool
+@pytest.mark.slow
+def test_four_emulated_boards_on_two_workers_of_which_a_board_and_a_worker_die(
+    made: Any, tmp_path: Path
+) -> None:
+    """As above, with the firmware of a Cortex-M4 in QEMU."""
+    require_packages("distributed")
+    from tinyedge.cluster.engine import Engine
+    from tinyedge.cluster.running import open_cluster_place
+
+    model, board, count = made[0], load_board("netduinoplus2"), 60
+    require(available_emulators(board), "qemu")
+    samples, processes, done = random_samples(model, count), Processes(tmp_path), 0
+    with contextlib.ExitStack() as stack:
+        elf = build_firmware(model, board).elf
+        opened = [contextlib.ExitStack() for _ in range(4)]
+        ports = [
+            stack.enter_context(each).enter_context(open_emulator(board, elf, "qemu")).port
+            for each in opened
+        ]
+
+        def progress(finished: int) -> None:
+            nonlocal done
+            done += finished
+            if done == 10:
+                opened[0].close()
+            if done == 30:
+                processes.kill_worker(1)
+
+        stack.callback(processes.stop)
+        processes.start_worker_with(board.name, ports[:2])
+        processes.start_worker_with(board.name, ports[2:])
+        spec = PlaceSpec("board", board, timeout_s=5.0)
+        with (
+            Engine(ClusterAddress.parse(processes.address), ChunkStore(tmp_path), NOBODY) as engine,
+            open_cluster_place(engine, model, spec, NOBODY) as place,
+        ):
+            logits = place.execute(samples, progress).logits
+    assert np.array_equal(logits, reference.run(model.graph, samples))
+    assert done == count
 
 
 @pytest.mark.needs_tool
